@@ -1,0 +1,47 @@
+# Every command of the house. Python 3.11 or later and make are all they need.
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo run test check docs bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## Make .venv with the pinned packages and Jobserver itself
+
+$(INSTALLED): requirements.txt pyproject.toml setup.py
+	@.ci/venv
+	@echo "Installing $$(grep -c == requirements.txt) pinned packages, about half a minute."
+	@$(BIN)/python -m pip install -qq --no-deps --no-compile -r requirements.txt
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check
+	@touch $@
+
+demo: $(INSTALLED) ## Show a job from request to result, in a throw-away home
+	@$(BIN)/jobserver demo $(ARGS)
+
+run: $(INSTALLED) ## Start the server; options in ARGS: make run ARGS="--port 8000"
+	@$(BIN)/jobserver run $(ARGS)
+
+test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/unit
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## Lint, check the format, the types, the import rules and the docs
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(MAKE) --no-print-directory docs
+
+docs: $(INSTALLED) ## Build the documentation into docs/_build/html
+	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+	@echo "Documentation built: docs/_build/html/index.html"
+
+bench: $(INSTALLED) ## Measure; the figures of benchmarks/README.md
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## Remove what make made; config.py, data/ and db/ stay
+	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
