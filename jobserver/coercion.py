@@ -1,0 +1,92 @@
+"""Values of settings in their types: from Python, from the environment, within their limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import Field
+from typing import Any
+
+from jobserver.errors import SettingsError
+
+
+def checked(entry: Field[Any], kind: Any, value: Any) -> Any:
+    """A value in the type of its setting, within its limits.
+
+    Parameters
+    ----------
+    entry : Field
+        The setting, as the table declares it.
+    kind : type
+        Its type.
+    value : Any
+        As ``config.py``, the environment or an option gives it.
+
+    Raises
+    ------
+    SettingsError
+        If it does not fit; the text of a secret is not repeated.
+    """
+    shown = "a secret" if entry.metadata["secret"] else repr(value)
+    try:
+        result = _READERS[kind](value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{entry.name} is {shown}, but {_NAMES[kind]} is needed.") from error
+    choices, minimum = entry.metadata["choices"], entry.metadata["minimum"]
+    if choices and result not in choices:
+        raise SettingsError(f"{entry.name} is {shown}, but may be: {', '.join(choices)}.")
+    if kind in (int, float) and not result >= minimum:
+        raise SettingsError(f"{entry.name} is {shown}, but has to be at least {minimum}.")
+    return result
+
+
+def _boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return words[str(value).strip().lower()]
+    except KeyError as error:
+        raise ValueError(value) from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike) or value == "":
+        raise ValueError(value)
+    return os.fspath(value)
+
+
+def _optional_text(value: Any) -> str | None:
+    return None if value is None or value == "" else _text(value)
+
+
+def _number(kind: type[int] | type[float]) -> Callable[[Any], float]:
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+            raise ValueError(value)
+        return kind(value)
+
+    return read
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(_text(part).strip() for part in parts if part)
+
+
+_READERS: dict[Any, Callable[[Any], Any]] = {
+    bool: _boolean,
+    str: _text,
+    str | None: _optional_text,
+    int: _number(int),
+    float: _number(float),
+    tuple[str, ...]: _texts,
+}
+_NAMES = {
+    bool: "true or false",
+    str: "text",
+    str | None: "text or None",
+    int: "a whole number",
+    float: "a number",
+    tuple[str, ...]: "a list of texts",
+}

@@ -1,0 +1,160 @@
+"""The connection to MongoDB, or to the embedded server that speaks its protocol.
+
+Everything that reaches the database goes through `Database.call`: it retries what a lost connection
+cut off and translates the driver's errors. Retrying is right only because every write here is
+idempotent: it names its own ``_id`` or is guarded by the state it starts from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    DuplicateKeyError,
+    InvalidURI,
+    NetworkTimeout,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
+
+from jobserver.errors import SettingsError, StoreUnavailable
+
+Document = dict[str, Any]
+T = TypeVar("T")
+
+NAME = "jobserver"
+SELECTION_SECONDS = 3
+SOCKET_SECONDS = 30
+RETRIES = 3
+
+# Each equality or two-sided range that the server asks for has its index here.
+INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
+    "jobs": (
+        (("created", 1),),
+        (("state", 1), ("created", 1)),
+        (("_run.change", 1),),
+    ),
+}
+
+
+class Database:
+    """A named database of a MongoDB server.
+
+    Parameters
+    ----------
+    uri : str
+        Connection string, old (``mongodb://``) or new style (``mongodb+srv://``). Its path names
+        the database, else ``jobserver``.
+
+    Raises
+    ------
+    SettingsError
+        If the string is malformed or its options are wrong.
+    """
+
+    def __init__(self, uri: str) -> None:
+        try:
+            # Our own retry knows what is idempotent; see the module's head for the driver's.
+            self.client: MongoClient[Document] = MongoClient(
+                uri,
+                retryWrites=False,
+                w="majority",
+                journal=True,
+                serverSelectionTimeoutMS=SELECTION_SECONDS * 1000,
+                socketTimeoutMS=SOCKET_SECONDS * 1000,
+                appname="jobserver",
+                connect=False,
+            )
+            self._database = self.client.get_default_database(NAME)
+        except (ConfigurationError, InvalidURI, ValueError) as error:
+            raise SettingsError(f"MONGO_URI cannot be used: {_without_address(error)}") from error
+
+    def __getitem__(self, name: str) -> Collection[Document]:
+        """A collection by name."""
+        return self._database[name]
+
+    def call(self, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Carry out one idempotent operation, again where the connection broke on the way.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the database does not answer within `SELECTION_SECONDS`.
+        """
+        with translated():
+            for _ in range(RETRIES):
+                try:
+                    return operation(*args, **kwargs)
+                except (ServerSelectionTimeoutError, NetworkTimeout):
+                    raise
+                except AutoReconnect:
+                    continue
+            return operation(*args, **kwargs)
+
+    def insert(self, name: str, document: Document) -> bool:
+        """Insert a document unless its ``_id`` is taken; True if it is stored now.
+
+        A retried insert finds itself: the stored document then equals the given one, which is
+        why documents carry something random.
+        """
+        try:
+            self.call(self[name].insert_one, document)
+        except DuplicateKeyError:
+            return self.call(self[name].find_one, {"_id": document["_id"]}) == document
+        return True
+
+    def find(self, name: str, query: Document, **options: Any) -> Iterator[Document]:
+        """Documents of a collection, fetched in batches while they are read."""
+        with translated():
+            yield from self[name].find(query, **options)
+
+    def ping(self) -> None:
+        """Raise `StoreUnavailable` unless the database answers."""
+        self.call(self.client.admin.command, "ping")
+
+    def now(self) -> datetime:
+        """Time of the database, naive UTC: the one clock that all servers of it share."""
+        reply: Document = self.call(self.client.admin.command, "hello")
+        return reply["localTime"]  # type: ignore[no-any-return]  # documented type of the reply
+
+    def create_indexes(self) -> None:
+        """Make the indexes that are missing; cheap where they exist."""
+        for name, indexes in INDEXES.items():
+            for keys in indexes:
+                self.call(self[name].create_index, list(keys))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Translate what the driver raises into the errors of this package."""
+    try:
+        yield
+    except ConnectionFailure as error:
+        raise StoreUnavailable(
+            "The database does not answer. Try again in a moment.", retry_after=SELECTION_SECONDS
+        ) from error
+    except OperationFailure as error:
+        if error.code in {13, 18, 8000}:
+            raise StoreUnavailable(
+                "The database refuses the server. Its administrator has to check MONGO_URI.",
+                retry_after=60,
+            ) from error
+        raise
+
+
+def _without_address(error: Exception) -> str:
+    """An error's text, unless it could repeat the string and the password in it."""
+    text = str(error)
+    return "the string is malformed." if "://" in text or "@" in text else text
