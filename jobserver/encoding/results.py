@@ -1,0 +1,70 @@
+"""Whatever a script returns, as something the database holds; used where scripts run.
+
+JSON-like values stay as they are: a dict a dict, 42 a 42. What BSON lacks becomes the nearest
+thing that it has (`jobserver.encoding.scalars`), tables get a shape of their own
+(`jobserver.encoding.tables`), figures become PNG, and the rest its ``str``, with a warning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+
+from jobserver.encoding.encoder import Encoder
+from jobserver.encoding.tables import is_table
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A result as it is stored.
+
+    Attributes
+    ----------
+    value : Any
+        Of dict, list, str, int (64 bits), float, bool, None, datetime (UTC, without zone) and
+        bytes. Keys are escaped: `restore_keys` undoes it.
+    kind : str
+        ``dataframe``, ``series``, ``index``, ``ndarray``, ``png``, ``bytes``, ``text`` or
+        ``json``.
+    warnings : tuple of str
+        What could not be kept as it was, and what to return instead.
+    """
+
+    value: Any
+    kind: str
+    warnings: tuple[str, ...] = ()
+
+
+def encode_result(value: Any) -> Encoded:
+    """Turn what a script returned into what the database stores.
+
+    Parameters
+    ----------
+    value : Any
+        Anything. An iterator is not consumed, since it may never end.
+
+    Raises
+    ------
+    JobserverError
+        If it contains itself or is nested deeper than the database takes.
+    """
+    encoder = Encoder()
+    encoded = encoder.encode(value)
+    return Encoded(encoded, _kind(encoded), tuple(encoder.warnings))
+
+
+def encoded_size(value: Any) -> int:
+    """Bytes that a stored value takes as BSON, as the field of a document."""
+    return len(bson.encode({"": value}))
+
+
+def _kind(value: Any) -> str:
+    if is_table(value):
+        return str(value["type"])
+    if isinstance(value, bytes):
+        return "png" if value.startswith(_PNG) else "bytes"
+    return "text" if isinstance(value, str) else "json"

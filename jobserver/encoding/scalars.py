@@ -1,0 +1,122 @@
+"""Single values of Python, numpy and pandas as BSON holds them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Any
+from uuid import UUID
+
+from bson import ObjectId
+
+from jobserver.encoding.text import as_utc, text_of
+
+Scalars = dict[type, Callable[[Any], Any]]
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def scalars() -> Scalars:
+    """How single values are stored, by type; of numpy and pandas where they are imported.
+
+    Exact: integers beyond 64 bits, Decimal, Fraction and complex numbers become their text, times
+    the database's own (UTC, milliseconds) or ISO 8601 text where they are finer, spans seconds.
+    """
+    found = dict(_SCALARS)
+    if numpy := sys.modules.get("numpy"):
+        found |= {
+            numpy.generic: _numpy_scalar,
+            numpy.datetime64: _numpy_time,
+            numpy.timedelta64: _numpy_span,
+        }
+    if pandas := sys.modules.get("pandas"):
+        found |= {
+            type(pandas.NaT): _nothing,
+            type(pandas.NA): _nothing,
+            pandas.Timestamp: _timestamp,
+            pandas.Period: str,
+            pandas.Interval: str,
+            pandas.offsets.BaseOffset: str,
+        }
+    return found
+
+
+def _integer(value: Any) -> int | str:
+    number = int(value)
+    return number if number in _INT64 else str(Decimal(number))  # str(int) stops at 4300 digits
+
+
+def _instant(value: datetime) -> datetime | str:
+    """A time in UTC, as text where it is finer than the database's milliseconds."""
+    try:
+        value = as_utc(value)
+    except OverflowError:  # in its zone it is in year 1 or 9999, in UTC outside
+        return value.isoformat()
+    value = datetime.combine(value.date(), value.time())
+    return value.isoformat() + "Z" if value.microsecond % 1000 else value
+
+
+def _timestamp(value: Any) -> datetime | str:
+    try:
+        plain = None if value.nanosecond else value.to_pydatetime()
+    except (OverflowError, ValueError):  # years that Python's own times cannot hold
+        plain = None
+    if plain is not None:
+        return _instant(plain)
+    utc = value if value.tz is None else value.tz_convert("UTC").tz_localize(None)
+    return f"{utc.isoformat()}Z"
+
+
+def _numpy_time(value: Any) -> datetime | str | None:
+    text = str(value)
+    if text == "NaT":
+        return None
+    whole = value.astype("datetime64[us]")
+    instant = whole.item()
+    exact = isinstance(instant, datetime) and whole == value
+    return _instant(instant) if exact else text + "Z"
+
+
+def _numpy_span(value: Any) -> float | str | None:
+    import numpy as np
+
+    if np.isnat(value):
+        return None
+    if np.datetime_data(value.dtype)[0] in ("Y", "M", "generic"):
+        return str(value)
+    return float(value / np.timedelta64(1, "s"))
+
+
+def _numpy_scalar(value: Any) -> Any:
+    item = value.item()
+    if isinstance(item, int) and not isinstance(item, bool):
+        return _integer(item)
+    return item if isinstance(item, bool | float) else text_of(item)
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+_SCALARS: Scalars = {
+    int: _integer,
+    float: float,
+    str: text_of,
+    datetime: _instant,
+    date: date.isoformat,
+    time: time.isoformat,
+    timedelta: timedelta.total_seconds,
+    bytes: bytes,
+    bytearray: bytes,
+    memoryview: bytes,
+    complex: str,
+    Decimal: str,
+    Fraction: str,
+    UUID: str,
+    PurePath: str,
+    ObjectId: str,
+}

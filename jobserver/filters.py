@@ -1,0 +1,249 @@
+"""The filter a client sends with ``POST /jobs``, rebuilt into a MongoDB query that is safe to run.
+
+The grammar, in JSON::
+
+    filter     { condition, ... }                 all must hold; {} matches every job
+    condition  field: value                       equal to value
+               field: { operator, ... }           all must hold
+               $and | $or | $nor: [ filter, ... ]                one filter or more
+    operator   $eq | $ne: value
+               $gt | $gte | $lt | $lte: scalar
+               $in | $nin | $all: [ value, ... ]
+               $exists: true or false             $size: length of a list
+               $not: { operator, ... }            one operator or more
+    field      a name, or names joined by dots: script_name, state, result.value.25%
+    value      a scalar, list or object; no name in it starts with $
+    scalar     text, a number, true, false or null
+
+Ids and times are understood as answers show them. In ``_id``, 24 hex digits are an ObjectId. In
+``created``, ``started``, ``finished`` and ``edited``, a time is ``2018-09-05 17:24:22.607225``
+(UTC), ``2018-09-05`` (its first moment) or RFC 3339 with ``Z`` or an offset, cut to milliseconds as
+in the database; ``"None"`` is null. All else compares as in MongoDB: ``"42"`` is not 42.
+
+The query is built from this grammar alone, so an operator it does not name cannot get through.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeGuard
+
+from bson import ObjectId
+
+from jobserver.errors import BadRequest, Problem
+
+MAX_DEPTH = 5  # filters and $not inside each other, the outermost filter counted
+MAX_CLAUSES = 50  # comparisons; {} inside $and, $or or $nor counts as one
+MAX_ITEMS = 100  # in the lists and objects of one comparison, inner ones counted
+MAX_NESTING = 32  # names and positions on the way to a value
+MAX_PATH = 256  # characters in a field
+MAX_PROBLEMS = 100  # told at once
+
+_JUNCTIONS = ("$and", "$or", "$nor")
+_TIME = re.compile(r"(?ai)\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?")
+# JSON can spell a lone surrogate, but neither BSON nor an answer can hold one.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_NAME = re.compile(r"[^$\0\ud800-\udfff][^\0\ud800-\udfff]*")
+_NO_NAME = "must not be empty, start with $, or hold NUL or broken characters"
+_NO_TIME = "must be null or a time, such as 2018-09-05 17:24:22.607 (UTC) or 2018-09-05T17:24:22Z"
+_REFUSED = "This filter cannot be used. Correct each place that errors names."
+
+_Rule = Callable[[object], object]
+
+
+def compile_filter(body: Mapping[str, Any], hidden: Collection[str] = ("_run",)) -> dict[str, Any]:
+    """Rebuild a client's filter into a MongoDB query.
+
+    Parameters
+    ----------
+    body : mapping
+        The filter as read from JSON.
+    hidden : collection of str
+        Top-level fields that are the server's own and cannot be filtered by.
+
+    Returns
+    -------
+    dict
+        The query. It shares no list or object with `body`.
+
+    Raises
+    ------
+    BadRequest
+        The filter breaks the grammar or a limit. ``errors`` names every place, but nothing
+        after the comparison that is one too many, and at most `MAX_PROBLEMS`.
+    """
+    if not isinstance(body, Mapping):
+        raise BadRequest('A filter must be an object, such as {"state": "failed"}.')
+    compiler = _Compiler(hidden)
+    query = compiler.each_name(compiler.condition, body)
+    if compiler.problems:
+        raise BadRequest(_REFUSED, compiler.problems)
+    return query
+
+
+def _scalar(value: object) -> object:
+    if not (
+        value is None
+        or (isinstance(value, str) and not _SURROGATE.search(value))
+        or (isinstance(value, int) and -(2**63) <= value < 2**63)
+        or (isinstance(value, float) and math.isfinite(value))
+    ):
+        raise ValueError("must be text, a finite number (integers of 64 bits), true, false or null")
+    return value
+
+
+def _id(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch("[0-9a-fA-F]{24}", value):
+        return ObjectId(value)
+    return _scalar(value)
+
+
+def _time(value: object) -> datetime | None:
+    """Return a time in any documented form as naive UTC, cut to milliseconds."""
+    if value is None or value == "None":
+        return None
+    try:
+        if not isinstance(value, str) or not _TIME.fullmatch(value):
+            raise ValueError(_NO_TIME)
+        time = datetime.fromisoformat(value.upper())
+        if time.tzinfo:
+            time = time.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(_NO_TIME) from error
+    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+
+
+def _flag(operand: object) -> bool:
+    if not isinstance(operand, bool):
+        raise ValueError("must be true or false")
+    return operand
+
+
+def _size(operand: object) -> int:
+    if type(operand) is not int or not 0 <= operand < 2**31:
+        raise ValueError("must be a whole number from 0 to 2147483647")
+    return operand
+
+
+_READERS = {"_id": _id, "created": _time, "started": _time, "finished": _time, "edited": _time}
+
+
+def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:
+    return isinstance(operand, Mapping) and any(name.startswith("$") for name in operand)
+
+
+class _Compiler:
+    """Walks through one filter. Each rule rebuilds one part; its ValueError says what is wrong."""
+
+    def __init__(self, hidden: Collection[str]) -> None:
+        self.hidden = hidden
+        self.problems: list[Problem] = []
+        self.way: list[str] = []
+        self.read: _Rule = _scalar
+        self.clauses = self.items = 0
+        self.operators: dict[str, _Rule] = {
+            **dict.fromkeys(("$eq", "$ne"), self.value),
+            **dict.fromkeys(("$gt", "$gte", "$lt", "$lte"), self.scalar),
+            **dict.fromkeys(("$in", "$nin", "$all"), self.values),
+            **{"$exists": _flag, "$size": _size, "$not": self.negation},
+        }
+
+    def each_name(self, rule: _Rule, parts: Mapping[str, object]) -> dict[str, Any]:
+        return {name: self.part(rule, part, name) for name, part in parts.items()}
+
+    def each_item(self, rule: _Rule, parts: list[object]) -> list[Any]:
+        return [self.part(rule, part, str(place)) for place, part in enumerate(parts)]
+
+    def part(self, rule: _Rule, part: object, place: str) -> object:
+        self.way.append(place)
+        try:
+            return rule(part)
+        except ValueError as problem:
+            dotted = ".".join(name[:MAX_PATH] for name in self.way)
+            place = dotted.encode(errors="backslashreplace").decode()
+            self.problems.append(Problem(place, str(problem)))
+            if self.clauses > MAX_CLAUSES or len(self.problems) == MAX_PROBLEMS:
+                raise BadRequest(_REFUSED, self.problems) from problem
+            return None
+        finally:
+            self.way.pop()
+
+    def inner_filter(self, body: object) -> object:
+        if not isinstance(body, Mapping):
+            raise ValueError('must be an object of conditions, such as {"state": "failed"}')
+        if not body:
+            self.count_clause()
+        return self.each_name(self.condition, body)
+
+    def condition(self, operand: object) -> object:
+        field = self.way[-1]
+        if field.startswith("$"):
+            return self.junction(operand)
+        if len(field) > MAX_PATH or not all(map(_NAME.fullmatch, field.split("."))):
+            raise ValueError(f"is no field of {MAX_PATH} characters at most; a name {_NO_NAME}")
+        if field.partition(".")[0] in self.hidden:
+            raise ValueError("belongs to the server; filter by another field")
+        self.read = _READERS.get(field, _scalar)
+        if _has_operator(operand):
+            return self.each_name(self.operator, operand)
+        self.count_clause()
+        return self.value(operand)
+
+    def junction(self, operand: object) -> object:
+        if self.way[-1] not in _JUNCTIONS:
+            raise ValueError(f"is not allowed here; use a field, {', '.join(_JUNCTIONS)}")
+        if not isinstance(operand, list) or not operand:
+            raise ValueError("must be a list of one or more filters")
+        self.check_depth()
+        return self.each_item(self.inner_filter, operand)
+
+    def operator(self, operand: object) -> object:
+        name = self.way[-1]
+        if not name.startswith("$"):
+            raise ValueError("is a plain name beside operators; use one kind or the other")
+        if name not in self.operators:
+            raise ValueError(f"is not allowed here; use {', '.join(self.operators)}")
+        if name != "$not":
+            self.count_clause()
+        return self.operators[name](operand)
+
+    def negation(self, operand: object) -> object:
+        if not _has_operator(operand):
+            raise ValueError('must be an object of operators, such as {"$gt": 1}')
+        self.check_depth()
+        return self.each_name(self.operator, operand)
+
+    def check_depth(self) -> None:
+        if sum(name.startswith("$") for name in self.way) == MAX_DEPTH:
+            raise ValueError(f"is nested too deep; at most {MAX_DEPTH} levels are allowed")
+
+    def count_clause(self) -> None:
+        self.clauses, self.items = self.clauses + 1, 0
+        if self.clauses > MAX_CLAUSES:
+            raise ValueError(f"is one comparison too many; at most {MAX_CLAUSES} are allowed")
+
+    def scalar(self, operand: object) -> object:
+        return self.read(operand)
+
+    def value(self, operand: object) -> object:
+        if not isinstance(operand, list | Mapping):
+            return self.read(operand)
+        self.items += len(operand)
+        if self.items > MAX_ITEMS or len(self.way) > MAX_NESTING:
+            raise ValueError(f"is too large: at most {MAX_ITEMS} items, {MAX_NESTING} levels deep")
+        if isinstance(operand, list):
+            return self.each_item(self.value, operand)
+        return self.each_name(self.entry, operand)
+
+    def entry(self, operand: object) -> object:
+        if not _NAME.fullmatch(self.way[-1]):
+            raise ValueError(_NO_NAME)
+        return self.value(operand)
+
+    def values(self, operand: object) -> object:
+        if not isinstance(operand, list):
+            raise ValueError('must be a list of values, such as ["failed", "cancelled"]')
+        return self.value(operand)

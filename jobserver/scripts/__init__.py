@@ -1,0 +1,40 @@
+"""The scripts that come with the server, and how to write your own.
+
+A **script** is a public function: its name does not start with ``_``, and it is defined in the
+module, not imported into it. Every ``*.py`` file in the home's ``scripts/`` folder is such a
+module, unless its name starts with ``_`` or ``.``; so is every module in ``SCRIPT_MODULES`` and
+every entry point of the group ``jobserver.scripts``. A package offers functions of its own
+submodules too, when it lists them in ``__all__``, as this one does.
+
+Bound data is the first argument; annotate it with `pathlib.Path` or `str` to get the file's path
+instead of a table. The other parameters come from the job's ``args`` and ``kwargs`` and are checked
+against the type hints before the job starts.
+
+Files in the folder may import each other by name: the folder is the last entry of `sys.path`.
+So installed modules come first, and a file named like one of them (``json.py``) is a script
+module, but cannot be imported by others.
+
+A module may define the hook ``on_init(app)``. It is called once in every process that runs
+scripts, before the first job: the place to load what all runs need.
+"""
+
+from __future__ import annotations
+
+from jobserver.scripts.timeseries import summary
+
+__all__ = ["on_init", "summary"]
+
+
+def on_init(app: object) -> None:  # noqa: ARG001 - every hook gets the app
+    """Warm pandas up, so that the first run is as fast as the later ones.
+
+    Parameters
+    ----------
+    app : object
+        What the server tells scripts about itself: ``home``, ``config``.
+    """
+    from io import StringIO
+
+    import pandas as pd
+
+    summary(pd.read_csv(StringIO("date,value\n2018-09-05,1.5\n2018-09-06,2.5\n")))

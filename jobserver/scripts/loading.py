@@ -1,0 +1,143 @@
+"""Import the modules that scripts live in. One that fails is told about and breaks nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn, cast
+
+from jobserver.scripts.wording import explain
+
+SHIPPED = "jobserver.scripts"
+#: Goes before the name of a file that has the name of an installed module.
+PREFIX = "jobserver_home_scripts."
+
+#: Name, time of the last change in nanoseconds and size of each file: what tells a change.
+Stamps = dict[str, tuple[int, int]]
+
+
+def stamps(folder: Path | None) -> Stamps:
+    """What the ``*.py`` files directly in a folder look like now.
+
+    A folder that is not there, or cannot be read, has none; `load_modules` says which.
+    """
+    if folder is None:
+        return {}
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: _stamp(entry) for entry in entries if _is_source(entry)}
+    except OSError:
+        return {}
+
+
+def _is_source(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(".py") and entry.is_file()
+
+
+def _stamp(entry: os.DirEntry[str]) -> tuple[int, int]:
+    stat = entry.stat()
+    return stat.st_mtime_ns, stat.st_size
+
+
+def load_modules(
+    folder: Path | None, files: Iterable[str], names: Iterable[str]
+) -> tuple[dict[str, ModuleType], list[dict[str, str]]]:
+    """Import the shipped scripts, the files of a folder, the named modules and the entry points.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Absolute folder of the files. It becomes the last entry of `sys.path`.
+    files : iterable of str
+        Names of its files. Those that start with ``_`` or ``.`` are left to be imported by others.
+    names : iterable of str
+        Modules to import by name.
+
+    Returns
+    -------
+    modules : dict
+        The modules by the name that clients use: a file's is its stem.
+    errors : list of dict
+        ``module`` and ``error`` of each that cannot be imported.
+    """
+    modules: dict[str, ModuleType] = {}
+    errors = []
+    if folder and folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
+        told = "this is no folder that can be read: check it and its permissions"
+        errors.append({"module": folder.name, "error": told})
+    for name, load in _plan(folder, files, names):
+        try:
+            module = load()
+            if modules.setdefault(name, module) is not module:
+                raise ImportError("another module has this name already: rename one of the two")
+        except BaseException as error:  # a file may raise anything, SystemExit too
+            errors.append({"module": name, "error": explain(error, folder)})
+    return modules, errors
+
+
+def _plan(
+    folder: Path | None, files: Iterable[str], names: Iterable[str]
+) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
+    yield SHIPPED, partial(importlib.import_module, SHIPPED)
+    if folder is not None:
+        _prepare(folder)
+        for file in sorted(files):
+            if not file.startswith(("_", ".")) and file.isprintable():
+                yield file.removesuffix(".py"), partial(_load_file, folder / file)
+    installed = [point.value for point in entry_points(group=SHIPPED)]
+    for name in dict.fromkeys([*names, *installed]):
+        yield name, partial(importlib.import_module, name)
+
+
+def _prepare(folder: Path) -> None:
+    """Let the files import each other, as they are now and not as they were at a former load."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__dict__", {}).get("__file__")
+        if isinstance(file, str) and Path(file).parent == folder:
+            del sys.modules[name]
+    importlib.invalidate_caches()
+
+
+def _load_file(path: Path) -> ModuleType:
+    name = path.stem if _is_free(path) else PREFIX + path.stem
+    if name in sys.modules:  # another file has imported it
+        return sys.modules[name]
+    loader = _Source(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    module = importlib.util.module_from_spec(cast(ModuleSpec, spec))  # with a loader, never None
+    sys.modules[name] = module
+    try:
+        loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    return module
+
+
+def _is_free(path: Path) -> bool:
+    """Whether importing the file's stem gives this very file, so that all share one module."""
+    try:
+        spec = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
+    except ValueError:  # a module of that name is loaded, but was not imported from a file
+        return False
+    return spec is not None and spec.origin == str(path)
+
+
+class _Source(SourceFileLoader):
+    """Compiles the file anew each time and leaves no ``__pycache__`` in the user's folder.
+
+    Byte code is told from stale by whole seconds and size; two edits in a second look the same.
+    """
+
+    def path_stats(self, path: str) -> NoReturn:
+        raise OSError(path)

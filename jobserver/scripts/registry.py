@@ -1,0 +1,190 @@
+"""The script table: which functions jobs may call, by which name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from jobserver.errors import CannotRun, Problem
+from jobserver.scripts.loading import Stamps, load_modules, stamps
+from jobserver.scripts.script import MISSING, Script
+from jobserver.scripts.signature import parameters_of
+from jobserver.scripts.wording import explain, shown
+
+__all__ = ["MISSING", "Registry", "Script", "Sources"]
+
+HOOK = "on_init"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where scripts come from, besides the shipped ones and the installed entry points.
+
+    Attributes
+    ----------
+    folder : Path or None
+        Folder of the home's scripts; it need not exist.
+    modules : tuple of str
+        Modules to import by name: the setting ``SCRIPT_MODULES``.
+    """
+
+    folder: Path | None
+    modules: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, folder: str | Path | None, modules: Iterable[str] = ()) -> Sources:
+        """The sources as a message between processes spells them."""
+        return cls(None if folder is None else Path(folder), tuple(modules))
+
+
+class Registry:
+    """The script table of one process. Make it with `Registry.load`.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Folder of the home's scripts.
+    seen : dict
+        What its files looked like when they were loaded.
+    modules : dict of str to module
+        The loaded modules by name.
+    errors : list of dict
+        ``module`` and ``error`` of those that could not be loaded.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        seen: Stamps,
+        modules: dict[str, ModuleType],
+        errors: list[dict[str, str]],
+    ) -> None:
+        self._folder = folder
+        self._seen = seen
+        self._modules = modules
+        self._errors = errors
+        self._owners: dict[str, list[str]] = {}
+        self._table: dict[str, Script] = {}
+        found = list(self._functions())
+        for module, name, _ in found:
+            self._owners.setdefault(name, []).append(module)
+        for module, name, func in found:
+            full = f"{module}.{name}"
+            shortest = full if len(self._owners[name]) > 1 else name
+            self._table[full] = self._table[shortest] = Script(shortest, module, func)
+
+    @classmethod
+    def load(cls, sources: Sources) -> Registry:
+        """Import all sources; what fails is listed by `describe` and breaks nothing else.
+
+        Parameters
+        ----------
+        sources : Sources
+            Where scripts come from.
+        """
+        folder = sources.folder.resolve() if sources.folder else None
+        seen = stamps(folder)
+        return cls(folder, seen, *load_modules(folder, seen, sources.modules))
+
+    def describe(self) -> dict[str, Any]:
+        """All scripts by name, and the modules that failed, fit for JSON."""
+        scripts = {script.name: script for script in self._table.values()}
+        described = [scripts[name].describe() for name in sorted(scripts)]
+        return {"scripts": described, "errors": list(self._errors)}
+
+    def lookup(self, name: object) -> Script:
+        """The script of a name.
+
+        Parameters
+        ----------
+        name : str
+            ``function``, or ``module.function``, which is always unique. Anything that is no text
+            is refused as unknown.
+
+        Raises
+        ------
+        CannotRun
+            If there is none, or several; the message names the nearest.
+        """
+        script = self._table.get(name) if isinstance(name, str) else None
+        if script is None:
+            problem = self._why_not(name)
+            raise CannotRun(f"The script {problem}", [Problem("script.name", problem)])
+        return script
+
+    def run_on_init(self, app: object) -> None:
+        """Call the hook ``on_init(app)`` of every module; failures are listed by `describe`.
+
+        Parameters
+        ----------
+        app : object
+            Passed on to the hooks.
+        """
+        for name, module in self._modules.items():
+            hook = vars(module).get(HOOK)
+            if hook is None or not _is_own(module, HOOK, hook):
+                continue
+            try:
+                hook(app)
+            except BaseException as error:  # user code may raise anything, SystemExit too
+                text = f"{HOOK}: {explain(error, self._folder)}"
+                self._errors.append({"module": name, "error": text})
+
+    def changed(self) -> bool:
+        """Whether a file in the folder was added, removed or written since `load`."""
+        return stamps(self._folder) != self._seen
+
+    def _functions(self) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+        for module_name, module in self._modules.items():
+            for name, value in list(vars(module).items()):
+                if name.startswith("_") or name == HOOK or not _is_own(module, name, value):
+                    continue
+                if error := self._unusable(value):
+                    self._errors.append({"module": module_name, "error": f"{name}: {error}"})
+                else:
+                    yield module_name, name, value
+
+    def _unusable(self, func: Callable[..., Any]) -> str:
+        if inspect.iscoroutinefunction(func):
+            return "is async: make it a plain function that calls asyncio.run"
+        try:
+            parameters_of(func)
+        except Exception as error:  # telling them may run user code
+            return explain(error, self._folder)
+        return ""
+
+    def _why_not(self, name: object) -> str:
+        owners = self._owners.get(name, []) if isinstance(name, str) else []
+        if owners:
+            names = " or ".join(f"{owner}.{name}" for owner in owners)
+            return f"{name} exists more than once: write {names}."
+        close = get_close_matches(name[:100], self._table, n=3) if isinstance(name, str) else []
+        hint = f" Did you mean {' or '.join(close)}?" if close else " GET /scripts lists them."
+        failed = ", ".join(dict.fromkeys(error["module"] for error in self._errors))
+        failures = f" Modules with errors: {failed}." if failed else ""
+        return f"{shown(name)} is unknown.{hint}{failures}"
+
+
+def _is_own(module: ModuleType, name: str, value: Any) -> bool:
+    """Whether a value is a function that the module defines, or exports from its submodules."""
+    if not _is_function(value):
+        return False
+    home, exported = str(value.__module__), getattr(module, "__all__", None)
+    inside = home.startswith(f"{module.__name__}.")
+    return home == module.__name__ or (
+        inside and isinstance(exported, list | tuple) and name in exported
+    )
+
+
+def _is_function(value: Any) -> bool:
+    """Whether it is a function, or a wrapper around one, such as that of `functools.cache`."""
+    # getattr_static: a proxy must not be asked, it may raise anything.
+    wrapped = inspect.getattr_static(value, "__wrapped__", None)
+    if isinstance(value, type) or not callable(value):
+        return False
+    return FunctionType in (type(value), type(wrapped))

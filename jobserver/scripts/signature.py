@@ -1,0 +1,135 @@
+"""What a function takes: its parameters, with a rule for each."""
+
+from __future__ import annotations
+
+import inspect
+import pathlib
+from collections.abc import Callable, Mapping
+from types import NoneType, SimpleNamespace, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from jobserver.scripts.schema import Rule, jsonable, schemas
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Signature:
+    """The parameters of a script.
+
+    Parameters
+    ----------
+    func : callable
+        The script's function.
+
+    Attributes
+    ----------
+    parameters : dict of str to inspect.Parameter
+        All but ``*args`` and ``**kwargs``, in their order.
+    rules : dict of str to Rule
+        The rule of each.
+    named : list of str
+        Those that can be given by name.
+    positional : list of inspect.Parameter
+        Those that can be given by position.
+    data : inspect.Parameter or None
+        The first of them: it takes the bound data.
+    path_types : set of type
+        `pathlib.Path`, `str` or both where the data is wanted as the path of its file.
+    more_args, more_kwargs : Rule or None
+        The rule of each value in ``*args`` and ``**kwargs``, where the function has them.
+    """
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        every = parameters_of(func)
+        # Path is often imported under TYPE_CHECKING only.
+        names = {"Path": pathlib.Path, "pathlib": pathlib, **_globals(func)}
+        hints = {name: _hint(each, names) for name, each in every.items()}
+        rules = {name: Rule(hint) for name, hint in hints.items()}
+        self.more_args: Rule | None = None
+        self.more_kwargs: Rule | None = None
+        for name, each in every.items():
+            if each.kind is each.VAR_POSITIONAL:
+                self.more_args = rules.pop(name)
+            elif each.kind is each.VAR_KEYWORD:
+                self.more_kwargs = rules.pop(name)
+        self.rules = rules
+        self.parameters = {name: every[name] for name in rules}
+        self.named = [name for name in rules if every[name].kind is not _POSITIONAL[0]]
+        self.positional = [each for each in self.parameters.values() if each.kind in _POSITIONAL]
+        self.data = self.positional[0] if self.positional else None
+        self.path_types = _path_types(hints[self.data.name]) if self.data else set()
+
+    def json_schema(self, descriptions: Mapping[str, str]) -> dict[str, Any]:
+        """The parameters as one JSON Schema object; ``x-data`` marks what bound data fills.
+
+        Parameters
+        ----------
+        descriptions : mapping of str to str
+            Descriptions of the parameters, where there are any.
+        """
+        properties, definitions = schemas(self.rules)
+        for name, parameter in self.parameters.items():
+            properties[name] |= _default(parameter, self.rules[name])
+            if name in descriptions:
+                properties[name]["description"] = descriptions[name]
+        if self.data:
+            properties[self.data.name]["x-data"] = True
+        schema = {
+            "type": "object",
+            "properties": properties,
+            "required": [name for name, each in self.parameters.items() if is_required(each)],
+            "additionalProperties": self.more_kwargs is not None,
+        }
+        return schema | ({"$defs": definitions} if definitions else {})
+
+
+def is_required(parameter: inspect.Parameter) -> bool:
+    """Whether the parameter has no default."""
+    return parameter.default is inspect.Parameter.empty
+
+
+def parameters_of(func: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function, or of the one it wraps.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it tells none.
+    """
+    try:
+        return inspect.signature(func).parameters
+    except (TypeError, ValueError):  # it wraps something in C that tells none
+        return inspect.signature(func, follow_wrapped=False).parameters
+
+
+def _globals(func: Callable[..., Any]) -> dict[str, Any]:
+    return getattr(inspect.unwrap(func), "__globals__", {})
+
+
+def _hint(parameter: inspect.Parameter, names: dict[str, Any]) -> Any:
+    """The annotation resolved, or Any where it is none or cannot be."""
+    if parameter.annotation is inspect.Parameter.empty:
+        return Any
+    holder = SimpleNamespace(__annotations__={"it": parameter.annotation})
+    try:
+        hint = get_type_hints(holder, names, include_extras=True)["it"]
+        return hint | None if parameter.default is None else hint
+    except Exception:  # it runs user code, and may need a name that only the type checker has
+        return Any
+
+
+def _path_types(hint: Any) -> set[type]:
+    if get_origin(hint) is Annotated:
+        return _path_types(get_args(hint)[0])
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else [hint]
+    wanted = [member for member in members if member is not NoneType]
+    return set(wanted) if all(member in (pathlib.Path, str) for member in wanted) else set()
+
+
+def _default(parameter: inspect.Parameter, rule: Rule) -> dict[str, Any]:
+    if is_required(parameter) or rule.is_path or isinstance(parameter.default, pathlib.PurePath):
+        return {}  # where files lie is not told
+    try:
+        return {"default": jsonable(parameter.default)}
+    except ValueError:  # a default that JSON cannot hold is left to the docstring
+        return {}
