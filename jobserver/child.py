@@ -1,0 +1,105 @@
+"""The process that runs scripts: ``python -m jobserver.child``, started and owned by a shepherd.
+
+It loads the script table once, says that it is ready, and then does one thing after another:
+``run`` a job, or ``check`` whether one could run. It knows no database and no secret.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from jobserver.guard import guarded
+
+if TYPE_CHECKING:
+    from jobserver.protocol import Message
+    from jobserver.scripts.registry import Registry
+
+
+def main() -> None:
+    """Start the guard, and below it the child, on the pipes named on the command line."""
+    commands, messages, output = (int(text) for text in sys.argv[1:4])
+    guarded(partial(_work, commands, messages, output))
+
+
+def _work(commands: int, messages: int, output: int) -> None:
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    for fd in (commands, messages, output):
+        os.set_inheritable(fd, False)
+
+    from jobserver.protocol import Broken, receive, send
+
+    try:
+        worker = Worker(receive(commands), partial(send, messages), output)
+        while True:
+            worker.handle(receive(commands))
+    except Broken:
+        return
+
+
+class Worker:
+    """Carries out what the shepherd asks for.
+
+    Parameters
+    ----------
+    setup : dict
+        ``home``, ``scripts`` (the folder), ``modules``.
+    send : callable
+        Passes one message to the shepherd.
+    output : int
+        Descriptor of the pipe that takes what scripts print.
+    """
+
+    def __init__(self, setup: Message, send: Callable[[Message], None], output: int) -> None:
+        from jobserver.scripts.registry import Registry, Sources
+
+        self.home: str = setup["home"]
+        self._send = send
+        self._output = output
+        self.registry: Registry = Registry.load(Sources.of(setup["scripts"], setup["modules"]))
+        self.registry.run_on_init(App(setup))
+        send({"op": "ready", **self.registry.describe()})
+
+    def handle(self, message: Message) -> None:
+        """Answer one message with one message, and with reports of progress before it."""
+        answer = {"run": self._run, "check": self._check}[message["op"]](message)
+        self._send(answer)
+
+    def _check(self, message: Message) -> Message:
+        from jobserver.execution import problems_of
+
+        problems = problems_of(self.registry, message["script"], message["has_data"])
+        return {"op": "checked", "problems": [vars(problem) for problem in problems]}
+
+    def _run(self, message: Message) -> Message:
+        from jobserver.attempt import Attempt
+
+        attempt = Attempt(self.registry, self.home, message, self._output, self._report)
+        return attempt.carry_out()
+
+    def _report(self, fraction: float, text: str | None) -> None:
+        self._send({"op": "progress", "fraction": fraction, "message": text})
+
+
+class App:
+    """What `on_init` gets: the home and the public settings of the server.
+
+    Attributes
+    ----------
+    home : str
+        Folder of the server.
+    config : dict
+        Settings that are no secrets.
+    """
+
+    def __init__(self, setup: dict[str, Any]) -> None:
+        self.home: str = setup["home"]
+        self.config: dict[str, Any] = setup["config"]
+
+
+if __name__ == "__main__":
+    main()

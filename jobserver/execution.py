@@ -1,0 +1,136 @@
+"""Carrying out a script: what it gave, or what it raised, as the message that ends its attempt."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobserver.encoding import encode_result, encoded_size
+from jobserver.errors import Problem, Refusal
+from jobserver.models.process import make_process
+from jobserver.sizes import MIB, exact_size
+
+if TYPE_CHECKING:
+    from jobserver.protocol import Message
+    from jobserver.scripts.registry import Registry
+
+#: Largest result that fits into the job's document beside the rest of it.
+LARGEST_RESULT = 15 * MIB
+_PACKAGE = Path(__file__).parent
+_log = logging.getLogger("jobserver")
+
+
+def execute(registry: Registry, spec: Message, home: str) -> Message:
+    """Run a script and tell how it ended; nothing that it raises gets out.
+
+    Parameters
+    ----------
+    registry : Registry
+        The script table.
+    spec : dict
+        ``script``, ``data``, ``memory``, ``folder``; see `jobserver.attempt.Attempt`.
+    home : str
+        Folder of the server: it is cut off from file names that users see.
+
+    Returns
+    -------
+    dict
+        ``state``, and ``result`` or ``error`` and ``message``.
+    """
+    hidden = [home, *([spec["folder"]] if "folder" in spec else []), *_import_folders()]
+    try:
+        process = make_process(registry, spec["script"])
+        return _finished(process.run(spec["data"]))
+    except MemoryError as error:
+        _print_traceback(error, hidden)
+        return _failed("MemoryError", memory_exceeded(spec["memory"]))
+    except Refusal as refusal:
+        reasons = "; ".join(_reason(problem) for problem in refusal.errors) or refusal.message
+        return _failed(type(refusal).__name__, reasons)
+    except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
+        _print_traceback(error, hidden)
+        kind = type(error).__name__
+        return _failed(kind, _without(hidden, f"{kind}: {_text(error)}"))
+
+
+def problems_of(registry: Registry, script: Message, has_data: bool) -> list[Problem]:
+    """Every reason why a script cannot run with its parameters."""
+    try:
+        return make_process(registry, script).problems(has_data)
+    except Refusal as refusal:
+        return list(refusal.errors)
+
+
+def memory_exceeded(limit: int) -> str:
+    """What a run that took too much memory is told."""
+    return f"memory limit of {exact_size(limit)} exceeded" if limit else "the memory is used up"
+
+
+def _finished(value: object) -> Message:
+    encoded = encode_result(value)
+    for warning in encoded.warnings:
+        _log.warning("result: %s", warning)
+    size = encoded_size(encoded.value)
+    if size > LARGEST_RESULT:
+        limit = exact_size(LARGEST_RESULT)
+        return _failed("TooLarge", f"the result has {size} bytes; at most {limit} can be kept")
+    return {"state": "finished", "result": encoded.value}
+
+
+def _failed(error: str, message: str) -> Message:
+    return {"state": "failed", "error": error, "message": message}
+
+
+def _reason(problem: Problem) -> str:
+    return f"{problem.field} {problem.problem}"
+
+
+def _text(error: BaseException) -> str:
+    """An exception's text, also where its ``__str__`` fails."""
+    try:
+        return str(error)
+    except Exception as failure:  # user code
+        return f"(its text cannot be made: {type(failure).__name__})"
+
+
+def _print_traceback(error: BaseException, hidden: list[str]) -> None:
+    """Write a traceback to the log, from the script's first frame on."""
+    summary = traceback.TracebackException.from_exception(error, compact=True)
+    for part in _chain(summary, set()):
+        frames = [frame for frame in part.stack if not _is_own(Path(frame.filename))]
+        part.stack = traceback.StackSummary.from_list(frames)
+    print(_without(hidden, "".join(summary.format())), file=sys.stderr, end="")
+
+
+def _chain(
+    summary: traceback.TracebackException, seen: set[int]
+) -> Iterator[traceback.TracebackException]:
+    """An exception, its causes and the members of its group."""
+    if id(summary) not in seen:
+        seen.add(id(summary))
+        yield summary
+        for linked in (summary.__cause__, summary.__context__, *(summary.exceptions or ())):
+            if linked is not None:
+                yield from _chain(linked, seen)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is of this package, and no shipped script."""
+    return path.is_relative_to(_PACKAGE) and not path.is_relative_to(_PACKAGE / "scripts")
+
+
+def _without(folders: list[str], text: str) -> str:
+    """A text without the folders that the server lives in."""
+    for folder in folders:
+        text = text.replace(folder.rstrip("/") + "/", "")
+    return text
+
+
+def _import_folders() -> list[str]:
+    """Folders that modules come from, the longest first."""
+    folders = {folder for folder in sys.path if len(folder) > 1} | {str(_PACKAGE.parent)}
+    return sorted(folders, key=len, reverse=True)

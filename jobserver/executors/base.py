@@ -1,0 +1,173 @@
+"""What every executor is: it takes the ids of queued jobs and runs each of them once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from jobserver.database import Database, Document
+from jobserver.errors import Conflict, TooMany, Unavailable
+from jobserver.models.binding import ScriptTable, bind
+from jobserver.models.datafile import DataFiles
+from jobserver.models.job import JobId, State
+from jobserver.models.outcome import CANCELLED, Outcome
+from jobserver.models.runs import Runs
+from jobserver.models.spool import Spool
+from jobserver.runner import Runner
+from jobserver.settings import Settings
+
+
+class Room:
+    """Counts the jobs that wait, so that no request has to.
+
+    Parameters
+    ----------
+    limit : int
+        Most jobs that may wait.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take a place for a job that is being queued; it is given back if that fails.
+
+        Raises
+        ------
+        TooMany
+            If there is none.
+        """
+        with self._lock:
+            if self._waiting >= self._limit:
+                message = f"The queue is full: {self._waiting} jobs wait. Try again later."
+                raise TooMany(message, retry_after=10)
+            self._waiting += 1
+        try:
+            yield
+        except BaseException:
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """A job waits no longer."""
+        with self._lock:
+            self._waiting = max(0, self._waiting - 1)
+
+    def correct(self, waiting: int) -> None:
+        """Take over what was counted in the database."""
+        with self._lock:
+            self._waiting = waiting
+
+
+def owner_name() -> str:
+    """A name that no other process has: host, process number and a random part."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class Scripts(ScriptTable, Protocol):
+    """A script table with a life of its own."""
+
+    def start(self) -> None:
+        """Load the scripts in the background."""
+
+    def describe(self) -> Document:
+        """Every script with its parameters, and the modules that could not be loaded."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+class Executor(ABC):
+    """Runs jobs. Only their ids are handed over; everything else is read from the database.
+
+    Parameters
+    ----------
+    database : Database
+        Where the jobs are.
+    datafiles : DataFiles
+        Where data files are.
+    settings : Settings
+        Limits, and how many jobs run at once.
+    """
+
+    #: What a cancelled job says until its run is ended.
+    cancel_note = "is being cancelled"
+    scripts: Scripts
+
+    def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
+        self.settings = settings
+        self.runs = Runs(database, owner_name(), settings.LEASE_SECONDS)
+        self.runner = Runner(self.runs, datafiles, Spool(settings.home / "spool"), settings)
+
+        self.room = Room(settings.QUEUE_LIMIT)
+        self.draining = threading.Event()
+
+    def launch(self, job_id: JobId) -> Document:
+        """Check a job, queue it, and take it: created -> queued.
+
+        Returns
+        -------
+        dict
+            The job as it was queued.
+
+        Raises
+        ------
+        NotFound, Conflict, CannotRun
+            If there is no such job, it was started already, or it cannot run.
+        TooMany, Unavailable
+            If the queue is full, or the server is shutting down.
+        """
+        if self.draining.is_set():
+            raise Unavailable("The server is shutting down. Try again soon.", retry_after=10)
+        while True:
+            job = self.runs.jobs.get(job_id)
+            if job["state"] != State.CREATED:
+                raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
+            bound = bind(job, self.scripts, self.runner.datafiles)
+            with self.room.taken():
+                queued = self.runs.enqueue(job, bound)
+            if queued:
+                self.submit(job_id)
+                return queued
+            self.room.leave()  # it was changed meanwhile: look again
+
+    def cancel(self, job_id: JobId) -> Document:
+        """Cancel a job, wherever it is; see `Runs.cancel`."""
+        job = self.runs.cancel(job_id, self.cancel_note)
+        self.stop(CANCELLED, job_id)
+        return job
+
+    @abstractmethod
+    def start(self) -> None:
+        """Begin to run jobs, those that wait in the database first."""
+
+    @abstractmethod
+    def submit(self, job_id: JobId) -> None:
+        """Take a queued job; returns at once."""
+
+    @property
+    @abstractmethod
+    def idle(self) -> bool:
+        """Whether no job is known to wait."""
+
+    @property
+    @abstractmethod
+    def running(self) -> list[JobId]:
+        """Ids of the jobs that run here."""
+
+    @abstractmethod
+    def stop(self, outcome: Outcome, job_id: JobId | None = None) -> None:
+        """End the run of a job, or all runs, with an outcome; returns at once."""
+
+    @abstractmethod
+    def drain(self, grace: float) -> None:
+        """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""

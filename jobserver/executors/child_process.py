@@ -1,0 +1,193 @@
+"""One child as the operating system sees it: its pipes, its descendants, its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+
+from jobserver.protocol import Broken, Message, Reader, send
+
+TICK_SECONDS = 0.25
+_PIECE = 64 * 1024
+_END_SECONDS = 2.0
+
+#: All that a child gets of the server's environment: no secret can be among it.
+ENVIRONMENT = frozenset(
+    """
+    PATH HOME LANG LANGUAGE LC_ALL LC_CTYPE TZ LD_LIBRARY_PATH DYLD_LIBRARY_PATH
+    PYTHONPATH VIRTUAL_ENV CONDA_PREFIX OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
+    OMP_NUM_THREADS MKL_NUM_THREADS OPENBLAS_NUM_THREADS NUMEXPR_NUM_THREADS
+    """.split()  # noqa: SIM905 - easier to read and to add to
+)
+
+
+class ChildEnded(Exception):
+    """The child is gone.
+
+    Attributes
+    ----------
+    status : int or None
+        Exit code, the negative number of a signal, or None if nobody knows.
+    """
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__(status)
+        self.status = status
+
+    def describe(self) -> str:
+        """What ended it, for the user."""
+        if self.status is None:
+            return "the process that ran it ended"
+        if self.status < 0:
+            return f"killed by {signal.Signals(-self.status).name}"
+        return f"the script ended its process with exit code {self.status}"
+
+
+class ChildProcess:
+    """A guard and the child below it, with the pipes to talk to them.
+
+    Parameters
+    ----------
+    wake : int
+        Descriptor that another thread writes to when `events` has to look up.
+    """
+
+    def __init__(self, wake: int) -> None:
+        commands, self._commands = os.pipe()
+        self._messages, messages = os.pipe()
+        self._output, output = os.pipe()
+        self._news, news = os.pipe()
+        life, self._life = os.pipe()
+        theirs = (commands, messages, output)
+        try:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "jobserver.child", *map(str, theirs)],
+                stdin=life,
+                stdout=news,
+                pass_fds=theirs,
+                env=_environment(),
+                cwd="/",
+            )
+        finally:
+            for fd in (*theirs, life, news):
+                os.close(fd)
+        self._reader = Reader()
+        self._wake = wake
+        self._selector = selectors.DefaultSelector()
+        for fd in (self._messages, self._output, self._news, wake):
+            os.set_blocking(fd, False)
+            self._selector.register(fd, selectors.EVENT_READ)
+
+    def send(self, message: Message) -> None:
+        """Send the child a message; `ChildEnded` if it cannot read any more."""
+        try:
+            send(self._commands, message)
+        except Broken as error:
+            raise ChildEnded(self._status()) from error
+
+    def events(self) -> Iterator[tuple[str, Any]]:
+        """What happens: ``message``, ``output``, and ``tick`` when nothing did for a while.
+
+        Raises
+        ------
+        ChildEnded
+            When the child is gone, after the last of its output.
+        """
+        while True:
+            ready = {key.fd for key, _ in self._selector.select(TICK_SECONDS)}
+            if self._wake in ready:
+                _read(self._wake)
+            if self._output in ready:
+                yield "output", _read(self._output)
+            if self._messages in ready:
+                yield from self._new_messages()
+            if self._news in ready:
+                yield "output", self.rest_of_output()
+                raise ChildEnded(self._status())
+            yield "tick", None
+
+    def rest_of_output(self) -> bytes:
+        """All output that waits in the pipe."""
+        pieces = []
+        while piece := _read(self._output):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def memory(self) -> int:
+        """Bytes of memory that the child and its descendants hold."""
+        total = 0
+        for process in self._tree():
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total
+
+    def end(self) -> None:
+        """End the child and everything below it, and wait until they are gone."""
+        os.close(self._life)
+        try:
+            self.process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:  # a script may have stopped its guard
+            for process in self._tree():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            self.process.kill()
+            self.process.wait()
+        self._close()
+
+    def _new_messages(self) -> Iterator[tuple[str, Any]]:
+        piece = _read(self._messages)
+        if not piece:
+            self._selector.unregister(self._messages)
+            return
+        try:
+            messages = self._reader.feed(piece)
+        except Broken as error:
+            raise ChildEnded(None) from error
+        for message in messages:
+            yield "message", message
+
+    def _status(self) -> int | None:
+        """How the child ended, as the guard tells it."""
+        deadline = time.monotonic() + _END_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                text = os.read(self._news, 64)
+            except BlockingIOError:
+                with selectors.DefaultSelector() as selector:
+                    selector.register(self._news, selectors.EVENT_READ)
+                    selector.select(deadline - time.monotonic())
+                continue
+            return int(text) if text.strip().lstrip(b"-").isdigit() else None
+        return None
+
+    def _tree(self) -> list[psutil.Process]:
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.Error:
+            return []
+
+    def _close(self) -> None:
+        self._selector.close()
+        for fd in (self._commands, self._messages, self._output, self._news):
+            os.close(fd)
+
+
+def _environment() -> dict[str, str]:
+    allowed = {name: text for name, text in os.environ.items() if name in ENVIRONMENT}
+    return allowed | {"MPLBACKEND": "Agg"}
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, _PIECE)
+    except BlockingIOError:
+        return b""

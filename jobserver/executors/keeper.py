@@ -1,0 +1,115 @@
+"""The thread that looks after an executor's runs: leases, cancellations, recovery, the queue."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from jobserver.database import SELECTION_SECONDS
+from jobserver.errors import StoreUnavailable
+from jobserver.models.job import State
+from jobserver.models.outcome import CANCELLED
+
+if TYPE_CHECKING:
+    from jobserver.executors.base import Executor
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.1
+CANCEL_SECONDS = 0.4
+SCAN_SECONDS = 1.0
+BEATS_PER_LEASE = 6
+
+
+class Duty:
+    """Something to do every so many seconds."""
+
+    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+        self.seconds = seconds
+        self.due = 0.0
+        self._action = action
+
+    def do_if_due(self) -> None:
+        """Do it unless it was done a short while ago."""
+        now = time.monotonic()
+        if now >= self.due:
+            self.due = now + self.seconds
+            self._action()
+
+
+class Keeper:
+    """Carries out the duties of an executor, one after another.
+
+    Their order matters when the database was away: leases are renewed and spooled outcomes stored
+    before anything is recovered. Other servers get the time to do the same: see `_wait_for_others`.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._runs = executor.runs
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._beat_seconds = executor.settings.LEASE_SECONDS / BEATS_PER_LEASE
+        self._recovery = Duty(self._beat_seconds, self._recover)
+        self._duties = [
+            Duty(self._beat_seconds, self._renew),
+            Duty(SCAN_SECONDS, self._flush),
+            Duty(CANCEL_SECONDS, self._pass_on_cancellations),
+            self._recovery,
+            Duty(SCAN_SECONDS, self._scan),
+        ]
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the duty that is being done."""
+        self._over.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            try:
+                for duty in self._duties:
+                    duty.do_if_due()
+            except StoreUnavailable as error:
+                log.warning("%s", error)
+                self._wait_for_others()
+            except Exception:  # leases of running jobs depend on this thread
+                log.exception("a duty failed; it is tried again")
+
+    def _wait_for_others(self) -> None:
+        """Let the other servers of the database renew their leases before any is looked at."""
+        for duty in self._duties:
+            duty.due = 0.0
+        self._recovery.due = time.monotonic() + self._beat_seconds + SELECTION_SECONDS + 1
+
+    def _renew(self) -> None:
+        if running := self._executor.running:
+            self._runs.beat(running)
+
+    def _flush(self) -> None:
+        self._executor.runner.spool.flush(self._executor.runner.store)
+
+    def _pass_on_cancellations(self) -> None:
+        if running := self._executor.running:
+            for job_id in self._runs.cancelled(running):
+                self._executor.stop(CANCELLED, job_id)
+
+    def _recover(self) -> None:
+        for job_id, state in self._runs.recover():
+            log.warning("job %s is %s: its server fell silent", job_id, state)
+            if state is State.QUEUED:
+                self._executor.submit(job_id)
+
+    def _scan(self) -> None:
+        """Find jobs that others queued, or that waited before this server began."""
+        if self._executor.idle and not self._executor.draining.is_set():
+            waiting = self._runs.waiting()
+            self._executor.room.correct(len(waiting))
+            for job_id in waiting:
+                self._executor.submit(job_id)

@@ -1,0 +1,151 @@
+"""The default executor: threads of the server, each owning one warm child process."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from typing import Protocol
+
+from jobserver.database import Database
+from jobserver.errors import StoreUnavailable
+from jobserver.executors.base import Executor, Scripts
+from jobserver.executors.child_process import ChildEnded
+from jobserver.executors.inspector import Inspector
+from jobserver.executors.keeper import Keeper
+from jobserver.executors.shepherd import Shepherd, setup_message
+from jobserver.models.datafile import DataFiles
+from jobserver.models.job import JobId, State
+from jobserver.models.outcome import Outcome, interrupted
+from jobserver.runner import Host
+from jobserver.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+RESTART_SECONDS = 1.0
+
+
+class SlotHost(Host, Protocol):
+    """What a slot runs its jobs with."""
+
+    runs: int
+
+    def start(self) -> object:
+        """Get ready for a run."""
+
+    def stop(self, outcome: Outcome) -> None:
+        """End the present run from another thread, with this outcome."""
+
+    def clear(self) -> None:
+        """Forget an order to stop that came too late."""
+
+    def close(self) -> None:
+        """End what was started."""
+
+
+class LocalExecutor(Executor):
+    """Runs jobs in ``WORKERS`` slots."""
+
+    def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
+        super().__init__(database, datafiles, settings)
+        self.scripts = self.load_scripts()
+        self.waiting: queue.SimpleQueue[JobId] = queue.SimpleQueue()
+        self.slots = [Slot(self, number) for number in range(settings.workers)]
+        self._keeper = Keeper(self)
+
+    def load_scripts(self) -> Scripts:
+        """The script table."""
+        return Inspector(self.settings)
+
+    def make_host(self) -> SlotHost:
+        """What a slot runs its jobs with."""
+        return Shepherd(setup_message(self.settings))
+
+    def start(self) -> None:
+        """Start the slots, and the keeper that looks after their runs."""
+        for slot in self.slots:
+            slot.thread.start()
+        self._keeper.start()
+
+    def submit(self, job_id: JobId) -> None:
+        """Leave a queued job to the next free slot."""
+        self.waiting.put(job_id)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job is known to wait."""
+        return self.waiting.empty()
+
+    @property
+    def running(self) -> list[JobId]:
+        """Ids of the jobs that run here."""
+        ids = (slot.job_id for slot in self.slots)
+        return [job_id for job_id in ids if job_id is not None]
+
+    def stop(self, outcome: Outcome, job_id: JobId | None = None) -> None:
+        """End the run of a job, or all runs, with an outcome; returns at once."""
+        for slot in self.slots:
+            slot.stop(outcome, job_id)
+
+    def drain(self, grace: float) -> None:
+        """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""
+        self.draining.set()
+        deadline = time.monotonic() + grace
+        for slot in self.slots:
+            slot.thread.join(max(0.0, deadline - time.monotonic()))
+        self.stop(interrupted("the server was shut down"))
+        for slot in self.slots:
+            slot.thread.join()
+        self._keeper.stop()
+
+
+class Slot:
+    """One place for a run: a thread that owns a shepherd."""
+
+    def __init__(self, executor: LocalExecutor, number: int) -> None:
+        self.executor = executor
+        self.host = executor.make_host()
+        self.job_id: JobId | None = None
+        self._lock = threading.Lock()
+        self.thread = threading.Thread(target=self._work, name=f"slot-{number}", daemon=True)
+
+    def stop(self, outcome: Outcome, job_id: JobId | None = None) -> None:
+        """End the run of a job, or whatever runs here, with an outcome."""
+        with self._lock:
+            if self.job_id is not None and job_id in (None, self.job_id):
+                self.host.stop(outcome)
+
+    def _work(self) -> None:
+        while not self.executor.draining.is_set():
+            try:
+                self.host.start()
+                self._run(self.executor.waiting.get(timeout=POLL_SECONDS))
+            except queue.Empty:
+                continue
+            except (ChildEnded, StoreUnavailable) as error:
+                log.warning("a slot waits: %s", error)
+                self.executor.draining.wait(RESTART_SECONDS)
+        self.host.close()
+
+    def _run(self, job_id: JobId) -> None:
+        job = self.executor.runs.claim(job_id)
+        if job is None:
+            return
+        self.executor.room.leave()
+        self._occupy(job_id)
+        try:
+            state = self.executor.runner.run_job(job, self.host)
+        finally:
+            self._occupy(None)
+        if state is State.QUEUED:
+            self.executor.submit(job_id)
+        if self.host.runs >= self.executor.settings.JOBS_PER_CHILD:
+            self.host.close()
+
+    def _occupy(self, job_id: JobId | None) -> None:
+        """Say what runs here; an order to stop is only ever meant for that."""
+        with self._lock:
+            self.job_id = job_id
+            self.host.clear()

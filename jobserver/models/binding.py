@@ -1,0 +1,136 @@
+"""What a job binds: which script with which parameters, and which data."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from jobserver.database import Document
+from jobserver.errors import CannotRun, Problem, Refusal
+from jobserver.models.datafile import DataFiles
+
+_SCRIPT_FIELDS = {"type", "name", "module", "args", "kwargs", "code", "steps", "over"}
+MOST_RETRIES = 100
+_DATA_SPELLINGS = ("data", "datafile", "raw_data")
+
+
+class ScriptTable(Protocol):
+    """Knows the scripts and their signatures."""
+
+    def problems(self, script: Document, has_data: bool) -> list[Problem]:
+        """Every reason why a script cannot run with its parameters."""
+
+
+def bind(job: Document, scripts: ScriptTable, datafiles: DataFiles) -> Document:
+    """Resolve what a job binds, as it is stored when the job is accepted.
+
+    Returns
+    -------
+    dict
+        ``script`` with its name, args and kwargs, and ``data`` where data is bound.
+
+    Raises
+    ------
+    CannotRun
+        With every reason why the job cannot run.
+    """
+    problems: list[Problem] = []
+    script = _script(job, problems)
+    data = _data(job, datafiles, problems)
+    _check_options(job, problems)
+    if script is not None:
+        has_data = any(name in job for name in _DATA_SPELLINGS)
+        problems += scripts.problems(script, has_data)
+    if problems or script is None:
+        raise CannotRun("The job cannot run as it is. Change it with POST, then run it.", problems)
+    return {"script": script} | ({} if data is None else {"data": data})
+
+
+def data_source(job: Document, datafiles: DataFiles) -> Document | None:
+    """Where a child finds the data of an accepted job: ``{"value"}``, ``{"path"}`` or nothing.
+
+    Raises
+    ------
+    NotFound
+        If the data file is gone.
+    """
+    data = job.get("data")
+    if data is None:
+        return None
+    if data["type"] == "raw_data":
+        return {"value": data["data"] if "data" in data else job["raw_data"]}
+    return {"path": str(datafiles.path(data["name"]))}
+
+
+def _script(job: Document, problems: list[Problem]) -> Document | None:
+    named = {"name": job["script_name"]} if "script_name" in job else None
+    script: Any = job.get("script", named)
+    before = len(problems)
+    if script is None:
+        problems.append(Problem("script_name", "is missing: name the script to run"))
+    elif not isinstance(script, dict):
+        problems.append(Problem("script", "has to be an object with at least a name"))
+    else:
+        problems += _script_problems(job, script)
+    return None if len(problems) > before else {"args": [], "kwargs": {}, **script}
+
+
+def _script_problems(job: Document, script: Document) -> list[Problem]:
+    unknown = sorted(script.keys() - _SCRIPT_FIELDS)
+    wrong = [Problem(f"script.{name}", "is unknown") for name in unknown]
+    if not isinstance(script.get("name"), str):
+        wrong.append(Problem("script.name", "has to be the name of a script"))
+    elif "script" in job and job.get("script_name", script["name"]) != script["name"]:
+        wrong.append(Problem("script_name", "names another script than script.name"))
+    for name, kind, what in (("args", list, "a list"), ("kwargs", dict, "an object")):
+        if not isinstance(script.get(name, kind()), kind):
+            wrong.append(Problem(f"script.{name}", f"has to be {what}"))
+    return wrong
+
+
+def _data(job: Document, datafiles: DataFiles, problems: list[Problem]) -> Document | None:
+    given = [name for name in _DATA_SPELLINGS if name in job]
+    if not given:
+        return None
+    if len(given) > 1:
+        text = f"bind data once: {' and '.join(given)} are given"
+        problems.append(Problem(given[-1], text))
+        return None
+    try:
+        return _BINDERS[given[0]](job[given[0]], datafiles)
+    except Refusal as refusal:
+        problems += refusal.errors or [Problem(given[0], refusal.message)]
+        return None
+
+
+def _bind_datafile(name: Any, datafiles: DataFiles) -> Document:
+    if not isinstance(name, str):
+        raise CannotRun("", [Problem("datafile", "has to be the name of a data file")])
+    return {"type": "datafile", **datafiles.info(name)}
+
+
+def _bind_raw_data(_value: Any, _datafiles: DataFiles) -> Document:
+    return {"type": "raw_data"}
+
+
+def _bind_data(data: Any, datafiles: DataFiles) -> Document:
+    kind = data.get("type") if isinstance(data, dict) else None
+    if kind == "datafile":
+        return {**data, **_bind_datafile(data.get("name"), datafiles)}
+    if kind == "raw_data" and "data" in data:
+        return dict(data)
+    if kind == "raw_data":
+        raise CannotRun("", [Problem("data.data", "is missing: it holds the data")])
+    raise CannotRun(
+        "", [Problem("data.type", "has to be datafile (with name) or raw_data (with data)")]
+    )
+
+
+_BINDERS = {"datafile": _bind_datafile, "raw_data": _bind_raw_data, "data": _bind_data}
+
+
+def _check_options(job: Document, problems: list[Problem]) -> None:
+    timeout, retries = job.get("timeout", 1), job.get("retries", 0)
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        problems.append(Problem("timeout", "has to be a number of seconds above 0"))
+    if isinstance(retries, bool) or retries not in range(MOST_RETRIES + 1):
+        problems.append(Problem("retries", f"has to be a whole number from 0 to {MOST_RETRIES}"))

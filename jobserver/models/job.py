@@ -1,0 +1,117 @@
+"""The job: one document, one run. Its names, ids, states and what a client may set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from bson import ObjectId
+
+from jobserver.database import Document
+from jobserver.errors import BadRequest, InvalidId, Problem
+
+JobId = ObjectId | str
+
+#: Names that only the server sets. ``_run`` is its private part and never shown.
+SERVER_FIELDS = frozenset(
+    ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
+) | {"state", "progress", "attempts", "_run"}
+PRIVATE = "_run"
+
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+class State(StrEnum):
+    """Where a job is in its life."""
+
+    CREATED = "created"
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+#: Every change of state there is. Each is one guarded update; see `jobserver.models.runs`.
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.CREATED: frozenset({State.QUEUED}),
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
+    State.RUNNING: frozenset({State.FINISHED, State.FAILED, State.CANCELLED, State.QUEUED}),
+    State.FINISHED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+ACTIVE = frozenset({State.QUEUED, State.RUNNING})
+TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
+
+
+def parse_id(text: str) -> JobId:
+    """The id that a text of a URL means.
+
+    Parameters
+    ----------
+    text : str
+        24 hexadecimal digits, or 1 to 64 letters, digits, ``_`` and ``-``.
+
+    Raises
+    ------
+    InvalidId
+        If it is neither.
+    """
+    if _OBJECT_ID.fullmatch(text):
+        return ObjectId(text)
+    if _PLAIN_ID.fullmatch(text):
+        return text
+    raise InvalidId(
+        "An id has 24 hexadecimal digits, or 1 to 64 letters, digits, '_' and '-'. "
+        "PUT /job makes one for you."
+    )
+
+
+def utcnow() -> datetime:
+    """The time as jobs carry it: naive UTC in whole milliseconds, as MongoDB keeps them."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def new_document(fields: Mapping[str, Any], job_id: JobId | None = None) -> Document:
+    """A job as it is first stored, with the client's fields.
+
+    Its private part holds the number of the last attempt, a mark of the last change, and the key
+    under which logs and large results are kept: never the id, which may be used again.
+
+    Raises
+    ------
+    BadRequest
+        If the fields name something that only the server sets.
+    """
+    check_fields(fields)
+    return {
+        "_id": ObjectId() if job_id is None else job_id,
+        "created": utcnow(),
+        "started": None,
+        "finished": None,
+        "result": None,
+        "state": State.CREATED.value,
+        **fields,
+        PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
+    }
+
+
+def check_fields(fields: Iterable[str]) -> None:
+    """Refuse fields that only the server sets, naming them all."""
+    taken = sorted(SERVER_FIELDS.intersection(fields))
+    if taken:
+        raise BadRequest(
+            f"Only the server sets: {', '.join(taken)}. Leave them out.",
+            [Problem(name, "is set by the server") for name in taken],
+        )
+
+
+def public(document: Mapping[str, Any]) -> Document:
+    """A job as it is answered: without the server's private part."""
+    return {name: value for name, value in document.items() if name != PRIVATE}

@@ -1,0 +1,146 @@
+"""The stored jobs: create, read, edit, list, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+
+from jobserver.database import Database, Document
+from jobserver.errors import BadRequest, Conflict, NotFound
+from jobserver.models import logs
+from jobserver.models.job import ACTIVE, JobId, State, check_fields, new_document, utcnow
+
+_BATCH = 200
+_DELETABLE = [state.value for state in State if state not in ACTIVE]
+
+
+class Jobs:
+    """The jobs of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._jobs = database["jobs"]
+
+    def create(self, fields: Mapping[str, Any], job_id: JobId | None = None) -> Document:
+        """Store a new job.
+
+        Raises
+        ------
+        BadRequest
+            If a field is the server's.
+        Conflict
+            If the id is taken.
+        """
+        document = new_document(fields, job_id)
+        if not self.database.insert("jobs", document):
+            raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
+        return document
+
+    def get(self, job_id: JobId) -> Document:
+        """A job's document; `NotFound` if there is none."""
+        document = self.database.call(self._jobs.find_one, {"_id": job_id})
+        if document is None:
+            raise NotFound(f"There is no job {job_id}.")
+        return document
+
+    def edit(self, job_id: JobId, fields: Mapping[str, Any]) -> Document:
+        """Merge fields into a job that was not started yet.
+
+        Raises
+        ------
+        BadRequest
+            If there are no fields, or one is the server's.
+        NotFound, Conflict
+            If there is no such job, or it was started.
+        """
+        if not fields:
+            raise BadRequest("Send the fields to change as a JSON object.")
+        check_fields(fields)
+        changed = self.change(job_id, {"state": State.CREATED}, {**fields, "edited": utcnow()})
+        document = self.get(job_id)
+        if not changed:
+            raise Conflict(
+                f"The job {job_id} is {document['state']}; only a job that was not started can be "
+                "changed. Make a new one."
+            )
+        return document
+
+    def change(
+        self,
+        job_id: JobId,
+        guard: Mapping[str, Any],
+        values: Mapping[str, Any],
+        **operators: Mapping[str, Any],
+    ) -> bool:
+        """Change a job if it is still as the guard says: the one way any job ever changes.
+
+        Parameters
+        ----------
+        guard : mapping
+            Fields and values that must hold, as a query.
+        values : mapping
+            Fields to set.
+        **operators : mapping
+            Further update operators by their name without the ``$``.
+
+        Returns
+        -------
+        bool
+            Whether this call changed it. A repeated try recognises its own mark.
+        """
+        mark = ObjectId()
+        update = {f"${name}": value for name, value in operators.items()}
+        update["$set"] = {**values, "_run.change": mark}
+        query = {"_id": job_id, **guard}
+        done = self.database.call(self._jobs.update_one, query, update)
+        return bool(done.modified_count) or self._carries(job_id, mark)
+
+    def _carries(self, job_id: JobId, mark: ObjectId) -> bool:
+        query = {"_id": job_id, "_run.change": mark}
+        return self.database.call(self._jobs.find_one, query, {"_id": 1}) is not None
+
+    def delete(self, job_id: JobId) -> None:
+        """Delete a job and all that was stored for it.
+
+        Raises
+        ------
+        NotFound, Conflict
+            If there is no such job, or it is queued or running.
+        """
+        document = self.get(job_id)
+        if not self._delete([document]):
+            raise Conflict(
+                f"The job {job_id} is {document['state']}. Cancel it, or wait for its end."
+            )
+
+    def delete_all(self) -> tuple[int, int]:
+        """Delete all jobs but those queued or running.
+
+        Returns
+        -------
+        deleted, total : int
+            How many were deleted, of how many there were.
+        """
+        deleted = total = 0
+        found = self.database.find("jobs", {}, projection=["state", "_run.key"])
+        while batch := list(islice(found, _BATCH)):
+            total += len(batch)
+            deleted += self._delete(batch)
+        return deleted, total
+
+    def _delete(self, documents: list[Document]) -> int:
+        """Delete those of some jobs that may be, then what was stored for them."""
+        ids = [document["_id"] for document in documents]
+        query = {"_id": {"$in": ids}, "state": {"$in": _DELETABLE}}
+        deleted = self.database.call(self._jobs.delete_many, query).deleted_count
+        left = {found["_id"] for found in self.database.find("jobs", {"_id": {"$in": ids}})}
+        gone = [document for document in documents if document["_id"] not in left]
+        logs.delete(self.database, [document["_run"]["key"] for document in gone])
+        return deleted
+
+    def list(self, query: Document) -> Iterator[Document]:
+        """Jobs that match, oldest first, fetched while they are read."""
+        return self.database.find("jobs", query, sort=[("created", 1)], batch_size=200)

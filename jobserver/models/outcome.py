@@ -1,0 +1,73 @@
+"""How attempts end, and what a job's document says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jobserver.database import Document
+from jobserver.models.job import State, utcnow
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes
+    ----------
+    state : State
+        ``FINISHED``, ``FAILED`` or ``CANCELLED``.
+    result : Any
+        What the script gave, ready for the database.
+    error : str or None
+        The kind of failure in a word: the exception's type, ``Timeout``, ``Interrupted``, ...
+    message : str or None
+        What happened, for the user.
+    """
+
+    state: State
+    result: Any = None
+    error: str | None = None
+    message: str | None = None
+
+
+CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while it ran")
+CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled before it started")
+
+
+def interrupted(why: str) -> Outcome:
+    """How an attempt ends that was cut off."""
+    return Outcome(State.FAILED, error="Interrupted", message=f"interrupted: {why}")
+
+
+def fell_silent(job: Document) -> Outcome:
+    """How an attempt ends whose server gave no sign of life."""
+    lease = job["_run"]["lease"]
+    return interrupted(f"the server that ran it was silent for more than {lease:g} s")
+
+
+def ended_fields(outcome: Outcome, job: Document) -> Document:
+    """The fields of a job that came to its end."""
+    now = utcnow()
+    began = job["started"] or now
+    values = {
+        "finished": now,
+        "edited": now,
+        "time_sec": (now - began).total_seconds(),
+        "result": outcome.result,
+    }
+    if outcome.state is not State.FINISHED:
+        values |= {"error": outcome.error, "message": outcome.message}
+    return values
+
+
+def history(job: Document, outcome: Outcome) -> Document:
+    """The attempt as it is kept in the job's list of attempts."""
+    return {
+        "attempt": job["_run"]["attempt"],
+        "started": job["_run"]["claimed"],
+        "finished": utcnow(),
+        "state": outcome.state,
+        "error": outcome.error,
+        "message": outcome.message,
+    }

@@ -1,0 +1,84 @@
+"""Processes: the units that run a script. They live in the child, beside the user's code.
+
+`Process` runs a function; each further kind is a subclass with its own ``type``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobserver.errors import CannotRun, Problem
+
+if TYPE_CHECKING:
+    from jobserver.scripts.registry import Registry, Script
+
+#: Stands for: no data is bound.
+NOTHING: Any = object()
+
+
+class Process:
+    """Runs a function of the script table.
+
+    Parameters
+    ----------
+    registry : Registry
+        The script table.
+    binding : dict
+        The job's ``script``: ``name``, ``args``, ``kwargs``.
+    """
+
+    type = "function"
+
+    def __init__(self, registry: Registry, binding: dict[str, Any]) -> None:
+        self.script: Script = registry.lookup(binding["name"])
+        self.args: list[Any] = binding.get("args", [])
+        self.kwargs: dict[str, Any] = binding.get("kwargs", {})
+
+    def problems(self, has_data: bool) -> list[Problem]:
+        """Every reason why it cannot run with these parameters."""
+        return self.script.check(self.args, self.kwargs, has_data)
+
+    def run(self, data: dict[str, Any] | None) -> Any:
+        """Load the data, call the script, give back what it returns."""
+        loaded = {} if data is None else {"data": load_data(data, self.script.wants_path())}
+        args, kwargs = self.script.bind(self.args, self.kwargs, **loaded)
+        return self.script.func(*args, **kwargs)
+
+
+PROCESSES = {process.type: process for process in (Process,)}
+
+
+def make_process(registry: Registry, binding: dict[str, Any]) -> Process:
+    """The process that a job's ``script`` asks for.
+
+    Raises
+    ------
+    CannotRun
+        If its type or its script is unknown.
+    """
+    kind = binding.get("type", Process.type)
+    if kind not in PROCESSES:
+        known = ", ".join(PROCESSES)
+        raise CannotRun("The job cannot run.", [Problem("script.type", f"is none of: {known}")])
+    return PROCESSES[kind](registry, binding)
+
+
+def load_data(source: dict[str, Any], as_path: bool) -> Any:
+    """What a script gets as its first argument.
+
+    Parameters
+    ----------
+    source : dict
+        ``{"value": ...}``, or ``{"path": ...}`` of a data file.
+    as_path : bool
+        Whether the script asks for the file's path instead of its content.
+    """
+    if "value" in source:
+        return source["value"]
+    path = Path(source["path"])
+    if as_path:
+        return path
+    import pandas as pd
+
+    return pd.read_csv(path)

@@ -1,0 +1,220 @@
+"""The life of a run: each change of a job's state is one guarded update here.
+
+::
+
+    created --enqueue--> queued --claim--> running --end--> finished | failed | cancelled
+                         ^  |                 |
+                         |  +----cancel-------|-----------> cancelled
+                         +-- end, retries left+
+
+An accepted run starts at most once: `claim` asks for the state *queued* and counts the attempt in
+the same update, and every later update of a run asks for the attempt that it belongs to. A running
+job carries its owner's heartbeat in the database's own time; `Runs.recover` finds those that fell
+silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from jobserver.database import Database, Document
+from jobserver.errors import Conflict
+from jobserver.models.job import TRANSITIONS, JobId, State, utcnow
+from jobserver.models.jobs import Jobs
+from jobserver.models.outcome import (
+    CANCELLED,
+    CANCELLED_EARLY,
+    Outcome,
+    ended_fields,
+    fell_silent,
+    history,
+)
+
+_RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
+_NOT_CANCELLED = {"_run.cancel": {"$exists": False}}
+
+
+class Runs:
+    """The runs of the jobs of one database.
+
+    Parameters
+    ----------
+    owner : str
+        Name of the executor that claims; unique for each process.
+    lease : float
+        Seconds without a heartbeat after which a run counts as interrupted.
+    """
+
+    def __init__(self, database: Database, owner: str, lease: float) -> None:
+        self.jobs = Jobs(database)
+        self.owner = owner
+        self.lease = lease
+        self.database = database
+        self._collection = database["jobs"]
+
+    def enqueue(self, seen: Document, bound: Mapping[str, Any]) -> Document | None:
+        """created -> queued; the job, or None if it changed since it was seen.
+
+        Parameters
+        ----------
+        seen : dict
+            The job's document as it was checked.
+        bound : mapping
+            ``script`` and ``data`` as they were resolved.
+        """
+        now = utcnow()
+        guard = {"_run.change": seen["_run"]["change"]}
+        values = {**bound, "started": now, "edited": now}
+        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, values)
+        return {**seen, **values, "state": State.QUEUED} if moved else None
+
+    def claim(self, job_id: JobId) -> Document | None:
+        """queued -> running for this owner; the job, or None if another took it."""
+        taken = self._move(
+            job_id,
+            State.QUEUED,
+            State.RUNNING,
+            {},
+            {"_run.owner": self.owner, "_run.lease": self.lease, "_run.claimed": utcnow()},
+            inc={"_run.attempt": 1},
+            currentDate={"_run.beat": True},
+        )
+        return self.jobs.get(job_id) if taken else None
+
+    def end(self, job: Document, outcome: Outcome, **guard: Any) -> State | None:
+        """running -> a terminal state, or queued again where retries are left.
+
+        Parameters
+        ----------
+        **guard
+            Fields of the private part that must hold too.
+
+        Returns
+        -------
+        State or None
+            The new state; None if the attempt is not this one any more: it came too late.
+        """
+        private = {"attempt": job["_run"]["attempt"], **guard}
+        query = {f"_run.{name}": value for name, value in private.items()}
+        if outcome.state is State.FAILED and job["_run"]["attempt"] <= _retries(job):
+            if self._requeue(job, outcome, query | _NOT_CANCELLED):
+                return State.QUEUED
+            outcome, query = CANCELLED, query | {"_run.cancel": True}
+        return outcome.state if self._finish(job, outcome, query) else None
+
+    def _requeue(self, job: Document, outcome: Outcome, guard: Document) -> bool:
+        return self._move(
+            job["_id"],
+            State.RUNNING,
+            State.QUEUED,
+            guard,
+            {"edited": utcnow()},
+            unset=_RUNNING,
+            push={"attempts": history(job, outcome)},
+        )
+
+    def _finish(self, job: Document, outcome: Outcome, guard: Document) -> bool:
+        passed = {} if outcome.state is not State.FINISHED else {"error": "", "message": ""}
+        operators: Document = {"unset": _RUNNING | passed}
+        if _retries(job):
+            operators["push"] = {"attempts": history(job, outcome)}
+        values = ended_fields(outcome, job)
+        return self._move(job["_id"], State.RUNNING, outcome.state, guard, values, **operators)
+
+    def cancel(self, job_id: JobId, note: str) -> Document:
+        """Cancel a job: at once where it is queued, by its executor where it is running.
+
+        Parameters
+        ----------
+        note : str
+            Message of a running job until its executor has ended it.
+
+        Returns
+        -------
+        dict
+            The job as it is now.
+
+        Raises
+        ------
+        NotFound, Conflict
+            If there is no such job, or it is neither queued nor running.
+        """
+        job = self.jobs.get(job_id)
+        values = ended_fields(CANCELLED_EARLY, job)
+        if not self._move(job_id, State.QUEUED, State.CANCELLED, {}, values):
+            running = {"state": State.RUNNING}
+            if not self.jobs.change(job_id, running, {"_run.cancel": True, "message": note}):
+                state = self.jobs.get(job_id)["state"]
+                raise Conflict(
+                    f"The job {job_id} is {state}; only queued and running jobs can be cancelled."
+                )
+        return self.jobs.get(job_id)
+
+    def report(self, job: Document, fraction: float, message: str | None) -> None:
+        """Store how far a running attempt is."""
+        guard = {"state": State.RUNNING, "_run.attempt": job["_run"]["attempt"]}
+        values = {"progress": fraction} | ({} if message is None else {"message": message})
+        self.jobs.change(job["_id"], guard, values)
+
+    def waiting(self) -> list[JobId]:
+        """Ids of the queued jobs, those that waited longest first."""
+        fields = ["started"]
+        found = list(self.database.find("jobs", {"state": State.QUEUED}, projection=fields))
+        return [job["_id"] for job in sorted(found, key=lambda job: job["started"])]
+
+    def beat(self, job_ids: Iterable[JobId]) -> None:
+        """Renew the leases of jobs that this owner runs, by the database's time."""
+        mine = {"_id": {"$in": list(job_ids)}, "_run.owner": self.owner}
+        update = {"$currentDate": {"_run.beat": True}}
+        self.database.call(self._collection.update_many, mine, update)
+
+    def cancelled(self, job_ids: Iterable[JobId]) -> list[JobId]:
+        """Those of some jobs that somebody cancelled while they ran."""
+        query = {"_id": {"$in": list(job_ids)}, "_run.cancel": True}
+        return [job["_id"] for job in self.database.find("jobs", query, projection=["_id"])]
+
+    def recover(self) -> list[tuple[JobId, State]]:
+        """End the runs whose owner fell silent for longer than its lease, each exactly once.
+
+        Returns
+        -------
+        list
+            Id and new state of each: *failed*, or *queued* where retries were left.
+        """
+        ended = []
+        for job in self._silent():
+            outcome = CANCELLED if job["_run"].get("cancel") else fell_silent(job)
+            state = self.end(job, outcome, beat=job["_run"]["beat"])
+            ended += [(job["_id"], state)] if state else []
+        return ended
+
+    def _silent(self) -> list[Document]:
+        now = self.database.now()
+        needed = ["_run", "started", "retries"]
+        return [
+            job
+            for job in self.database.find("jobs", {"state": State.RUNNING}, projection=needed)
+            if job["_run"]["beat"] + timedelta(seconds=job["_run"]["lease"]) < now
+        ]
+
+    def _move(
+        self,
+        job_id: JobId,
+        old: State,
+        new: State,
+        guard: Document,
+        values: Document,
+        **operators: Document,
+    ) -> bool:
+        """Change a job's state along one line of the table."""
+        if new not in TRANSITIONS[old]:
+            raise ValueError(f"no job goes from {old} to {new}")
+        query, changed = {"state": old, **guard}, {"state": new, **values}
+        return self.jobs.change(job_id, query, changed, **operators)
+
+
+def _retries(job: Document) -> int:
+    retries = job.get("retries", 0)
+    return retries if isinstance(retries, int) else 0

@@ -1,0 +1,103 @@
+"""One run from the claim to its last update: the same in every executor."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jobserver.database import Document
+from jobserver.errors import Refusal, StoreUnavailable
+from jobserver.journal import Journal
+from jobserver.models import logs
+from jobserver.models.binding import data_source
+from jobserver.models.datafile import DataFiles
+from jobserver.models.job import State
+from jobserver.models.outcome import Outcome
+from jobserver.models.runs import Runs
+from jobserver.models.spool import Ended, Spool
+from jobserver.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Files that a run may hold open.
+OPEN_FILES = 1024
+
+
+class Host(Protocol):
+    """What carries a run out: a shepherd with its child."""
+
+    def run(self, spec: Document, timeout: float, watcher: Any) -> Outcome:
+        """Run what the specification says and tell how it ended; raises nothing."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Carries out runs of one server's jobs.
+
+    Attributes
+    ----------
+    runs : Runs
+        The life of the jobs in the database.
+    datafiles : DataFiles
+        Where data files are.
+    spool : Spool
+        Takes outcomes while the database is away.
+    settings : Settings
+        Limits of a run.
+    """
+
+    runs: Runs
+    datafiles: DataFiles
+    spool: Spool
+    settings: Settings
+
+    def run_job(self, job: Document, host: Host) -> State | None:
+        """Carry out a claimed job and store how it ended.
+
+        Returns
+        -------
+        State or None
+            The job's new state; None if it is not this attempt's to change, or waits in the spool.
+        """
+        journal = Journal(self.runs, job, self.settings.JOB_OUTPUT_LIMIT)
+        outcome = self._outcome(job, host, journal)
+        try:
+            journal.write()
+            return self._end(job, outcome)
+        except StoreUnavailable:
+            self.spool.save(Ended(job, outcome, journal.unwritten, journal.written))
+            return None
+
+    def store(self, ended: Ended) -> None:
+        """Store an attempt that waited in the spool."""
+        private = ended.job["_run"]
+        if ended.text:
+            place = private["key"], private["attempt"], ended.offset
+            logs.append(self.runs.database, *place, ended.text)
+        self._end(ended.job, ended.outcome)
+
+    def _end(self, job: Document, outcome: Outcome) -> State | None:
+        state = self.runs.end(job, outcome)
+        if state is None:
+            log.warning("a late outcome of job %s was refused", job["_id"])
+        return state
+
+    def _outcome(self, job: Document, host: Host, journal: Journal) -> Outcome:
+        try:
+            source = data_source(job, self.datafiles)
+        except Refusal as refusal:  # the data went away after the job was accepted
+            return Outcome(State.FAILED, error=type(refusal).__name__, message=refusal.message)
+        timeout = job.get("timeout") or self.settings.JOB_TIMEOUT
+        return host.run(self._spec(job, source), timeout, journal)
+
+    def _spec(self, job: Document, source: Document | None) -> Document:
+        return {
+            "id": str(job["_id"]),
+            "attempt": job["_run"]["attempt"],
+            "script": job["script"],
+            "data": source,
+            "memory": self.settings.JOB_MEMORY_LIMIT,
+            "files": OPEN_FILES,
+            "file_size": self.settings.JOB_FILE_SIZE_LIMIT,
+        }
