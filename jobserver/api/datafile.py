@@ -1,0 +1,92 @@
+"""``/datafile``: one data file: describe, show, upload, delete."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import IO, Literal
+
+from flask import Blueprint, Response, request, url_for
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from jobserver.api.endpoint import Answer, Query, endpoint
+from jobserver.api.schemas import DataFileInfo, Deleted, Uploaded
+from jobserver.api.services import services
+from jobserver.errors import BadRequest, TooLarge
+from jobserver.models.datafile import check_name
+from jobserver.models.table import MEDIA_TYPES, content
+from jobserver.sizes import rounded_size
+
+datafile = Blueprint("datafile", __name__)
+
+#: What a multipart form takes beside the file in it, at the most.
+FORM_OVERHEAD = 64 * 1024
+#: Files come from anywhere: nothing in them may run in a browser.
+HARMLESS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+}
+
+
+class FormatQuery(Query):
+    """How to show a file's content."""
+
+    format: Literal["csv", "json", "html", "txt"] | None = None
+
+
+@endpoint(
+    datafile,
+    "GET",
+    "/datafile/<path:name>",
+    query=FormatQuery,
+    answers={200: DataFileInfo},
+    refusals=(400, 404, 415),
+)
+def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
+    """Describe a data file, or give its content in a format."""
+    files = services().datafiles
+    if query.format is None:
+        return Answer(files.info(name))
+    pieces = content(files.path(name), query.format)
+    shown = f'inline; filename="{PurePath(name).stem}.{query.format}"'
+    headers = {**HARMLESS, "Content-Disposition": shown}
+    return Response(pieces, headers=headers, content_type=MEDIA_TYPES[query.format])
+
+
+@endpoint(
+    datafile,
+    "PUT POST",
+    "/datafile/<path:name>",
+    upload=True,
+    answers={201: Uploaded},
+    refusals=(400, 409, 413, 415),
+)
+def upload_datafile(name: str) -> Answer:
+    """Upload a new data file as the field `file` of a multipart form."""
+    check_name(name)
+    parts = services()
+    limit = parts.settings.MAX_UPLOAD_SIZE
+    stored = parts.datafiles.save(name, _sent_file(limit), limit)
+    message = f"The data file {name} was stored."
+    answer = {"name": name, "path": stored["path"], "status": 201, "message": message}
+    return Answer(answer, 201, {"Location": url_for("datafile.read_datafile", name=name)})
+
+
+def _sent_file(limit: int) -> IO[bytes]:
+    request.max_content_length = limit + FORM_OVERHEAD
+    try:
+        files = request.files.getlist("file")
+    except RequestEntityTooLarge as error:
+        raise TooLarge(f"A data file has at most {rounded_size(limit)}.") from error
+    if len(files) != 1:
+        raise BadRequest("Send one file, as the field 'file' of a multipart/form-data form.")
+    return files[0].stream
+
+
+@endpoint(
+    datafile, "DELETE", "/datafile/<path:name>", answers={200: Deleted}, refusals=(400, 404, 415)
+)
+def delete_datafile(name: str) -> Answer:
+    """Delete a data file."""
+    services().datafiles.delete(name)
+    message = f"The data file {name} was deleted."
+    return Answer({"status": 200, "acknowledged": True, "message": message})

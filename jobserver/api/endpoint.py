@@ -1,0 +1,201 @@
+"""The thin layer between Flask's routes and our views: one declaration validates and documents.
+
+A view is a plain function. It gets the parts of its path as arguments, the checked query string as
+``query`` where one is declared, the JSON object of the body as ``body`` where one is declared, and
+gives an `Answer` or a response of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Blueprint, Response, request
+from pydantic import BaseModel, ConfigDict, ValidationError
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+
+from jobserver.api.services import services
+from jobserver.encoding import dumps, read_object
+from jobserver.errors import BadRequest, Problem, TooLarge, WrongType
+from jobserver.sizes import rounded_size
+
+View = Callable[..., Any]
+V = TypeVar("V", bound=View)
+
+
+class Query(BaseModel):
+    """A query string; names that are not declared are refused."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class DocumentQuery(Query):
+    """Of answers about jobs and data."""
+
+    stringify: bool | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a view answers.
+
+    Attributes
+    ----------
+    content : Any
+        Body, written as JSON.
+    status : int
+        The HTTP code.
+    headers : mapping
+        Further headers.
+    strings : bool
+        Whether every value is written as a string.
+    """
+
+    content: Any
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    strings: bool = False
+
+    def response(self) -> Response:
+        """The answer as Flask sends it."""
+        body = dumps(self.content, strings=self.strings)
+        return Response(body, self.status, dict(self.headers), mimetype="application/json")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One declared method of one path.
+
+    Attributes
+    ----------
+    answers : mapping
+        The model of the body for each status code of success; a media type where it is no JSON.
+    refusals : tuple of int
+        The status codes of refusals that this endpoint has of its own.
+    upload : bool
+        Whether the body is a multipart form with a ``file``.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    tag: str
+    answers: Mapping[int, type[BaseModel] | str]
+    refusals: tuple[int, ...]
+    query: type[Query] | None
+    body: type[BaseModel] | None
+    upload: bool
+
+
+#: Every endpoint there is, in the order of declaration.
+ENDPOINTS: list[Endpoint] = []
+
+
+def endpoint(
+    blueprint: Blueprint,
+    methods: str,
+    path: str,
+    *,
+    answers: Mapping[int, type[BaseModel] | str],
+    refusals: tuple[int, ...] = (),
+    query: type[Query] | None = None,
+    body: type[BaseModel] | None = None,
+    upload: bool = False,
+) -> Callable[[V], V]:
+    """Declare a view: its route, what it takes, what it answers.
+
+    Parameters
+    ----------
+    methods : str
+        HTTP methods, separated by spaces.
+    path : str
+        As Flask writes it: ``/job/<job_id>``.
+    """
+
+    def declare(view: V) -> V:
+        summary = (view.__doc__ or "").strip().split("\n")[0]
+        for method in methods.split():
+            name, tag = f"{view.__name__}_{method.lower()}", blueprint.name
+            ENDPOINTS.append(
+                Endpoint(method, path, name, summary, tag, answers, refusals, query, body, upload)
+            )
+        blueprint.add_url_rule(
+            path,
+            view.__name__,
+            _served(view, methods.split(), query, body),
+            methods=methods.split(),
+            merge_slashes=False,  # an address with too many is wrong, not moved
+        )
+        return view
+
+    return declare
+
+
+def _served(
+    view: View, methods: list[str], query: type[Query] | None, body: type[BaseModel] | None
+) -> View:
+    """The view as Flask calls it."""
+    plain = query() if query else None
+    changes = len(methods) > 1  # then GET stands in for them
+
+    @wraps(view)
+    def serve(**arguments: Any) -> Response:
+        if changes and request.method == "HEAD":  # Flask adds it to GET; it may change nothing
+            raise MethodNotAllowed(methods)
+        if query:
+            arguments["query"] = _read_query(query) if request.query_string else plain
+        elif request.query_string:
+            _read_query(Query)
+        if body:
+            arguments["body"] = read_body()
+        answer = view(**arguments)
+        return answer.response() if isinstance(answer, Answer) else answer
+
+    return serve
+
+
+def _read_query(model: type[Query]) -> Query:
+    known = ", ".join(field.alias or name for name, field in model.model_fields.items())
+    message = f"The query string is wrong. It may hold: {known or 'nothing'}."
+    given = dict(request.args.lists())
+    twice = [Problem(name, "is given twice") for name, values in given.items() if len(values) > 1]
+    if twice:
+        raise BadRequest(message, twice)
+    try:
+        return model.model_validate({name: value for name, (value,) in given.items()})
+    except ValidationError as error:
+        problems = [
+            Problem(".".join(map(str, entry["loc"])), entry["msg"]) for entry in error.errors()
+        ]
+        raise BadRequest(message, problems) from error
+
+
+def read_body() -> dict[str, Any]:
+    """The JSON object of the request; an empty body counts as an empty object.
+
+    Raises
+    ------
+    BadRequest
+        If it is no strict JSON object.
+    TooLarge, WrongType
+        If it is too large, or not sent as JSON.
+    """
+    limit = services().settings.MAX_JSON_SIZE
+    request.max_content_length = limit
+    try:
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        raise TooLarge(f"A JSON body has at most {rounded_size(limit)}.") from error
+    if not data:
+        return {}
+    if request.mimetype != "application/json":
+        raise WrongType("Send JSON with the header 'Content-Type: application/json'.")
+    return read_object(data)
+
+
+def wants_strings(query: DocumentQuery) -> bool:
+    """Whether this answer carries every value as a string."""
+    return services().settings.STRINGIFY if query.stringify is None else query.stringify

@@ -1,0 +1,132 @@
+"""Server-sent events: what happens to jobs, told while it happens."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+from flask import Response
+
+from jobserver.api.services import Services
+from jobserver.database import Document
+from jobserver.encoding import dumps
+from jobserver.errors import Unavailable
+from jobserver.models import logs
+from jobserver.models.job import TERMINAL
+
+#: Streams at once: each holds a thread of the server, which has more for everything else.
+STREAMS = 24
+POLL_SECONDS = 0.25
+ALIVE_SECONDS = 15.0
+#: Marks of several servers are in order to the second only.
+OVERLAP_SECONDS = 2
+
+_PLACE = re.compile(r"([0-9a-f]{24})/([0-9]{6}:[0-9]{12})?", re.ASCII)
+_NO_MARK = "0" * 24
+_KEEP_ALIVE = b": the stream is alive\n\n"
+_SHOWN = ("state", "progress", "message")
+_places = threading.BoundedSemaphore(STREAMS)
+
+
+def streamed(events: Iterator[bytes]) -> Response:
+    """Answer with a stream, if there is a place for one.
+
+    Raises
+    ------
+    Unavailable
+        If there are too many streams already.
+    """
+    if not _places.acquire(blocking=False):
+        message = f"There are {STREAMS} streams already. Try again later, or ask for the job."
+        raise Unavailable(message, retry_after=5)
+    response = Response(_kept_alive(events), content_type="text/event-stream")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    response.call_on_close(_places.release)
+    return response
+
+
+def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
+    """The events of one job from a place on, until it came to its end.
+
+    Parameters
+    ----------
+    job : dict
+        The job as it is now.
+    last : str
+        ``Last-Event-ID`` of a stream that broke: a mark of the job and a place in its log.
+    """
+    found = _PLACE.fullmatch(last)
+    mark, place = (found[1], found[2] or "") if found else ("", "")
+    key = job["_run"]["key"]
+    fields = [*_SHOWN, "_run.change"]
+    for _ in _beats(parts):
+        current = next(parts.database.find("jobs", {"_id": job["_id"]}, projection=fields), None)
+        for piece_place, text in logs.since(parts.database, key, place):
+            place = piece_place
+            shown = {"text": text.decode(errors="replace")}
+            yield _event("log", shown, f"{mark or _NO_MARK}/{place}")
+        if current is None:
+            return
+        change = str(current["_run"]["change"])
+        if change != mark:
+            mark = change
+            yield _event("state", _shown(current), f"{mark}/{place}")
+        if current["state"] in TERMINAL:
+            return
+        yield b""
+
+
+def jobs_events(parts: Services, last: str) -> Iterator[bytes]:
+    """The changes of all jobs from a mark on; after a broken stream some may come twice."""
+    start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
+    since, seen = start.generation_time, {start}
+    fields = [*_SHOWN, "_run.change"]
+    for _ in _beats(parts):
+        now = datetime.now(UTC)
+        for job in _changed(parts, since, fields):
+            mark = job["_run"]["change"]
+            if mark not in seen:
+                seen.add(mark)
+                yield _event("job", {"_id": job["_id"], **_shown(job)}, str(mark))
+        since = now
+        oldest = now - timedelta(seconds=2 * OVERLAP_SECONDS)
+        seen = {mark for mark in seen if mark.generation_time >= oldest}
+        yield b""
+
+
+def _changed(parts: Services, since: datetime, fields: list[str]) -> Iterator[Document]:
+    oldest = ObjectId.from_datetime(since - timedelta(seconds=OVERLAP_SECONDS))
+    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}}
+    order = [("_run.change", 1)]
+    return parts.database.find("jobs", window, projection=fields, sort=order)
+
+
+def _shown(job: Document) -> Document:
+    return {name: job[name] for name in _SHOWN if name in job}
+
+
+def _event(kind: str, content: Any, mark: str) -> bytes:
+    return b"id: %s\nevent: %s\ndata: %s\n\n" % (mark.encode(), kind.encode(), dumps(content))
+
+
+def _beats(parts: Services) -> Iterator[None]:
+    """When to look again, until the server shuts down."""
+    while not parts.executor.draining.is_set():
+        yield
+        parts.executor.draining.wait(POLL_SECONDS)
+
+
+def _kept_alive(events: Iterator[bytes]) -> Iterator[bytes]:
+    """Events with a comment in between where there were none for a while."""
+    due = time.monotonic() + ALIVE_SECONDS
+    yield _KEEP_ALIVE
+    for event in events:
+        if event or time.monotonic() >= due:
+            due = time.monotonic() + ALIVE_SECONDS
+            yield event or _KEEP_ALIVE

@@ -1,0 +1,90 @@
+"""``/job``: one job: create, read, change, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, url_for
+
+from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.schemas import Deleted, JobDocument, JobFields
+from jobserver.api.services import services
+from jobserver.database import Document
+from jobserver.models.job import parse_id, public
+
+job = Blueprint("job", __name__)
+
+
+def shown(document: Document, query: DocumentQuery, status: int = 200, **headers: str) -> Answer:
+    """A job as it is answered."""
+    return Answer(public(document), status, headers, strings=wants_strings(query))
+
+
+@endpoint(
+    job,
+    "PUT",
+    "/job",
+    body=JobFields,
+    query=DocumentQuery,
+    answers={201: JobDocument},
+    refusals=(400, 413, 415),
+)
+def create_job(body: dict[str, Any], query: DocumentQuery) -> Answer:
+    """Create a job; its id is made by the server."""
+    document = services().jobs.create(body)
+    return _created(document, query)
+
+
+@endpoint(
+    job,
+    "PUT",
+    "/job/<job_id>",
+    body=JobFields,
+    query=DocumentQuery,
+    answers={201: JobDocument},
+    refusals=(400, 409, 413, 415),
+)
+def create_named_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
+    """Create a job with an id of your own."""
+    document = services().jobs.create(body, parse_id(job_id))
+    return _created(document, query)
+
+
+def _created(document: Document, query: DocumentQuery) -> Answer:
+    location = url_for("job.read_job", job_id=str(document["_id"]))
+    return shown(document, query, 201, Location=location)
+
+
+@endpoint(
+    job,
+    "GET",
+    "/job/<job_id>",
+    query=DocumentQuery,
+    answers={200: JobDocument},
+    refusals=(400, 404),
+)
+def read_job(job_id: str, query: DocumentQuery) -> Answer:
+    """Read a job: its state, its times, its result."""
+    return shown(services().jobs.get(parse_id(job_id)), query)
+
+
+@endpoint(
+    job,
+    "POST",
+    "/job/<job_id>",
+    body=JobFields,
+    query=DocumentQuery,
+    answers={200: JobDocument},
+    refusals=(400, 404, 409, 413, 415),
+)
+def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
+    """Merge fields into a job that was not started."""
+    return shown(services().jobs.edit(parse_id(job_id), body), query)
+
+
+@endpoint(job, "DELETE", "/job/<job_id>", answers={200: Deleted}, refusals=(400, 404, 409))
+def delete_job(job_id: str) -> Answer:
+    """Delete a job that is neither queued nor running."""
+    services().jobs.delete(parse_id(job_id))
+    message = f"The job {job_id} was deleted."
+    return Answer({"status": 200, "acknowledged": True, "message": message})

@@ -1,0 +1,106 @@
+"""``/job/<id>/...``: one job's run: start, cancel, log, result, events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from flask import Blueprint, Response, request
+from pydantic import Field
+
+from jobserver.api.endpoint import Answer, DocumentQuery, Query, endpoint
+from jobserver.api.events import job_events, jobs_events, streamed
+from jobserver.api.job import shown
+from jobserver.api.schemas import JobDocument, Result
+from jobserver.api.services import services
+from jobserver.errors import Conflict
+from jobserver.models import logs
+from jobserver.models.job import State, parse_id
+
+runs = Blueprint("runs", __name__)
+
+
+class LogQuery(Query):
+    """Where in a log to begin."""
+
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+@endpoint(
+    runs,
+    "GET POST PUT",
+    "/job/<job_id>/run",
+    query=DocumentQuery,
+    answers={202: JobDocument},
+    refusals=(400, 404, 409, 422, 429, 503),
+)
+def run_job(job_id: str, query: DocumentQuery) -> Answer:
+    """Start a job: it is checked, queued and run."""
+    parts = services()
+    document = parts.executor.launch(parse_id(job_id))
+    return shown(document, query, 202)
+
+
+@endpoint(
+    runs,
+    "POST",
+    "/job/<job_id>/cancel",
+    query=DocumentQuery,
+    answers={202: JobDocument},
+    refusals=(400, 404, 409),
+)
+def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
+    """Cancel a job that is queued or running."""
+    return shown(services().executor.cancel(parse_id(job_id)), query, 202)
+
+
+@endpoint(
+    runs,
+    "GET",
+    "/job/<job_id>/log",
+    query=LogQuery,
+    answers={200: "text/plain"},
+    refusals=(400, 404),
+)
+def read_log(job_id: str, query: LogQuery) -> Response:
+    """Read what a job's script printed, from an offset in bytes on."""
+    parts = services()
+    key = parts.jobs.get(parse_id(job_id))["_run"]["key"]
+    text = logs.read(parts.database, key, query.offset)
+    return Response(text, content_type="text/plain; charset=utf-8")
+
+
+@endpoint(
+    runs,
+    "GET",
+    "/job/<job_id>/result",
+    answers={200: Result},
+    refusals=(400, 404, 409),
+)
+def read_result(job_id: str) -> Answer:
+    """Read the result of a finished job alone, as native JSON."""
+    document = services().jobs.get(parse_id(job_id))
+    if document["state"] != State.FINISHED:
+        raise Conflict(
+            f"The job {job_id} is {document['state']} and has no result. GET /job/{job_id} tells "
+            "more."
+        )
+    return Answer(document["result"])
+
+
+@endpoint(
+    runs,
+    "GET",
+    "/job/<job_id>/events",
+    answers={200: "text/event-stream"},
+    refusals=(400, 404, 503),
+)
+def follow_job(job_id: str) -> Response:
+    """Follow a job: its state, its progress and its log as server-sent events."""
+    document = services().jobs.get(parse_id(job_id))
+    return streamed(job_events(services(), document, request.headers.get("Last-Event-ID", "")))
+
+
+@endpoint(runs, "GET", "/jobs/events", answers={200: "text/event-stream"}, refusals=(503,))
+def follow_jobs() -> Response:
+    """Follow all jobs: each change of a state or of progress as a server-sent event."""
+    return streamed(jobs_events(services(), request.headers.get("Last-Event-ID", "")))

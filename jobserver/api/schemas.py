@@ -1,0 +1,124 @@
+"""The bodies of answers and requests, as they stand in the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+
+class JobFields(BaseModel):
+    """Fields of a job that a client sets. All other names are the client's own."""
+
+    model_config = ConfigDict(extra="allow")
+
+    script_name: Any = Field(None, description="Name of the script to run.")
+    script: Any = Field(None, description="The script with its type, name, args and kwargs.")
+    datafile: Any = Field(None, description="Name of a data file: the script's first argument.")
+    raw_data: Any = Field(None, description="Any JSON: the script's first argument.")
+    data: Any = Field(None, description="The data with its type, and name or data.")
+    timeout: Any = Field(None, description="Longest run in seconds.")
+    retries: Any = Field(None, description="How often it is tried again after a failure.")
+
+
+class JobDocument(BaseModel):
+    """A job. Every value is a string, unless the request says `stringify=false`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(alias="_id")
+    created: str
+    started: str | None
+    finished: str | None
+    state: str
+    result: Any
+
+
+class JobList(BaseModel):
+    """Some jobs, oldest first."""
+
+    found: int
+    jobs: list[JobDocument]
+
+
+class Result(RootModel[Any]):
+    """What the script returned."""
+
+
+class Filter(BaseModel):
+    """A filter over the fields of jobs, as MongoDB writes them."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Message(BaseModel):
+    """What was done."""
+
+    status: int
+    message: str
+
+
+class Deleted(Message):
+    """One thing was deleted."""
+
+    acknowledged: bool
+
+
+class AllDeleted(Deleted):
+    """How many were deleted, of how many there were."""
+
+    deleted: int
+    total: int
+
+
+class Info(Message):
+    """What answers here."""
+
+    version: str
+
+
+class DataFileInfo(BaseModel):
+    """A data file; its path is relative to the server's home."""
+
+    name: str
+    path: str
+    size: str
+
+
+class ListedDataFile(DataFileInfo):
+    """A data file in a list."""
+
+    type: str
+
+
+class DataFileList(BaseModel):
+    """All data files, by name."""
+
+    found: int
+    files: list[ListedDataFile]
+
+
+class Uploaded(Message):
+    """A data file was stored."""
+
+    name: str
+    path: str
+
+
+class ErrorBody(Message):
+    """Why a request was refused, and what to do."""
+
+    errors: list[FieldProblem] | None = None
+
+
+class FieldProblem(BaseModel):
+    """One of several things that are wrong."""
+
+    field: str
+    problem: str
+
+
+class Document(BaseModel):
+    """A JSON document of a form of its own."""
+
+    model_config = ConfigDict(extra="allow")

@@ -1,0 +1,56 @@
+"""The parts of a running server that views work with."""
+
+from __future__ import annotations
+
+from flask import current_app
+
+from jobserver.database import Database
+from jobserver.executors import make_executor
+from jobserver.models.datafile import DataFiles
+from jobserver.models.jobs import Jobs
+from jobserver.settings import Settings
+
+KEY = "jobserver"
+
+
+class Services:
+    """Made once for a server; the same for every request.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the home that is served.
+    database : Database
+        Connection to the store.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.jobs = Jobs(database)
+        self.datafiles = DataFiles(settings.data_path, settings.home)
+        self.executor = make_executor(database, self.datafiles, settings)
+        self.scripts = self.executor.scripts
+
+    def start(self) -> None:
+        """Make the indexes, clear up, and begin to load scripts and to run jobs."""
+        self.database.create_indexes()
+        self.datafiles.remove_parts()
+        self.scripts.start()
+        self.executor.start()
+
+    def drain(self, grace: float) -> None:
+        """Start no more runs, and give those that go on ``grace`` seconds."""
+        self.executor.drain(grace)
+
+    def close(self) -> None:
+        """End what still runs and every child, and disconnect."""
+        self.executor.drain(0)
+        self.scripts.close()
+        self.database.close()
+
+
+def services() -> Services:
+    """The parts of the server that answers this request."""
+    parts: Services = current_app.extensions[KEY]
+    return parts

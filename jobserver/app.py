@@ -1,0 +1,37 @@
+"""The factory: the routes of the server, as a flat list."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from jobserver.api import errors
+from jobserver.api.datafile import datafile
+from jobserver.api.datafiles import datafiles
+from jobserver.api.info import info
+from jobserver.api.job import job
+from jobserver.api.jobs import jobs
+from jobserver.api.runs import runs
+from jobserver.api.services import KEY, Services
+
+BLUEPRINTS = (info, job, runs, jobs, datafile, datafiles)
+
+
+def create_app(parts: Services) -> Flask:
+    """Make the application over the parts of a server.
+
+    Parameters
+    ----------
+    parts : Services
+        What the views work with; `jobserver.home.Home` makes them.
+
+    Returns
+    -------
+    Flask
+        A WSGI application.
+    """
+    app = Flask("jobserver", static_folder=None)
+    app.extensions[KEY] = parts
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    errors.register(app)
+    return app

@@ -1,0 +1,128 @@
+"""The commands. Everything heavy is imported inside them: ``--help`` has to answer at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import jobserver
+from jobserver.errors import JobserverError
+
+if TYPE_CHECKING:
+    from jobserver.settings import Settings
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Commands(click.Group):
+    """Commands that end with exit code 2 and a sentence where something is wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except JobserverError as error:
+            raise click.UsageError(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(jobserver.__version__, prog_name="jobserver")
+def main() -> None:
+    """Put Python functions, executables and command line tools behind HTTP, as jobs."""
+
+
+def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name a home and its configuration."""
+    for option in (
+        click.option("--config", default="default", help="Name in the table of config.py."),
+        click.option(
+            "--home",
+            default=".",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder of the server; the present one by default.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path) -> None:
+    """Make a home in FOLDER: config.py, data/ with an example, scripts/."""
+    from jobserver.template import make_home
+
+    for path in make_home(folder):
+        click.echo(f"made {path}")
+    click.echo(f"Start it with: jobserver run --home {folder}")
+
+
+@main.command()
+@home_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=5000, show_default=True, help="Port; 0 takes a free one.")
+def run(home: Path, config: str, host: str, port: int) -> None:
+    """Serve a home over HTTP."""
+    from jobserver.settings import load
+
+    settings = load(home, config)
+    _check_host(host, settings)
+
+    from jobserver.home import Home
+    from jobserver.serving import listen, serve
+
+    sock = listen(host, port)
+    opened = Home(settings).open()
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(
+        f"Jobserver {jobserver.__version__} on http://{shown}:{sock.getsockname()[1]}, "
+        f"home {settings.home}, {opened.store}. Ctrl-C ends it.",
+        err=True,
+    )
+    serve(opened, sock)
+    sys.exit(0)
+
+
+def _check_host(host: str, settings: Settings) -> None:
+    if settings.LOGIN_REQUIRED:
+        raise click.UsageError("LOGIN_REQUIRED is set, but this version has no users yet.")
+    if host not in _LOOPBACK:
+        raise click.UsageError(
+            f"Without login the server listens on this machine only, not at {host}. "
+            "Use --host 127.0.0.1, or set LOGIN_REQUIRED = True in config.py."
+        )
+
+
+@main.command()
+@home_options
+def worker(home: Path, config: str) -> None:
+    """Run a home's jobs without serving HTTP, beside the server or on another machine."""
+    from jobserver.ending import wait
+    from jobserver.home import Home
+    from jobserver.settings import load
+
+    settings = load(home, config)
+    opened = Home(settings).open()
+    slots = settings.workers
+    click.echo(
+        f"Jobserver {jobserver.__version__} worker with {slots} slots, home {settings.home}, "
+        f"{opened.store}. Ctrl-C ends it.",
+        err=True,
+    )
+    wait(opened)
+
+
+@main.command()
+def demo() -> None:
+    """Show the guide's four steps on a throw-away home."""
+    from jobserver.demo import show
+
+    show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""A running home: its settings, its database and its application, opened and closed together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jobserver.api.services import Services
+from jobserver.app import create_app
+from jobserver.database import Database
+from jobserver.embedded import EmbeddedServer
+from jobserver.errors import JobserverError
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from jobserver.settings import Settings
+
+
+class Home:
+    """Everything that one server process holds.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the home.
+
+    Attributes
+    ----------
+    app : Flask
+        The application, once `open` was called.
+    store : str
+        What stores the jobs, for the start-up line.
+    """
+
+    app: Flask
+    store = "MongoDB"
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._embedded: EmbeddedServer | None = None
+
+    def open(self) -> Home:
+        """Start the embedded server where no other is named, connect, and begin to run jobs.
+
+        Raises
+        ------
+        SettingsError
+            If the database cannot be started or its address is malformed.
+        StoreUnavailable
+            If it does not answer.
+        """
+        uri = self.settings.MONGO_URI
+        if uri is None:
+            self._embedded = EmbeddedServer(self.settings.home)
+            uri = self._embedded.start()
+            self.store = "embedded server (beta; use MongoDB in production)"
+        try:
+            self._parts = Services(self.settings, Database(uri))
+            self._parts.start()
+        except JobserverError:
+            self._stop_embedded()
+            raise
+        self.app = create_app(self._parts)
+        return self
+
+    def drain(self) -> None:
+        """Start no more runs, and wait a grace for those that go on."""
+        self._parts.drain(self.settings.SHUTDOWN_GRACE)
+
+    def close(self) -> None:
+        """End everything that was started."""
+        self._parts.close()
+        self._stop_embedded()
+
+    def _stop_embedded(self) -> None:
+        if self._embedded:
+            self._embedded.stop()

@@ -1,0 +1,150 @@
+"""Serving over HTTP with waitress, from the first socket to the last signal."""
+
+from __future__ import annotations
+
+import socket
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import waitress.server
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask
+
+from jobserver.api.errors import MESSAGES, error_body
+from jobserver.ending import ending
+from jobserver.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jobserver.home import Home
+    from jobserver.settings import Settings
+
+THREADS = 64
+CONNECTIONS = 1000
+CHANNEL_SECONDS = 30
+#: At the end, for answers that are on their way.
+FLUSH_SECONDS = 5.0
+#: What a request has beside its body: the head, and the frame of a multipart form.
+OVERHEAD = 1024 * 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound already, so that a taken port is told before anything starts.
+
+    Raises
+    ------
+    SettingsError
+        If the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(CONNECTIONS)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        reason = error.strerror if isinstance(error, OSError) else "ports go from 0 to 65535"
+        raise SettingsError(
+            f"{host}:{port} cannot be used: {reason}. Choose another with --port."
+        ) from error
+    return sock
+
+
+def serve(home: Home, sock: socket.socket) -> None:
+    """Answer requests until SIGTERM or Ctrl-C, then end everything that belongs to the home."""
+    server: Any = waitress.server.create_server(
+        home.app,
+        sockets=[sock],
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        channel_timeout=CHANNEL_SECONDS,
+        cleanup_interval=CHANNEL_SECONDS // 2,
+        max_request_body_size=_largest_body(home.settings),
+        asyncore_use_poll=True,
+        send_bytes=1,  # an event must not wait for the next
+        clear_untrusted_proxy_headers=True,
+        ident="jobserver",
+    )
+    server.channel_class = Channel
+    with ending(home, partial(_let_answers_out, server)):
+        server.run()  # returns when a handler raised SystemExit
+
+
+def _largest_body(settings: Settings) -> int:
+    return max(settings.MAX_UPLOAD_SIZE, settings.MAX_JSON_SIZE) + OVERHEAD
+
+
+def _let_answers_out(server: Any) -> None:
+    """Wait a moment for what is being answered."""
+    deadline = time.monotonic() + FLUSH_SECONDS
+    while time.monotonic() < deadline:
+        channels = list(server.active_channels.values())
+        if not any(channel.requests or channel.total_outbufs_len for channel in channels):
+            return
+        time.sleep(0.01)
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+    """Reads requests; a client that asks before it sends a body is refused at once."""
+
+    def received(self, data: bytes) -> int:
+        """Take a piece of a request and tell how much of it was used."""
+        consumed: int = super().received(data)
+        if self.error:
+            self.expect_continue = False
+        return consumed
+
+
+class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
+    """Answers what waitress itself refuses in the one shape of errors."""
+
+    def execute(self) -> None:
+        """Send the refusal."""
+        error = self.request.error
+        detail = f"The request cannot be read: {error.body}."
+        message = detail if error.code == 400 else MESSAGES.get(error.code, detail)
+        body = error_body(error.code, message)
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers = [("Content-Type", "application/json"), ("Connection", "close")]
+        self.content_length = len(body)
+        self.close_on_finish = self.channel.refused = True
+        self.write(body)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    """A connection whose errors are JSON, and reach clients that are still sending.
+
+    Closing a connection with data unread resets it, and the client would lose the answer. So after
+    a refusal only the sending half is closed; what still comes is read and dropped until the client
+    is through, or `CHANNEL_SECONDS` went by and waitress ends what has no request.
+    """
+
+    parser_class = Parser
+    error_task_class = JsonErrorTask
+    refused = False
+    lingering = False
+
+    def readable(self) -> bool:
+        """Whether to read on."""
+        return self.lingering or bool(super().readable())
+
+    def handle_read(self) -> None:
+        """Take what the client sent."""
+        if not self.lingering:
+            super().handle_read()
+        else:
+            self.recv(self.adj.recv_bytes)  # closes at the end of the stream
+
+    def handle_close(self) -> None:
+        """Close, in two steps after a refusal."""
+        if not self.refused or self.lingering or not self.connected:
+            super().handle_close()
+            return
+        self.lingering = True
+        self.will_close = False
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:  # the client is gone
+            super().handle_close()

@@ -1,0 +1,48 @@
+"""``app`` for gunicorn and other WSGI servers: ``gunicorn -w 1 -k gthread jobserver.wsgi:app``.
+
+Nothing starts at import: threads and connections do not survive the fork of a preloading server.
+The first request of a process opens the home, which is the folder in ``JOBSERVER_HOME`` or the
+present one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from jobserver.home import Home
+from jobserver.settings import load
+
+
+class Application:
+    """A WSGI application that opens its home in the process that serves it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pid = 0
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """Serve one request."""
+        if self._pid != os.getpid():
+            self._open()
+        return self._home.app(environ, start_response)
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            environ = dict(os.environ)
+            folder = Path(environ.pop("JOBSERVER_HOME", "."))
+            name = environ.pop("JOBSERVER_CONFIG", "default")
+            self._home = Home(load(folder, name, environ)).open()
+            atexit.register(self._home.close)
+            self._pid = os.getpid()
+
+
+app = Application()
