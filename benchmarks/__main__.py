@@ -1,0 +1,54 @@
+"""``python -m benchmarks [NAME ...] [--quick]``: measure, and print what was found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import backlog, cancel, cycle, read, slots, start
+from benchmarks.figures import Figure
+
+BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
+    "start": start.measure,
+    "read": read.measure,
+    "cycle": cycle.measure,
+    "slots": slots.measure,
+    "drain": backlog.drain,
+    "cancel": cancel.measure,
+    "memory": backlog.memory,
+}
+
+
+def main() -> None:
+    """Run the benchmarks that are named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
+    options = parser.parse_args()
+    if unknown := set(options.names) - BENCHMARKS.keys():
+        parser.error(f"no benchmark: {', '.join(sorted(unknown))}; there are {list(BENCHMARKS)}")
+    console = Console(highlight=False)
+    python = platform.python_version()
+    console.print(f"{platform.system()}, {os.cpu_count()} cores, Python {python}")
+    for name in options.names or BENCHMARKS:
+        _show(console, name, options.quick)
+
+
+def _show(console: Console, name: str, quick: bool) -> None:
+    """Run one benchmark and print its table, with the load that was there before."""
+    load = os.getloadavg()[0]
+    with console.status(f"{name} ..."):
+        figures = BENCHMARKS[name](quick)
+    table = Table("figure", "value", "aim", title=f"{name} (load before: {load:.2f})")
+    for figure in figures:
+        table.add_row(*figure.row())
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""The scripts that the benchmarks run; a copy lies in the home of each server."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from jobserver import current_job
+
+_home = Path()
+
+
+def on_init(app: Any) -> None:
+    """Keep where the home is: jobs may not name files."""
+    global _home  # noqa: PLW0603 - set once in every child
+    _home = Path(app.home)
+
+
+def noop() -> None:
+    """Do nothing."""
+
+
+def burn(seconds: float) -> None:
+    """Use the processor for some seconds of its time."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def spin() -> None:
+    """Never end."""
+    while True:
+        pass
+
+
+def hold() -> None:
+    """Keep a slot busy until the home has a file ``gate``."""
+    while not (_home / "gate").exists():
+        time.sleep(0.005)
+
+
+def sign() -> None:
+    """Add a line with the job's id to the file ``book`` of the home, whole at once."""
+    with (_home / "book").open("a") as file:
+        file.write(f"{current_job.id}\n")

@@ -1,0 +1,93 @@
+"""A throw-away home, and real servers on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from jobserver.settings import PREFIX
+from jobserver.template import make_home
+
+START_SECONDS = 60
+WORKERS = 2
+#: Starts a server on the home that is named after it.
+JOBSERVER = (sys.executable, "-m", "jobserver.cli", "run", "--port", "0", "--home")
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
+_SCRIPTS = Path(__file__).with_name("scripts.py")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes
+    ----------
+    home : Path
+        Its home.
+    pid : int
+        Its process.
+    port : int
+        Where it listens on 127.0.0.1.
+    """
+
+    home: Path
+    pid: int
+    port: int
+
+    def memory(self) -> float:
+        """Memory that the process holds, in MiB, without its children and the database."""
+        return float(psutil.Process(self.pid).memory_info().rss / 2**20)
+
+
+@contextmanager
+def new_home() -> Iterator[Path]:
+    """A home with the scripts of the benchmarks."""
+    with tempfile.TemporaryDirectory(prefix="jobserver-bench-") as folder:
+        home = Path(folder)
+        make_home(home)
+        shutil.copy(_SCRIPTS, home / "scripts" / "bench.py")
+        yield home
+
+
+@contextmanager
+def serving(home: Path, command: tuple[str, ...] = JOBSERVER) -> Iterator[Server]:
+    """A server on a home and a free port; it is ended afterwards."""
+    log = home / "server.log"
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    environ[f"{PREFIX}WORKERS"] = str(WORKERS)
+    with (
+        log.open("w") as file,
+        subprocess.Popen([*command, str(home)], stderr=file, env=environ) as process,
+    ):
+        try:
+            yield Server(home, process.pid, _port(process, log))
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def new_server() -> Iterator[Server]:
+    """A server on a home of its own."""
+    with new_home() as home, serving(home) as server:
+        yield server
+
+
+def _port(process: subprocess.Popen[bytes], log: Path) -> int:
+    """The port in the server's first line."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := _ADDRESS.search(log.read_text()):
+            return int(found[1])
+        time.sleep(0.002)
+    raise RuntimeError(f"the server did not start: {log.read_text()}")

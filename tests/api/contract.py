@@ -1,0 +1,84 @@
+"""What holds for every answer, whatever was asked."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import NoReturn
+
+import httpx
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+import jobserver.app  # noqa: F401 - declares every endpoint
+from jobserver.api.endpoint import ENDPOINTS, Endpoint
+from jobserver.api.schemas import ErrorBody
+
+ALWAYS = {400, 503}
+
+
+def check_answer(response: httpx.Response, home: Path) -> None:
+    """Hold an answer against the declaration of its endpoint; streams are left to be read."""
+    entry = _endpoint(response.request)
+    status, kind = response.status_code, response.headers.get("Content-Type")
+    if status >= 400:
+        response.read()
+        check_error(response, home)
+        assert entry is None or status in {*entry.refusals, *ALWAYS}, f"{status}: not declared"
+    elif entry is not None:
+        declared = entry.answers[status]
+        if not isinstance(declared, str):
+            assert kind == "application/json"
+            response.read()
+            declared.model_validate(strict_json(response.content))
+
+
+def check_error(response: httpx.Response, home: Path) -> None:
+    """See to it that an error has the one shape, and tells nothing of the server's inside."""
+    assert response.headers["Content-Type"] == "application/json"
+    if response.request.method != "HEAD":
+        check_error_body(response.content, response.status_code, home)
+
+
+def check_error_body(content: bytes, status: int, home: Path) -> None:
+    """See to it that the body of an error has the one shape."""
+    body = strict_json(content)
+    assert isinstance(body, dict)
+    ErrorBody.model_validate(body, strict=True)
+    assert body["status"] == status
+    assert body["message"].endswith((".", "?"))
+    assert body.keys() <= {"status", "message", "errors"}
+    assert body.get("errors") != []
+    text = content.decode()
+    for secret in (str(home), str(home.parent), "Traceback", "site-packages", "jobserver/"):
+        assert secret not in text
+
+
+def strict_json(content: bytes) -> object:
+    """Read JSON that holds neither NaN nor infinities."""
+
+    def refuse(name: str) -> NoReturn:
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(content.decode(), parse_constant=refuse)
+
+
+@cache
+def _map() -> Map:
+    rules = [
+        Rule(entry.path, methods=[entry.method], endpoint=place, merge_slashes=False)
+        for place, entry in enumerate(ENDPOINTS)
+    ]
+    return Map(rules)
+
+
+def _endpoint(request: httpx.Request) -> Endpoint | None:
+    """The declared endpoint that a request meant; none for HEAD and OPTIONS."""
+    if request.method not in {"GET", "PUT", "POST", "DELETE"}:
+        return None
+    try:
+        place, _ = _map().bind("").match(request.url.path, request.method)
+    except HTTPException:
+        return None
+    return ENDPOINTS[place]

@@ -1,0 +1,295 @@
+"""A real server for the tests that want one: a child process, spoken to over HTTP."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import pytest
+
+from jobserver.settings import PREFIX
+from jobserver.template import make_home
+from tests.api.contract import check_answer
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 60.0
+END_SECONDS = 30.0
+RUN_SECONDS = 30.0
+ACTIVE = {"queued", "running"}
+
+#: What the home of every test server offers beside the shipped scripts.
+SCRIPTS = '''
+import logging
+import sys
+import time
+from pathlib import Path
+
+from jobserver import current_job
+
+GATE = Path(__file__).resolve().parents[1] / "gate"
+
+
+def noop():
+    """Do nothing."""
+
+
+def add(a: int, b: int = 2) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def fail(text: str = "failed on purpose"):
+    """Raise."""
+    raise ValueError(text)
+
+
+def echo(data):
+    """Give the data back."""
+    return data
+
+
+def size_of(file: Path) -> int:
+    """The size of a data file."""
+    return file.stat().st_size
+
+
+def hold(seconds: float = 30.0):
+    """Run until the gate is opened."""
+    end = time.monotonic() + seconds
+    while not GATE.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def chatter(lines: int = 3):
+    """Print, log and write to stderr."""
+    for number in range(lines):
+        print("printed", number)
+    print("complained", file=sys.stderr)
+    logging.getLogger("chatter").info("logged")
+
+
+def advance(steps: int = 4):
+    """Report progress."""
+    for step in range(1, steps + 1):
+        current_job.progress(step / steps, f"step {step}")
+'''
+
+Job = dict[str, Any]
+
+
+class Server:
+    """A server as a child process with a home of its own.
+
+    Attributes
+    ----------
+    home : Path
+        Its home, made like ``jobserver init`` makes one, with `SCRIPTS` in it.
+    address : str
+        ``http://127.0.0.1:<port>``.
+    process : subprocess.Popen
+        The child process.
+    """
+
+    def __init__(self, home: Path, environ: dict[str, str]) -> None:
+        self.home = home
+        self._log = home / "server.log"
+        self._temporary = home / "tmp"
+        self._temporary.mkdir(exist_ok=True)
+        environ = {**environ, "TMPDIR": str(self._temporary), "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "jobserver.cli", "run", "--home", str(home), "--port", "0"]
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environ, cwd=ROOT)
+        self.address = until(self._address, START_SECONDS)
+        self.port = int(self.address.rpartition(":")[2])
+
+    def _address(self) -> str:
+        assert self.process.poll() is None, f"the server did not start:\n{self.log}"
+        found = re.search(r"^Jobserver .* on (http://127\.0\.0\.1:\d+), .*\n", self.log, re.M)
+        return found[1] if found else ""
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stdout and stderr."""
+        return self._log.read_text(encoding="utf-8")
+
+    @property
+    def data(self) -> Path:
+        """Folder of its data files."""
+        return self.home / "data"
+
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        """A client that holds every answer against the declared interface."""
+
+        def check(response: httpx.Response) -> None:
+            check_answer(response, self.home)
+
+        hooks = {"response": [check]}
+        with httpx.Client(base_url=self.address, timeout=30, event_hooks=hooks) as client:
+            yield client
+
+    def stored(self) -> tuple[list[Job], dict[str, tuple[int, int]]]:
+        """All jobs, and name, size and time of the last change of every file but the database's."""
+        kept = (path for path in self.home.rglob("*") if path.is_file() and path != self._log)
+        files = {
+            str(path.relative_to(self.home)): (path.stat().st_size, path.stat().st_mtime_ns)
+            for path in kept
+            if not path.is_relative_to(self.home / "db")
+        }
+        with self.client() as client:
+            return client.get("/jobs", params={"stringify": "false"}).json()["jobs"], files
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """See to it that the requests inside write nothing."""
+        before = self.stored()
+        yield
+        assert self.stored() == before
+
+    def clear(self) -> None:
+        """Let running jobs end, then delete all jobs and all data files but the shipped one."""
+        gate = self.home / "gate"
+        gate.touch()
+        with self.client() as client:
+            until(lambda: client.delete("/jobs").json()["acknowledged"], RUN_SECONDS)
+        gate.unlink()
+        shutil.rmtree(self.data)
+        make_home(self.home)
+
+    def check(self) -> None:
+        """See to it that it is well, and that requests left no files behind."""
+        assert self.process.poll() is None, f"the server ended:\n{self.log}"
+        assert "Traceback" not in self.log, self.log
+        assert [path.name for path in self.data.glob(".*")] == []
+
+    def stop(self) -> None:
+        """End it as an administrator would; nothing of it may be left."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            assert self.process.wait(END_SECONDS) == 0, self.log
+        finally:
+            self.process.kill()
+        assert psutil.wait_procs(family, timeout=5)[1] == []
+        assert "Traceback" not in self.log, self.log
+        assert list(self._temporary.iterdir()) == []
+        assert [path.name for path in self.data.glob(".*")] == []
+
+
+MakeServer = Callable[..., AbstractContextManager[Server]]
+
+
+def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Poll until a condition holds; its value."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.01)
+    return value
+
+
+def finished(client: httpx.Client, job_id: str, seconds: float = RUN_SECONDS) -> Job:
+    """The job, with native values, once it came to its end."""
+
+    def ended() -> Job | None:
+        job: Job = client.get(f"/job/{job_id}", params={"stringify": "false"}).json()
+        return None if job["state"] in {"created", *ACTIVE} else job
+
+    found: Job = until(ended, seconds)
+    return found
+
+
+def run_through(client: httpx.Client, **fields: Any) -> Job:
+    """Create a job, start it, and give it once it came to its end."""
+    job_id = client.put("/job", json=fields).json()["_id"]
+    started = client.post(f"/job/{job_id}/run")
+    assert started.status_code == 202, started.text
+    return finished(client, job_id)
+
+
+@contextmanager
+def _database(environ: dict[str, str]) -> Iterator[None]:
+    """Name a database of its own where there is a MongoDB for the tests."""
+    uri = os.environ.get("JOBSERVER_TEST_MONGO_URI")
+    if uri is None:
+        yield
+        return
+    from pymongo import MongoClient
+
+    name = f"jobserver_test_{secrets.token_hex(6)}"
+    parts = urlsplit(uri)
+    query = parts.query or f"authSource={parts.path.strip('/') or 'admin'}"
+    own = parts._replace(path=f"/{name}", query=query if parts.username else parts.query)
+    environ[f"{PREFIX}MONGO_URI"] = own.geturl()
+    yield
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
+    """Run servers: ``with make_server(config="...", STRINGIFY=False) as server``.
+
+    ``config`` is the text of ``config.py``, ``prepare`` is called with the home before the start,
+    everything else is a setting.
+    """
+
+    @contextmanager
+    def make(
+        config: str | None = None,
+        prepare: Callable[[Path], object] = lambda home: None,
+        **settings: object,
+    ) -> Iterator[Server]:
+        home = tmp_path_factory.mktemp("home")
+        make_home(home)
+        (home / "scripts" / "trials.py").write_text(SCRIPTS)
+        if config is not None:
+            (home / "config.py").write_text(config)
+        prepare(home)
+        environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
+        environ |= {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
+        with _database(environ):
+            server = Server(home, environ)
+            try:
+                yield server
+            except BaseException:
+                server.process.kill()
+                raise
+            server.stop()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_server(make_server: MakeServer) -> Iterator[Server]:
+    """One server for the whole session; tests take `server`."""
+    with make_server(WORKERS=2) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """A running server without jobs, with ``timeseries.csv`` as its one data file."""
+    yield shared_server
+    shared_server.check()
+    shared_server.clear()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """A client of the server."""
+    with server.client() as client:
+        yield client

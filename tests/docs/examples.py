@@ -1,0 +1,177 @@
+"""The examples of a page of documentation: found, carried out, and compared with what it prints.
+
+In a page, a block of ``sh`` or ``python`` is carried out as it stands, unless a comment before it
+says why not: ``<!-- not run: it installs packages -->``. The block after it, in ``json`` or
+``text``, is its answer. A block with ``<!-- file: scripts/volume.py -->`` before it is a file of
+the home, there when the server starts.
+
+Ids and times differ from run to run: an id of the page stands for the id that came instead, a
+time for any time. Numbers may differ in their last digits. In ``text``, a line ``...`` stands for
+any lines.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ADDRESS = "http://localhost:5000"
+DEADLINE_SECONDS = 15
+_BLOCK = re.compile(
+    r"(?:^<!-- (?P<note>[^\n]*) -->\n+)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.DOTALL | re.M
+)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?")
+_ID = re.compile(r"\b[0-9a-f]{24}\b")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block.
+
+    Attributes
+    ----------
+    kind : str
+        Its language.
+    text : str
+        What stands in it.
+    note : str
+        The comment before it, or nothing.
+    line : int
+        Where it begins.
+    """
+
+    kind: str
+    text: str
+    note: str
+    line: int
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether it changes nothing, however often it is carried out."""
+        return self.kind == "sh" and not re.search(r" -[XF]|/run\b|>", self.text)
+
+
+def blocks(page: Path) -> list[Block]:
+    """All fenced blocks of a page."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(match["kind"], match["text"], match["note"] or "", text.count("\n", 0, match.start()))
+        for match in _BLOCK.finditer(text)
+    ]
+
+
+def files(page: Path) -> dict[str, str]:
+    """The files that a page shows, by their path in the home."""
+    found = [(block.note.partition("file: ")[2], block.text) for block in blocks(page)]
+    return {name: text for name, text in found if name}
+
+
+def examples(page: Path) -> Iterator[tuple[Block, Block | None]]:
+    """What is carried out, each with the answer that the page prints."""
+    found = blocks(page)
+    for block, following in zip(found, [*found[1:], None], strict=True):
+        if block.kind in ("sh", "python") and not block.note:
+            is_answer = following is not None and following.kind in ("json", "text")
+            yield block, following if is_answer and not following.note else None
+
+
+class Reader:
+    """A reader who types what a page says.
+
+    Parameters
+    ----------
+    address : str
+        The server's, in place of the documented one.
+    folder : Path
+        Where the reader works.
+    """
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self._address = address
+        self._folder = folder
+        self._ids: dict[str, str] = {}
+
+    def follow(self, page: Path) -> int:
+        """Carry out all examples of a page and compare; returns how many there were."""
+        count = 0
+        for count, (block, answer) in enumerate(examples(page), 1):
+            where = f"{page.name}, line {block.line}"
+            self._try(block, answer, where)
+        return count
+
+    def _try(self, block: Block, answer: Block | None, where: str) -> None:
+        """Carry out an example; one that only reads again and again, until its answer fits."""
+        deadline = time.monotonic() + (DEADLINE_SECONDS if block.only_reads else 0)
+        while True:
+            output = self._run(block, where)
+            try:
+                if answer is not None:
+                    self._compare(answer, output, where)
+            except AssertionError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def _run(self, block: Block, where: str) -> str:
+        text = block.text.replace(ADDRESS, self._address)
+        for printed, real in self._ids.items():
+            text = text.replace(printed, real)
+        shell = ["bash", "-euo", "pipefail", "-c"] if block.kind == "sh" else [sys.executable, "-c"]
+        done = subprocess.run(
+            [*shell, text], cwd=self._folder, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, f"{where}: {done.stderr}"
+        return done.stdout
+
+    def _compare(self, answer: Block, output: str, where: str) -> None:
+        if answer.kind == "json":
+            self._equal(json.loads(answer.text), json.loads(output), where)
+        else:
+            parts = (re.escape(_masked(part)) for part in re.split(r"^\.\.\.\n", answer.text, 0, re.M))
+            assert re.fullmatch(".*".join(parts), _masked(output), re.DOTALL), f"{where}: {output}"
+
+    def _equal(self, printed: Any, real: Any, where: str) -> None:
+        """Compare two values of JSON, and note which id stands for which."""
+        if isinstance(printed, dict) and isinstance(real, dict):
+            assert list(printed) == list(real), where
+            for key, value in printed.items():
+                self._equal(value, real[key], f"{where}: {key}")
+        elif isinstance(printed, list) and isinstance(real, list):
+            assert len(printed) == len(real), where
+            for index, value in enumerate(printed):
+                self._equal(value, real[index], f"{where}: {index}")
+        else:
+            self._equal_leaves(printed, real, where)
+
+    def _equal_leaves(self, printed: Any, real: Any, where: str) -> None:
+        assert type(printed) is type(real), f"{where}: {real!r}"
+        for old, new in zip(_ID.findall(str(printed)), _ID.findall(str(real)), strict=False):
+            assert self._ids.setdefault(old, new) == new, where
+        numbers = _number(printed), _number(real)
+        if where.endswith(": time_sec"):
+            assert all(number is not None and number >= 0 for number in numbers), where
+        elif None not in numbers:
+            assert numbers[1] == numbers[0] or math.isclose(*numbers, rel_tol=1e-9), f"{where}: {real}"
+        else:
+            assert _masked(str(real)) == _masked(str(printed)), f"{where}: {real}"
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _masked(text: str) -> str:
+    return _ID.sub("<id>", _TIME.sub("<time>", text))

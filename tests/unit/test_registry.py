@@ -1,0 +1,414 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobserver.errors import CannotRun
+from jobserver.scripts.registry import Registry, Sources
+from jobserver.scripts.wording import explain, shown, without_paths
+
+Load = Callable[..., Registry]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    path, modules = list(sys.path), dict(sys.modules)
+    (tmp_path / "scripts").mkdir()
+    yield (tmp_path / "scripts").resolve()
+    sys.path[:] = path
+    for name in set(sys.modules) - set(modules):
+        if str(tmp_path.resolve()) in str(vars(sys.modules[name]).get("__file__")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def load(folder: Path) -> Load:
+    def write_and_load(*modules: str, **files: str) -> Registry:
+        for stem, text in files.items():
+            (folder / f"{stem}.py").write_text(text)
+        return Registry.load(Sources(folder, modules))
+
+    return write_and_load
+
+
+def names(registry: Registry) -> list[str]:
+    return [script["name"] for script in registry.describe()["scripts"]]
+
+
+def errors(registry: Registry) -> dict[str, str]:
+    return {each["module"]: each["error"] for each in registry.describe()["errors"]}
+
+
+def refusal(registry: Registry, name: object) -> str:
+    with pytest.raises(CannotRun) as caught:
+        registry.lookup(name)
+    assert [problem.field for problem in caught.value.errors] == ["script.name"]
+    return caught.value.message
+
+
+def test_without_a_folder_there_is_what_is_shipped() -> None:
+    assert names(Registry.load(Sources(None))) == ["summary"]
+    assert names(Registry.load(Sources(Path("no/such/folder")))) == ["summary"]
+
+
+def test_public_functions_defined_in_a_file_are_scripts(load: Load) -> None:
+    registry = load(
+        hydro="""
+import functools
+from os.path import join
+from json import *
+
+def shout(func):
+    @functools.wraps(func)
+    def wrapper(*args, **kwargs):
+        return func(*args, **kwargs).upper()
+    return wrapper
+
+@shout
+def decorated(word: str): return word
+
+@functools.cache
+def cached(n: int): return n
+
+double = lambda n: 2 * n
+class Thing: pass
+thing, number = Thing(), 5
+def _private(): pass
+def on_init(app): pass
+"""
+    )
+    assert names(registry) == ["cached", "decorated", "double", "shout", "summary"]
+    assert errors(registry) == {}
+    script = registry.lookup("decorated")
+    args, kwargs = script.bind(["rain"], {})
+    assert script.func(*args, **kwargs) == "RAIN"
+    assert (script.name, script.module) == ("decorated", "hydro")
+
+
+def test_only_files_that_are_modules_are_loaded(load: Load, folder: Path) -> None:
+    (folder / ".#hydro.py").symlink_to("nowhere")
+    (folder / ".hidden.py").write_text("def hidden(): pass")
+    (folder / "package.py").mkdir()
+    (folder / "notes.txt").write_text("def text(): pass")
+    (folder / "my-script.py").write_text("def mine(): pass")
+    (folder / os.fsdecode(b"\xff.py")).write_text("def unprintable(): pass")
+    registry = load(_helper="def helped(): pass")
+    assert names(registry) == ["mine", "summary"]
+    assert registry.lookup("my-script.mine") is registry.lookup("mine")
+
+
+def test_a_name_used_twice_needs_its_module(load: Load) -> None:
+    registry = load(
+        first="def common(): return 1\ndef alone(): pass", second="def common(): return 2"
+    )
+    assert names(registry) == ["alone", "first.common", "second.common", "summary"]
+    assert "write first.common or second.common" in refusal(registry, "common")
+    assert registry.lookup("first.common").func() == 1
+    assert registry.lookup("second.common").func() == 2
+    assert registry.lookup("first.alone") is registry.lookup("alone")
+
+
+def test_a_shipped_name_is_not_taken_over_in_silence(load: Load) -> None:
+    registry = load(mine="def summary(): return 'mine'")
+    assert "jobserver.scripts.summary or mine.summary" in refusal(registry, "summary")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import math\nimport nope_nope", "ModuleNotFoundError: No module named 'nope_nope'"),
+        ("x = 1\n1 / 0", "ZeroDivisionError: division by zero"),
+        ("\nraise SystemExit(3)", "SystemExit: 3"),
+        ("\nraise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("\nimport json; json.loads('{')", "JSONDecodeError: Expecting property name enclosed"),
+        ("\nopen('/no/such/place.csv')", "FileNotFoundError: [Errno 2] No such file"),
+        ("\nraise ValueError('\\ud800')", "ValueError: ?"),
+        ("x = 1\ndef (:", "SyntaxError: invalid syntax"),
+        ("x = 1\nx = '\\0'\n\0", "SyntaxError: source code string cannot contain null bytes"),
+        (
+            "class Odd(Exception):\n def __str__(self): return 1/0\nraise Odd",
+            "Odd: <exception str() failed>",
+        ),
+    ],
+)
+def test_a_broken_file_is_told_about_and_breaks_nothing_else(
+    load: Load, folder: Path, code: str, message: str
+) -> None:
+    registry = load(broken=code, works="def fine(): return 1")
+    assert names(registry) == ["fine", "summary"]
+    assert errors(registry)["broken"].startswith(message)
+    assert str(folder) not in errors(registry)["broken"]
+    json.dumps(registry.describe(), ensure_ascii=False).encode()
+    assert "Modules with errors: broken" in refusal(registry, "brokn")
+
+
+def test_an_error_names_the_line_in_the_users_file(load: Load) -> None:
+    registry = load(
+        a_syntax="x = 1\ndef (:",
+        a_library="import json\n\njson.loads('{')",
+        a_helper="import _help",
+        _help="\n\n\n1 / 0",
+    )
+    found = errors(registry)
+    assert found["a_syntax"].endswith("(a_syntax.py, line 2)")
+    assert found["a_library"].endswith("(a_library.py, line 3)")
+    assert found["a_helper"].endswith("(_help.py, line 4)")
+
+
+def test_a_module_that_cannot_be_imported_is_told_about(load: Load) -> None:
+    registry = load("no_such_module", "os.path.nope", "", ".relative")
+    assert set(errors(registry)) == {"no_such_module", "os.path.nope", "", ".relative"}
+    assert errors(registry)["no_such_module"] == (
+        "ModuleNotFoundError: No module named 'no_such_module'"
+    )
+
+
+def test_a_folder_that_is_none_is_told_about(tmp_path: Path) -> None:
+    (tmp_path / "scripts").write_text("")
+    registry = Registry.load(Sources(tmp_path / "scripts"))
+    assert names(registry) == ["summary"]
+    assert "no folder that can be read" in errors(registry)["scripts"]
+
+
+def test_an_async_function_is_told_about(load: Load) -> None:
+    registry = load(later="async def fetch(): pass\ndef fine(): pass")
+    assert names(registry) == ["fine", "summary"]
+    assert errors(registry) == {
+        "later": "fetch: is async: make it a plain function that calls asyncio.run"
+    }
+
+
+def test_a_function_that_tells_no_signature_breaks_nothing_else(load: Load) -> None:
+    registry = load(odd="def odd(): pass\nodd.__signature__ = 5\ndef fine(): pass")
+    assert names(registry) == ["fine", "summary"]
+    assert errors(registry)["odd"].startswith("odd: TypeError: unexpected object 5")
+
+
+def test_a_file_named_like_an_installed_module_harms_none(load: Load) -> None:
+    import random
+
+    registry = load(
+        json="def dumps(x): return 'mine'",
+        random="def dice(): return 4",
+        sys="def argv(): return []",
+        pandas="def frame(): return __name__",
+    )
+    assert errors(registry) == {}
+    assert registry.lookup("json.dumps").func(1) == "mine"
+    assert registry.lookup("dice").func() == 4
+    assert registry.lookup("frame").module == "pandas"
+    assert sys.modules["json"] is json
+    assert json.dumps([1]) == "[1]"
+    assert sys.modules["random"] is random
+    import pandas as pd
+
+    assert len(pd.DataFrame([1])) == 1
+
+
+def test_scripts_share_one_copy_of_what_they_import(load: Load) -> None:
+    registry = load(
+        aaa="import state_keeper\ndef bump():\n state_keeper.count += 1",
+        state_keeper="count = 0\ndef seen(): return count",
+        zzz="from state_keeper import seen\ndef seen_too(): return seen()",
+    )
+    assert names(registry) == ["bump", "seen", "seen_too", "summary"]
+    registry.lookup("bump").func()
+    assert registry.lookup("seen").func() == registry.lookup("seen_too").func() == 1
+
+
+def test_circular_imports_of_files_work(load: Load) -> None:
+    registry = load(
+        ring_a="import ring_b\ndef a(): return ring_b.b()",
+        ring_b="import ring_a\ndef b(): return ring_a.__name__",
+    )
+    assert registry.lookup("a").func() == "ring_a"
+
+
+def test_the_folder_comes_last_on_the_path_and_stays_clean(load: Load, folder: Path) -> None:
+    load(clean="def f(): pass")
+    load(clean="def f(): pass")
+    assert sys.path[-1] == str(folder)
+    assert sys.path.count(str(folder)) == 1
+    assert [path.name for path in folder.iterdir()] == ["clean.py"]
+
+
+def test_changes_are_noticed_and_loaded(load: Load, folder: Path) -> None:
+    registry = load(change="import _part\ndef f(): return _part.value + 1", _part="value = 1")
+    assert registry.lookup("f").func() == 2
+    assert not registry.changed()
+
+    os.utime(folder / "_part.py", ns=(1, 1))
+    assert registry.changed()
+    (folder / "_part.py").write_text("value = 100")
+    assert load().lookup("f").func() == 101
+
+    registry = load()
+    (folder / "change.py").write_text("def f(): return 2")  # the same second may have seen it
+    assert registry.changed()
+    registry = load()
+    assert registry.lookup("f").func() == 2
+    (folder / "change.py").write_text("def f(): return 3")
+    assert load().lookup("f").func() == 3
+
+    registry = load()
+    (folder / "change.py").unlink()
+    assert registry.changed()
+    assert "unknown" in refusal(load(), "f")
+
+
+def test_what_is_no_script_does_not_count_as_a_change(load: Load, folder: Path) -> None:
+    registry = load(steady="def f(): pass")
+    (folder / "notes.txt").write_text("hello")
+    assert not registry.changed()
+    assert not Registry.load(Sources(None)).changed()
+
+
+def test_looking_for_changes_is_cheap(load: Load) -> None:
+    registry = load(**{f"script{number}": "def f(): pass" for number in range(20)})
+    fastest = min(_seconds(registry.changed) for _ in range(20))
+    assert fastest < 0.002
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def test_modules_are_imported_by_name(load: Load, folder: Path) -> None:
+    package = folder.parent / "elsewhere" / "installed_hydro"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "from installed_hydro.inner import offered, kept\n"
+        "from os.path import join\n__all__ = ('offered', 'join')\ndef own(): pass"
+    )
+    (package / "inner.py").write_text("def offered(): pass\ndef kept(): pass")
+    sys.path.append(str(package.parent))
+    registry = load("installed_hydro")
+    assert names(registry) == ["offered", "own", "summary"]
+    assert registry.lookup("installed_hydro.own").module == "installed_hydro"
+
+
+def test_entry_points_are_modules_too(load: Load, folder: Path) -> None:
+    installed = folder.parent / "installed-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: installed\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[jobserver.scripts]\na = json\nb = x:y\n")
+    sys.path.append(str(folder.parent))
+    registry = load("json")
+    assert registry.lookup("json.dumps").func is json.dumps
+    assert errors(registry) == {"x:y": "ModuleNotFoundError: No module named 'x:y'"}
+
+
+def test_two_modules_of_one_name_are_told_about(load: Load, folder: Path) -> None:
+    registry = load("json", json="def mine(): pass")
+    assert "another module has this name already" in errors(registry)["json"]
+    assert registry.lookup("json.mine").name == "mine"
+
+
+def test_every_hook_is_called_and_none_can_break_the_start(load: Load) -> None:
+    registry = load(
+        good="def on_init(app): app.seen.append('good')",
+        broken="def on_init(app): raise SystemExit('no')\ndef f(): pass",
+        borrowed="from good import on_init",
+        value="on_init = 5",
+    )
+    app: Any = SimpleNamespace(seen=[])
+    registry.run_on_init(app)
+    assert app.seen == ["good"]
+    assert errors(registry) == {"broken": "on_init: SystemExit: no (broken.py, line 1)"}
+    assert registry.lookup("f").name == "f"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("os.system", "__import__", "builtins.eval", "eval", "exec", "__class__", "_helper"),
+        *("../x", "/etc/passwd", "summary\0", "summary()", "summary ", " summary", "Summary"),
+        *("jobserver.scripts.registry", "jobserver.scripts.on_init", "on_init", "Registry"),
+        *("jobserver.scripts.timeseries.summary", "timeseries", "summary.__globals__", "..", "."),
+        *("", "*", "%s", "{}", "\ud800", "\u202eyrammus", "x" * 10_000, "a.b" * 5_000, "\n" * 99),
+    ],
+)
+def test_hostile_names_are_unknown_names(name: str) -> None:
+    message = refusal(Registry.load(Sources(None)), name)
+    assert message.startswith("The script '")
+    assert "is unknown." in message
+    assert message.isprintable()
+    assert len(message) < 200
+
+
+@pytest.mark.parametrize("name", [None, 5, True, 1.5, ["summary"], {"name": "summary"}])
+def test_what_is_no_text_is_no_name(name: object) -> None:
+    assert "is unknown" in refusal(Registry.load(Sources(None)), name)
+
+
+@given(st.text())
+def test_no_text_but_a_name_finds_a_script(name: str) -> None:
+    registry = _shipped()
+    if name in ("summary", "jobserver.scripts.summary"):
+        assert registry.lookup(name).name == "summary"
+    else:
+        assert refusal(registry, name).isprintable()
+
+
+def _shipped() -> Registry:
+    return Registry(None, {}, {"jobserver.scripts": sys.modules["jobserver.scripts"]}, [])
+
+
+def test_close_names_are_suggested(load: Load) -> None:
+    registry = load(one="def twin(): pass", two="def twin(): pass")
+    assert "Did you mean summary?" in refusal(registry, "sumary")
+    assert "Did you mean one.twin or two.twin?" in refusal(registry, "onn.twin")
+    assert "GET /scripts lists them" in refusal(registry, "completely else")
+
+
+def test_sources_come_from_text() -> None:
+    assert Sources.of("a/b", ["c"]) == Sources(Path("a/b"), ("c",))
+    assert Sources.of(None) == Sources(None)
+
+
+def test_the_package_of_scripts_is_light() -> None:
+    code = "import sys, jobserver.scripts; print(sorted({'pandas', 'pydantic'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("No such file: '/home/me/data/x.csv'", "No such file: 'x.csv'"),
+        ("from 'helper' (/srv/scripts/helper.py)", "from 'helper' (helper.py)"),
+        ("/a/b /c/d/", "b d"),
+        ("C:\\Users\\me\\x.csv is gone", "x.csv is gone"),
+        ("5 km/h, see https://example.org/a/b, ./x and a/b", None),
+        ("invalid escape sequence '\\d'", None),
+        ("", None),
+    ],
+)
+def test_messages_lose_their_paths(text: str, clean: str | None) -> None:
+    assert without_paths(text) == (text if clean is None else clean)
+
+
+@given(st.recursive(st.text() | st.integers(), st.lists) | st.binary())
+def test_what_is_shown_is_short_and_printable(value: object) -> None:
+    assert shown(value).isprintable()
+    assert len(shown("x" * 10_000)) <= 60
+
+
+def test_an_error_without_a_message_or_place_is_explained() -> None:
+    assert explain(ValueError(), None) == "ValueError"
+    assert len(explain(ValueError("x" * 10_000), None)) < 600
