@@ -11,9 +11,10 @@ from jobserver.api.info import info
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
 from jobserver.api.runs import runs
+from jobserver.api.scripts import scripts
 from jobserver.api.services import KEY, Services
 
-BLUEPRINTS = (info, job, runs, jobs, datafile, datafiles)
+BLUEPRINTS = (info, job, runs, jobs, datafile, datafiles, scripts)
 
 
 def create_app(parts: Services) -> Flask:

@@ -41,7 +41,7 @@ config = {
 
 
 def config_text() -> str:
-    """What ``config.default`` and a new ``config.py`` hold: every setting, its help, its default."""
+    """What ``config.default`` and a new ``config.py`` hold: each setting, its help, its default."""
     settings = (
         f"    # {entry.metadata['help']}\n    {entry.name} = {_literal(entry.default)}\n"
         for entry, _ in table()

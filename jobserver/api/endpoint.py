@@ -127,7 +127,6 @@ def endpoint(
             view.__name__,
             _served(view, methods.split(), query, body),
             methods=methods.split(),
-            merge_slashes=False,  # an address with too many is wrong, not moved
         )
         return view
 

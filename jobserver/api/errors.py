@@ -30,6 +30,7 @@ MESSAGES = {
 
 def register(app: Flask) -> None:
     """Answer every error of an app in the one shape."""
+    app.url_map.merge_slashes = False  # an address with too many is wrong, not to be redirected
     app.register_error_handler(Refusal, _refusal)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _failure)

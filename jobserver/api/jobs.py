@@ -3,24 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from itertools import chain, islice
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
+from pydantic import Field
 
 from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
 from jobserver.api.schemas import AllDeleted, Filter, JobList
 from jobserver.api.services import services
 from jobserver.database import Document
-from jobserver.encoding import dumps
+from jobserver.encoding import dumps, stringify
+from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.filters import compile_filter
-from jobserver.models.job import public
+from jobserver.models.job import PRIVATE, State, parse_id, public
+from jobserver.models.listing import Place, Selection
 
 jobs = Blueprint("jobs", __name__)
 
+LARGEST_PAGE = 1000
+_PLACE_SEPARATOR = "~"
 
-@endpoint(jobs, "GET", "/jobs", query=DocumentQuery, answers={200: JobList}, refusals=(400,))
-def list_jobs(query: DocumentQuery) -> Response:
+
+class JobsQuery(DocumentQuery):
+    """Which jobs to list, and how."""
+
+    limit: Annotated[int | None, Field(ge=1, le=LARGEST_PAGE)] = None
+    after: str | None = None
+    fields: Annotated[str | None, Field(min_length=1)] = None
+    sort: Literal["created", "-created"] = "created"
+    state: State | None = None
+    script: str | None = None
+
+
+@endpoint(jobs, "GET", "/jobs", query=JobsQuery, answers={200: JobList}, refusals=(400,))
+def list_jobs(query: JobsQuery) -> Answer | Response:
     """List all jobs, oldest first."""
     return _listed({}, query)
 
@@ -30,11 +49,11 @@ def list_jobs(query: DocumentQuery) -> Response:
     "POST",
     "/jobs",
     body=Filter,
-    query=DocumentQuery,
+    query=JobsQuery,
     answers={200: JobList},
     refusals=(400, 413, 415),
 )
-def search_jobs(body: dict[str, Any], query: DocumentQuery) -> Response:
+def search_jobs(body: dict[str, Any], query: JobsQuery) -> Answer | Response:
     """List the jobs that match a filter, oldest first."""
     return _listed(compile_filter(body), query)
 
@@ -55,12 +74,67 @@ def delete_jobs() -> Answer:
     )
 
 
-def _listed(selection: Document, query: DocumentQuery) -> Response:
-    documents = services().jobs.list(selection)
+def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
+    conditions = [entry for entry in (matching, *_conditions(query)) if entry]
+    selected = {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
+    selection = Selection(selected, _fields(query), query.sort.startswith("-"))
+    after = _read_place(query.after) if query.after else None
+    if query.limit:
+        return _page(selection, query, query.limit, after)
+    found = services().jobs.listing.read(selection, after)
     # Asked for before the answer begins, while it can still be a refusal.
-    first = list(islice(documents, 1))
-    pieces = _stream(chain(first, documents), wants_strings(query))
-    return Response(pieces, mimetype="application/json")
+    documents = chain(list(islice(found, 1)), found)
+    return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
+
+
+def _conditions(query: JobsQuery) -> Iterator[Document]:
+    if query.state:
+        yield {"state": query.state.value}
+    if query.script:
+        yield {"$or": [{"script_name": query.script}, {"script.name": query.script}]}
+
+
+def _fields(query: JobsQuery) -> tuple[str, ...]:
+    """The fields to give, as the query names them: separated by commas."""
+    names = tuple(name.strip() for name in (query.fields or "").split(",") if name.strip())
+    wrong = [name for name in names if not _is_field(name)]
+    if wrong:
+        problems = [Problem("fields", f"{name!r} is no field") for name in wrong]
+        raise BadRequest("Name the fields of a job, separated by commas.", problems)
+    return names
+
+
+def _is_field(name: str) -> bool:
+    parts = name.split(".")
+    named = all(part and not part.startswith("$") and "\0" not in part for part in parts)
+    return named and parts[0] != PRIVATE
+
+
+def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | None) -> Answer:
+    """Some jobs, how many there are in all, and a link to those that follow."""
+    parts, strings = services(), wants_strings(query)
+    found, place = parts.jobs.listing.page(selection, limit, after)
+    total = parts.jobs.count(selection.query)
+    shown = [public(document) for document in found]
+    listed = [stringify(document) for document in shown] if strings else shown
+    content: Document = {"found": total, "jobs": listed}
+    return Answer(content | ({"next": _link(place)} if place else {}))
+
+
+def _link(place: Place) -> str:
+    """The address of the next page."""
+    created, job_id = place
+    arguments = request.args.to_dict()
+    arguments["after"] = f"{created.isoformat()}{_PLACE_SEPARATOR}{job_id}"
+    return f"{request.path}?{urlencode(arguments)}"
+
+
+def _read_place(text: str) -> Place:
+    created, _, job_id = text.partition(_PLACE_SEPARATOR)
+    try:
+        return datetime.fromisoformat(created).replace(tzinfo=None), parse_id(job_id)
+    except (ValueError, InvalidId) as error:
+        raise BadRequest("'after' is wrong. Take it from 'next' of the page before.") from error
 
 
 def _stream(documents: Iterable[Document], strings: bool) -> Iterator[bytes]:

@@ -39,6 +39,7 @@ class JobList(BaseModel):
 
     found: int
     jobs: list[JobDocument]
+    next: str | None = None
 
 
 class Result(RootModel[Any]):
@@ -49,6 +50,30 @@ class Filter(BaseModel):
     """A filter over the fields of jobs, as MongoDB writes them."""
 
     model_config = ConfigDict(extra="allow")
+
+
+class Script(BaseModel):
+    """A script; its parameters are described by a JSON Schema."""
+
+    name: str
+    module: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class BrokenModule(BaseModel):
+    """A module of scripts that could not be loaded."""
+
+    module: str
+    error: str
+
+
+class ScriptList(BaseModel):
+    """All scripts, by name."""
+
+    found: int
+    scripts: list[Script]
+    errors: list[BrokenModule] | None = None
 
 
 class Message(BaseModel):

@@ -51,7 +51,7 @@ def end_stale(endpoint: Endpoint, database: Path) -> None:
         process = psutil.Process(endpoint.pid)
         if str(database) in process.cmdline():
             end(process.send_signal, lambda: _has_ended(process), endpoint.port)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # or its number is now a stranger's
         return
 
 

@@ -152,7 +152,7 @@ class Encoder:
         if array.dtype.names:
             return self._record(array)
         if isinstance(array, np.ma.MaskedArray):
-            array = array.astype(object).filled(None)
+            array = np.ma.filled(array.astype(object), None)
         if array.ndim == 0:
             return self.encode(array[()])
         return self._table(encode_array, np.asarray(array), levels=1 + array.ndim)

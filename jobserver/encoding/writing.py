@@ -22,13 +22,7 @@ def stringify(value: Any) -> Any:
     Dicts are walked, everything else is a leaf, lists too: ``"None"``, ``"42"``, ``"[1, 2]"``,
     ``"2018-09-05 17:24:22.607225"`` (UTC). Bytes become base64.
     """
-    kind = type(value)
-    if kind is str:
-        return value
-    if kind is dict:
-        return {key: stringify(item) for key, item in value.items()}
-    writer = _LEAF_TEXTS.get(kind, _other_text)
-    return writer(value)
+    return _TEXTS.get(type(value), _other_text)(value)
 
 
 def native(value: Any) -> Any:
@@ -78,12 +72,19 @@ def _simpler(value: Any) -> Any:
     return text_of(value)
 
 
+def _dict_texts(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: item if type(item) is str else _TEXTS.get(type(item), _other_text)(item)
+        for key, item in value.items()
+    }
+
+
 def _other_text(value: Any) -> Any:
-    """The text of a rarer type; a dict of another class is walked like any dict."""
-    for kind, writer in _LEAF_TEXTS.items():
+    """The text of a rarer type, such as a subclass."""
+    for kind, writer in _TEXTS.items():
         if isinstance(value, kind):
             return writer(value)
-    return stringify(dict(value)) if isinstance(value, dict) else text_of(value)
+    return text_of(value)
 
 
 def _sequence_text(value: Any) -> str:
@@ -106,7 +107,9 @@ def _readable(value: Any) -> Any:
 
 
 _PLAIN = {str, int, float, bool, type(None)}
-_LEAF_TEXTS: dict[type, _Writer] = {
+_TEXTS: dict[type, _Writer] = {
+    str: text_of,
+    dict: _dict_texts,
     datetime: stamp,
     ObjectId: str,
     bytes: base64,

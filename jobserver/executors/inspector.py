@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from jobserver.database import Document
 from jobserver.errors import Problem, Unavailable
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.shepherd import Shepherd, setup_message
 from jobserver.settings import Settings
+
+log = logging.getLogger(__name__)
 
 CHECK_SECONDS = 20.0
 
@@ -31,12 +36,14 @@ class Inspector:
         threading.Thread(target=self._load, name="inspector", daemon=True).start()
 
     def describe(self) -> Document:
-        """Every script with its parameters, and the modules that could not be loaded."""
-        with self._lock:
-            try:
-                return self._shepherd.start()
-            except ChildEnded as ended:
-                raise _unavailable(ended) from ended
+        """Every script with its parameters, and the modules that could not be loaded.
+
+        Raises
+        ------
+        Unavailable
+            If the scripts cannot be loaded.
+        """
+        return self._tried_twice(self._shepherd.start)
 
     def problems(self, script: Document, has_data: bool) -> list[Problem]:
         """Every reason why a script cannot run with its parameters.
@@ -47,11 +54,7 @@ class Inspector:
             If the scripts cannot be loaded.
         """
         question = {"op": "check", "script": script, "has_data": has_data}
-        with self._lock:
-            try:
-                answer = self._shepherd.ask(question, CHECK_SECONDS)
-            except ChildEnded as ended:
-                raise _unavailable(ended) from ended
+        answer = self._tried_twice(partial(self._shepherd.ask, question, CHECK_SECONDS))
         return [Problem(**problem) for problem in answer["problems"]]
 
     def close(self) -> None:
@@ -64,6 +67,18 @@ class Inspector:
                 self._shepherd.start()
             except ChildEnded:
                 return  # the next question tries again and says so
+
+    def _tried_twice(self, action: Callable[[], Document]) -> Document:
+        """Ask the child, and a new one where it had died unnoticed."""
+        with self._lock:
+            try:
+                return action()
+            except ChildEnded as ended:
+                log.warning("the child that knows the scripts is started again: %s", ended)
+            try:
+                return action()
+            except ChildEnded as ended:
+                raise _unavailable(ended) from ended
 
 
 def _unavailable(ended: ChildEnded) -> Unavailable:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import bson
@@ -16,6 +17,8 @@ from jobserver.executors.child_process import ChildEnded, ChildProcess
 from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
 from jobserver.protocol import Message
+from jobserver.scripts.loading import Stamps
+from jobserver.scripts.loading import stamps as script_stamps
 from jobserver.settings import Settings, public_values
 
 READY_SECONDS = 60.0
@@ -62,19 +65,29 @@ class Shepherd:
         self._wake_read, self._wake_write = os.pipe()
         self._stopped: Outcome | None = None
         self._child: ChildProcess | None = None
+        self._stamps: Stamps = {}
         self._warm_size = 0
         self.runs = 0
 
     def start(self) -> Message:
-        """Start the child where there is none, and give what it said of its scripts.
+        """Start the child where there is none, or where its scripts changed since.
+
+        Returns
+        -------
+        dict
+            What the child said of its scripts.
 
         Raises
         ------
         ChildEnded
             If it ends, or says nothing within `READY_SECONDS`.
         """
+        stamps = script_stamps(Path(self._setup["scripts"]))
+        if stamps != self._stamps:
+            self.close()
         if self._child is None:
             self._child = ChildProcess(self._wake_read)
+            self._stamps = stamps
             self.runs = 0
             try:
                 self._child.send(self._setup)

@@ -29,7 +29,7 @@ TICK_SECONDS = 0.1
 
 
 class InProcessScripts:
-    """The script table of this process, loaded at the first use.
+    """The script table of this process, loaded at the first use and when a file changed.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class InProcessScripts:
     def registry(self) -> Registry:
         """The table."""
         with self._lock:
-            if self._registry is None:
+            if self._registry is None or self._registry.changed():
                 folder, modules = self._settings.scripts_path, self._settings.SCRIPT_MODULES
                 self._registry = Registry.load(Sources.of(folder, modules))
             return self._registry

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -11,7 +11,10 @@ from bson import ObjectId
 from jobserver.database import Database, Document
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.models import logs
+from jobserver.models.calendar import Calendar
 from jobserver.models.job import ACTIVE, JobId, State, check_fields, new_document, utcnow
+from jobserver.models.listing import Listing, Selection
+from jobserver.models.tally import Tally
 
 _BATCH = 200
 _DELETABLE = [state.value for state in State if state not in ACTIVE]
@@ -22,6 +25,9 @@ class Jobs:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self.calendar = Calendar(database)
+        self.tally = Tally(database)
+        self.listing = Listing(database, self.calendar)
         self._jobs = database["jobs"]
 
     def create(self, fields: Mapping[str, Any], job_id: JobId | None = None) -> Document:
@@ -37,6 +43,8 @@ class Jobs:
         document = new_document(fields, job_id)
         if not self.database.insert("jobs", document):
             raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
+        self.tally.add(1)
+        self.calendar.note(document["created"])
         return document
 
     def get(self, job_id: JobId) -> Document:
@@ -125,7 +133,7 @@ class Jobs:
             How many were deleted, of how many there were.
         """
         deleted = total = 0
-        found = self.database.find("jobs", {}, projection=["state", "_run.key"])
+        found = self.listing.read(Selection({}, ("state", "_run.key")))
         while batch := list(islice(found, _BATCH)):
             total += len(batch)
             deleted += self._delete(batch)
@@ -136,11 +144,12 @@ class Jobs:
         ids = [document["_id"] for document in documents]
         query = {"_id": {"$in": ids}, "state": {"$in": _DELETABLE}}
         deleted = self.database.call(self._jobs.delete_many, query).deleted_count
+        self.tally.add(-deleted)
         left = {found["_id"] for found in self.database.find("jobs", {"_id": {"$in": ids}})}
         gone = [document for document in documents if document["_id"] not in left]
         logs.delete(self.database, [document["_run"]["key"] for document in gone])
         return deleted
 
-    def list(self, query: Document) -> Iterator[Document]:
-        """Jobs that match, oldest first, fetched while they are read."""
-        return self.database.find("jobs", query, sort=[("created", 1)], batch_size=200)
+    def count(self, query: Mapping[str, Any]) -> int:
+        """How many jobs match; all of them are not counted anew each time."""
+        return self.listing.count(query) if query else self.tally.total()

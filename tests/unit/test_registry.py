@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -83,6 +83,7 @@ def cached(n: int): return n
 
 double = lambda n: 2 * n
 class Thing: pass
+class Wrapper: __wrapped__ = double
 thing, number = Thing(), 5
 def _private(): pass
 def on_init(app): pass
@@ -227,6 +228,26 @@ def test_scripts_share_one_copy_of_what_they_import(load: Load) -> None:
     assert registry.lookup("seen").func() == registry.lookup("seen_too").func() == 1
 
 
+def test_a_file_that_failed_is_not_left_half_imported(load: Load) -> None:
+    registry = load(
+        aaa="early = 1\nraise ValueError('late')", bbb="from aaa import early\ndef f(): pass"
+    )
+    assert errors(registry) == {
+        "aaa": "ValueError: late (aaa.py, line 2)",
+        "bbb": "ValueError: late (aaa.py, line 2)",
+    }
+
+
+def test_a_file_named_like_a_module_made_by_hand_harms_none(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_hand = ModuleType("made_by_hand")
+    monkeypatch.setitem(sys.modules, "made_by_hand", by_hand)
+    registry = load(made_by_hand="def f(): return 'mine'")
+    assert registry.lookup("made_by_hand.f").func() == "mine"
+    assert sys.modules["made_by_hand"] is by_hand
+
+
 def test_circular_imports_of_files_work(load: Load) -> None:
     registry = load(
         ring_a="import ring_b\ndef a(): return ring_b.b()",
@@ -235,12 +256,25 @@ def test_circular_imports_of_files_work(load: Load) -> None:
     assert registry.lookup("a").func() == "ring_a"
 
 
-def test_the_folder_comes_last_on_the_path_and_stays_clean(load: Load, folder: Path) -> None:
+def test_the_folder_comes_last_on_the_path_and_stays_clean(
+    load: Load, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     load(clean="def f(): pass")
     load(clean="def f(): pass")
     assert sys.path[-1] == str(folder)
     assert sys.path.count(str(folder)) == 1
     assert [path.name for path in folder.iterdir()] == ["clean.py"]
+
+
+def test_two_edits_within_a_second_are_both_seen(
+    load: Load, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for value in (1, 2):
+        (folder / "edited.py").write_text(f"def f(): return {value}")
+        os.utime(folder / "edited.py", ns=(10**18, 10**18 + value))
+        assert load().lookup("f").func() == value
 
 
 def test_changes_are_noticed_and_loaded(load: Load, folder: Path) -> None:
@@ -254,7 +288,7 @@ def test_changes_are_noticed_and_loaded(load: Load, folder: Path) -> None:
     assert load().lookup("f").func() == 101
 
     registry = load()
-    (folder / "change.py").write_text("def f(): return 2")  # the same second may have seen it
+    (folder / "change.py").write_text("def f(): return 2")
     assert registry.changed()
     registry = load()
     assert registry.lookup("f").func() == 2

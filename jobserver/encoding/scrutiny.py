@@ -1,0 +1,180 @@
+"""Reading JSON that may hold what is refused, and saying where and how to mend it."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import orjson
+
+from jobserver.errors import BadRequest, Problem
+
+#: How many problems of one body are told at most.
+PROBLEMS_TOLD = 20
+
+_INT64 = range(-(2**63), 2**63)
+_LONGEST_INT64 = 20
+_SHOWN = 60
+_NEVER_ODD = {int, float, bool, type(None)}
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as it was written, where its keys cannot be taken."""
+
+
+class _Number(str):
+    """A number as it was written, where it cannot be taken."""
+
+    __slots__ = ()
+
+
+def read_closely(text: str) -> Any:
+    """Read JSON value by value.
+
+    Parameters
+    ----------
+    text : str
+        JSON, not nested deep.
+
+    Raises
+    ------
+    BadRequest
+        If something in it cannot be stored; ``errors`` says where, up to `PROBLEMS_TOLD`.
+    json.JSONDecodeError
+        If it is no JSON.
+    """
+    reader = _Reader()
+    value = reader.read(text)
+    if reader.found_odd or not _is_plain(value):
+        reader.search(value)
+    if problems := reader.problems:
+        more = " There is more, see errors." if len(problems) > 1 else ""
+        first = f"The body cannot be stored: {problems[0].field} {problems[0].problem}."
+        raise BadRequest(first + more, problems)
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether all text is of whole characters, and no name at the top has a dot."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return not isinstance(value, dict) or "." not in "".join(value)
+
+
+class _Reader:
+    """Reads JSON, keeping what cannot be stored as it was written, and then finds it.
+
+    Attributes
+    ----------
+    found_odd : bool
+        Whether a number or an object was kept as written.
+    problems : list of Problem
+        The first that `search` found, in the order of the text.
+    """
+
+    def __init__(self) -> None:
+        self.found_odd = False
+        self.problems: list[Problem] = []
+        self._path: list[str | int] = []
+
+    def read(self, text: str) -> Any:
+        """Parse; `_Pairs` and `_Number` stand for what cannot be stored."""
+        return json.JSONDecoder(
+            object_pairs_hook=self._object,
+            parse_int=self._integer,
+            parse_float=self._float,
+            parse_constant=self._odd_number,
+        ).decode(text)
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Pairs:
+        value = dict(pairs)
+        odd = len(value) != len(pairs)
+        for key in value:
+            odd = odd or not key or key[0] == "$" or "\0" in key
+        if not odd:
+            return value
+        self.found_odd = True
+        return _Pairs(pairs)
+
+    def _integer(self, text: str) -> int | _Number:
+        fits = len(text) <= _LONGEST_INT64 and int(text) in _INT64
+        return int(text) if fits else self._odd_number(text)
+
+    def _float(self, text: str) -> float | _Number:
+        value = float(text)
+        return value if math.isfinite(value) else self._odd_number(text)
+
+    def _odd_number(self, text: str) -> _Number:
+        self.found_odd = True
+        return _Number(text)
+
+    def search(self, value: Any) -> None:
+        """Collect the problems of a value that was read."""
+        if isinstance(value, dict | _Pairs):
+            self._search_object(value.items() if isinstance(value, dict) else value)
+        elif isinstance(value, list):
+            self._path.append(0)
+            for index, item in enumerate(value):
+                if type(item) not in _NEVER_ODD:
+                    self._path[-1] = index
+                    self.search(item)
+            self._path.pop()
+        elif isinstance(value, _Number):
+            self._note(_number_problem(value))
+        elif isinstance(value, str):
+            self._note(_text_problem(value))
+
+    def _search_object(self, pairs: Any) -> None:
+        seen = set()
+        self._path.append("")
+        for key, item in pairs:
+            self._path[-1] = key
+            self._note("is given twice; keep one of them" if key in seen else _key_problem(key))
+            if len(self._path) == 1 and "." in key:
+                self._note("has a dot, which a name at the top cannot have; rename or nest it")
+            seen.add(key)
+            if type(item) not in _NEVER_ODD:
+                self.search(item)
+        self._path.pop()
+
+    def _note(self, problem: str | None) -> None:
+        if problem and len(self.problems) < PROBLEMS_TOLD:
+            where = ".".join(map(_shown, self._path)) or "the value"
+            self.problems.append(Problem(where, problem))
+
+
+def _key_problem(key: str) -> str | None:
+    if not key:
+        return "is a name without a character; name it"
+    if key[0] == "$":
+        return "starts with $, which the database keeps for itself; rename it"
+    if "\0" in key:
+        return "holds a NUL character in its name; remove it"
+    return _text_problem(key)
+
+
+def _text_problem(text: str) -> str | None:
+    if text.isascii():
+        return None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "holds half of a surrogate pair, which is no character; remove it"
+    return None
+
+
+def _number_problem(number: _Number) -> str:
+    if number[-1].isalpha():
+        return f"is {number}, which JSON does not have; send null or a string"
+    if number.lstrip("-").isdigit():
+        return "is an integer beyond 64 bits; send it as a string"
+    return "is too large for a number; send it as a string"
+
+
+def _shown(key: str | int) -> str:
+    """A part of a path so that one can read it, odd as it may be."""
+    text = str(key).encode("utf-8", "backslashreplace").decode().replace("\0", r"\0") or '""'
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -1,0 +1,102 @@
+"""Lists of jobs: in the order of their creation, window by window, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+
+from jobserver.database import Database, Document
+from jobserver.models.calendar import Calendar, Window
+from jobserver.models.job import JobId
+
+#: Where a page ended: time of creation and id of its last job.
+Place = tuple[datetime, JobId]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which jobs, which of their fields, in which order.
+
+    Attributes
+    ----------
+    query : dict
+        A safe query; see `jobserver.filters`.
+    fields : tuple of str
+        Fields to give; empty for all.
+    newest_first : bool
+        Whether the last created comes first.
+    """
+
+    query: Mapping[str, Any]
+    fields: tuple[str, ...] = ()
+    newest_first: bool = False
+
+
+class Listing:
+    """Reads lists of the jobs of a database.
+
+    Parameters
+    ----------
+    database : Database
+        Where the jobs are.
+    calendar : Calendar
+        How to cut them into windows.
+    """
+
+    def __init__(self, database: Database, calendar: Calendar) -> None:
+        self._database = database
+        self._calendar = calendar
+
+    def read(self, selection: Selection, after: Place | None = None) -> Iterator[Document]:
+        """All selected jobs after a place, fetched while they are read."""
+        start = after[0] if after else None
+        for window in self._calendar.windows(start, selection.newest_first):
+            inside = start is not None and window[0] < start < window[1]
+            for job in self._window(selection, window, start if inside else None):
+                if after is None or _comes_after(job, after, selection.newest_first):
+                    yield job
+
+    def page(
+        self, selection: Selection, limit: int, after: Place | None
+    ) -> tuple[list[Document], Place | None]:
+        """Up to ``limit`` jobs, and the place to go on from if there are more."""
+        found = list(islice(self.read(selection, after), limit + 1))
+        jobs = found[:limit]
+        more = len(found) > limit
+        return jobs, (jobs[-1]["created"], jobs[-1]["_id"]) if more else None
+
+    def count(self, query: Mapping[str, Any]) -> int:
+        """How many jobs match."""
+        return self._database.call(self._database["jobs"].count_documents, dict(query))
+
+    def _window(
+        self, selection: Selection, window: Window, start: datetime | None
+    ) -> list[Document]:
+        """The selected jobs of a window, or of its part from ``start`` on in reading direction."""
+        bounds = {"created": {"$gte": window[0], "$lt": window[1]}}
+        if start:
+            bounds["created"]["$lte" if selection.newest_first else "$gte"] = start
+        query = {"$and": [bounds, selection.query]} if selection.query else bounds
+        direction = -1 if selection.newest_first else 1
+        order = [("created", direction), ("_id", direction)]
+        fields = [*selection.fields, "created"] if selection.fields else None
+        jobs = list(self._database.find("jobs", query, projection=fields, sort=order))
+        if not selection.query and not start:
+            times = sorted(job["created"] for job in jobs)
+            self._calendar.mend(window, times)
+        return jobs
+
+
+def _comes_after(job: Document, place: Place, newest_first: bool) -> bool:
+    here, there = _order(job["created"], job["_id"]), _order(*place)
+    return here < there if newest_first else here > there
+
+
+def _order(created: datetime, job_id: JobId) -> tuple[datetime, bool, Any]:
+    """A job's rank as the database sorts: texts come before generated ids."""
+    return created, isinstance(job_id, ObjectId), job_id
