@@ -44,6 +44,9 @@ INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
     ),
 }
 
+#: Documents that the database cleans up: the field with their time, and the seconds they stay.
+EXPIRY: Mapping[str, tuple[str, int]] = {"deleted": ("at", 3600)}
+
 
 class Database:
     """A named database of a MongoDB server.
@@ -130,6 +133,8 @@ class Database:
         for name, indexes in INDEXES.items():
             for keys in indexes:
                 self.call(self[name].create_index, list(keys))
+        for name, (field, seconds) in EXPIRY.items():
+            self.call(self[name].create_index, field, expireAfterSeconds=seconds)
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 from pydantic import Field
 
 from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.rendered import Cache, Rendered
 from jobserver.api.schemas import AllDeleted, Filter, JobList
 from jobserver.api.services import services
 from jobserver.database import Document
@@ -19,7 +20,7 @@ from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.filters import compile_filter
 from jobserver.models.job import PRIVATE, State, parse_id, public
-from jobserver.models.listing import Place, Selection
+from jobserver.models.listing import Listing, Place, Selection
 
 jobs = Blueprint("jobs", __name__)
 
@@ -82,6 +83,8 @@ def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     if query.limit:
         return _page(selection, query, query.limit, after)
     found = services().jobs.listing.read(selection, after)
+    if not selection.query and not selection.fields and not selection.newest_first and not after:
+        return _all(wants_strings(query))
     # Asked for before the answer begins, while it can still be a refusal.
     documents = chain(list(islice(found, 1)), found)
     return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
@@ -97,11 +100,17 @@ def _conditions(query: JobsQuery) -> Iterator[Document]:
 def _fields(query: JobsQuery) -> tuple[str, ...]:
     """The fields to give, as the query names them: separated by commas."""
     names = tuple(name.strip() for name in (query.fields or "").split(",") if name.strip())
+    names = tuple(name for name in names if not _is_inside(name, names))
     wrong = [name for name in names if not _is_field(name)]
     if wrong:
         problems = [Problem("fields", f"{name!r} is no field") for name in wrong]
         raise BadRequest("Name the fields of a job, separated by commas.", problems)
     return names
+
+
+def _is_inside(name: str, others: Iterable[str]) -> bool:
+    """Whether another name holds this one: the database takes only one of them."""
+    return any(name.startswith(f"{other}.") for other in others)
 
 
 def _is_field(name: str) -> bool:
@@ -119,6 +128,29 @@ def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | Non
     listed = [stringify(document) for document in shown] if strings else shown
     content: Document = {"found": total, "jobs": listed}
     return Answer(content | ({"next": _link(place)} if place else {}))
+
+
+def _all(strings: bool) -> Response:
+    """All jobs, with what was written before where nothing changed."""
+    parts = services()
+    parts.rendered.look()
+    pieces = _windows(parts.jobs.listing, parts.rendered, strings)
+    return Response(pieces, mimetype="application/json")
+
+
+def _windows(listing: Listing, cache: Cache, strings: bool) -> Iterator[bytes]:
+    found = 0
+    yield b'{"jobs":['
+    for window in listing.windows():
+        rendered = cache.get(window, strings)
+        if rendered is None:
+            shown = [dumps(public(job), strings=strings) for job in listing.window(window)]
+            rendered = Rendered(len(shown), b",".join(shown))
+            cache.put(window, strings, rendered)
+        if rendered.jobs:
+            yield (b"," if found else b"") + rendered.text
+        found += rendered.jobs
+    yield b'],"found":%d}' % found
 
 
 def _link(place: Place) -> str:

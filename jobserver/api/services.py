@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import current_app
 
+from jobserver.api.rendered import Cache
 from jobserver.database import Database
 from jobserver.executors import make_executor
 from jobserver.models.datafile import DataFiles
@@ -28,6 +29,7 @@ class Services:
         self.settings = settings
         self.database = database
         self.jobs = Jobs(database)
+        self.rendered = Cache(self.jobs.listing)
         self.datafiles = DataFiles(settings.data_path, settings.home)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts

@@ -147,9 +147,16 @@ class Jobs:
         self.tally.add(-deleted)
         left = {found["_id"] for found in self.database.find("jobs", {"_id": {"$in": ids}})}
         gone = [document for document in documents if document["_id"] not in left]
+        self._mark_deleted(gone)
         logs.delete(self.database, [document["_run"]["key"] for document in gone])
         return deleted
 
     def count(self, query: Mapping[str, Any]) -> int:
         """How many jobs match; all of them are not counted anew each time."""
         return self.listing.count(query) if query else self.tally.total()
+
+    def _mark_deleted(self, gone: list[Document]) -> None:
+        """Leave a mark of what went, for lists that other servers keep; it is cleaned up later."""
+        created = [document["created"] for document in gone]
+        mark = {"_id": ObjectId(), "created": created, "at": utcnow()}
+        self.database.insert("deleted", mark)

@@ -14,6 +14,8 @@ from jobserver.database import Database, Document
 from jobserver.models.calendar import Calendar, Window
 from jobserver.models.job import JobId
 
+_LAST_MARK = ObjectId("f" * 24)
+
 #: Where a page ended: time of creation and id of its last job.
 Place = tuple[datetime, JobId]
 
@@ -74,14 +76,34 @@ class Listing:
         """How many jobs match."""
         return self._database.call(self._database["jobs"].count_documents, dict(query))
 
+    def windows(self) -> Iterator[Window]:
+        """The windows that cover all jobs, oldest first."""
+        return self._calendar.windows(None, False)
+
+    def window(self, window: Window) -> list[Document]:
+        """All jobs of a window, oldest first."""
+        return self._window(Selection({}), window, None)
+
+    def changed(self, since: datetime) -> list[datetime]:
+        """Times of creation of the jobs that came, changed or went since a time."""
+        marks = {"$gte": ObjectId.from_datetime(since), "$lt": _LAST_MARK}
+        fields = ["created"]
+        changed = self._database.find("jobs", {"_run.change": marks}, projection=fields)
+        gone = self._database.find("deleted", {"_id": marks})
+        return [job["created"] for job in changed] + [
+            created for entry in gone for created in entry["created"]
+        ]
+
     def _window(
         self, selection: Selection, window: Window, start: datetime | None
     ) -> list[Document]:
         """The selected jobs of a window, or of its part from ``start`` on in reading direction."""
-        bounds = {"created": {"$gte": window[0], "$lt": window[1]}}
+        bounds = {"$gte": window[0], "$lt": window[1]}
         if start:
-            bounds["created"]["$lte" if selection.newest_first else "$gte"] = start
-        query = {"$and": [bounds, selection.query]} if selection.query else bounds
+            bounds["$lte" if selection.newest_first else "$gte"] = start
+        query: Document = {"created": bounds}
+        if selection.query:
+            query["$and"] = [selection.query]
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
         fields = [*selection.fields, "created"] if selection.fields else None
