@@ -78,6 +78,7 @@ class Worker:
     def _run(self, message: Message) -> Message:
         from jobserver.attempt import Attempt
 
+        self._send({"op": "begun"})
         attempt = Attempt(self.registry, self.home, message, self._output, self._report)
         return attempt.carry_out()
 

@@ -8,6 +8,7 @@ input: its closing, by intent or by the server's death, is the order to end ever
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import selectors
@@ -41,7 +42,8 @@ def guarded(work: Callable[[], None]) -> None:
         os._exit(0)
     status = _wait(child, wakeup)
     end_descendants()
-    os.write(_NEWS, b"%d\n" % status)
+    with contextlib.suppress(BrokenPipeError):  # the server is gone, or did not wait
+        os.write(_NEWS, b"%d\n" % status)
     os._exit(0)
 
 

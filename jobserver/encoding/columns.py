@@ -127,7 +127,7 @@ def decode_column(dtype: Dtype, data: list[Any]) -> Any:
         return pd.DatetimeIndex(plain).tz_localize("UTC").tz_convert(known.tz).array
     if isinstance(known, pd.IntervalDtype):
         return _decode_intervals(known, data)
-    return _objects(data) if known is None else pd.array(data, dtype=known)
+    return objects(data) if known is None else pd.array(data, dtype=known)
 
 
 def _known_dtype(name: str) -> Any:
@@ -149,7 +149,7 @@ def _decode_numpy(dtype: Any, data: list[Any]) -> Any:
     elif dtype.kind == "u":
         data = [int(number) for number in data]
     fixed = dtype.kind in "biufcMm" or (dtype.kind in "SU" and _is_narrow(dtype, len(data)))
-    return np.array(data, dtype=dtype) if fixed else _objects(data)
+    return np.array(data, dtype=dtype) if fixed else objects(data)
 
 
 def _is_narrow(dtype: Any, rows: int) -> bool:
@@ -171,7 +171,7 @@ def _decode_categories(described: dict[str, Any], data: list[Any]) -> Any:
     labels = described["categories"]
     codes = {repr(label): code for code, label in enumerate(labels)}
     if len(codes) < len(labels):  # different as objects, the same as stored
-        return _objects(data)
+        return objects(data)
     categories = decode_labels(described["dtype"], labels)
     found = [-1 if label is None else codes[repr(label)] for label in data]
     return pd.Categorical.from_codes(found, categories, ordered=described["ordered"])
@@ -183,7 +183,7 @@ def decode_labels(dtype: Dtype, data: list[Any], name: Any = None) -> Any:
 
     array = decode_column(dtype, data)
     if array.dtype == object:
-        array = _objects([hashable(label) for label in data])
+        array = objects([hashable(label) for label in data])
     return pd.Index(array, dtype=array.dtype, name=hashable(name), tupleize_cols=False)
 
 
@@ -192,8 +192,8 @@ def hashable(label: Any) -> Any:
     return tuple(hashable(item) for item in label) if isinstance(label, list) else label
 
 
-def _objects(items: list[Any]) -> Any:
-    """An array of objects, also where they are lists."""
+def objects(items: list[Any]) -> Any:
+    """An array of any objects, also of lists."""
     import numpy as np
 
     array = np.empty(len(items), dtype=object)

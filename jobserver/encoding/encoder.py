@@ -19,7 +19,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
-from jobserver.encoding.columns import Encode
+from jobserver.encoding.columns import Encode, objects
 from jobserver.encoding.keys import escape_key, unique_keys
 from jobserver.encoding.scalars import scalars
 from jobserver.encoding.tables import (
@@ -152,7 +152,9 @@ class Encoder:
         if array.dtype.names:
             return self._record(array)
         if isinstance(array, np.ma.MaskedArray):
-            array = np.ma.filled(array.astype(object), None)
+            cells = zip(array.data.flat, np.ma.getmaskarray(array).flat, strict=True)
+            items = [None if masked else item for item, masked in cells]
+            array = objects(items).reshape(array.shape)
         if array.ndim == 0:
             return self.encode(array[()])
         return self._table(encode_array, np.asarray(array), levels=1 + array.ndim)

@@ -19,7 +19,7 @@ _TO_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 _EMPTY_KEY = re.compile(rb'""\s*:')
 
 
-def read_object(body: bytes, max_depth: int = 32) -> dict[str, Any]:
+def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dict[str, Any]:
     """Read a JSON object as strictly as it has to be stored.
 
     Parameters
@@ -28,6 +28,8 @@ def read_object(body: bytes, max_depth: int = 32) -> dict[str, Any]:
         JSON in UTF-8.
     max_depth : int
         Levels of objects and lists, the outermost included.
+    stored : bool
+        False for a filter: its names may be empty, start with ``$``, or hold NUL or dots.
 
     Returns
     -------
@@ -45,7 +47,7 @@ def read_object(body: bytes, max_depth: int = 32) -> dict[str, Any]:
     if _is_deeper(body, max_depth):
         raise BadRequest(f"The body is nested deeper than {max_depth} levels; flatten it.")
     try:
-        value = read_closely(text) if _may_be_odd(body) else _read_quickly(text)
+        value = (read_closely if _may_be_odd(body) else _read_quickly)(text, stored)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise BadRequest(f"The body is not valid JSON: {error.msg} at {place}.") from error
@@ -105,9 +107,10 @@ def _no_constant(_: str) -> None:
 _QUICK = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant)
 
 
-def _read_quickly(text: str) -> Any:
+def _read_quickly(text: str, stored: bool) -> Any:
     try:
         value = _QUICK.decode(text)
     except _Odd:
-        return read_closely(text)
-    return read_closely(text) if isinstance(value, dict) and "." in "".join(value) else value
+        return read_closely(text, stored)
+    has_dots = isinstance(value, dict) and "." in "".join(value)
+    return read_closely(text, stored) if has_dots else value

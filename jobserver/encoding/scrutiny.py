@@ -29,13 +29,15 @@ class _Number(str):
     __slots__ = ()
 
 
-def read_closely(text: str) -> Any:
+def read_closely(text: str, stored: bool = True) -> Any:
     """Read JSON value by value.
 
     Parameters
     ----------
     text : str
         JSON, not nested deep.
+    stored : bool
+        Whether its names have to be fit for the database.
 
     Raises
     ------
@@ -44,7 +46,7 @@ def read_closely(text: str) -> Any:
     json.JSONDecodeError
         If it is no JSON.
     """
-    reader = _Reader()
+    reader = _Reader(stored)
     value = reader.read(text)
     if reader.found_odd or not _is_plain(value):
         reader.search(value)
@@ -75,7 +77,9 @@ class _Reader:
         The first that `search` found, in the order of the text.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stored: bool) -> None:
+        self._name_problem = _key_problem if stored else _text_problem
+        self._stored = stored
         self.found_odd = False
         self.problems: list[Problem] = []
         self._path: list[str | int] = []
@@ -92,7 +96,7 @@ class _Reader:
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Pairs:
         value = dict(pairs)
         odd = len(value) != len(pairs)
-        for key in value:
+        for key in value if self._stored else ():
             odd = odd or not key or key[0] == "$" or "\0" in key
         if not odd:
             return value
@@ -132,8 +136,9 @@ class _Reader:
         self._path.append("")
         for key, item in pairs:
             self._path[-1] = key
-            self._note("is given twice; keep one of them" if key in seen else _key_problem(key))
-            if len(self._path) == 1 and "." in key:
+            again = "is given twice; keep one of them"
+            self._note(again if key in seen else self._name_problem(key))
+            if self._stored and len(self._path) == 1 and "." in key:
                 self._note("has a dot, which a name at the top cannot have; rename or nest it")
             seen.add(key)
             if type(item) not in _NEVER_ODD:

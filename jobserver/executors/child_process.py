@@ -9,15 +9,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import psutil
+from bson.raw_bson import RawBSONDocument
 
 from jobserver.protocol import Broken, Message, Reader, send
 
 TICK_SECONDS = 0.25
 _PIECE = 64 * 1024
+#: A pipe holds at most 1 MiB.
+_PIPE_PIECES = 16
 _END_SECONDS = 2.0
 
 #: All that a child gets of the server's environment: no secret can be among it.
@@ -48,7 +54,7 @@ class ChildEnded(Exception):
         if self.status is None:
             return "the process that ran it ended"
         if self.status < 0:
-            return f"killed by {signal.Signals(-self.status).name}"
+            return f"killed by {_signal_name(-self.status)}"
         return f"the script ended its process with exit code {self.status}"
 
 
@@ -81,11 +87,17 @@ class ChildProcess:
             for fd in (*theirs, life, news):
                 os.close(fd)
         self._reader = Reader()
+        self._pending: deque[RawBSONDocument] = deque()
         self._wake = wake
         self._selector = selectors.DefaultSelector()
         for fd in (self._messages, self._output, self._news, wake):
             os.set_blocking(fd, False)
             self._selector.register(fd, selectors.EVENT_READ)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the child ended; its guard ends with it."""
+        return self.process.poll() is not None
 
     def send(self, message: Message) -> None:
         """Send the child a message; `ChildEnded` if it cannot read any more."""
@@ -103,24 +115,24 @@ class ChildProcess:
             When the child is gone, after the last of its output.
         """
         while True:
+            while self._pending:
+                yield "message", self._pending.popleft()
             ready = {key.fd for key, _ in self._selector.select(TICK_SECONDS)}
             if self._wake in ready:
                 _read(self._wake)
             if self._output in ready:
                 yield "output", _read(self._output)
             if self._messages in ready:
-                yield from self._new_messages()
-            if self._news in ready:
+                self._take_messages()
+            elif self._news in ready:
                 yield "output", self.rest_of_output()
                 raise ChildEnded(self._status())
             yield "tick", None
 
     def rest_of_output(self) -> bytes:
-        """All output that waits in the pipe."""
-        pieces = []
-        while piece := _read(self._output):
-            pieces.append(piece)
-        return b"".join(pieces)
+        """All output that waits in the pipe; what still writes to it does not hold us up."""
+        pieces = iter(partial(_read, self._output), b"")
+        return b"".join(islice(pieces, _PIPE_PIECES))
 
     def memory(self) -> int:
         """Bytes of memory that the child and its descendants hold."""
@@ -133,9 +145,10 @@ class ChildProcess:
     def end(self) -> None:
         """End the child and everything below it, and wait until they are gone."""
         os.close(self._life)
+        self.process.send_signal(signal.SIGCONT)  # a script may have stopped its guard
         try:
             self.process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:  # a script may have stopped its guard
+        except subprocess.TimeoutExpired:
             for process in self._tree():
                 with contextlib.suppress(psutil.Error):
                     process.kill()
@@ -143,17 +156,15 @@ class ChildProcess:
             self.process.wait()
         self._close()
 
-    def _new_messages(self) -> Iterator[tuple[str, Any]]:
+    def _take_messages(self) -> None:
         piece = _read(self._messages)
         if not piece:
             self._selector.unregister(self._messages)
             return
         try:
-            messages = self._reader.feed(piece)
+            self._pending.extend(self._reader.feed(piece))
         except Broken as error:
             raise ChildEnded(None) from error
-        for message in messages:
-            yield "message", message
 
     def _status(self) -> int | None:
         """How the child ended, as the guard tells it."""
@@ -179,6 +190,11 @@ class ChildProcess:
         self._selector.close()
         for fd in (self._commands, self._messages, self._output, self._news):
             os.close(fd)
+
+
+def _signal_name(number: int) -> str:
+    names = {known.value: known.name for known in signal.Signals}
+    return names.get(number, f"signal {number}")
 
 
 def _environment() -> dict[str, str]:

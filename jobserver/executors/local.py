@@ -95,9 +95,10 @@ class LocalExecutor(Executor):
         deadline = time.monotonic() + grace
         for slot in self.slots:
             slot.thread.join(max(0.0, deadline - time.monotonic()))
-        self.stop(interrupted("the server was shut down"))
         for slot in self.slots:
-            slot.thread.join()
+            while slot.thread.is_alive():  # one that was just claiming began a run meanwhile
+                self.stop(interrupted("the server was shut down"))
+                slot.thread.join(POLL_SECONDS)
         self._keeper.stop()
 
 
@@ -124,8 +125,12 @@ class Slot:
                 self._run(self.executor.waiting.get(timeout=POLL_SECONDS))
             except queue.Empty:
                 continue
-            except (ChildEnded, StoreUnavailable) as error:
+            except (ChildEnded, StoreUnavailable, OSError) as error:
                 log.warning("a slot waits: %s", error)
+                self.executor.draining.wait(RESTART_SECONDS)
+            except Exception:  # a slot lives as long as the server
+                log.exception("a slot had to begin anew")
+                self.host.close()
                 self.executor.draining.wait(RESTART_SECONDS)
         self.host.close()
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import bson
+from bson.errors import BSONError
 
-from jobserver.execution import memory_exceeded
+from jobserver.execution import clipped
 from jobserver.executors.child_process import ChildEnded, ChildProcess
+from jobserver.executors.limits import Limits
 from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
 from jobserver.protocol import Message
@@ -22,8 +23,8 @@ from jobserver.scripts.loading import stamps as script_stamps
 from jobserver.settings import Settings, public_values
 
 READY_SECONDS = 60.0
-#: Seconds between two looks at the memory of a running child.
-LOOK_SECONDS = 0.5
+#: Seconds that a child may take to begin a run.
+BEGIN_SECONDS = 10.0
 
 
 def setup_message(settings: Settings) -> Message:
@@ -66,7 +67,7 @@ class Shepherd:
         self._stopped: Outcome | None = None
         self._child: ChildProcess | None = None
         self._stamps: Stamps = {}
-        self._warm_size = 0
+        self._warm_size = self._held = 0
         self.runs = 0
 
     def start(self) -> Message:
@@ -83,7 +84,7 @@ class Shepherd:
             If it ends, or says nothing within `READY_SECONDS`.
         """
         stamps = script_stamps(Path(self._setup["scripts"]))
-        if stamps != self._stamps:
+        if stamps != self._stamps or (self._child and self._child.is_gone):
             self.close()
         if self._child is None:
             self._child = ChildProcess(self._wake_read)
@@ -92,7 +93,7 @@ class Shepherd:
             try:
                 self._child.send(self._setup)
                 self.scripts = self._answer("ready", READY_SECONDS)
-                self._warm_size = self._child.memory()
+                self._warm_size = self._held = self._child.memory()
             except ChildEnded:
                 self.close()
                 raise
@@ -126,17 +127,35 @@ class Shepherd:
         watcher : Watcher
             Is told what happens meanwhile.
         """
-        folder = tempfile.mkdtemp(prefix="jobserver-run-")
         try:
-            self.start()
-            self._alive.send({"op": "run", "folder": folder, **spec})
-            limits = Limits(timeout, spec["memory"], self._warm_size)
-            return self._watch(limits, watcher)
+            with tempfile.TemporaryDirectory(
+                prefix="jobserver-run-", ignore_cleanup_errors=True
+            ) as folder:
+                self._begin({"op": "run", "folder": folder, **spec}, watcher)
+                limits = Limits(timeout, spec["memory"], self._held)
+                outcome = self._watch(limits, watcher)
+                self._replace_if_swollen(spec["memory"])
+                return outcome
         except ChildEnded as ended:
-            self.close()
-            return Outcome(State.FAILED, error="Killed", message=ended.describe())
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            message = ended.describe()
+        except BSONError:
+            message = "the script disturbed the process that ran it"
+        self.close()
+        return Outcome(State.FAILED, error="Killed", message=message)
+
+    def _begin(self, order: Message, watcher: Watcher) -> None:
+        """Have the child begin a run; one that died before it began is replaced."""
+        for last in (False, True):
+            try:
+                self.start()
+                self._alive.send(order)
+                self._answer("begun", BEGIN_SECONDS, watcher.output)
+            except ChildEnded:
+                self.close()
+                if last:
+                    raise
+            else:
+                return
 
     def clear(self) -> None:
         """Forget an order to stop that came too late."""
@@ -182,13 +201,23 @@ class Shepherd:
     def _done(self, message: Mapping[str, Any], watcher: Watcher) -> Outcome:
         watcher.output(self._alive.rest_of_output())
         self.runs += 1
+        self._held += int(message["grown"])
         if message.get("tainted"):
             self.close()
         return ended(message)
 
-    def _answer(self, op: str, seconds: float) -> Message:
+    def _replace_if_swollen(self, limit: int) -> None:
+        """End a child that kept much of what a run took: the next one must not pay for it."""
+        if limit and self._held - self._warm_size > limit / 4:
+            self.close()
+
+    def _answer(
+        self, op: str, seconds: float, take: Callable[[bytes], None] = lambda _: None
+    ) -> Message:
         deadline = time.monotonic() + seconds
         for kind, content in self._alive.events():
+            if kind == "output":
+                take(content)
             if kind == "message" and content.get("op") == op:
                 return bson.decode(content.raw)
             if time.monotonic() > deadline:
@@ -196,54 +225,16 @@ class Shepherd:
         raise ChildEnded(None)
 
 
-class Limits:
-    """Limits of a run that the shepherd watches, beside those that the child sets for itself.
-
-    Parameters
-    ----------
-    timeout : float
-        Seconds that it may take; 0 for no limit.
-    memory : int
-        Bytes that it may take; 0 for no limit.
-    warm_size : int
-        Bytes that the child held before.
-    """
-
-    def __init__(self, timeout: float, memory: int, warm_size: int) -> None:
-        self._timeout = timeout
-        self._memory = memory
-        self._warm_size = warm_size
-        self._began = self._looked = time.monotonic()
-
-    def exceeded(self, child: ChildProcess) -> Outcome | None:
-        """How the run has to end, if it has to."""
-        now = time.monotonic()
-        if self._timeout and now - self._began > self._timeout:
-            return timed_out(self._timeout)
-        if self._memory and now - self._looked > LOOK_SECONDS:
-            self._looked = now
-            if child.memory() > self._memory + self._warm_size:
-                message = memory_exceeded(self._memory)
-                return Outcome(State.FAILED, error="MemoryError", message=message)
-        return None
-
-
 def ended(message: Mapping[str, Any]) -> Outcome:
     """The outcome that the last message of an attempt tells, whatever the child put there."""
     if message.get("state") == State.FINISHED:
         return Outcome(State.FINISHED, message.get("result"))
-    error, text = str(message.get("error")), str(message.get("message"))
+    error, text = clipped(str(message.get("error"))), clipped(str(message.get("message")))
     return Outcome(State.FAILED, error=error, message=text)
-
-
-def timed_out(timeout: float) -> Outcome:
-    """How a run ends that took longer than it may."""
-    message = f"timeout of {timeout:g} s exceeded"
-    return Outcome(State.FAILED, error="Timeout", message=message)
 
 
 def _progress(message: Mapping[str, Any]) -> tuple[float, str | None]:
     """Fraction and text of a report, whatever the child put there."""
     fraction, text = message.get("fraction"), message.get("message")
     number = float(fraction) if isinstance(fraction, int | float) else 0.0
-    return number, None if text is None else str(text)
+    return number, None if text is None else clipped(str(text))

@@ -18,8 +18,9 @@ from jobserver.database import Document
 from jobserver.errors import Problem
 from jobserver.execution import execute, problems_of
 from jobserver.executors.capture import captured
+from jobserver.executors.limits import timed_out
 from jobserver.executors.local import LocalExecutor
-from jobserver.executors.shepherd import Watcher, ended, timed_out
+from jobserver.executors.shepherd import Watcher, ended
 from jobserver.models.outcome import Outcome
 from jobserver.protocol import Message
 from jobserver.scripts.registry import Registry, Sources
