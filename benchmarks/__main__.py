@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import time
 from collections.abc import Callable
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -40,14 +42,24 @@ def main() -> None:
 
 
 def _show(console: Console, name: str, quick: bool) -> None:
-    """Run one benchmark and print its table, with the load that was there before."""
-    load = os.getloadavg()[0]
+    """Run one benchmark and print its table, with what else the machine did meanwhile."""
+    began, used = time.monotonic(), _used_by_others()
     with console.status(f"{name} ..."):
         figures = BENCHMARKS[name](quick)
-    table = Table("figure", "value", "aim", title=f"{name} (load before: {load:.2f})")
+    there_was = (time.monotonic() - began) * (os.cpu_count() or 1)
+    others = (_used_by_others() - used) / there_was
+    table = Table("figure", "value", "aim", title=f"{name} (others used {others:.0%} of the cores)")
     for figure in figures:
         table.add_row(*figure.row())
     console.print(table)
+
+
+def _used_by_others() -> float:
+    """Seconds of all cores since the start of the machine that were not ours or idle."""
+    cores = psutil.cpu_times()
+    idle = cores.idle + getattr(cores, "iowait", 0.0)
+    ours = sum(os.times()[:4])  # with all processes that we started and that have ended
+    return float(sum(cores) - idle - ours)
 
 
 if __name__ == "__main__":

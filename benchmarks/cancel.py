@@ -31,7 +31,9 @@ def cancellations(port: int, count: int) -> list[float]:
 def _cancel(client: Client) -> float:
     job_id = client.create("spin")
     client.start(job_id)
-    client.wait(job_id, ("running",))
+    job = client.wait(job_id, "running")
+    if job["state"] != "running":
+        raise RuntimeError(f"the job is {job['state']}: {job.get('message')}")
     began = time.perf_counter()
     client.send("POST", f"/job/{job_id}/cancel")
     while client.read(job_id)["state"] != "cancelled":

@@ -49,6 +49,11 @@ class Server:
         """Memory that the process holds, in MiB, without its children and the database."""
         return float(psutil.Process(self.pid).memory_info().rss / 2**20)
 
+    def processor_time(self) -> float:
+        """Seconds of processor time that the process itself used up to now."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
 
 @contextmanager
 def new_home() -> Iterator[Path]:

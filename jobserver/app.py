@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from jobserver.api import errors
+from jobserver.api import errors, origin
 from jobserver.api.datafile import datafile
 from jobserver.api.datafiles import datafiles
 from jobserver.api.info import info
@@ -35,4 +35,5 @@ def create_app(parts: Services) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
+    origin.register(app)
     return app

@@ -7,11 +7,12 @@ import logging
 import os
 import re
 import resource
+import signal
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -22,6 +23,8 @@ from jobserver.guard import end_descendants
 if TYPE_CHECKING:
     from jobserver.protocol import Message
     from jobserver.scripts.registry import Registry
+
+_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
 class Attempt:
@@ -59,7 +62,8 @@ class Attempt:
     def carry_out(self) -> Message:
         """Run, clean up, and give the message that ends the attempt."""
         spec = self.spec
-        before = set(threading.enumerate())
+        before, threads = _traces(), set(threading.enumerate())
+        memory, process = _memory(), os.getpid()
         with (
             current_job.entered(spec["id"], spec["attempt"], self.report),
             _standard_streams(self.output),
@@ -67,9 +71,31 @@ class Attempt:
             _limits(spec),
         ):
             message = execute(self.registry, spec, self.home)
-        killed = end_descendants()
-        strays = [thread for thread in threading.enumerate() if thread not in before]
-        return {**message, "op": "done", "tainted": bool(strays or killed)}
+        if os.getpid() != process:  # the script forked, and this is the copy
+            os._exit(0)
+        killed, strays = end_descendants(), set(threading.enumerate()) - threads
+        tainted = bool(killed or strays) or _traces() != before
+        return {**message, "op": "done", "tainted": tainted, "grown": _memory() - memory}
+
+
+def _traces() -> list[object]:
+    """What a script may leave behind in its process that would disturb the next one."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    clocks = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    return [
+        umask,
+        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
+        [signal.getitimer(clock) for clock in clocks],
+        [resource.getrlimit(kind) for kind in _LIMITS],
+    ]
+
+
+def _memory() -> int:
+    """Bytes of memory that this process holds."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
 
 
 @contextmanager
@@ -127,7 +153,8 @@ def _limits(spec: Message) -> Iterator[None]:
         yield
     finally:
         for kind, values in before.items():
-            resource.setrlimit(kind, values)
+            with suppress(ValueError, OSError):  # lowered for good: this child is replaced
+                resource.setrlimit(kind, values)
 
 
 def _address_space() -> int:

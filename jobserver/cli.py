@@ -5,15 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import jobserver
 from jobserver.errors import JobserverError
-
-if TYPE_CHECKING:
-    from jobserver.settings import Settings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -70,7 +67,7 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     from jobserver.settings import load
 
     settings = load(home, config)
-    _check_host(host, settings)
+    _check_host(host)
 
     from jobserver.home import Home
     from jobserver.serving import listen, serve
@@ -87,13 +84,11 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     sys.exit(0)
 
 
-def _check_host(host: str, settings: Settings) -> None:
-    if settings.LOGIN_REQUIRED:
-        raise click.UsageError("LOGIN_REQUIRED is set, but this version has no users yet.")
+def _check_host(host: str) -> None:
     if host not in _LOOPBACK:
         raise click.UsageError(
-            f"Without login the server listens on this machine only, not at {host}. "
-            "Use --host 127.0.0.1, or set LOGIN_REQUIRED = True in config.py."
+            f"Without login (LOGIN_REQUIRED) the server listens on this machine only, not at "
+            f"{host}. Use --host 127.0.0.1, and a reverse proxy that asks for passwords."
         )
 
 

@@ -18,6 +18,7 @@ from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
     ConnectionFailure,
+    DocumentTooLarge,
     DuplicateKeyError,
     InvalidURI,
     NetworkTimeout,
@@ -25,7 +26,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from jobserver.errors import SettingsError, StoreUnavailable
+from jobserver.errors import SettingsError, StoreUnavailable, TooLarge
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -34,6 +35,8 @@ NAME = "jobserver"
 SELECTION_SECONDS = 3
 SOCKET_SECONDS = 30
 RETRIES = 3
+_OVERSIZE = {10334, 17419, 17420}
+_TOO_LARGE = "The document is larger than the 16 MB that the database can keep."
 
 # Each equality or two-sided range that the server asks for has its index here.
 INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
@@ -156,7 +159,11 @@ def translated() -> Iterator[None]:
                 "The database refuses the server. Its administrator has to check MONGO_URI.",
                 retry_after=60,
             ) from error
+        if error.code in _OVERSIZE:
+            raise TooLarge(_TOO_LARGE) from error
         raise
+    except DocumentTooLarge as error:
+        raise TooLarge(_TOO_LARGE) from error
 
 
 def _without_address(error: Exception) -> str:

@@ -128,8 +128,8 @@ def laid_out(answer: Job) -> list[str]:
 
 
 def _farewell() -> str:
-    """How to go on, with the command as it can be typed here."""
-    command = "jobserver" if shutil.which("jobserver") else shlex.quote(sys.argv[0])
+    """How to go on."""
+    command = _command()
     return f"""
 That was a job: script, data, times and result in one document.
 The server and its home are gone. Now one of your own:
@@ -137,6 +137,15 @@ The server and its home are gone. Now one of your own:
 {command} init myserver
 {command} run --home myserver
 """
+
+
+def _command() -> str:
+    """The command that was called, as it can be typed here."""
+    own = Path(sys.argv[0])
+    if own.name != "jobserver":
+        return f"{shlex.quote(sys.executable)} -m jobserver.cli"
+    found = shutil.which("jobserver")
+    return "jobserver" if found and Path(found).samefile(own) else shlex.quote(str(own))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import traceback
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Largest result that fits into the job's document beside the rest of it.
 LARGEST_RESULT = 15 * MIB
+#: Characters of a message; the log has the whole text.
+LONGEST_MESSAGE = 4000
 _PACKAGE = Path(__file__).parent
 _log = logging.getLogger("jobserver")
 
@@ -54,7 +57,8 @@ def execute(registry: Registry, spec: Message, home: str) -> Message:
     except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
         _print_traceback(error, hidden)
         kind = type(error).__name__
-        return _failed(kind, _without(hidden, f"{kind}: {_text(error)}"))
+        text = f"{kind}: {_text(error)}{_limit_hit(error, spec)}"
+        return _failed(kind, _without(hidden, text))
 
 
 def problems_of(registry: Registry, script: Message, has_data: bool) -> list[Problem]:
@@ -81,8 +85,27 @@ def _finished(value: object) -> Message:
     return {"state": "finished", "result": encoded.value}
 
 
+def clipped(text: str) -> str:
+    """A text as a message of a job can hold it: not endless, and of whole characters."""
+    if len(text) > LONGEST_MESSAGE:
+        text = text[:LONGEST_MESSAGE] + " ..."
+    return text.encode(errors="replace").decode()
+
+
 def _failed(error: str, message: str) -> Message:
-    return {"state": "failed", "error": error, "message": message}
+    return {"state": "failed", "error": clipped(error), "message": clipped(message)}
+
+
+def _limit_hit(error: BaseException, spec: Message) -> str:
+    """Which limit of the run an error of the operating system comes from."""
+    match error:
+        case OSError(errno=errno.ENOMEM):
+            return f": {memory_exceeded(spec['memory'])}"
+        case OSError(errno=errno.EMFILE):
+            return f": at most {spec['files']} at once"
+        case OSError(errno=errno.EFBIG):
+            return f": at most {exact_size(spec['file_size'])}"
+    return ""
 
 
 def _reason(problem: Problem) -> str:

@@ -8,7 +8,7 @@ from jobserver.api.services import Services
 from jobserver.app import create_app
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
-from jobserver.errors import JobserverError
+from jobserver.errors import JobserverError, SettingsError
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -49,6 +49,8 @@ class Home:
         StoreUnavailable
             If it does not answer.
         """
+        if self.settings.LOGIN_REQUIRED:
+            raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
         uri = self.settings.MONGO_URI
         if uri is None:
             self._embedded = EmbeddedServer(self.settings.home)

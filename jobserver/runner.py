@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from jobserver.database import Document
-from jobserver.errors import Refusal, StoreUnavailable
+from jobserver.encoding import encoded_size
+from jobserver.errors import Refusal, StoreUnavailable, TooLarge
 from jobserver.journal import Journal
 from jobserver.models import logs
 from jobserver.models.binding import data_source
@@ -78,7 +79,10 @@ class Runner:
         self._end(ended.job, ended.outcome)
 
     def _end(self, job: Document, outcome: Outcome) -> State | None:
-        state = self.runs.end(job, outcome)
+        try:
+            state = self.runs.end(job, outcome)
+        except TooLarge:
+            state = self.runs.end(job, _too_large(outcome))
         if state is None:
             log.warning("a late outcome of job %s was refused", job["_id"])
         return state
@@ -89,7 +93,10 @@ class Runner:
         except Refusal as refusal:  # the data went away after the job was accepted
             return Outcome(State.FAILED, error=type(refusal).__name__, message=refusal.message)
         timeout = job.get("timeout") or self.settings.JOB_TIMEOUT
-        return host.run(self._spec(job, source), timeout, journal)
+        try:
+            return host.run(self._spec(job, source), timeout, journal)
+        except OSError as error:  # no room for its folder, or for another process
+            return Outcome(State.FAILED, error=type(error).__name__, message=_unprepared(error))
 
     def _spec(self, job: Document, source: Document | None) -> Document:
         return {
@@ -101,3 +108,13 @@ class Runner:
             "files": OPEN_FILES,
             "file_size": self.settings.JOB_FILE_SIZE_LIMIT,
         }
+
+
+def _too_large(outcome: Outcome) -> Outcome:
+    size = encoded_size(outcome.result)
+    message = f"the result has {size} bytes: too many for a document that holds the data too"
+    return Outcome(State.FAILED, error="TooLarge", message=message)
+
+
+def _unprepared(error: OSError) -> str:
+    return f"the server could not run it: {error.strerror}"

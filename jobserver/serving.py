@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from functools import partial
@@ -54,6 +55,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def serve(home: Home, sock: socket.socket) -> None:
     """Answer requests until SIGTERM or Ctrl-C, then end everything that belongs to the home."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short wait is no news
     server: Any = waitress.server.create_server(
         home.app,
         sockets=[sock],
@@ -66,6 +68,7 @@ def serve(home: Home, sock: socket.socket) -> None:
         send_bytes=1,  # an event must not wait for the next
         clear_untrusted_proxy_headers=True,
         ident="jobserver",
+        server_name="localhost",  # for clients that send no Host
     )
     server.channel_class = Channel
     with ending(home, partial(_let_answers_out, server)):
@@ -86,7 +89,7 @@ def _let_answers_out(server: Any) -> None:
         time.sleep(0.01)
 
 
-class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
+class Parser(HTTPRequestParser):  # type: ignore[misc, unused-ignore]  # its types are extra
     """Reads requests; a client that asks before it sends a body is refused at once."""
 
     def received(self, data: bytes) -> int:
@@ -97,23 +100,25 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         return consumed
 
 
-class JsonErrorTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
+class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its types are extra
     """Answers what waitress itself refuses in the one shape of errors."""
 
     def execute(self) -> None:
         """Send the refusal."""
-        error = self.request.error
+        channel: Any = self.channel
+        request: Any = self.request
+        error = request.error
         detail = f"The request cannot be read: {error.body}."
         message = detail if error.code == 400 else MESSAGES.get(error.code, detail)
         body = error_body(error.code, message)
         self.status = f"{error.code} {error.reason}"
         self.response_headers = [("Content-Type", "application/json"), ("Connection", "close")]
         self.content_length = len(body)
-        self.close_on_finish = self.channel.refused = True
+        self.close_on_finish = channel.refused = True
         self.write(body)
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+class Channel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types are extra
     """A connection whose errors are JSON, and reach clients that are still sending.
 
     Closing a connection with data unread resets it, and the client would lose the answer. So after
@@ -144,7 +149,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
             return
         self.lingering = True
         self.will_close = False
+        sock: Any = self.socket
         try:
-            self.socket.shutdown(socket.SHUT_WR)
+            sock.shutdown(socket.SHUT_WR)
         except OSError:  # the client is gone
             super().handle_close()

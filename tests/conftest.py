@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +60,11 @@ def echo(data):
     return data
 
 
+def odd_keys():
+    """Give keys that no database likes."""
+    return {5: 1, "a.b": 2, "$c": 3, "": 4, "nul\\0": 5, "back\\\\slash": 6}
+
+
 def size_of(file: Path) -> int:
     """The size of a data file."""
     return file.stat().st_size
@@ -101,12 +105,15 @@ class Server:
         ``http://127.0.0.1:<port>``.
     process : subprocess.Popen
         The child process.
+    client : httpx.Client
+        Holds every answer against the declared interface; for any number of threads.
     """
 
     def __init__(self, home: Path, environ: dict[str, str]) -> None:
         self.home = home
         self._log = home / "server.log"
         self._temporary = home / "tmp"
+        self._family: list[psutil.Process] = []
         self._temporary.mkdir(exist_ok=True)
         environ = {**environ, "TMPDIR": str(self._temporary), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "jobserver.cli", "run", "--home", str(home), "--port", "0"]
@@ -114,6 +121,15 @@ class Server:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environ, cwd=ROOT)
         self.address = until(self._address, START_SECONDS)
         self.port = int(self.address.rpartition(":")[2])
+        self.client = httpx.Client(
+            base_url=self.address,
+            timeout=30,
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,
+            verify=False,  # noqa: S501 - no TLS here; loading certificates takes long
+            event_hooks={"response": [lambda response: check_answer(response, home)]},
+        )
+        assert self.client.get("/health").status_code == 200
 
     def _address(self) -> str:
         assert self.process.poll() is None, f"the server did not start:\n{self.log}"
@@ -130,17 +146,6 @@ class Server:
         """Folder of its data files."""
         return self.home / "data"
 
-    @contextmanager
-    def client(self) -> Iterator[httpx.Client]:
-        """A client that holds every answer against the declared interface."""
-
-        def check(response: httpx.Response) -> None:
-            check_answer(response, self.home)
-
-        hooks = {"response": [check]}
-        with httpx.Client(base_url=self.address, timeout=30, event_hooks=hooks) as client:
-            yield client
-
     def stored(self) -> tuple[list[Job], dict[str, tuple[int, int]]]:
         """All jobs, and name, size and time of the last change of every file but the database's."""
         kept = (path for path in self.home.rglob("*") if path.is_file() and path != self._log)
@@ -149,8 +154,8 @@ class Server:
             for path in kept
             if not path.is_relative_to(self.home / "db")
         }
-        with self.client() as client:
-            return client.get("/jobs", params={"stringify": "false"}).json()["jobs"], files
+        jobs: list[Job] = self.client.get("/jobs", params={"stringify": "false"}).json()["jobs"]
+        return jobs, files
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
@@ -163,10 +168,10 @@ class Server:
         """Let running jobs end, then delete all jobs and all data files but the shipped one."""
         gate = self.home / "gate"
         gate.touch()
-        with self.client() as client:
-            until(lambda: client.delete("/jobs").json()["acknowledged"], RUN_SECONDS)
+        until(lambda: self.client.delete("/jobs").json()["acknowledged"], RUN_SECONDS)
         gate.unlink()
-        shutil.rmtree(self.data)
+        for path in self.data.iterdir():
+            path.unlink()
         make_home(self.home)
 
     def check(self) -> None:
@@ -175,15 +180,21 @@ class Server:
         assert "Traceback" not in self.log, self.log
         assert [path.name for path in self.data.glob(".*")] == []
 
-    def stop(self) -> None:
-        """End it as an administrator would; nothing of it may be left."""
-        family = psutil.Process(self.process.pid).children(recursive=True)
+    def terminate(self) -> None:
+        """Tell it to end, as an administrator would."""
+        self._family = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(signal.SIGTERM)
+
+    def stop(self) -> None:
+        """End it, unless that was done already; nothing of it may be left."""
+        if not self._family:
+            self.terminate()
+        self.client.close()
         try:
             assert self.process.wait(END_SECONDS) == 0, self.log
         finally:
             self.process.kill()
-        assert psutil.wait_procs(family, timeout=5)[1] == []
+        assert psutil.wait_procs(self._family, timeout=5)[1] == []
         assert "Traceback" not in self.log, self.log
         assert list(self._temporary.iterdir()) == []
         assert [path.name for path in self.data.glob(".*")] == []
@@ -250,7 +261,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
     @contextmanager
     def make(
         config: str | None = None,
-        prepare: Callable[[Path], object] = lambda home: None,
+        prepare: Callable[[Path], object] | None = None,
         **settings: object,
     ) -> Iterator[Server]:
         home = tmp_path_factory.mktemp("home")
@@ -258,7 +269,8 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         (home / "scripts" / "trials.py").write_text(SCRIPTS)
         if config is not None:
             (home / "config.py").write_text(config)
-        prepare(home)
+        if prepare is not None:
+            prepare(home)
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
         environ |= {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
         with _database(environ):
@@ -289,7 +301,6 @@ def server(shared_server: Server) -> Iterator[Server]:
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[httpx.Client]:
+def client(server: Server) -> httpx.Client:
     """A client of the server."""
-    with server.client() as client:
-        yield client
+    return server.client

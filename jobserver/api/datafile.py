@@ -38,7 +38,7 @@ class FormatQuery(Query):
     "GET",
     "/datafile/<path:name>",
     query=FormatQuery,
-    answers={200: DataFileInfo},
+    answers={200: (DataFileInfo, "text/csv", "text/html", "text/plain")},
     refusals=(400, 404, 415),
 )
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:

@@ -16,6 +16,7 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
+from jobserver.api.schemas import Filter
 from jobserver.api.services import services
 from jobserver.encoding import dumps, read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, WrongType
@@ -23,6 +24,8 @@ from jobserver.sizes import rounded_size
 
 View = Callable[..., Any]
 V = TypeVar("V", bound=View)
+#: What an answer holds: JSON of a model, or content of a media type.
+Body = type[BaseModel] | str
 
 
 class Query(BaseModel):
@@ -60,7 +63,7 @@ class Answer:
 
     def response(self) -> Response:
         """The answer as Flask sends it."""
-        body = dumps(self.content, strings=self.strings)
+        body = dumps(self.content, strings=self.strings) + b"\n"
         return Response(body, self.status, dict(self.headers), mimetype="application/json")
 
 
@@ -71,7 +74,7 @@ class Endpoint:
     Attributes
     ----------
     answers : mapping
-        The model of the body for each status code of success; a media type where it is no JSON.
+        What the answer may hold, for each status code of success.
     refusals : tuple of int
         The status codes of refusals that this endpoint has of its own.
     upload : bool
@@ -83,7 +86,7 @@ class Endpoint:
     name: str
     summary: str
     tag: str
-    answers: Mapping[int, type[BaseModel] | str]
+    answers: Mapping[int, tuple[Body, ...]]
     refusals: tuple[int, ...]
     query: type[Query] | None
     body: type[BaseModel] | None
@@ -99,7 +102,7 @@ def endpoint(
     methods: str,
     path: str,
     *,
-    answers: Mapping[int, type[BaseModel] | str],
+    answers: Mapping[int, Body | tuple[Body, ...]],
     refusals: tuple[int, ...] = (),
     query: type[Query] | None = None,
     body: type[BaseModel] | None = None,
@@ -117,10 +120,11 @@ def endpoint(
 
     def declare(view: V) -> V:
         summary = (view.__doc__ or "").strip().split("\n")[0]
+        held = {code: one if isinstance(one, tuple) else (one,) for code, one in answers.items()}
         for method in methods.split():
             name, tag = f"{view.__name__}_{method.lower()}", blueprint.name
             ENDPOINTS.append(
-                Endpoint(method, path, name, summary, tag, answers, refusals, query, body, upload)
+                Endpoint(method, path, name, summary, tag, held, refusals, query, body, upload)
             )
         blueprint.add_url_rule(
             path,
@@ -149,7 +153,7 @@ def _served(
         elif request.query_string:
             _read_query(Query)
         if body:
-            arguments["body"] = read_body()
+            arguments["body"] = read_body(stored=body is not Filter)
         answer = view(**arguments)
         return answer.response() if isinstance(answer, Answer) else answer
 
@@ -172,8 +176,13 @@ def _read_query(model: type[Query]) -> Query:
         raise BadRequest(message, problems) from error
 
 
-def read_body() -> dict[str, Any]:
+def read_body(*, stored: bool) -> dict[str, Any]:
     """The JSON object of the request; an empty body counts as an empty object.
+
+    Parameters
+    ----------
+    stored : bool
+        Whether its names have to be fit for the database; those of a filter do not.
 
     Raises
     ------
@@ -192,7 +201,7 @@ def read_body() -> dict[str, Any]:
         return {}
     if request.mimetype != "application/json":
         raise WrongType("Send JSON with the header 'Content-Type: application/json'.")
-    return read_object(data)
+    return read_object(data, stored=stored)
 
 
 def wants_strings(query: DocumentQuery) -> bool:

@@ -39,7 +39,7 @@ def register(app: Flask) -> None:
 def error_body(status: int, message: str, errors: list[dict[str, str]] | None = None) -> bytes:
     """The body of an error answer."""
     content: dict[str, Any] = {"status": status, "message": message}
-    return dumps(content | ({"errors": errors} if errors else {}))
+    return dumps(content | ({"errors": errors} if errors else {})) + b"\n"
 
 
 def _refusal(refusal: Refusal) -> Response:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import jobserver
-from jobserver.api.endpoint import ENDPOINTS, Endpoint
+from jobserver.api.endpoint import ENDPOINTS, Body, Endpoint
 from jobserver.api.schemas import ErrorBody
 
 Schema = dict[str, Any]
@@ -29,6 +30,12 @@ _REFUSALS = {
 }
 #: What any endpoint may answer.
 _ALWAYS = (400, 503)
+_PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
+#: What is known of the parts of a path, as Flask writes them.
+_PARTS: dict[str, Schema] = {
+    "job_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "path:name": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}$", "examples": ["timeseries.csv"]},
+}
 
 
 @cache
@@ -36,7 +43,7 @@ def document() -> Schema:
     """The whole interface as an OpenAPI 3.1 document."""
     paths: dict[str, Schema] = {}
     for entry in ENDPOINTS:
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", entry.path)
+        path = _PARAMETER.sub(r"{\2}", entry.path)
         paths.setdefault(path, {})[entry.method.lower()] = _operation(entry)
     return {
         "openapi": "3.1.0",
@@ -56,12 +63,13 @@ def _operation(entry: Endpoint) -> Schema:
         "summary": entry.summary,
         "tags": [entry.tag],
         "parameters": [*_path_parameters(entry), *_query_parameters(entry)],
-        "responses": {str(code): _answer(model) for code, model in entry.answers.items()},
+        "responses": {str(code): _answer(*bodies) for code, bodies in entry.answers.items()},
     }
     for code in sorted({*entry.refusals, *_ALWAYS}):
-        operation["responses"][str(code)] = _content(ErrorBody) | {"description": _REFUSALS[code]}
+        description, content = _REFUSALS[code], _content(ErrorBody)
+        operation["responses"][str(code)] = {"description": description, "content": content}
     if entry.body:
-        operation["requestBody"] = {"required": False, **_content(entry.body)}
+        operation["requestBody"] = {"required": False, "content": _content(entry.body)}
     if entry.upload:
         form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
         schema = form | {"required": ["file"]}
@@ -73,38 +81,53 @@ def _operation(entry: Endpoint) -> Schema:
 
 
 def _path_parameters(entry: Endpoint) -> list[Schema]:
-    names = re.findall(r"<(?:\w+:)?(\w+)>", entry.path)
-    text = {"type": "string"}
-    return [{"name": name, "in": "path", "required": True, "schema": text} for name in names]
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", **_PARTS.get(part, {})},
+        }
+        for part, name in _PARAMETER.findall(entry.path)
+    ]
 
 
 def _query_parameters(entry: Endpoint) -> list[Schema]:
     if not entry.query:
         return []
-    properties: Schema = entry.query.model_json_schema()["properties"]
+    properties: Schema = _query_schema(entry.query)["properties"]
     return [
         {"name": name, "in": "query", "required": False, "schema": schema}
         for name, schema in properties.items()
     ]
 
 
-def _answer(model: type[BaseModel] | str) -> Schema:
-    if isinstance(model, str):
-        return {"description": "The content.", "content": {model: {"schema": {"type": "string"}}}}
-    return {"description": (model.__doc__ or "").strip().split("\n")[0], **_content(model)}
+def _query_schema(model: type[BaseModel]) -> Schema:
+    return model.model_json_schema(ref_template=_REFERENCE)
 
 
-def _content(model: type[BaseModel]) -> Schema:
-    reference = {"$ref": _REFERENCE.format(model=model.__name__)}
-    return {"content": {_JSON: {"schema": reference}}}
+def _answer(*bodies: Body) -> Schema:
+    told = [(body.__doc__ or "").strip() for body in bodies if not isinstance(body, str)]
+    description = (told or ["The content."])[0].split("\n")[0]
+    content = {kind: schema for body in bodies for kind, schema in _content(body).items()}
+    return {"description": description, "content": content}
+
+
+def _content(body: Body) -> Schema:
+    if isinstance(body, str):
+        return {body: {"schema": {"type": "string"}}}
+    return {_JSON: {"schema": {"$ref": _REFERENCE.format(model=body.__name__)}}}
 
 
 def _schemas() -> Schema:
     models: dict[type[BaseModel], None] = {ErrorBody: None}
     for entry in ENDPOINTS:
-        models |= {model: None for model in entry.answers.values() if not isinstance(model, str)}
+        bodies = chain.from_iterable(entry.answers.values())
+        models |= {body: None for body in bodies if not isinstance(body, str)}
         models |= {entry.body: None} if entry.body else {}
     wanted = [(model, "serialization") for model in models]
     _, definitions = models_json_schema(wanted, ref_template=_REFERENCE)  # type: ignore[arg-type]
     schemas: Schema = definitions["$defs"]
+    for entry in ENDPOINTS:
+        schemas |= _query_schema(entry.query).get("$defs", {}) if entry.query else {}
     return schemas

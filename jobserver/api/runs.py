@@ -14,7 +14,7 @@ from jobserver.api.schemas import JobDocument, Result
 from jobserver.api.services import services
 from jobserver.errors import Conflict
 from jobserver.models import logs
-from jobserver.models.job import State, parse_id
+from jobserver.models.job import State, parse_id, public
 
 runs = Blueprint("runs", __name__)
 
@@ -84,7 +84,7 @@ def read_result(job_id: str) -> Answer:
             f"The job {job_id} is {document['state']} and has no result. GET /job/{job_id} tells "
             "more."
         )
-    return Answer(document["result"])
+    return Answer(public(document)["result"])
 
 
 @endpoint(

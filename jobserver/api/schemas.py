@@ -6,11 +6,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from jobserver.models.job import SERVER_FIELDS
+
 
 class JobFields(BaseModel):
     """Fields of a job that a client sets. All other names are the client's own."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "propertyNames": {"pattern": "^[^$.][^.]*$", "not": {"enum": [*sorted(SERVER_FIELDS)]}}
+        },
+    )
 
     script_name: Any = Field(None, description="Name of the script to run.")
     script: Any = Field(None, description="The script with its type, name, args and kwargs.")
@@ -34,11 +41,19 @@ class JobDocument(BaseModel):
     result: Any
 
 
+class ListedJob(BaseModel):
+    """A job, or the fields of it that were asked for."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(alias="_id")
+
+
 class JobList(BaseModel):
     """Some jobs, oldest first."""
 
     found: int
-    jobs: list[JobDocument]
+    jobs: list[ListedJob]
     next: str | None = None
 
 

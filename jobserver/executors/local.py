@@ -113,9 +113,9 @@ class Slot:
         self.thread = threading.Thread(target=self._work, name=f"slot-{number}", daemon=True)
 
     def stop(self, outcome: Outcome, job_id: JobId | None = None) -> None:
-        """End the run of a job, or whatever runs here, with an outcome."""
+        """End the run of a job, or whatever goes on here, with an outcome."""
         with self._lock:
-            if self.job_id is not None and job_id in (None, self.job_id):
+            if job_id in (None, self.job_id):
                 self.host.stop(outcome)
 
     def _work(self) -> None:

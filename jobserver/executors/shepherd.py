@@ -81,7 +81,7 @@ class Shepherd:
         Raises
         ------
         ChildEnded
-            If it ends, or says nothing within `READY_SECONDS`.
+            If it ends, says nothing within `READY_SECONDS`, or has to stop.
         """
         stamps = script_stamps(Path(self._setup["scripts"]))
         if stamps != self._stamps or (self._child and self._child.is_gone):
@@ -141,7 +141,7 @@ class Shepherd:
         except BSONError:
             message = "the script disturbed the process that ran it"
         self.close()
-        return Outcome(State.FAILED, error="Killed", message=message)
+        return self._stopped or Outcome(State.FAILED, error="Killed", message=message)
 
     def _begin(self, order: Message, watcher: Watcher) -> None:
         """Have the child begin a run; one that died before it began is replaced."""
@@ -152,7 +152,7 @@ class Shepherd:
                 self._answer("begun", BEGIN_SECONDS, watcher.output)
             except ChildEnded:
                 self.close()
-                if last:
+                if last or self._stopped:
                     raise
             else:
                 return
@@ -162,7 +162,7 @@ class Shepherd:
         self._stopped = None
 
     def stop(self, outcome: Outcome) -> None:
-        """End the present run from another thread, with this outcome."""
+        """End the present run from another thread, with this outcome; wait for no child."""
         self._stopped = outcome
         os.write(self._wake_write, b"!")
 
@@ -220,7 +220,7 @@ class Shepherd:
                 take(content)
             if kind == "message" and content.get("op") == op:
                 return bson.decode(content.raw)
-            if time.monotonic() > deadline:
+            if self._stopped or time.monotonic() > deadline:
                 break
         raise ChildEnded(None)
 

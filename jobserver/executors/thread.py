@@ -18,6 +18,7 @@ from jobserver.database import Document
 from jobserver.errors import Problem
 from jobserver.execution import execute, problems_of
 from jobserver.executors.capture import captured
+from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.limits import timed_out
 from jobserver.executors.local import LocalExecutor
 from jobserver.executors.shepherd import Watcher, ended
@@ -106,10 +107,18 @@ class InProcess:
         self._stopped: Outcome | None = None
 
     def start(self) -> None:
-        """Load the scripts, and wait for a script that could not be stopped."""
+        """Load the scripts, and wait for a script that could not be stopped.
+
+        Raises
+        ------
+        ChildEnded
+            If that has to stop too.
+        """
         _ = self._scripts.registry
-        if self._thread:
-            self._thread.join()
+        while self._thread and self._thread.is_alive():
+            if self._stopped:
+                raise ChildEnded(None)
+            self._thread.join(TICK_SECONDS)
 
     def run(self, spec: Document, timeout: float, watcher: Watcher) -> Outcome:
         """Run a job and tell how it ended; see `jobserver.executors.shepherd.Shepherd.run`."""

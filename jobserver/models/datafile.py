@@ -105,10 +105,8 @@ class DataFiles:
             self.folder.mkdir(parents=True, exist_ok=True)
             with _part(self.folder) as (part, file):
                 size = _copy(content, file, limit)
-                os.link(part, self.folder / name)  # unlike a rename, it never replaces
+                _link(part, self.folder / name)
             _sync_folder(self.folder)
-        except FileExistsError as error:
-            raise Conflict(f"There is a file {name} already. Delete it first.") from error
         except OSError as error:
             raise Unavailable(f"The file cannot be stored: {error.strerror}.") from error
         return self._info(name, size)
@@ -161,6 +159,14 @@ def _copy(content: IO[bytes], file: IO[bytes], limit: int) -> int:
     file.flush()
     os.fsync(file.fileno())
     return size
+
+
+def _link(part: Path, path: Path) -> None:
+    """Give a part its name; unlike a rename, it never replaces."""
+    try:
+        os.link(part, path)
+    except FileExistsError as error:
+        raise Conflict(f"There is a file {path.name} already. Delete it first.") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from jobserver.database import Document
+from jobserver.encoding import restore_keys
 from jobserver.errors import BadRequest, InvalidId, Problem
 
 JobId = ObjectId | str
@@ -113,5 +114,6 @@ def check_fields(fields: Iterable[str]) -> None:
 
 
 def public(document: Mapping[str, Any]) -> Document:
-    """A job as it is answered: without the server's private part."""
-    return {name: value for name, value in document.items() if name != PRIVATE}
+    """A job as it is answered: without the server's private part, keys as the script gave them."""
+    shown = {name: value for name, value in document.items() if name != PRIVATE}
+    return {**shown, "result": restore_keys(shown["result"])} if "result" in shown else shown

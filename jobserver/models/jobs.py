@@ -118,11 +118,9 @@ class Jobs:
         NotFound, Conflict
             If there is no such job, or it is queued or running.
         """
-        document = self.get(job_id)
-        if not self._delete([document]):
-            raise Conflict(
-                f"The job {job_id} is {document['state']}. Cancel it, or wait for its end."
-            )
+        if not self._delete([self.get(job_id)]):
+            state = self.get(job_id)["state"]  # not found, if somebody else was faster
+            raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for its end.")
 
     def delete_all(self) -> tuple[int, int]:
         """Delete all jobs but those queued or running.

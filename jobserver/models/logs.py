@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from bson import ObjectId
 
 from jobserver.database import Database, Document
+from jobserver.sizes import MIB
 
 
 def append(database: Database, key: ObjectId, attempt: int, offset: int, text: bytes) -> None:
@@ -23,8 +24,9 @@ def append(database: Database, key: ObjectId, attempt: int, offset: int, text: b
     text : bytes
         The piece.
     """
-    piece = {"_id": f"{key}:{attempt:06}:{offset:012}", "text": text}
-    database.insert("logs", piece)
+    for begin in range(0, len(text), MIB):
+        place = f"{key}:{attempt:06}:{offset + begin:012}"
+        database.insert("logs", {"_id": place, "text": text[begin : begin + MIB]})
 
 
 def read(database: Database, key: ObjectId, offset: int = 0) -> Iterator[bytes]:

@@ -58,7 +58,7 @@ def make_process(registry: Registry, binding: dict[str, Any]) -> Process:
         If its type or its script is unknown.
     """
     kind = binding.get("type", Process.type)
-    if kind not in PROCESSES:
+    if not isinstance(kind, str) or kind not in PROCESSES:
         known = ", ".join(PROCESSES)
         raise CannotRun("The job cannot run.", [Problem("script.type", f"is none of: {known}")])
     return PROCESSES[kind](registry, binding)

@@ -4,9 +4,143 @@ import httpx
 import pytest
 
 import jobserver
+from tests.conftest import Server
 
 
 @pytest.mark.parametrize("path", ["/", "/info"])
 def test_info_tells_what_answers(client: httpx.Client, path: str) -> None:
     answer = client.get(path).json()
     assert answer == {"status": 200, "message": answer["message"], "version": jobserver.__version__}
+
+
+def test_health(client: httpx.Client) -> None:
+    answer = client.get("/health")
+    assert answer.status_code == answer.json()["status"] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/nothing", "/jobs/", "/job/", "/job/a/b", "/info/", "/datafile/", "/datafiles/x"),
+        *("/JOBS", "/job//x", "/datafile//etc/passwd", "/datafile/%2Fetc%2Fpasswd.csv"),
+        *("/static/x", "/favicon.ico", "/%00", "/é", "/%ff", "/job/a%2Fb", "/datafile/a%0a.csv"),
+    ],
+)
+def test_unknown_addresses(server: Server, path: str) -> None:
+    with server.unchanged():
+        for method in ("GET", "PUT", "POST", "DELETE"):
+            answer = server.client.request(method, path, json={})
+            assert answer.status_code == 404
+            assert "/openapi.json" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/", "GET"),
+        ("POST", "/info", "GET"),
+        ("GET", "/job", "PUT"),
+        ("POST", "/job", "PUT"),
+        ("DELETE", "/job", "PUT"),
+        ("PATCH", "/job/x", "DELETE, GET, POST, PUT"),
+        ("DELETE", "/job/x/run", "GET, POST, PUT"),
+        ("PUT", "/jobs", "DELETE, GET, POST"),
+        ("PATCH", "/datafile/a.csv", "DELETE, GET, POST, PUT"),
+        ("POST", "/datafiles", "DELETE, GET"),
+        ("TRACE", "/jobs", "DELETE, GET, POST"),
+        ("FROB", "/jobs", "DELETE, GET, POST"),
+    ],
+)
+def test_wrong_methods(client: httpx.Client, method: str, path: str, allowed: str) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == 405
+    told = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
+    assert told == set(allowed.split(", "))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in ("/", "/info", "/health", "/openapi.json", "/datafiles")),
+        *(("GET", path) for path in ("/jobs", "/job/x", "/datafile/timeseries.csv")),
+        *(("DELETE", path) for path in ("/job/x", "/jobs", "/datafiles", "/datafile/a.csv")),
+        *(("PUT", path) for path in ("/job", "/job/x", "/job/x/run", "/datafile/a.csv")),
+        *(("POST", path) for path in ("/job/x", "/job/x/run", "/jobs")),
+    ],
+)
+def test_unknown_parameters_of_the_address(server: Server, method: str, path: str) -> None:
+    with server.unchanged():
+        answer = server.client.request(method, path, params={"strigify": "false"})
+        assert answer.status_code == 400
+        body = answer.json()
+        assert [problem["field"] for problem in body["errors"]] == ["strigify"]
+        assert "It may hold:" in body["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("stringify=maybe", "stringify"),
+        ("stringify=", "stringify"),
+        ("stringify", "stringify"),
+        ("stringify=%ff", "stringify"),
+        ("stringify=true&stringify=false", "stringify"),
+        ("&stringify[]=1", "stringify[]"),
+        ("=", ""),
+    ],
+)
+def test_wrong_values_in_the_address(client: httpx.Client, query: str, field: str) -> None:
+    answer = client.get(f"/jobs?{query}")
+    assert answer.status_code == 400
+    body = answer.json()
+    assert "It may hold: stringify" in body["message"]
+    assert body["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize("query", ["stringify=false", "stringify=0", "stringify=False&"])
+def test_right_values_in_the_address(client: httpx.Client, query: str) -> None:
+    client.put("/job", json={"n": 1})
+    assert client.get(f"/jobs?{query}").json()["jobs"][0]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/info", "/health", "/jobs", "/datafiles", "/openapi.json"),
+        *("/datafile/timeseries.csv", "/datafile/timeseries.csv?format=json"),
+    ],
+)
+def test_head_is_get_without_the_body(client: httpx.Client, path: str) -> None:
+    answer, full = client.head(path), client.get(path)
+    assert answer.status_code == full.status_code == 200
+    assert answer.content == b""
+    assert answer.headers["Content-Type"] == full.headers["Content-Type"]
+    assert answer.headers.get("Content-Length") == full.headers.get("Content-Length")
+
+
+def test_head_starts_no_job(client: httpx.Client) -> None:
+    client.put("/job/still", json={"script_name": "noop"})
+    assert client.head("/job/still/run").status_code == 405
+    assert client.get("/job/still").json()["state"] == "created"
+
+
+def test_head_of_a_stream_takes_no_place_of_one(client: httpx.Client) -> None:
+    client.put("/job/still", json={})
+    for _ in range(30):
+        assert client.head("/job/still/events").status_code == 200
+    with client.stream("GET", "/job/still/events") as answer:
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/job/none", "/datafile/none.csv", "/job/a.b"])
+def test_head_of_nothing(client: httpx.Client, path: str) -> None:
+    answer = client.head(path)
+    assert answer.status_code == client.get(path).status_code
+    assert answer.content == b""
+
+
+def test_options_tell_the_methods(client: httpx.Client) -> None:
+    answer = client.options("/job/none")
+    assert answer.status_code == 200
+    assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST", "PUT", "DELETE"}
+    assert answer.content == b""

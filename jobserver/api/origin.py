@@ -1,0 +1,52 @@
+"""Without login, only this machine is served: neither other hosts nor other sites in a browser.
+
+A web page that somebody opens on this machine can send requests here as well. What gives it away is
+a ``Host`` that is not ours (a name that was pointed at this machine), or an ``Origin`` or
+``Sec-Fetch-Site`` of another site.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Flask, request
+
+from jobserver.api.services import services
+from jobserver.errors import Forbidden
+
+LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+
+
+def register(app: Flask) -> None:
+    """Look at every request of an app before it is served."""
+    app.before_request(refuse_foreign)
+
+
+def refuse_foreign() -> None:
+    """Refuse a request that does not come from this machine itself.
+
+    Raises
+    ------
+    Forbidden
+        If its host or its origin is foreign.
+    """
+    settings = services().settings
+    ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")}
+    if _hostname(f"//{request.host}") not in ours:
+        raise Forbidden(
+            "Without login this server answers to localhost and 127.0.0.1 only, and to the name in "
+            "PUBLIC_URL."
+        )
+    origin = request.headers.get("Origin")
+    if origin in settings.CORS_ORIGINS:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    if (origin and _hostname(origin) not in ours) or site == "cross-site":
+        raise Forbidden("Without login this server takes no requests from other web sites.")
+
+
+def _hostname(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Server, run_through
+
+CSV = b"date,value\n2018-09-05,1.5\n2018-09-06,\n"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def upload(
+    client: httpx.Client, name: str, content: bytes = CSV, method: str = "PUT", **options: Any
+) -> httpx.Response:
+    """Send a file as the guide does, as the field ``file`` of a form."""
+    form = {"file": ("local", content)}
+    return client.request(method, f"/datafile/{name}", files=form, **options)
+
+
+def files(client: httpx.Client) -> list[str]:
+    """Names of all data files."""
+    listed = client.get("/datafiles").json()
+    assert listed["found"] == len(listed["files"])
+    return [file["name"] for file in listed["files"]]
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_upload(server: Server, method: str) -> None:
+    client = server.client
+    answer = upload(client, "new.csv", method=method)
+    assert answer.status_code == 201
+    message = answer.json()["message"]
+    expected = {"name": "new.csv", "path": "data/new.csv", "status": 201, "message": message}
+    assert answer.json() == expected
+    assert answer.headers["Location"] == "/datafile/new.csv"
+    assert (server.data / "new.csv").read_bytes() == CSV
+    assert client.get("/datafile/new.csv").json() == {
+        "name": "new.csv",
+        "path": "data/new.csv",
+        "size": f"{len(CSV)} B",
+    }
+
+
+def test_the_shipped_file(client: httpx.Client) -> None:
+    shipped = {"name": "timeseries.csv", "path": "data/timeseries.csv"}
+    info = client.get("/datafile/timeseries.csv").json()
+    assert info == shipped | {"size": info["size"]}
+    assert info["size"].endswith(" KB")
+    assert client.get("/datafiles").json() == {"found": 1, "files": [{"type": "datafile", **info}]}
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.csv", "_x.CSV", "a.b-c_d.json", "0.txt", "a" * 96 + ".csv", "A.csv", "a..csv"]
+)
+def test_good_names(server: Server, name: str) -> None:
+    answer = upload(server.client, name)
+    assert answer.status_code == 201
+    assert (server.data / name).is_file()
+    assert server.client.get(answer.headers["Location"]).json()["name"] == name
+    assert name in files(server.client)
+    assert server.client.delete(f"/datafile/{name}").status_code == 200
+    assert not (server.data / name).exists()
+
+
+def test_a_changed_case_is_another_file(client: httpx.Client) -> None:
+    assert upload(client, "a.csv").status_code == 201
+    assert upload(client, "A.csv").status_code == 201
+    assert {"a.csv", "A.csv"} <= set(files(client))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("%2e%2e%2fconfig.csv", "..%2Fx.csv", "x%2Fy.csv", "x/y.csv", "x/", "a%2F..%2Fb.csv"),
+        *("...", ".hidden.csv", "...csv", "-a.csv", " a.csv", "a.csv ", "a.csv.", "a%00.csv"),
+        *("ä.csv", "a\\b.csv", "a:b.csv", "a*.csv", "a%3F.csv", "<a>.csv", '"a".csv'),
+        *("con.csv", "NUL.txt", "aux.tar.gz", "com1.csv", "LPT9.csv", "x" * 97 + ".csv", "%ff.csv"),
+        *("a.csv/", "a.csv%2F", "%20.csv", "~a.csv", "$a.csv", "a;b.csv", "%e2%80%8b.csv"),
+    ],
+)
+def test_bad_names(server: Server, name: str) -> None:
+    with server.unchanged():
+        for method in ("GET", "PUT", "POST", "DELETE"):
+            if method in {"PUT", "POST"}:
+                answer = upload(server.client, name, method=method)
+            else:
+                answer = server.client.request(method, f"/datafile/{name}")
+            assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "csv", "a.exe", "a.html", "a.svg", "a.py", "a.csv.sh", "a.js", "a.pyc", "a.csvx"]
+)
+def test_bad_extensions(server: Server, name: str) -> None:
+    with server.unchanged():
+        answers = [upload(server.client, name, method=method) for method in ("PUT", "POST")]
+        answers += [server.client.get(f"/datafile/{name}")]
+        answers += [server.client.delete(f"/datafile/{name}")]
+        for answer in answers:
+            assert answer.status_code == 415
+            assert "csv" in answer.json()["message"]
+
+
+def test_a_taken_name(server: Server) -> None:
+    with server.unchanged():
+        answer = upload(server.client, "timeseries.csv")
+        assert answer.status_code == 409
+        assert "timeseries.csv" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_unknown_files(server: Server, method: str) -> None:
+    with server.unchanged():
+        answer = server.client.request(method, "/datafile/none.csv")
+        assert answer.status_code == 404
+        assert "none.csv" in answer.json()["message"]
+
+
+def form(*parts: bytes, end: bytes = b"--x--\r\n") -> bytes:
+    """A multipart form with the boundary x."""
+    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + end
+
+
+FILE = b'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n1,2'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"--x--\r\n", b"1,2\n", form(FILE, FILE), form(FILE, end=b""), form(FILE)[:-4]),
+        form(FILE.replace(b'name="file"', b'name="data"')),
+        form(FILE.replace(b'; filename="a.csv"', b"")),
+        form(FILE.replace(b"\r\n\r\n", b"\r\n")),
+        form(b"Content-Type: text/csv\r\n\r\n1,2"),
+        form(FILE.replace(b'name="file"; ', b"")),
+        *(form(FILE)[:cut] for cut in (1, 4, 20, 50, 66)),
+    ],
+)
+def test_forms_without_a_file(server: Server, content: bytes) -> None:
+    with server.unchanged():
+        for method in ("PUT", "POST"):
+            headers = {"Content-Type": "multipart/form-data; boundary=x"}
+            answer = server.client.request(
+                method, "/datafile/a.csv", content=content, headers=headers
+            )
+            assert answer.status_code == 400
+            assert "field 'file'" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["text/csv", "application/json", "multipart/form-data", "multipart/mixed; boundary=x", "", "x"],
+)
+def test_uploads_that_are_no_form(server: Server, kind: str) -> None:
+    with server.unchanged():
+        headers = {"Content-Type": kind}
+        answer = server.client.put("/datafile/a.csv", content=form(FILE), headers=headers)
+        assert answer.status_code == 400
+
+
+def test_the_name_in_the_form_means_nothing(server: Server) -> None:
+    client = server.client
+    path = {"file": ("../../etc/passwd.exe", CSV, "text/html")}
+    assert client.put("/datafile/mine.csv", files=path).status_code == 201
+    assert (server.data / "mine.csv").read_bytes() == CSV
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100_000, bytes(range(256)) * 9000])
+def test_any_content_comes_back_as_sent(client: httpx.Client, content: bytes) -> None:
+    assert upload(client, "any.csv", content).status_code == 201
+    assert client.get("/datafile/any.csv", params={"format": "csv"}).content == content
+    assert client.get("/datafile/any.csv", params={"format": "txt"}).content == content
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "content"),
+    [
+        ("csv", "text/csv; charset=utf-8", CSV),
+        ("txt", "text/plain; charset=utf-8", CSV),
+        (
+            "json",
+            "application/json",
+            b'[{"date":"2018-09-05","value":1.5},\n{"date":"2018-09-06","value":null}]',
+        ),
+        (
+            "html",
+            "text/html; charset=utf-8",
+            b"<!doctype html>\n<meta charset=utf-8>\n<table>\n<thead>\n"
+            b"<tr><th>date</th><th>value</th></tr>\n</thead>\n<tbody>\n"
+            b"<tr><td>2018-09-05</td><td>1.5</td></tr>\n<tr><td>2018-09-06</td><td></td></tr>\n"
+            b"</tbody>\n</table>\n",
+        ),
+    ],
+)
+def test_formats(client: httpx.Client, form: str, kind: str, content: bytes) -> None:
+    upload(client, "mine.csv")
+    answer = client.get("/datafile/mine.csv", params={"format": form})
+    assert answer.status_code == 200
+    assert answer.content == content
+    assert answer.headers["Content-Type"] == kind
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Security-Policy"] == POLICY
+    assert answer.headers["Content-Disposition"] == f'inline; filename="mine.{form}"'
+
+
+def test_nothing_in_a_file_becomes_markup(client: httpx.Client) -> None:
+    upload(client, "evil.csv", b"<script>a</script>,b\n<img onerror=x>,'\"&\n")
+    shown = client.get("/datafile/evil.csv", params={"format": "html"}).text
+    assert "<script" not in shown
+    assert "<img" not in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "told"),
+    [
+        ("a.json", "csv", "txt or json"),
+        ("a.json", "html", "txt or json"),
+        ("a.png", "csv", "only as txt."),
+        ("a.nc", "json", "only as txt."),
+        ("a.csv.gz", "csv", "only as txt."),
+    ],
+)
+def test_formats_that_do_not_fit(client: httpx.Client, name: str, form: str, told: str) -> None:
+    upload(client, name)
+    answer = client.get(f"/datafile/{name}", params={"format": form})
+    assert answer.status_code == 415
+    assert told in answer.json()["message"]
+
+
+def test_a_file_that_is_no_table(client: httpx.Client) -> None:
+    upload(client, "text.txt", b'a "word\n' + b'"' + b"x" * 200_000)
+    answer = client.get("/datafile/text.txt", params={"format": "json"})
+    assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("form", ["xml", "CSV", "", "csv,json", "../csv"])
+def test_unknown_formats(client: httpx.Client, form: str) -> None:
+    answer = client.get("/datafile/timeseries.csv", params={"format": form})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "format"
+
+
+def test_a_large_file_is_shown_whole(client: httpx.Client) -> None:
+    rows = [f"{number},{number / 7}" for number in range(100_000)]
+    content = "\n".join(["n,x", *rows]).encode()
+    assert upload(client, "large.csv", content).status_code == 201
+    listed = client.get("/datafile/large.csv", params={"format": "json"}).json()
+    assert listed == [{"n": number, "x": number / 7} for number in range(100_000)]
+
+
+def test_delete(server: Server) -> None:
+    client = server.client
+    upload(client, "mine.csv")
+    answer = client.delete("/datafile/mine.csv")
+    assert answer.json().keys() == {"status", "acknowledged", "message"}
+    assert answer.json()["acknowledged"] is True
+    assert not (server.data / "mine.csv").exists()
+    assert client.delete("/datafile/mine.csv").status_code == 404
+    assert upload(client, "mine.csv").status_code == 201
+
+
+def test_delete_all(server: Server) -> None:
+    client = server.client
+    upload(client, "mine.csv")
+    foreign = server.data / "notes.html"
+    foreign.write_text("not a data file")
+    answer = client.delete("/datafiles").json()
+    assert answer == {
+        "status": 200,
+        "acknowledged": True,
+        "deleted": 2,
+        "total": 2,
+        "message": answer["message"],
+    }
+    assert files(client) == []
+    assert foreign.exists()
+    assert client.delete("/datafiles").json()["deleted"] == 0
+
+
+def test_only_data_files_are_listed(server: Server) -> None:
+    (server.home / "outside.csv").write_text("a,b\n")
+    for name in (".hidden.csv", "page.html", "script.py", "noextension"):
+        (server.data / name).write_text("x")
+    (server.data / "folder.csv").mkdir()
+    (server.data / "link.csv").symlink_to(server.home / "outside.csv")
+    assert files(server.client) == ["timeseries.csv"]
+    for name in ("link.csv", "folder.csv"):
+        assert server.client.get(f"/datafile/{name}").status_code == 404
+        assert server.client.delete(f"/datafile/{name}").status_code == 404
+        assert upload(server.client, name).status_code == 409
+    assert (server.data / "link.csv").is_symlink()
+    (server.data / "folder.csv").rmdir()
+    (server.data / ".hidden.csv").unlink()
+    (server.home / "outside.csv").unlink()
+
+
+def test_a_script_gets_the_uploaded_file(client: httpx.Client) -> None:
+    upload(client, "mine.csv")
+    assert run_through(client, script_name="size_of", datafile="mine.csv")["result"] == len(CSV)
+
+
+def test_no_data_folder(server: Server) -> None:
+    for path in server.data.iterdir():
+        path.unlink()
+    server.data.rmdir()
+    assert files(server.client) == []
+    assert server.client.get("/datafile/a.csv").status_code == 404
+    assert server.client.delete("/datafiles").json()["deleted"] == 0
+    assert upload(server.client, "a.csv").status_code == 201

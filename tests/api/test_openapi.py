@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from flask import Flask
+
+from jobserver.api import errors
+from jobserver.app import BLUEPRINTS
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def document(client: httpx.Client) -> Document:
+    found: Document = client.get("/openapi.json").json()
+    return found
+
+
+def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for value in part.values():
+            yield from references(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from references(value)
+
+
+def test_it_is_openapi(document: Document) -> None:
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.validate(document)
+
+
+def test_it_lists_every_route(document: Document) -> None:
+    app = Flask(__name__, static_folder=None)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    errors.register(app)
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    assert {(path, method) for path, method, _ in operations(document)} == routes
+
+
+def test_every_operation_is_told_in_full(document: Document) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    for path, method, operation in operations(document):
+        assert operation["summary"].endswith("."), (path, method)
+        assert min(operation["responses"]) < "300"
+        assert {"400", "503"} <= operation["responses"].keys()
+        assert all(answer["description"] for answer in operation["responses"].values())
+        places = {(entry["in"], entry["name"]) for entry in operation["parameters"]}
+        assert {name for place, name in places if place == "path"} == set(
+            re.findall(r"{(\w+)}", path)
+        )
+        if method in {"GET", "DELETE"}:
+            assert "requestBody" not in operation
+
+
+def test_every_refusal_has_the_one_body(document: Document) -> None:
+    for _, _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if status >= "400":
+                schema = answer["content"]["application/json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+
+
+def test_every_reference_leads_somewhere(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    targets = set(references(document))
+    assert targets == {f"#/components/schemas/{name}" for name in schemas}
+
+
+def test_the_upload_is_a_form(document: Document) -> None:
+    for method in ("put", "post"):
+        content = document["paths"]["/datafile/{name}"][method]["requestBody"]["content"]
+        schema = content["multipart/form-data"]["schema"]
+        assert schema["properties"]["file"]["format"] == "binary"
+        assert schema["required"] == ["file"]

@@ -1,0 +1,105 @@
+"""The commands as they are typed: ``init``, ``run``, ``--help``."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobserver import __version__
+from tests.conftest import ROOT, until
+
+CLI = [sys.executable, "-m", "jobserver.cli"]
+HEAVY = {"bson", "dask", "flask", "numpy", "pandas", "pydantic", "pymongo", "rich", "waitress"}
+
+
+@pytest.fixture
+def environ() -> dict[str, str]:
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("JOBSERVER_")}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+def run(*arguments: str, cwd: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*CLI, *arguments],
+        cwd=cwd,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_init_then_run(tmp_path: Path, environ: dict[str, str]) -> None:
+    made = run("init", "x", cwd=tmp_path, environ=environ)
+    assert made.returncode == 0
+    assert made.stdout.splitlines() == [
+        "made x/config.py",
+        "made x/data/timeseries.csv",
+        "made x/scripts",
+        "Start it with: jobserver run --home x",
+    ]
+    log = tmp_path / "log"
+    command = [*CLI, "run", "--home", "x", "--port", "0"]
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=file) as server,
+    ):
+        address = until(lambda: re.search(r"http://127\.0\.0\.1:\d+", log.read_text()), 30)[0]
+        assert httpx.get(f"{address}/info").json()["version"] == __version__
+        files = httpx.get(f"{address}/datafiles").json()["files"]
+        assert [file["name"] for file in files] == ["timeseries.csv"]
+        server.terminate()
+    assert server.returncode == 0
+
+
+def test_init_twice_changes_nothing(tmp_path: Path, environ: dict[str, str]) -> None:
+    run("init", cwd=tmp_path, environ=environ)
+    (tmp_path / "config.py").write_text("class Config: WORKERS = 1\n")
+    again = run("init", cwd=tmp_path, environ=environ)
+    assert again.stdout == "Start it with: jobserver run --home .\n"
+    assert (tmp_path / "config.py").read_text() == "class Config: WORKERS = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["run", "--home", "nowhere"], "jobserver init"),
+        (["run", "--host", "0.0.0.0"], "Without login the server listens on this machine only"),  # noqa: S104
+        (["run", "--config", "production"], "config.py"),
+        (["run", "--port", "1" * 9], "port"),
+    ],
+)
+def test_what_cannot_be_served_is_told(
+    tmp_path: Path, environ: dict[str, str], arguments: list[str], reason: str
+) -> None:
+    done = run(*arguments, cwd=tmp_path, environ=environ)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert reason in " ".join(done.stderr.split())
+
+
+def test_help_is_quick_and_light(tmp_path: Path, environ: dict[str, str]) -> None:
+    began = time.monotonic()
+    done = run("--help", cwd=tmp_path, environ=environ)
+    seconds = time.monotonic() - began
+    assert done.returncode == 0
+    assert re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE)[:2] == ["demo", "init"]
+    assert seconds < 3  # 0.15 s on a quiet machine
+
+    environ["PYTHONPROFILEIMPORTTIME"] = "1"
+    imports = run("--help", cwd=tmp_path, environ=environ).stderr
+    imported = set(re.findall(r"\| +(\w+)", imports))
+    assert "click" in imported
+    assert imported & HEAVY == set()
+
+
+def test_version(tmp_path: Path, environ: dict[str, str]) -> None:
+    assert run("--version", cwd=tmp_path, environ=environ).stdout.split()[-1] == __version__

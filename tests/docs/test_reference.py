@@ -1,0 +1,112 @@
+"""The pages of reference: every setting, every endpoint, every field and every command is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import Field
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from jobserver.api import openapi
+from jobserver.app import BLUEPRINTS
+from jobserver.cli import main
+from jobserver.models.datafile import EXTENSIONS
+from jobserver.models.job import PRIVATE, SERVER_FIELDS
+from jobserver.settings import table
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+KINDS = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    str | None: "text or none",
+    tuple[str, ...]: "list of texts",
+}
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def rows(text: str, form: str) -> list[str]:
+    """Rows of tables whose first cell is of a form."""
+    return re.findall(rf"^\| `{form}` \|.*$", text, re.MULTILINE)
+
+
+def setting_row(entry: Field[Any], kind: Any) -> str:
+    choices = ", ".join(f"`{choice}`" for choice in entry.metadata["choices"])
+    default = "none" if entry.default in (None, ()) else f"`{str(entry.default).lower()}`"
+    what = f"one of {choices}" if choices else KINDS[kind]
+    return f"| `{entry.name}` | {what} | {default} | {entry.metadata['help']} |"
+
+
+def test_settings_are_those_of_the_table() -> None:
+    expected = [setting_row(entry, kind) for entry, kind in table()]
+    assert sorted(rows(page("settings"), "[A-Z_]+")) == sorted(expected)
+
+
+def test_settings_without_effect_are_told() -> None:
+    sources = (path.read_text("utf-8") for path in (ROOT / "jobserver").rglob("*.py"))
+    used = set(re.findall(r"\.([A-Z_]+)\b", "".join(sources)))
+    idle = page("settings").partition("## Without effect")[2]
+    names = {entry.name for entry, _ in table()}
+    assert set(re.findall(r"^\| `([A-Z_]+)`", idle, re.MULTILINE)) == names - used
+
+
+Request = tuple[str, list[str]]
+
+
+def declared() -> Iterator[Request]:
+    """Each request with the names of its parameters, from what the server says of itself."""
+    assert BLUEPRINTS  # importing them declares the endpoints
+    for path, operations in openapi.document()["paths"].items():
+        address = path.replace("{", "<").replace("}", ">")
+        for summary in {each["summary"] for each in operations.values()}:
+            alike = [name for name, each in operations.items() if each["summary"] == summary]
+            given = operations[alike[0]]["parameters"]
+            query = [each["name"] for each in given if each["in"] == "query"]
+            yield f"{', '.join(alike).upper()} {address}", query
+
+
+def told(text: str) -> Iterator[Request]:
+    """Each request of a page's tables with the names of its parameters."""
+    for request, parameters in re.findall(r"^\| `([A-Z, ]+ /.*?)` \| (.*?)\|", text, re.MULTILINE):
+        yield request, re.findall(r"`(\w+)`", parameters)
+
+
+def test_requests_are_those_of_the_server() -> None:
+    assert sorted(told(page("api"))) == sorted(declared())
+
+
+def test_codes_are_told() -> None:
+    operations = (each for path in openapi.document()["paths"].values() for each in path.values())
+    codes = {code for each in operations for code in each["responses"] if code >= "400"}
+    assert codes - set(re.findall(r"^\| (\d+) \|", page("errors"), re.MULTILINE)) == set()
+
+
+def test_failures_are_those_of_the_server() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "jobserver").rglob("*.py"))
+    names = re.findall(r"^\| `([A-Z]\w+)` \|", page("errors"), re.MULTILINE)
+    assert len(names) > 4
+    assert [name for name in names if not re.search(rf'"{name}"|class {name}\(', sources)] == []
+
+
+def test_fields_of_the_server_are_told() -> None:
+    text = page("concepts")
+    assert [name for name in SERVER_FIELDS - {PRIVATE} if f"| `{name}` |" not in text] == []
+
+
+def test_extensions_are_told() -> None:
+    assert [name for name in EXTENSIONS if f"`{name}`" not in page("guide")] == []
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_commands_are_told(name: str) -> None:
+    assert f"| `jobserver {name}" in page("installation")
+    assert isinstance(main.commands[name], click.Command)

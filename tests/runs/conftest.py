@@ -1,0 +1,82 @@
+"""Servers whose homes have the scripts of `tests.runs.unruly`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Job, MakeServer, Server, finished, until
+
+UNRULY = Path(__file__).with_name("unruly.py")
+MIB = 1024 * 1024
+NATIVE = {"stringify": "false"}
+
+
+def add_unruly(home: Path) -> None:
+    """Put the scripts into a home."""
+    shutil.copy(UNRULY, home / "scripts")
+
+
+def create(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> str:
+    """Create a job; its id."""
+    body = {"script": {"name": script, "kwargs": kwargs}, **(fields or {})}
+    answer = client.put("/job", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["_id"])
+
+
+def start(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> str:
+    """Create a job and start it; its id."""
+    job_id = create(client, script, fields, **kwargs)
+    answer = client.post(f"/job/{job_id}/run")
+    assert answer.status_code == 202, answer.text
+    return job_id
+
+
+def carry_out(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> Job:
+    """Create a job, start it, and give it once it came to its end."""
+    return finished(client, start(client, script, fields, **kwargs))
+
+
+def read(client: httpx.Client, job_id: str) -> Job:
+    """A job with native values."""
+    job: Job = client.get(f"/job/{job_id}", params=NATIVE).json()
+    return job
+
+
+def log_of(client: httpx.Client, job_id: str, offset: int = 0) -> str:
+    """What a job's script printed."""
+    return client.get(f"/job/{job_id}/log", params={"offset": offset}).text
+
+
+def begin(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> str:
+    """Start a script that prints "begun", and wait until it did; the job's id."""
+    job_id = start(client, script, fields, **kwargs)
+    until(lambda: "begun" in log_of(client, job_id), 20)
+    return job_id
+
+
+@pytest.fixture(scope="session")
+def unruly_server(make_server: MakeServer) -> Iterator[Server]:
+    """One server with low limits for all tests that may share it."""
+    with make_server(
+        prepare=add_unruly,
+        WORKERS=2,
+        LEASE_SECONDS=4,
+        JOB_MEMORY_LIMIT=256 * MIB,
+        JOB_FILE_SIZE_LIMIT=20 * MIB,
+        JOB_OUTPUT_LIMIT=100 * 1024,
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def unruly(unruly_server: Server) -> Iterator[httpx.Client]:
+    """A client of that server."""
+    yield unruly_server.client
+    unruly_server.check()

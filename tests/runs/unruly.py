@@ -1,0 +1,371 @@
+"""Scripts that behave badly; a copy lies in the home of the servers of these tests."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jobserver import current_job
+
+FOREVER = 600.0
+MIB = 1024 * 1024
+hoard: list[bytearray] = []
+_libc = ctypes.CDLL(None)
+
+
+# Scripts that do not end by themselves. Each prints "begun" first.
+
+
+def spin() -> None:
+    """Compute."""
+    print("begun")
+    while True:
+        pass
+
+
+def doze() -> None:
+    """Sleep."""
+    print("begun")
+    time.sleep(FOREVER)
+
+
+def hold_gil() -> None:
+    """Sleep in C code that does not let another thread of Python run."""
+    print("begun")
+    ctypes.PyDLL(None).sleep(int(FOREVER))
+
+
+def deaf() -> None:
+    """Ignore every signal that can be ignored."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if number < 32:
+            signal.signal(number, signal.SIG_IGN)
+    print("begun")
+    time.sleep(FOREVER)
+
+
+def stopped() -> None:
+    """Stop the process that runs it."""
+    print("begun")
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def stop_guard() -> None:
+    """Stop the process above it."""
+    os.kill(os.getppid(), signal.SIGSTOP)
+    print("begun")
+    time.sleep(FOREVER)
+
+
+def family() -> None:
+    """Leave processes in sessions of their own, one of them orphaned."""
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+    subprocess.run(["sh", "-c", "setsid sleep 600 & setsid setsid sleep 600 &"], check=True)
+    print("begun")
+    time.sleep(FOREVER)
+
+
+def hop() -> None:
+    """Leave a process that forks and ends all the time."""
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            if os.fork():
+                os._exit(0)
+    print("begun")
+    time.sleep(FOREVER)
+
+
+def flood() -> None:
+    """Write faster than anybody reads."""
+    print("begun")
+    subprocess.run(["yes", "x" * 4000], check=True)
+
+
+ENDLESS = (spin, doze, hold_gil, deaf, stopped, stop_guard, family, hop, flood)
+
+
+# Scripts that end badly.
+
+
+def end_by(number: int) -> None:
+    """End by a signal."""
+    os.kill(os.getpid(), number)
+
+
+def crash() -> None:
+    """Read where nothing is."""
+    ctypes.string_at(0)
+
+
+def vanish(code: int) -> None:
+    """End the process without a word."""
+    os._exit(code)
+
+
+def leave(how: str) -> None:
+    """Raise what is no `Exception`."""
+
+    class Odd(BaseException):
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    raise {
+        "exit": SystemExit("as I like"),
+        "interrupt": KeyboardInterrupt(),
+        "odd": Odd(),
+        "generator": GeneratorExit("left"),
+        "surrogate": ValueError("half a character: \ud800"),
+        "long": ValueError("x" * 20 * MIB),
+    }[how]
+
+
+def shut() -> None:
+    """Close every file that is open."""
+    os.closerange(0, 100)
+
+
+def babble() -> None:
+    """Write what is no message wherever it can."""
+    for fd in range(3, 20):
+        try:
+            os.set_blocking(fd, False)
+            os.write(fd, b"\xff" * 10_000)
+        except OSError:
+            continue
+    time.sleep(FOREVER)
+
+
+def end_guard() -> None:
+    """Kill the process above it."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(FOREVER)
+
+
+# Scripts that take much.
+
+
+def take(mib: int) -> int:
+    """Take memory as Python does."""
+    return len(bytearray(mib * MIB))
+
+
+def map_memory(mib: int) -> None:
+    """Take memory as C code does, and hold it."""
+    memory = mmap.mmap(-1, mib * MIB)
+    for place in range(0, mib * MIB, 4096):
+        memory[place] = 1
+    time.sleep(FOREVER)
+
+
+def take_in_children(mib: int, children: int) -> None:
+    """Take memory in several processes."""
+    code = f"import time; held = b'x' * {mib * MIB}; time.sleep({FOREVER})"
+    for _ in range(children):
+        subprocess.Popen([sys.executable, "-c", code])
+    time.sleep(FOREVER)
+
+
+def keep(mib: int) -> int:
+    """Keep memory after the end."""
+    hoard.append(bytearray(b"x") * (mib * MIB))
+    return len(hoard)
+
+
+def open_files(count: int) -> int:
+    """Hold files open."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, str(number)).open("w") for number in range(count)]  # noqa: SIM115
+        for file in files:
+            file.close()
+    return len(files)
+
+
+def write_file(mib: int) -> None:
+    """Write a file into the present folder."""
+    with Path("large").open("wb") as file:
+        for _ in range(mib):
+            file.write(bytes(MIB))
+
+
+def give(mib: int) -> str:
+    """A long result."""
+    return "x" * (mib * MIB)
+
+
+def say(kib: int) -> None:
+    """Print much, with a number in each line of 1 KiB."""
+    for number in range(kib):
+        print(f"{number:09}".ljust(1023, "."))
+
+
+def tell_much(mib: int) -> None:
+    """Report progress with a long message."""
+    current_job.progress(0.5, "x" * (mib * MIB))
+    time.sleep(1.0)
+
+
+# Scripts that leave something behind.
+
+
+def leave_thread() -> None:
+    """Leave a thread that prints."""
+
+    def chatter() -> None:
+        while True:
+            print("from the thread")
+            time.sleep(0.001)
+
+    threading.Thread(target=chatter, daemon=True).start()
+
+
+def leave_process() -> None:
+    """Leave a process that writes for ever."""
+    subprocess.Popen(["yes"], start_new_session=True)
+
+
+def fork_twice() -> int:
+    """Fork, and let every copy return."""
+    os.fork()
+    os.fork()
+    return os.getpid()
+
+
+def leave_alarm() -> None:
+    """Leave a clock that ends the process soon."""
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+
+
+def leave_mess() -> str:
+    """Change all of the process that can be changed."""
+    os.environ["LEFT"] = "behind"
+    os.environ.pop("PATH")
+    os.umask(0o777)
+    os.chdir("/")
+    sys.path.insert(0, "/nowhere")
+    sys.stdout = sys.stderr = sys.stdin = None
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    resource.setrlimit(resource.RLIMIT_CPU, (3600, 3600))
+    warnings.simplefilter("error")
+    return "done"
+
+
+def close_streams() -> None:
+    """Close the standard streams on every level."""
+    sys.stdout.close()
+    sys.stderr.close()
+    os.close(1)
+    os.close(2)
+
+
+def write_own_file() -> str:
+    """Write into the present folder; tells where."""
+    Path("left").write_text("behind")
+    Path("locked").mkdir()
+    Path("locked", "file").touch()
+    Path("locked").chmod(0)
+    return str(Path.cwd())
+
+
+# Scripts that look around.
+
+
+def surroundings() -> dict[str, Any]:
+    """What a script sees of the process that runs it."""
+    return {
+        "pid": os.getpid(),
+        "parent": os.getppid(),
+        "group": os.getpgid(0),
+        "session": os.getsid(0),
+        "environ": dict(os.environ),
+        "parents_environ": Path(f"/proc/{os.getppid()}/environ").read_text(),
+        "command": Path("/proc/self/cmdline").read_text(),
+        "cwd": str(Path.cwd()),
+        "listing": os.listdir(),  # noqa: PTH208 - the present folder
+        "temporary": tempfile.gettempdir(),
+        "input": sys.stdin.read() if sys.stdin else "",
+        "umask": os.umask(0o022),
+        "path": sys.path,
+        "interrupt": str(signal.getsignal(signal.SIGINT)),
+        "blocked": [str(number) for number in signal.pthread_sigmask(signal.SIG_BLOCK, ())],
+        "files": [str(Path(f"/proc/self/fd/{fd}").readlink()) for fd in sorted(_open_files())],
+    }
+
+
+def _open_files() -> list[int]:
+    listed = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - numbers
+    return [fd for fd in listed if Path(f"/proc/self/fd/{fd}").exists()]
+
+
+def pid() -> int:
+    """Number of the process that runs it."""
+    return os.getpid()
+
+
+def mark() -> dict[str, Any]:
+    """Job and attempt."""
+    return {"id": current_job.id, "attempt": current_job.attempt}
+
+
+# Scripts that tell something, or depend on the attempt.
+
+
+def bar(steps: int, pause: float) -> None:
+    """Draw a progress bar as tqdm does."""
+    for step in range(steps + 1):
+        done = 100 * step // steps
+        text = f"\rsumming: {done:3}%|{'█' * (done // 10):<10}| {step}/{steps} [00:00<00:00]"
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        time.sleep(pause)
+
+
+def report_often(count: int) -> None:
+    """Report progress much more often than anybody looks."""
+    for number in range(count):
+        current_job.progress(number / count, f"step {number}")
+
+
+def write_everywhere() -> None:
+    """Write by Python, by C and by another process."""
+    print("by print")
+    sys.stderr.write("to stderr\n")
+    _libc.puts(b"by C")
+    _libc.fflush(None)
+    os.write(1, b"to the descriptor\n")
+    subprocess.run(["echo", "by a process"], check=True)
+    print("the end without a line", end="")
+
+
+def fail_until(attempt: int) -> int:
+    """Fail in the attempts before one."""
+    print("attempt", current_job.attempt)
+    if current_job.attempt < attempt:
+        raise RuntimeError(f"attempt {current_job.attempt} had to fail")
+    return current_job.attempt
+
+
+def append_line(path: str, text: str) -> None:
+    """Add a line to a file, whole at once."""
+    with Path(path).open("a") as file:
+        file.write(f"{text}\n")
+
+
+def wait_for(path: str) -> str:
+    """Wait until a file is there."""
+    print("begun")
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return "seen"
