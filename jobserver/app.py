@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from jobserver.api import errors, origin
+from jobserver.api.data import data
 from jobserver.api.datafile import datafile
 from jobserver.api.datafiles import datafiles
 from jobserver.api.info import info
@@ -14,7 +15,7 @@ from jobserver.api.runs import runs
 from jobserver.api.scripts import scripts
 from jobserver.api.services import KEY, Services
 
-BLUEPRINTS = (info, job, runs, jobs, datafile, datafiles, scripts)
+BLUEPRINTS = (info, job, runs, jobs, datafile, datafiles, data, scripts)
 
 
 def create_app(parts: Services) -> Flask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,44 @@ def worker(home: Path, config: str) -> None:
         err=True,
     )
     wait(opened)
+
+
+@main.command("export")
+@home_options
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def export_command(home: Path, config: str, archive: Path) -> None:
+    """Write a home's jobs, data, results, files and scripts into one ARCHIVE."""
+    from jobserver.archive import export_home
+
+    _with_home(home, config, partial(export_home, archive))
+    click.echo(f"{archive} holds the home now; config.py stays out, as it may hold passwords.")
+
+
+@main.command("import")
+@home_options
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_command(home: Path, config: str, archive: Path) -> None:
+    """Add what an ARCHIVE holds to a home; what is there already stays as it is."""
+    from jobserver.archive import import_home
+
+    left = _with_home(home, config, partial(import_home, archive))
+    click.echo(f"{archive} was added; {left} things of the same name stayed as they were.")
+
+
+def _with_home(home: Path, config: str, action: Callable[..., Any]) -> Any:
+    """Do something with the settings and the database of a home, and show how far it is."""
+    from jobserver.home import Home
+    from jobserver.progress import shown_progress
+    from jobserver.settings import load
+
+    opened = Home(load(home, config))
+    database = opened.connect()
+    try:
+        with shown_progress() as progress:
+            return action(opened.settings, database, progress)
+    finally:
+        database.close()
+        opened.disconnect()
 
 
 @main.command()

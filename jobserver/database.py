@@ -45,6 +45,10 @@ INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
         (("state", 1), ("created", 1)),
         (("_run.change", 1),),
     ),
+    "data": ((("created", 1), ("_id", 1)), (("_value", 1),)),
+    "data.content.chunks": ((("files_id", 1), ("n", 1)),),
+    "datafiles": ((("file", 1),),),
+    "datafiles.content.chunks": ((("files_id", 1), ("n", 1)),),
 }
 
 #: Documents that the database cleans up: the field with their time, and the seconds they stay.
@@ -121,6 +125,10 @@ class Database:
         """Documents of a collection, fetched in batches while they are read."""
         with translated():
             yield from self[name].find(query, **options)
+
+    def collections(self) -> list[str]:
+        """Names of the collections there are."""
+        return self.call(self._database.list_collection_names)
 
     def ping(self) -> None:
         """Raise `StoreUnavailable` unless the database answers."""

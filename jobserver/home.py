@@ -39,8 +39,8 @@ class Home:
         self.settings = settings
         self._embedded: EmbeddedServer | None = None
 
-    def open(self) -> Home:
-        """Start the embedded server where no other is named, connect, and begin to run jobs.
+    def connect(self) -> Database:
+        """Connect to the store; the embedded server is started where no other is named.
 
         Raises
         ------
@@ -49,19 +49,36 @@ class Home:
         StoreUnavailable
             If it does not answer.
         """
-        if self.settings.LOGIN_REQUIRED:
-            raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
         uri = self.settings.MONGO_URI
         if uri is None:
             self._embedded = EmbeddedServer(self.settings.home)
             uri = self._embedded.start()
             self.store = "embedded server (beta; use MongoDB in production)"
         try:
-            self._parts = Services(self.settings, Database(uri))
-            self._parts.start()
+            database = Database(uri)
+            database.create_indexes()
         except JobserverError:
-            self._stop_embedded()
+            self.disconnect()
             raise
+        return database
+
+    def disconnect(self) -> None:
+        """Stop the embedded server, if this process started it."""
+        if self._embedded:
+            self._embedded.stop()
+
+    def open(self) -> Home:
+        """Connect, and begin to run jobs.
+
+        Raises
+        ------
+        SettingsError, StoreUnavailable
+            As `connect`.
+        """
+        if self.settings.LOGIN_REQUIRED:
+            raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
+        self._parts = Services(self.settings, self.connect())
+        self._parts.start()
         self.app = create_app(self._parts)
         return self
 
@@ -72,8 +89,4 @@ class Home:
     def close(self) -> None:
         """End everything that was started."""
         self._parts.close()
-        self._stop_embedded()
-
-    def _stop_embedded(self) -> None:
-        if self._embedded:
-            self._embedded.stop()
+        self.disconnect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,11 +12,10 @@ from jobserver.encoding import encoded_size
 from jobserver.errors import Refusal, StoreUnavailable, TooLarge
 from jobserver.journal import Journal
 from jobserver.models import logs
-from jobserver.models.binding import data_source
-from jobserver.models.datafile import DataFiles
 from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
 from jobserver.models.runs import Runs
+from jobserver.models.source import Sources
 from jobserver.models.spool import Ended, Spool
 from jobserver.settings import Settings
 
@@ -40,8 +40,8 @@ class Runner:
     ----------
     runs : Runs
         The life of the jobs in the database.
-    datafiles : DataFiles
-        Where data files are.
+    sources : Sources
+        Where data comes from.
     spool : Spool
         Takes outcomes while the database is away.
     settings : Settings
@@ -49,7 +49,7 @@ class Runner:
     """
 
     runs: Runs
-    datafiles: DataFiles
+    sources: Sources
     spool: Spool
     settings: Settings
 
@@ -88,13 +88,15 @@ class Runner:
         return state
 
     def _outcome(self, job: Document, host: Host, journal: Journal) -> Outcome:
-        try:
-            source = data_source(job, self.datafiles)
-        except Refusal as refusal:  # the data went away after the job was accepted
-            return Outcome(State.FAILED, error=type(refusal).__name__, message=refusal.message)
         timeout = job.get("timeout") or self.settings.JOB_TIMEOUT
         try:
-            return host.run(self._spec(job, source), timeout, journal)
+            with ExitStack() as stack:
+                try:
+                    source = stack.enter_context(self.sources.fetched(job))
+                except Refusal as refusal:  # the data went away after the job was accepted
+                    kind, message = type(refusal).__name__, refusal.message
+                    return Outcome(State.FAILED, error=kind, message=message)
+                return host.run(self._spec(job, source), timeout, journal)
         except OSError as error:  # no room for its folder, or for another process
             return Outcome(State.FAILED, error=type(error).__name__, message=_unprepared(error))
 

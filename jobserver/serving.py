@@ -65,11 +65,11 @@ def serve(home: Home, sock: socket.socket) -> None:
         cleanup_interval=CHANNEL_SECONDS // 2,
         max_request_body_size=_largest_body(home.settings),
         asyncore_use_poll=True,
-        send_bytes=1,  # an event must not wait for the next
         clear_untrusted_proxy_headers=True,
         ident="jobserver",
         server_name="localhost",  # for clients that send no Host
     )
+    server.adj.send_bytes = 1  # an event must not wait for the next
     server.channel_class = Channel
     with ending(home, partial(_let_answers_out, server)):
         server.run()  # returns when a handler raised SystemExit

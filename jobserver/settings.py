@@ -68,6 +68,11 @@ class Settings:
     MAIL_PASSWORD: str | None = setting(None, "Password there.", secret=True)
     MAIL_DEFAULT_SENDER: str | None = setting(None, "Address that mails come from.")
 
+    DATAFILE_STORAGE: str = setting(
+        "folder",
+        "Where data files are kept: folder (DATA_PATH) or gridfs (database).",
+        choices=("folder", "gridfs"),
+    )
     DATA_PATH: str = setting("data", "Folder of the data files.")
     MAX_JSON_SIZE: int = setting(4 * MIB, "Largest JSON body of a request.", minimum=2)
     MAX_UPLOAD_SIZE: int = setting(256 * MIB, "Largest data file to upload.", minimum=1)

@@ -115,26 +115,35 @@ class Server:
         self._temporary = home / "tmp"
         self._family: list[psutil.Process] = []
         self._temporary.mkdir(exist_ok=True)
-        environ = {**environ, "TMPDIR": str(self._temporary), "PYTHONPATH": str(ROOT)}
+        environ |= {"TMPDIR": str(self._temporary), "PYTHONPATH": str(ROOT)}
+        environ |= {"PYTHONWARNINGS": "error"}
         command = [sys.executable, "-m", "jobserver.cli", "run", "--home", str(home), "--port", "0"]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environ, cwd=ROOT)
-        self.address = until(self._address, START_SECONDS)
+        try:
+            self.address = until(self._address, START_SECONDS)
+            self.client = self._connect()
+            assert self.client.get("/health").status_code == 200
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
         self.port = int(self.address.rpartition(":")[2])
-        self.client = httpx.Client(
-            base_url=self.address,
-            timeout=30,
-            limits=httpx.Limits(max_connections=None),
-            trust_env=False,
-            verify=False,  # noqa: S501 - no TLS here; loading certificates takes long
-            event_hooks={"response": [lambda response: check_answer(response, home)]},
-        )
-        assert self.client.get("/health").status_code == 200
 
     def _address(self) -> str:
         assert self.process.poll() is None, f"the server did not start:\n{self.log}"
         found = re.search(r"^Jobserver .* on (http://127\.0\.0\.1:\d+), .*\n", self.log, re.M)
         return found[1] if found else ""
+
+    def _connect(self) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.address,
+            timeout=30,
+            limits=httpx.Limits(max_connections=None),
+            trust_env=False,
+            verify=False,  # noqa: S501 - no TLS here; loading certificates takes long
+            event_hooks={"response": [lambda response: check_answer(response, self.home)]},
+        )
 
     @property
     def log(self) -> str:

@@ -46,10 +46,13 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     files = services().datafiles
     if query.format is None:
         return Answer(files.info(name))
-    pieces = content(files.path(name), query.format)
+    file = files.open(name)
+    pieces = content(file, name, query.format)
     shown = f'inline; filename="{PurePath(name).stem}.{query.format}"'
     headers = {**HARMLESS, "Content-Disposition": shown}
-    return Response(pieces, headers=headers, content_type=MEDIA_TYPES[query.format])
+    response = Response(pieces, headers=headers, content_type=MEDIA_TYPES[query.format])
+    response.call_on_close(file.close)  # whether or not it is read
+    return response
 
 
 @endpoint(

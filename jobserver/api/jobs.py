@@ -86,7 +86,7 @@ def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     if not selection.query and not selection.fields and not selection.newest_first and not after:
         return _all(wants_strings(query))
     # Asked for before the answer begins, while it can still be a refusal.
-    documents = chain(list(islice(found, 1)), found)
+    documents = _shown(chain(list(islice(found, 1)), found), selection.fields)
     return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
 
 
@@ -116,7 +116,16 @@ def _is_inside(name: str, others: Iterable[str]) -> bool:
 def _is_field(name: str) -> bool:
     parts = name.split(".")
     named = all(part and not part.startswith("$") and "\0" not in part for part in parts)
-    return named and parts[0] != PRIVATE
+    return named and parts[0] != PRIVATE and (name == "created" or parts[0] != "created")
+
+
+def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[Document]:
+    """Jobs as they are answered; the time of creation was read for their order."""
+    for document in documents:
+        shown = public(document)
+        if fields and "created" not in fields:
+            del shown["created"]
+        yield shown
 
 
 def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | None) -> Answer:
@@ -124,9 +133,8 @@ def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | Non
     parts, strings = services(), wants_strings(query)
     found, place = parts.jobs.listing.page(selection, limit, after)
     total = parts.jobs.count(selection.query)
-    shown = [public(document) for document in found]
-    listed = [stringify(document) for document in shown] if strings else shown
-    content: Document = {"found": total, "jobs": listed}
+    shown = _shown(found, selection.fields)
+    content: Document = {"found": total, "jobs": list(map(stringify, shown) if strings else shown)}
     return Answer(content | ({"next": _link(place)} if place else {}))
 
 
@@ -174,5 +182,5 @@ def _stream(documents: Iterable[Document], strings: bool) -> Iterator[bytes]:
     found = 0
     yield b'{"jobs":['
     for found, document in enumerate(documents, 1):
-        yield (b"," if found > 1 else b"") + dumps(public(document), strings=strings)
+        yield (b"," if found > 1 else b"") + dumps(document, strings=strings)
     yield b'],"found":%d}' % found

@@ -20,6 +20,7 @@ _REFERENCE = "#/components/schemas/{model}"
 _JSON = "application/json"
 _REFUSALS = {
     400: "The request is malformed; the message tells the fix.",
+    403: "It comes from another web site or for another host.",
     404: "There is no such thing.",
     409: "Its state does not allow it.",
     413: "It is too large.",
@@ -29,7 +30,7 @@ _REFUSALS = {
     503: "Not now; try again later.",
 }
 #: What any endpoint may answer.
-_ALWAYS = (400, 503)
+_ALWAYS = (400, 403, 503)
 _PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
 #: What is known of the parts of a path, as Flask writes them.
 _PARTS: dict[str, Schema] = {

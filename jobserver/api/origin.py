@@ -31,7 +31,7 @@ def refuse_foreign() -> None:
         If its host or its origin is foreign.
     """
     settings = services().settings
-    ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")}
+    ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")} - {None}
     if _hostname(f"//{request.host}") not in ours:
         raise Forbidden(
             "Without login this server answers to localhost and 127.0.0.1 only, and to the name in "
@@ -41,7 +41,7 @@ def refuse_foreign() -> None:
     if origin in settings.CORS_ORIGINS:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
-    if (origin and _hostname(origin) not in ours) or site == "cross-site":
+    if (origin is not None and _hostname(origin) not in ours) or site == "cross-site":
         raise Forbidden("Without login this server takes no requests from other web sites.")
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from jobserver.models import data as data_model
+from jobserver.models.datatype import DATATYPES
 from jobserver.models.job import SERVER_FIELDS
 
 
@@ -23,7 +25,7 @@ class JobFields(BaseModel):
     script: Any = Field(None, description="The script with its type, name, args and kwargs.")
     datafile: Any = Field(None, description="Name of a data file: the script's first argument.")
     raw_data: Any = Field(None, description="Any JSON: the script's first argument.")
-    data: Any = Field(None, description="The data with its type, and name or data.")
+    data: Any = Field(None, description="The data with its type, and name, id or data.")
     timeout: Any = Field(None, description="Longest run in seconds.")
     retries: Any = Field(None, description="How often it is tried again after a failure.")
 
@@ -55,6 +57,46 @@ class JobList(BaseModel):
     found: int
     jobs: list[ListedJob]
     next: str | None = None
+
+
+class DataFields(BaseModel):
+    """Fields of stored data that a client sets. All other names are the client's own."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "propertyNames": {
+                "pattern": "^[^$.][^.]*$",
+                "not": {"enum": [*sorted(data_model.SERVER_FIELDS)]},
+            }
+        },
+    )
+
+    data: Any = Field(None, description="The data: any JSON that fits its datatype.")
+    datatype: Any = Field(None, description=f"What a script gets: {', '.join(DATATYPES)}.")
+
+
+class ListedData(BaseModel):
+    """Stored data without the data itself. Every value is a string, as in `JobDocument`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(alias="_id")
+    created: str
+    datatype: str
+
+
+class DataDocument(ListedData):
+    """Stored data."""
+
+    data: Any
+
+
+class DataList(BaseModel):
+    """All stored data, oldest first."""
+
+    found: int
+    data: list[ListedData]
 
 
 class Result(RootModel[Any]):

@@ -7,6 +7,7 @@ from flask import current_app
 from jobserver.api.rendered import Cache
 from jobserver.database import Database
 from jobserver.executors import make_executor
+from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.jobs import Jobs
 from jobserver.settings import Settings
@@ -30,14 +31,15 @@ class Services:
         self.database = database
         self.jobs = Jobs(database)
         self.rendered = Cache(self.jobs.listing)
-        self.datafiles = DataFiles(settings.data_path, settings.home)
+        self.data = StoredData(database)
+        self.datafiles = DataFiles.of(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
 
     def start(self) -> None:
-        """Make the indexes, clear up, and begin to load scripts and to run jobs."""
-        self.database.create_indexes()
-        self.datafiles.remove_parts()
+        """Clear up, and begin to load scripts and to run jobs."""
+        self.datafiles.clear()
+        self.data.values.clear()
         self.scripts.start()
         self.executor.start()
 

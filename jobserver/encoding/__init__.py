@@ -3,27 +3,40 @@
 ``reading`` takes JSON from clients, ``writing`` gives it to them, ``results`` turns whatever a
 script returned into what MongoDB stores, ``tables`` holds the shape of tables in there, and
 ``keys`` the spelling of keys.
+
+``keeping`` writes what is too large for a document into a file, and ``showing`` gives results in
+the form that a client asks for. A ``sheet`` is a table read by columns: ``live`` from pandas and
+numpy, ``container`` from a file. ``rendering`` and ``jsontext`` write it.
 """
 
 from __future__ import annotations
 
+from jobserver.encoding.keeping import FORMS, Kept, keep
 from jobserver.encoding.keys import escape_key, restore_keys, unescape_key
 from jobserver.encoding.reading import read_object
 from jobserver.encoding.results import Encoded, encode_result, encoded_size
+from jobserver.encoding.showing import File, check_form, show_file, show_value
 from jobserver.encoding.tables import decode_table, is_table
 from jobserver.encoding.writing import dumps, native, stringify
 
 __all__ = [
+    "FORMS",
     "Encoded",
+    "File",
+    "Kept",
+    "check_form",
     "decode_table",
     "dumps",
     "encode_result",
     "encoded_size",
     "escape_key",
     "is_table",
+    "keep",
     "native",
     "read_object",
     "restore_keys",
+    "show_file",
+    "show_value",
     "stringify",
     "unescape_key",
 ]

@@ -20,7 +20,9 @@ Encode = Callable[[list[Any]], list[Any]]
 _WIDEST = 2**26
 
 
-def encode_column(values: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
+def encode_column(
+    values: Any, encode: Encode, whole: bool | None = None
+) -> tuple[Dtype, list[Any]]:
     """Dtype and list of a numpy array, Series or Index of one dimension.
 
     Parameters
@@ -29,14 +31,17 @@ def encode_column(values: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
         Shape (n,).
     encode : callable
         Encodes a list of objects.
+    whole : bool, optional
+        Whether times are whole seconds and are written so; to be given for parts of a column, whose
+        texts must be alike.
     """
     import numpy as np
 
     if not isinstance(values.dtype, np.dtype):
-        return _encode_extension(values, encode)
+        return _encode_extension(values, encode, whole)
     array = np.asarray(values)
     if array.dtype.kind == "M":
-        return str(array.dtype), _time_texts(array)
+        return str(array.dtype), _time_texts(array, whole)
     if array.dtype.kind == "m":
         missing = np.isnat(array)
         return str(array.dtype), _with_gaps(array.astype("int64").tolist(), missing)
@@ -45,12 +50,25 @@ def encode_column(values: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
     return str(array.dtype), encode(array.tolist())
 
 
-def _time_texts(array: Any) -> list[Any]:
+def whole_seconds(values: Any) -> bool:
+    """Whether there is no part of a second in times, or in intervals between times."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.IntervalDtype):
+        return all(map(whole_seconds, (values.array.left, values.array.right)))
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.array.tz_convert(None)
+    array = np.asarray(values) if values.dtype.kind == "M" else np.empty(0, "M8[s]")
+    return bool(((array.astype("datetime64[s]") == array) | np.isnat(array)).all())
+
+
+def _time_texts(array: Any, whole: bool | None) -> list[Any]:
     import numpy as np
 
     missing = np.isnat(array)
     seconds = array.astype("datetime64[s]")
-    whole = bool(((seconds == array) | missing).all())
+    whole = whole_seconds(array) if whole is None else whole
     finer = np.datetime_data(array.dtype)[0] in ("ms", "us", "ns", "ps", "fs", "as")
     return _with_gaps(
         np.datetime_as_string(seconds if whole and finer else array).tolist(), missing
@@ -63,7 +81,7 @@ def _with_gaps(items: list[Any], missing: Any) -> list[Any]:
     return [None if gap else item for item, gap in zip(items, missing.tolist(), strict=True)]
 
 
-def _encode_extension(values: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
+def _encode_extension(values: Any, encode: Encode, whole: bool | None) -> tuple[Dtype, list[Any]]:
     import numpy as np
     import pandas as pd
 
@@ -71,12 +89,12 @@ def _encode_extension(values: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
     if isinstance(dtype, pd.CategoricalDtype):
         return _encode_categories(array, encode)
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return _encode_zoned(array)
+        return _encode_zoned(array, whole)
     missing = np.asarray(array.isna())
     if isinstance(dtype, pd.SparseDtype):
         return encode_column(np.asarray(array), encode)
     if isinstance(dtype, pd.IntervalDtype):
-        ends = [encode_column(end, encode)[1] for end in (array.left, array.right)]
+        ends = [encode_column(end, encode, whole)[1] for end in (array.left, array.right)]
         return str(dtype), _with_gaps([list(pair) for pair in zip(*ends, strict=True)], missing)
     return str(dtype), encode(_with_gaps(list(array.astype(object)), missing))
 
@@ -92,12 +110,12 @@ def _encode_categories(array: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
     return described, [None if code < 0 else labels[code] for code in array.codes.tolist()]
 
 
-def _encode_zoned(array: Any) -> tuple[str, list[Any]]:
+def _encode_zoned(array: Any, whole: bool | None) -> tuple[str, list[Any]]:
     import numpy as np
 
     if _known_dtype(str(array.dtype)) != array.dtype:  # a zone without a name of its own
         array = array.tz_convert("UTC")
-    texts = _time_texts(np.asarray(array.tz_convert(None)))
+    texts = _time_texts(np.asarray(array.tz_convert(None)), whole)
     return str(array.dtype), [None if text is None else text + "Z" for text in texts]
 
 

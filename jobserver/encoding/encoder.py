@@ -17,18 +17,14 @@ from collections.abc import (
 from enum import Enum
 from io import BytesIO
 from itertools import islice
+from math import inf
 from typing import Any
 
 from jobserver.encoding.columns import Encode, objects
 from jobserver.encoding.keys import escape_key, unique_keys
 from jobserver.encoding.scalars import scalars
-from jobserver.encoding.tables import (
-    Table,
-    encode_array,
-    encode_frame,
-    encode_index,
-    encode_series,
-)
+from jobserver.encoding.sheet import Sheet
+from jobserver.encoding.tables import array_sheet, frame_sheet, index_sheet, series_sheet
 from jobserver.encoding.text import text_of
 from jobserver.errors import JobserverError
 
@@ -42,11 +38,16 @@ _TABLE_LEVELS = 6
 _ATOMS = {type(None), bool, float}
 
 _Handler = Callable[[Any], Any]
-_TableEncoder = Callable[[Any, Encode], Table]
+_SheetMaker = Callable[[Any, Encode], Sheet]
 
 
 class Encoder:
     """Encodes one result and remembers where it is.
+
+    Parameters
+    ----------
+    largest : float
+        Tables of more cells become a `Sheet`, whose values are encoded when they are read.
 
     Attributes
     ----------
@@ -54,8 +55,9 @@ class Encoder:
         What is not kept as it was, so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, largest: float = inf) -> None:
         self.warnings: list[str] = []
+        self._largest = largest
         self._warned: set[tuple[type, str]] = set()
         self._path: list[list[Any]] = []  # of [container, key of what is being encoded]
         self._handlers: dict[type, _Handler] = {
@@ -77,9 +79,9 @@ class Encoder:
             found |= {numpy.ndarray: self._array, numpy.void: self._record}
         if pandas := sys.modules.get("pandas"):
             found |= {
-                pandas.DataFrame: lambda frame: self._table(encode_frame, frame),
-                pandas.Series: lambda series: self._table(encode_series, series),
-                pandas.Index: lambda index: self._table(encode_index, index),
+                pandas.DataFrame: lambda frame: self._table(frame_sheet, frame),
+                pandas.Series: lambda series: self._table(series_sheet, series),
+                pandas.Index: lambda index: self._table(index_sheet, index),
                 pandas.api.extensions.ExtensionArray: lambda a: self.encode(pandas.Series(a)),
             }
         if pydantic := sys.modules.get("pydantic"):
@@ -104,7 +106,10 @@ class Encoder:
             return text_of(value)
 
     def _handler(self, kind: type) -> _Handler:
-        return next(self._handlers[base] for base in kind.__mro__ if base in self._handlers)
+        if kind not in self._handlers:
+            known = (base for base in kind.__mro__ if base in self._handlers)
+            self._handlers[kind] = self._handlers[next(known)]
+        return self._handlers[kind]
 
     def _list(self, value: list[Any] | tuple[Any, ...]) -> list[Any]:
         if self._is_simple(value):
@@ -157,15 +162,16 @@ class Encoder:
             array = objects(items).reshape(array.shape)
         if array.ndim == 0:
             return self.encode(array[()])
-        return self._table(encode_array, np.asarray(array), levels=1 + array.ndim)
+        return self._table(array_sheet, np.asarray(array), levels=1 + array.ndim)
 
     def _record(self, value: Any) -> Any:
         names = value.dtype.names
         return self._mapping({name: value[name] for name in names}) if names else value.tobytes()
 
-    def _table(self, encode: _TableEncoder, table: Any, levels: int = _TABLE_LEVELS) -> Table:
+    def _table(self, make: _SheetMaker, table: Any, levels: int = _TABLE_LEVELS) -> Any:
         self._enter(table, levels)
-        encoded = encode(table, self._list)
+        sheet = make(table, self._list)
+        encoded = sheet if table.size > self._largest else sheet.stored()
         del self._path[-levels:]
         return encoded
 

@@ -13,6 +13,7 @@ from typing import Any
 import bson
 
 from jobserver.encoding.encoder import Encoder
+from jobserver.encoding.sheet import Sheet
 from jobserver.encoding.tables import is_table
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -54,7 +55,7 @@ def encode_result(value: Any) -> Encoded:
     """
     encoder = Encoder()
     encoded = encoder.encode(value)
-    return Encoded(encoded, _kind(encoded), tuple(encoder.warnings))
+    return Encoded(encoded, kind_of(encoded), tuple(encoder.warnings))
 
 
 def encoded_size(value: Any) -> int:
@@ -62,7 +63,10 @@ def encoded_size(value: Any) -> int:
     return len(bson.encode({"": value}))
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """The kind of a stored value, as `Encoded` has it; of a `Sheet` too."""
+    if isinstance(value, Sheet):
+        return str(value.head["type"])
     if is_table(value):
         return str(value["type"])
     if isinstance(value, bytes):

@@ -21,8 +21,9 @@ Head = dict[str, Any]
 
 #: Cells that are decoded at once.
 CELLS = 2**16
-#: The form of pieces that no format of numbers fits: BSON, as in a job's document.
-BSON = "bson"
+#: Forms of pieces beside the formats of numbers: values as in a job's document, and the places of
+#: categories in their list as int32, -1 where the value is missing.
+BSON, CODES = "bson", "codes"
 
 
 class Column:
@@ -31,8 +32,8 @@ class Column:
     Attributes
     ----------
     form : str
-        What `piece` gives: `BSON`, ``codes`` (of categories, int32), or the character that the
-        module ``struct`` has for the type of number.
+        What `piece` gives: `BSON`, `CODES`, or the character that the module ``struct`` has for
+        numbers of its type.
     """
 
     form = BSON

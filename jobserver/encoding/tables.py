@@ -28,12 +28,12 @@ from jobserver.encoding.columns import (
     Encode,
     decode_column,
     decode_labels,
-    encode_column,
     flatten,
     hashable,
-    nest,
 )
-from jobserver.encoding.keys import escape_key, unique_keys
+from jobserver.encoding.keys import unique_keys
+from jobserver.encoding.live import live_column, live_labels
+from jobserver.encoding.sheet import Sheet
 from jobserver.errors import BadRequest
 
 Table = dict[str, Any]
@@ -80,72 +80,63 @@ def decode_table(value: Table) -> Any:
         ) from error
 
 
-def encode_frame(frame: Any, encode: Encode) -> Table:
-    """A DataFrame as it is stored; objects in it go through `encode`."""
-    columns, names, dtypes = _encode_axis(frame.columns, encode)
-    index, index_names, index_dtypes = _encode_axis(frame.index, encode)
-    data = [encode_column(frame.iloc[:, place], encode) for place in range(frame.shape[1])]
-    keys = map(escape_key, unique_keys(frame.columns))
-    return {
+def frame_sheet(frame: Any, encode: Encode) -> Sheet:
+    """A DataFrame as a sheet; objects in it go through `encode`."""
+    dtypes, names, columns = live_labels(frame.columns, encode)
+    index_dtypes, index_names, index = live_labels(frame.index, encode)
+    data = [live_column(frame.iloc[:, place], encode) for place in range(frame.shape[1])]
+    plain = bool(data) and _is_plain_range(frame.index)
+    head = {
         "type": "dataframe",
-        "columns": columns,
-        "index": None if data and _is_plain_range(frame.index) else index,
-        "data": dict(zip(keys, (items for _, items in data), strict=True)),
+        "columns": columns.values(0, len(frame.columns)),
+        "index": not plain,
+        "data": unique_keys(frame.columns),
         "dtypes": {"columns": dtypes, "index": index_dtypes, "data": [dtype for dtype, _ in data]},
         "names": {"columns": names, "index": index_names},
     }
+    labels = [] if plain else [index]
+    return Sheet(head, labels + [column for _, column in data], len(frame))
 
 
-def encode_series(series: Any, encode: Encode) -> Table:
-    """A Series as it is stored."""
-    index, names, dtypes = _encode_axis(series.index, encode)
-    dtype, data = encode_column(series, encode)
-    return {
+def series_sheet(series: Any, encode: Encode) -> Sheet:
+    """A Series as a sheet."""
+    dtypes, names, index = live_labels(series.index, encode)
+    dtype, data = live_column(series, encode)
+    plain = _is_plain_range(series.index)
+    head = {
         "type": "series",
         "name": encode([series.name])[0],
-        "index": None if _is_plain_range(series.index) else index,
-        "data": data,
+        "index": not plain,
+        "data": None,
         "dtypes": {"index": dtypes, "data": dtype},
         "names": {"index": names},
     }
+    return Sheet(head, [data] if plain else [index, data], len(series))
 
 
-def encode_index(index: Any, encode: Encode) -> Table:
-    """An Index or MultiIndex as it is stored."""
-    labels, names, dtypes = _encode_axis(index, encode)
-    return {
+def index_sheet(index: Any, encode: Encode) -> Sheet:
+    """An Index or MultiIndex as a sheet."""
+    dtypes, names, labels = live_labels(index, encode)
+    head = {
         "type": "index",
-        "index": labels,
+        "index": True,
         "dtypes": {"index": dtypes},
         "names": {"index": names},
     }
+    return Sheet(head, [labels], len(index))
 
 
-def encode_array(array: Any, encode: Encode) -> Table:
-    """A numpy array of one dimension or more as it is stored."""
-    dtype, data = encode_column(array.ravel(), encode)
-    return {
-        "type": "ndarray",
-        "dtype": dtype,
-        "shape": list(array.shape),
-        "data": nest(data, array.shape) if array.size else [],
-    }
+def array_sheet(array: Any, encode: Encode) -> Sheet:
+    """A numpy array of one dimension or more as a sheet."""
+    dtype, data = live_column(array.ravel(), encode)
+    head = {"type": "ndarray", "dtype": dtype, "shape": list(array.shape), "data": None}
+    return Sheet(head, [data], array.size)
 
 
 def _is_plain_range(index: Any) -> bool:
     import pandas as pd
 
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
-
-
-def _encode_axis(index: Any, encode: Encode) -> tuple[list[Any], Any, Any]:
-    """Labels, name and dtype of an index; of a MultiIndex lists of the latter."""
-    if index.nlevels == 1 and not hasattr(index, "levels"):
-        dtype, labels = encode_column(index, encode)
-        return labels, encode([index.name])[0], dtype
-    levels = [encode_column(index.get_level_values(n), encode) for n in range(index.nlevels)]
-    rows = zip(*(labels for _, labels in levels), strict=True)
-    return [list(row) for row in rows], encode(list(index.names)), [dtype for dtype, _ in levels]
 
 
 def _decode_axis(labels: list[Any], names: Any, dtypes: Any) -> Any:

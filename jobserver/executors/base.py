@@ -14,10 +14,12 @@ from typing import Protocol
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict, TooMany, Unavailable
 from jobserver.models.binding import ScriptTable, bind
+from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
 from jobserver.models.outcome import CANCELLED, Outcome
 from jobserver.models.runs import Runs
+from jobserver.models.source import Sources
 from jobserver.models.spool import Spool
 from jobserver.runner import Runner
 from jobserver.settings import Settings
@@ -106,7 +108,8 @@ class Executor(ABC):
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         self.settings = settings
         self.runs = Runs(database, owner_name(), settings.LEASE_SECONDS)
-        self.runner = Runner(self.runs, datafiles, Spool(settings.home / "spool"), settings)
+        sources = Sources(datafiles, StoredData(database))
+        self.runner = Runner(self.runs, sources, Spool(settings.home / "spool"), settings)
 
         self.room = Room(settings.QUEUE_LIMIT)
         self.draining = threading.Event()
@@ -132,7 +135,7 @@ class Executor(ABC):
             job = self.runs.jobs.get(job_id)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
-            bound = bind(job, self.scripts, self.runner.datafiles)
+            bound = bind(job, self.scripts, self.runner.sources)
             with self.room.taken():
                 queued = self.runs.enqueue(job, bound)
             if queued:
@@ -161,12 +164,14 @@ class Executor(ABC):
 
     @property
     @abstractmethod
-    def running(self) -> list[JobId]:
-        """Ids of the jobs that run here."""
+    def running(self) -> dict[JobId, int]:
+        """Id and attempt of each run that goes on here."""
 
     @abstractmethod
-    def stop(self, outcome: Outcome, job_id: JobId | None = None) -> None:
-        """End the run of a job, or all runs, with an outcome; returns at once."""
+    def stop(
+        self, outcome: Outcome, job_id: JobId | None = None, attempt: int | None = None
+    ) -> None:
+        """End an attempt of a job, any of it, or all runs, with an outcome; returns at once."""
 
     @abstractmethod
     def drain(self, grace: float) -> None:

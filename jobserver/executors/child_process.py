@@ -49,6 +49,9 @@ class ChildEnded(Exception):
         super().__init__(status)
         self.status = status
 
+    def __str__(self) -> str:
+        return self.describe()
+
     def describe(self) -> str:
         """What ended it, for the user."""
         if self.status is None:

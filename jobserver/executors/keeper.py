@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from jobserver.database import SELECTION_SECONDS
 from jobserver.errors import StoreUnavailable
 from jobserver.models.job import State
-from jobserver.models.outcome import CANCELLED
 
 if TYPE_CHECKING:
     from jobserver.executors.base import Executor
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
-CANCEL_SECONDS = 0.4
+ORDER_SECONDS = 0.4
 SCAN_SECONDS = 1.0
 BEATS_PER_LEASE = 6
 
@@ -57,7 +56,7 @@ class Keeper:
         self._duties = [
             Duty(self._beat_seconds, self._renew),
             Duty(SCAN_SECONDS, self._flush),
-            Duty(CANCEL_SECONDS, self._pass_on_cancellations),
+            Duty(ORDER_SECONDS, self._pass_on_orders),
             self._recovery,
             Duty(SCAN_SECONDS, self._scan),
         ]
@@ -95,10 +94,10 @@ class Keeper:
     def _flush(self) -> None:
         self._executor.runner.spool.flush(self._executor.runner.store)
 
-    def _pass_on_cancellations(self) -> None:
-        if running := self._executor.running:
-            for job_id in self._runs.cancelled(running):
-                self._executor.stop(CANCELLED, job_id)
+    def _pass_on_orders(self) -> None:
+        if attempts := self._executor.running:
+            for job_id, outcome in self._runs.to_stop(attempts).items():
+                self._executor.stop(outcome, job_id, attempts[job_id])
 
     def _recover(self) -> None:
         for job_id, state in self._runs.recover():

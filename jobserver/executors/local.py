@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Protocol
 
-from jobserver.database import Database
+from jobserver.database import Database, Document
 from jobserver.errors import StoreUnavailable
 from jobserver.executors.base import Executor, Scripts
 from jobserver.executors.child_process import ChildEnded
@@ -79,15 +79,17 @@ class LocalExecutor(Executor):
         return self.waiting.empty()
 
     @property
-    def running(self) -> list[JobId]:
-        """Ids of the jobs that run here."""
-        ids = (slot.job_id for slot in self.slots)
-        return [job_id for job_id in ids if job_id is not None]
+    def running(self) -> dict[JobId, int]:
+        """Id and attempt of each run that goes on here."""
+        jobs = (slot.job for slot in self.slots)
+        return {job["_id"]: job["_run"]["attempt"] for job in jobs if job is not None}
 
-    def stop(self, outcome: Outcome, job_id: JobId | None = None) -> None:
-        """End the run of a job, or all runs, with an outcome; returns at once."""
+    def stop(
+        self, outcome: Outcome, job_id: JobId | None = None, attempt: int | None = None
+    ) -> None:
+        """End an attempt of a job, any of it, or all runs, with an outcome; returns at once."""
         for slot in self.slots:
-            slot.stop(outcome, job_id)
+            slot.stop(outcome, job_id, attempt)
 
     def drain(self, grace: float) -> None:
         """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""
@@ -108,15 +110,19 @@ class Slot:
     def __init__(self, executor: LocalExecutor, number: int) -> None:
         self.executor = executor
         self.host = executor.make_host()
-        self.job_id: JobId | None = None
+        self.job: Document | None = None
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._work, name=f"slot-{number}", daemon=True)
 
-    def stop(self, outcome: Outcome, job_id: JobId | None = None) -> None:
-        """End the run of a job, or whatever goes on here, with an outcome."""
+    def stop(self, outcome: Outcome, job_id: JobId | None, attempt: int | None) -> None:
+        """End an attempt of a job, any of it, or whatever goes on here, with an outcome."""
         with self._lock:
-            if job_id in (None, self.job_id):
+            if job_id is None or self._is_at(job_id, attempt):
                 self.host.stop(outcome)
+
+    def _is_at(self, job_id: JobId, attempt: int | None) -> bool:
+        job = self.job
+        return job is not None and job["_id"] == job_id and attempt in (None, job["_run"]["attempt"])
 
     def _work(self) -> None:
         while not self.executor.draining.is_set():
@@ -139,7 +145,7 @@ class Slot:
         if job is None:
             return
         self.executor.room.leave()
-        self._occupy(job_id)
+        self._occupy(job)
         try:
             state = self.executor.runner.run_job(job, self.host)
         finally:
@@ -149,8 +155,8 @@ class Slot:
         if self.host.runs >= self.executor.settings.JOBS_PER_CHILD:
             self.host.close()
 
-    def _occupy(self, job_id: JobId | None) -> None:
+    def _occupy(self, job: Document | None) -> None:
         """Say what runs here; an order to stop is only ever meant for that."""
         with self._lock:
-            self.job_id = job_id
+            self.job = job
             self.host.clear()

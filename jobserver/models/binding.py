@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from jobserver.database import Document
 from jobserver.errors import CannotRun, Problem, Refusal
-from jobserver.models.datafile import DataFiles
+from jobserver.models.source import Sources
 
 _SCRIPT_FIELDS = {"type", "name", "module", "args", "kwargs", "code", "steps", "over"}
 MOST_RETRIES = 100
@@ -20,7 +20,7 @@ class ScriptTable(Protocol):
         """Every reason why a script cannot run with its parameters."""
 
 
-def bind(job: Document, scripts: ScriptTable, datafiles: DataFiles) -> Document:
+def bind(job: Document, scripts: ScriptTable, sources: Sources) -> Document:
     """Resolve what a job binds, as it is stored when the job is accepted.
 
     Returns
@@ -35,7 +35,7 @@ def bind(job: Document, scripts: ScriptTable, datafiles: DataFiles) -> Document:
     """
     problems: list[Problem] = []
     script = _script(job, problems)
-    data = _data(job, datafiles, problems)
+    data = _data(job, sources, problems)
     _check_options(job, problems)
     if script is not None:
         has_data = any(name in job for name in _DATA_SPELLINGS)
@@ -43,22 +43,6 @@ def bind(job: Document, scripts: ScriptTable, datafiles: DataFiles) -> Document:
     if problems or script is None:
         raise CannotRun("The job cannot run as it is. Change it with POST, then run it.", problems)
     return {"script": script} | ({} if data is None else {"data": data})
-
-
-def data_source(job: Document, datafiles: DataFiles) -> Document | None:
-    """Where a child finds the data of an accepted job: ``{"value"}``, ``{"path"}`` or nothing.
-
-    Raises
-    ------
-    NotFound
-        If the data file is gone.
-    """
-    data = job.get("data")
-    if data is None:
-        return None
-    if data["type"] == "raw_data":
-        return {"value": data["data"] if "data" in data else job["raw_data"]}
-    return {"path": str(datafiles.path(data["name"]))}
 
 
 def _script(job: Document, problems: list[Problem]) -> Document | None:
@@ -87,7 +71,7 @@ def _script_problems(job: Document, script: Document) -> list[Problem]:
     return wrong
 
 
-def _data(job: Document, datafiles: DataFiles, problems: list[Problem]) -> Document | None:
+def _data(job: Document, sources: Sources, problems: list[Problem]) -> Document | None:
     given = [name for name in _DATA_SPELLINGS if name in job]
     if not given:
         return None
@@ -96,36 +80,20 @@ def _data(job: Document, datafiles: DataFiles, problems: list[Problem]) -> Docum
         problems.append(Problem(given[-1], text))
         return None
     try:
-        return _BINDERS[given[0]](job[given[0]], datafiles)
+        return _bound(given[0], job[given[0]], sources)
     except Refusal as refusal:
         problems += refusal.errors or [Problem(given[0], refusal.message)]
         return None
 
 
-def _bind_datafile(name: Any, datafiles: DataFiles) -> Document:
-    if not isinstance(name, str):
+def _bound(spelling: str, value: Any, sources: Sources) -> Document:
+    if spelling == "raw_data":
+        return {"type": "raw_data"}
+    if spelling == "data":
+        return sources.bind(value)
+    if not isinstance(value, str):
         raise CannotRun("", [Problem("datafile", "has to be the name of a data file")])
-    return {"type": "datafile", **datafiles.info(name)}
-
-
-def _bind_raw_data(_value: Any, _datafiles: DataFiles) -> Document:
-    return {"type": "raw_data"}
-
-
-def _bind_data(data: Any, datafiles: DataFiles) -> Document:
-    kind = data.get("type") if isinstance(data, dict) else None
-    if kind == "datafile":
-        return {**data, **_bind_datafile(data.get("name"), datafiles)}
-    if kind == "raw_data" and "data" in data:
-        return dict(data)
-    if kind == "raw_data":
-        raise CannotRun("", [Problem("data.data", "is missing: it holds the data")])
-    raise CannotRun(
-        "", [Problem("data.type", "has to be datafile (with name) or raw_data (with data)")]
-    )
-
-
-_BINDERS = {"datafile": _bind_datafile, "raw_data": _bind_raw_data, "data": _bind_data}
+    return sources.bind({"type": "datafile", "name": value})
 
 
 def _check_options(job: Document, problems: list[Problem]) -> None:

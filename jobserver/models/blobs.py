@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from bson import ObjectId
 from gridfs import GridFSBucket
@@ -22,6 +22,16 @@ from jobserver.sizes import MIB
 
 #: Time after which the server that set a mark is taken to be gone.
 MARKS_LAST = timedelta(hours=1)
+
+
+class Content(Protocol):
+    """What can be read from its start, again if need be."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, up to a number; none at the end."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a place."""
 
 
 class Blobs:
@@ -58,15 +68,15 @@ class Blobs:
             for key in keys:
                 self._settle(key)
 
-    def save(self, key: ObjectId, content: BinaryIO) -> None:
-        """Store content under a marked key.
+    def save(self, key: ObjectId, content: Content) -> int:
+        """Store content under a marked key; its size in bytes.
 
         Parameters
         ----------
         content : binary file
             Read from its start; once more where the connection breaks.
         """
-        self._database.call(self._write, key, content)
+        return self._database.call(self._write, key, content)
 
     def read(self, key: ObjectId) -> bytes | None:
         """The content, or None if there is none (any more)."""
@@ -90,10 +100,12 @@ class Blobs:
         for mark in list(self._database.find(self._marks.name, old)):
             self._settle(mark["_id"])
 
-    def _write(self, key: ObjectId, content: BinaryIO) -> None:
-        self._erase(key)  # what an attempt before this one left
+    def _write(self, key: ObjectId, content: Content) -> int:
+        self._erase(key)  # what a try before this one left
         content.seek(0)
-        self._bucket.upload_from_stream_with_id(key, str(key), content)
+        with self._bucket.open_upload_stream_with_id(key, str(key)) as file:
+            file.write(content)
+        return int(file.length)
 
     def _settle(self, key: ObjectId) -> None:
         if not self._database.call(self._owners.find_one, {self._field: key}, {"_id": 1}):

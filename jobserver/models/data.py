@@ -106,9 +106,12 @@ class StoredData:
 
     def delete(self, data_id: JobId) -> None:
         """Delete data; `NotFound` if there is none."""
-        document = self._find(data_id)
-        with self.values.settled(document[_PRIVATE]):
-            self._database.call(self._collection.delete_one, {"_id": data_id})
+        left: Document | None = self._find(data_id)
+        while left:  # again where it was changed meanwhile
+            seen = {"_id": data_id, _PRIVATE: left[_PRIVATE]}
+            with self.values.settled(left[_PRIVATE]):
+                self._database.call(self._collection.delete_one, seen)
+            left = self._database.call(self._collection.find_one, {"_id": data_id})
 
     @contextmanager
     def as_file(self, data_id: JobId) -> Iterator[Path]:
@@ -168,6 +171,5 @@ def _check(value: Any, datatype: Any) -> None:
     try:
         check(value, datatype)
     except Misfit as misfit:
-        field = "datatype" if misfit.unknown else "data"
-        message = f"The data does not fit: {field} {misfit}."
-        raise BadRequest(message, [Problem(field, str(misfit))]) from misfit
+        problem = Problem(misfit.field, str(misfit))
+        raise BadRequest(f"The {misfit.field} {misfit}.", [problem]) from misfit

@@ -1,20 +1,20 @@
-"""Data files: files of registered extensions in the folder of the server's data."""
+"""Data files: files of registered extensions, in a folder or in the database."""
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import secrets
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path, PurePath
+from typing import BinaryIO, Protocol
 
-from jobserver.database import Document
-from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, Unavailable, WrongType
-from jobserver.sizes import MIB, rounded_size
+from jobserver.database import Database, Document
+from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, WrongType
+from jobserver.models.blobs import Content
+from jobserver.models.folder import Folder
+from jobserver.models.gridfiles import GridFiles
+from jobserver.settings import Settings
+from jobserver.sizes import rounded_size
 
 #: Extensions of registered kinds of files.
 EXTENSIONS = tuple(
@@ -25,7 +25,6 @@ EXTENSIONS = tuple(
 )
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}", re.ASCII)
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(10))}
-_PIECE = MIB
 
 
 def check_name(name: str) -> None:
@@ -48,45 +47,87 @@ def check_name(name: str) -> None:
         raise WrongType(f"The extension of a data file is one of: {', '.join(EXTENSIONS)}.")
 
 
+class Storage(Protocol):
+    """Keeps files under names that were checked.
+
+    Attributes
+    ----------
+    shown : PurePath
+        What stands before a file's name in answers.
+    """
+
+    shown: PurePath
+
+    def size(self, name: str) -> int | None:
+        """Size of a file in bytes; None if there is none."""
+
+    def names(self) -> Iterator[str]:
+        """Names of all files, in order; those outside the rules are left out later."""
+
+    def add(self, name: str, content: Content) -> bool:
+        """Store a file, whole or not at all; False if its name is taken."""
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file to read; None if it is gone."""
+
+    def as_file(self, name: str) -> AbstractContextManager[Path]:
+        """A path of a file on the disk, for a while."""
+
+    def clear(self) -> None:
+        """Remove what is left of uploads that were cut off."""
+
+
 class DataFiles:
     """The data files of a home.
 
     Parameters
     ----------
-    folder : Path
-        Where they are; it is made when the first file comes.
-    home : Path
-        Folder of the server; answers name files relative to it.
+    storage : Storage
+        Where they are kept.
     """
 
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.folder = folder
-        self._shown = folder.relative_to(home) if folder.is_relative_to(home) else Path("data")
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.clear = storage.clear
 
-    def remove_parts(self) -> None:
-        """Remove what is left of uploads that the end of their server cut off."""
-        for part in self.folder.glob(".*.part"):
-            with part.open("rb") as file, suppress(BlockingIOError):  # another server is at it
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                part.unlink()
+    @classmethod
+    def of(cls, database: Database, settings: Settings) -> DataFiles:
+        """The data files where the setting ``DATAFILE_STORAGE`` says."""
+        if settings.DATAFILE_STORAGE == "gridfs":
+            return cls(GridFiles(database))
+        return cls(Folder(settings.data_path, settings.home))
 
     def info(self, name: str) -> Document:
-        """Name, path relative to the home, and size of a file."""
-        return self._info(name, self._size(name))
-
-    def path(self, name: str) -> Path:
-        """Absolute path of a file that exists."""
-        self._size(name)
-        return self.folder / name
+        """Name, path relative to the home, and size of a file; `NotFound` if there is none."""
+        check_name(name)
+        size = self._storage.size(name)
+        if size is None:
+            raise _not_found(name)
+        return self._info(name, size)
 
     def list(self) -> Iterator[Document]:
         """`info` of all files, by name."""
-        if self.folder.is_dir():
-            for path in sorted(self.folder.iterdir()):
-                with suppress(InvalidName, WrongType, NotFound):  # not ours, or gone meanwhile
-                    yield self.info(path.name)
+        for name in self._storage.names():
+            with suppress(InvalidName, WrongType, NotFound):  # not ours, or gone meanwhile
+                yield self.info(name)
 
-    def save(self, name: str, content: IO[bytes], limit: int) -> Document:
+    def open(self, name: str) -> BinaryIO:
+        """A file to read; `NotFound` if there is none."""
+        self.info(name)
+        file = self._storage.open(name)
+        if file is None:
+            raise _not_found(name)
+        return file
+
+    def as_file(self, name: str) -> AbstractContextManager[Path]:
+        """The absolute path of a file, for a while; `NotFound` if there is none."""
+        self.info(name)
+        return self._storage.as_file(name)
+
+    def save(self, name: str, content: Content, limit: int) -> Document:
         """Store a new file, whole or not at all.
 
         Raises
@@ -98,82 +139,49 @@ class DataFiles:
         TooLarge
             If the content is over the limit (bytes).
         Unavailable
-            If the disk is full or cannot be written.
+            If it cannot be stored now.
         """
         check_name(name)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with _part(self.folder) as (part, file):
-                size = _copy(content, file, limit)
-                _link(part, self.folder / name)
-            _sync_folder(self.folder)
-        except OSError as error:
-            raise Unavailable(f"The file cannot be stored: {error.strerror}.") from error
-        return self._info(name, size)
+        limited = _Limited(content, limit)
+        if not self._storage.add(name, limited):
+            raise Conflict(f"There is a file {name} already. Delete it first.")
+        return self._info(name, limited.size)
 
     def delete(self, name: str) -> None:
         """Delete a file; `NotFound` if there is none."""
-        self._size(name)
-        (self.folder / name).unlink(missing_ok=True)
+        self.info(name)
+        self._storage.remove(name)
 
     def delete_all(self) -> int:
         """Delete all data files; returns how many there were."""
         names = [info["name"] for info in self.list()]
         for name in names:
-            (self.folder / name).unlink(missing_ok=True)
+            self._storage.remove(name)
         return len(names)
 
-    def _size(self, name: str) -> int:
-        """Size of a file that exists, in bytes; links are none of ours."""
-        check_name(name)
-        with suppress(FileNotFoundError):
-            found = (self.folder / name).lstat()
-            if stat.S_ISREG(found.st_mode):
-                return found.st_size
-        raise NotFound(f"There is no data file {name}. GET /datafiles lists what there is.")
-
     def _info(self, name: str, size: int) -> Document:
-        return {"name": name, "path": str(self._shown / name), "size": rounded_size(size)}
+        return {"name": name, "path": str(self._storage.shown / name), "size": rounded_size(size)}
 
 
-@contextmanager
-def _part(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
-    """A file to write to, locked as long as this server is at it, and gone afterwards."""
-    part = folder / f".{secrets.token_hex(8)}.part"
-    try:
-        with part.open("xb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield part, file
-    finally:
-        part.unlink(missing_ok=True)
+class _Limited:
+    """Content that is counted while it is read; too much of it is refused."""
+
+    def __init__(self, content: Content, limit: int) -> None:
+        self._content = content
+        self._limit = limit
+        self.size = 0
+
+    def seek(self, offset: int) -> int:
+        self.size = offset
+        return self._content.seek(offset)
+
+    def read(self, size: int) -> bytes:
+        piece = self._content.read(size)
+        self.size += len(piece)
+        if self.size > self._limit:
+            raise TooLarge(f"A data file has at most {rounded_size(self._limit)}.")
+        return piece
 
 
-def _copy(content: IO[bytes], file: IO[bytes], limit: int) -> int:
-    """Write the content to disk; returns its size in bytes."""
-    size = 0
-    while piece := content.read(_PIECE):
-        size += len(piece)
-        if size > limit:
-            raise TooLarge(f"A data file has at most {rounded_size(limit)}.")
-        file.write(piece)
-    file.flush()
-    os.fsync(file.fileno())
-    return size
-
-
-def _link(part: Path, path: Path) -> None:
-    """Give a part its name; unlike a rename, it never replaces."""
-    try:
-        os.link(part, path)
-    except FileExistsError as error:
-        raise Conflict(f"There is a file {path.name} already. Delete it first.") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name durable; not every system can."""
-    if os.name == "posix":
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+def _not_found(name: str) -> NotFound:
+    return NotFound(f"There is no data file {name}. GET /datafiles lists what there is.")

@@ -28,6 +28,14 @@ _STORED = {
 class Misfit(ValueError):
     """A value that does not fit its datatype; the message says why and what would."""
 
+    field = "data"
+
+
+class UnknownDatatype(Misfit):
+    """A datatype that there is not."""
+
+    field = "datatype"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -45,6 +53,12 @@ class Columns:
     index: list[Any] | None = None
 
 
+def check_name(datatype: Any) -> None:
+    """See to it that there is such a datatype; `UnknownDatatype` if not."""
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise UnknownDatatype(f"is unknown: name one of {', '.join(DATATYPES)}")
+
+
 def check(value: Any, datatype: str) -> None:
     """See to it that a JSON value fits a datatype.
 
@@ -53,8 +67,7 @@ def check(value: Any, datatype: str) -> None:
     Misfit
         If it does not, or there is no such datatype.
     """
-    if datatype not in DATATYPES:
-        raise Misfit(f"is no datatype: name one of {', '.join(DATATYPES)}")
+    check_name(datatype)
     if not (is_table(value) and value["type"] in _STORED.get(datatype, ())):
         DATATYPES[datatype](value)
 

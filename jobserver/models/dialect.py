@@ -48,15 +48,16 @@ class Dialect:
         row names them, None if nothing does.
     skipped : int
         Lines of comment before the table.
-    closed : bool
-        Whether each row but the header ends in a separator.
+    surplus : str or None
+        What each row has more than the header: ``label`` before its cells, ``end`` where a
+        separator ends it, or nothing.
     """
 
     separator: str
     decimal: str
     header: tuple[str, ...] | None
     skipped: int
-    closed: bool
+    surplus: str | None = None
 
 
 def is_time(text: Any) -> bool:
@@ -85,7 +86,8 @@ def infer(head: str, options: Mapping[str, Any]) -> Dialect:
     _check_lengths(rows)
     header = _header(comments, rows, separator, options)
     decimal = options.get("decimal") or _decimal(rows if header != () else rows[1:])
-    return Dialect(separator, decimal, header, len(comments), header == () and _is_closed(rows))
+    surplus = _surplus(rows) if header == () else None
+    return Dialect(separator, decimal, header, len(comments), surplus)
 
 
 def _parted(head: str) -> tuple[list[str], list[str]]:
@@ -194,5 +196,8 @@ def _decimal(body: list[list[str]]) -> str:
     return ","
 
 
-def _is_closed(rows: list[list[str]]) -> bool:
-    return len(rows) > 1 and all(len(row) == len(rows[0]) + 1 and not row[-1] for row in rows[1:])
+def _surplus(rows: list[list[str]]) -> str | None:
+    body = rows[1:]
+    if not body or any(len(row) != len(rows[0]) + 1 for row in body):
+        return None
+    return "label" if any(row[-1] for row in body) else "end"

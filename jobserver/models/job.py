@@ -69,7 +69,7 @@ def parse_id(text: str) -> JobId:
         return text
     raise InvalidId(
         "An id has 24 hexadecimal digits, or 1 to 64 letters, digits, '_' and '-'. "
-        "PUT /job makes one for you."
+        "PUT without an id makes one for you."
     )
 
 
@@ -103,9 +103,9 @@ def new_document(fields: Mapping[str, Any], job_id: JobId | None = None) -> Docu
     }
 
 
-def check_fields(fields: Iterable[str]) -> None:
+def check_fields(fields: Iterable[str], reserved: frozenset[str] = SERVER_FIELDS) -> None:
     """Refuse fields that only the server sets, naming them all."""
-    taken = sorted(SERVER_FIELDS.intersection(fields))
+    taken = sorted(reserved.intersection(fields))
     if taken:
         raise BadRequest(
             f"Only the server sets: {', '.join(taken)}. Leave them out.",

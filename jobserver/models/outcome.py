@@ -40,6 +40,9 @@ def interrupted(why: str) -> Outcome:
     return Outcome(State.FAILED, error="Interrupted", message=f"interrupted: {why}")
 
 
+LOST = interrupted("it belongs to another server now")
+
+
 def fell_silent(job: Document) -> Outcome:
     """How an attempt ends whose server gave no sign of life."""
     lease = job["_run"]["lease"]

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobserver.errors import CannotRun, Problem
+from jobserver.models.reading import load
 
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry, Script
@@ -41,7 +41,7 @@ class Process:
 
     def run(self, data: dict[str, Any] | None) -> Any:
         """Load the data, call the script, give back what it returns."""
-        loaded = {} if data is None else {"data": load_data(data, self.script.wants_path())}
+        loaded = {} if data is None else {"data": load(data, self.script.wants_path())}
         args, kwargs = self.script.bind(self.args, self.kwargs, **loaded)
         return self.script.func(*args, **kwargs)
 
@@ -62,23 +62,3 @@ def make_process(registry: Registry, binding: dict[str, Any]) -> Process:
         known = ", ".join(PROCESSES)
         raise CannotRun("The job cannot run.", [Problem("script.type", f"is none of: {known}")])
     return PROCESSES[kind](registry, binding)
-
-
-def load_data(source: dict[str, Any], as_path: bool) -> Any:
-    """What a script gets as its first argument.
-
-    Parameters
-    ----------
-    source : dict
-        ``{"value": ...}``, or ``{"path": ...}`` of a data file.
-    as_path : bool
-        Whether the script asks for the file's path instead of its content.
-    """
-    if "value" in source:
-        return source["value"]
-    path = Path(source["path"])
-    if as_path:
-        return path
-    import pandas as pd
-
-    return pd.read_csv(path)

@@ -21,15 +21,12 @@ from jobserver.errors import CannotRun, Problem
 from jobserver.models.conversion import convert, with_times
 from jobserver.models.datatype import Misfit
 from jobserver.models.dialect import Unsure, infer
-from jobserver.models.textfile import Unreadable, decoded
+from jobserver.models.textfile import Unreadable, decoded, first_lines
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Source = Mapping[str, Any]
-
-#: Characters that the dialect of a table is inferred from.
-_HEAD = 64 * 1024
 
 
 def load(source: Source, as_path: bool) -> Any:
@@ -118,8 +115,7 @@ def _table(path: Path, options: Source) -> pd.DataFrame:
 def _csv(file: TextIO, options: Source) -> pd.DataFrame:
     import pandas as pd
 
-    dialect = infer(_head(file), options)
-    file.seek(0)
+    dialect = infer(first_lines(file), options)
     for _ in range(dialect.skipped):
         file.readline()
     try:
@@ -129,7 +125,7 @@ def _csv(file: TextIO, options: Source) -> pd.DataFrame:
             decimal=dialect.decimal,
             header=0 if dialect.header == () else None,
             names=dialect.header or None,
-            index_col=False if dialect.closed else None,
+            index_col=False if dialect.surplus == "end" else None,
             skipinitialspace=True,
             low_memory=False,  # or the parts of a long column could get different types
         )
@@ -140,12 +136,6 @@ def _csv(file: TextIO, options: Source) -> pd.DataFrame:
     except ValueError as error:
         reason = str(error).rpartition("C error: ")[2].strip()
         raise Unreadable(f"is no table: {reason}") from error
-
-
-def _head(file: TextIO) -> str:
-    """The first lines, as far as they are whole."""
-    head = file.read(_HEAD)
-    return head if len(head) < _HEAD or "\n" not in head else head[: head.rindex("\n") + 1]
 
 
 def _without_blank_end(frame: pd.DataFrame) -> pd.DataFrame:

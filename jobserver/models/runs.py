@@ -16,7 +16,6 @@ silent.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from jobserver.database import Database, Document
@@ -26,14 +25,17 @@ from jobserver.models.jobs import Jobs
 from jobserver.models.outcome import (
     CANCELLED,
     CANCELLED_EARLY,
+    LOST,
     Outcome,
     ended_fields,
     fell_silent,
     history,
 )
+from jobserver.models.silence import Watch
 
 _RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
 _NOT_CANCELLED = {"_run.cancel": {"$exists": False}}
+_NOBODYS = {"attempt": 0}
 
 
 class Runs:
@@ -51,6 +53,7 @@ class Runs:
         self.jobs = Jobs(database)
         self.owner = owner
         self.lease = lease
+        self._watch = Watch(lease)
         self.database = database
         self._collection = database["jobs"]
 
@@ -170,13 +173,25 @@ class Runs:
         update = {"$currentDate": {"_run.beat": True}}
         self.database.call(self._collection.update_many, mine, update)
 
-    def cancelled(self, job_ids: Iterable[JobId]) -> list[JobId]:
-        """Those of some jobs that somebody cancelled while they ran."""
-        query = {"_id": {"$in": list(job_ids)}, "_run.cancel": True}
-        return [job["_id"] for job in self.database.find("jobs", query, projection=["_id"])]
+    def to_stop(self, attempts: Mapping[JobId, int]) -> dict[JobId, Outcome]:
+        """Those of this owner's runs that somebody cancelled, or that are not its own any more.
+
+        Parameters
+        ----------
+        attempts : mapping
+            Id and attempt of each run.
+        """
+        mine = {"_id": {"$in": list(attempts)}, "state": State.RUNNING, "_run.owner": self.owner}
+        found = self.database.find("jobs", mine, projection=["_run.attempt", "_run.cancel"])
+        runs = {job["_id"]: job["_run"] for job in found}
+        lost = [one for one in attempts if runs.get(one, _NOBODYS)["attempt"] != attempts[one]]
+        cancelled = [one for one, run in runs.items() if "cancel" in run]
+        return dict.fromkeys(cancelled, CANCELLED) | dict.fromkeys(lost, LOST)
 
     def recover(self) -> list[tuple[JobId, State]]:
         """End the runs whose owner fell silent for longer than its lease, each exactly once.
+
+        To be called several times in the time of a lease; see `jobserver.models.silence.Watch`.
 
         Returns
         -------
@@ -184,20 +199,13 @@ class Runs:
             Id and new state of each: *failed*, or *queued* where retries were left.
         """
         ended = []
-        for job in self._silent():
+        needed = ["_run", "started", "retries"]
+        running = self.database.find("jobs", {"state": State.RUNNING}, projection=needed)
+        for job in self._watch.silent(running, self.database.now()):
             outcome = CANCELLED if job["_run"].get("cancel") else fell_silent(job)
             state = self.end(job, outcome, beat=job["_run"]["beat"])
             ended += [(job["_id"], state)] if state else []
         return ended
-
-    def _silent(self) -> list[Document]:
-        now = self.database.now()
-        needed = ["_run", "started", "retries"]
-        return [
-            job
-            for job in self.database.find("jobs", {"state": State.RUNNING}, projection=needed)
-            if job["_run"]["beat"] + timedelta(seconds=job["_run"]["lease"]) < now
-        ]
 
     def _move(
         self,

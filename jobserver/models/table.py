@@ -1,18 +1,28 @@
-"""Showing a data file: as it is, or its rows as JSON or HTML, read and written piece by piece."""
+"""Showing a data file: as it is, or its rows as CSV, JSON or HTML, piece by piece.
+
+A table is shown as scripts get it, where that is sure; where it is not, it is shown all the same,
+with the first row as its header.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import html
 import math
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import chain, islice, zip_longest
-from pathlib import Path
+from pathlib import PurePath
+from typing import BinaryIO, TextIO
 
 import orjson
 
 from jobserver.errors import WrongType
+from jobserver.models.dialect import Dialect, Unsure, infer
+from jobserver.models.textfile import first_lines, marked_encoding
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -28,13 +38,15 @@ _REAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", re.ASCII
 _INT64 = range(-(2**63), 2**63)
 
 
-def content(path: Path, form: str) -> Iterator[bytes]:
+def content(file: BinaryIO, name: str, form: str) -> Iterator[bytes]:
     """A file's content in a format, piece by piece.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    file : binary file
+        The file; it is closed when all is read.
+    name : str
+        Its name.
     form : str
         ``csv``, ``json``, ``html`` or ``txt``. As ``json`` a table is a list of objects, one for
         each row, with numbers as numbers and empty cells as null.
@@ -44,33 +56,80 @@ def content(path: Path, form: str) -> Iterator[bytes]:
     WrongType
         If a file of this kind has no such form, or holds no table.
     """
-    kind = path.suffix.lower()
+    kind = PurePath(name).suffix.lower()
     if form == "txt" or kind == f".{form}":
-        return _pieces(path)
+        return _pieces(file)
     if kind not in _TABLES:
+        file.close()
         forms = "txt or json" if kind == ".json" else "txt"
         raise WrongType(f"A {kind[1:]} file cannot be shown as {form}, only as {forms}.")
-    pieces = _joined(_WRITERS[form](path))
+    pieces = _joined(_written(file, form))
     return chain(list(islice(pieces, 1)), pieces)  # what is no table mostly shows at once
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
         while piece := file.read(_PIECE):
             yield piece
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        head = file.read(64 * 1024)
+@dataclass(frozen=True)
+class _Table:
+    """The rows of a file, and what names its columns; nothing may."""
+
+    names: list[str]
+    rows: Iterator[list[str]]
+    decimal: str
+
+
+def _written(file: BinaryIO, form: str) -> Iterator[bytes]:
+    with file:
+        encoding = marked_encoding(file.read(4)) or "utf-8"
         file.seek(0)
-        reader = csv.reader(file, delimiter=_separator(head))
-        try:
-            yield from filter(None, reader)
-        except csv.Error as error:
-            raise WrongType(
-                f"The file is no table: {error} in line {reader.line_num}. Show it as txt."
-            ) from error
+        with TextIOWrapper(file, encoding, errors=_WINDOWS, newline="") as text:
+            yield from _WRITERS[form](_table(text))
+
+
+def _as_windows(error: UnicodeError) -> tuple[str, int]:
+    """What is no UTF-8 is taken for Windows-1252, byte by byte."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+_WINDOWS = "jobserver.windows"
+codecs.register_error(_WINDOWS, _as_windows)
+
+
+def _table(text: TextIO) -> _Table:
+    dialect = _dialect(first_lines(text))
+    for _ in range(dialect.skipped):
+        text.readline()
+    rows = _rows(text, dialect.separator)
+    names = next(rows, []) if dialect.header == () else list(dialect.header or ())
+    if dialect.surplus == "label":
+        names = ["", *names]
+    elif dialect.surplus == "end":
+        rows = (row if row[-1] else row[:-1] for row in rows)
+    return _Table(names, rows, dialect.decimal)
+
+
+def _dialect(head: str) -> Dialect:
+    try:
+        return infer(head, {})
+    except Unsure:
+        return Dialect(_separator(head), ".", (), 0)
+
+
+def _rows(text: TextIO, separator: str) -> Iterator[list[str]]:
+    lines = (" ".join(line.split()) + "\n" for line in text) if separator == " " else text
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    try:
+        yield from filter(None, reader)
+    except csv.Error as error:
+        raise WrongType(
+            f"The file is no table: {error} in line {reader.line_num}. Show it as txt."
+        ) from error
 
 
 def _separator(head: str) -> str:
@@ -79,8 +138,8 @@ def _separator(head: str) -> str:
     return max(",;\t|", key=lambda character: (line.count(character), character == ","))
 
 
-def _as_csv(path: Path) -> Iterator[bytes]:
-    for row in _rows(path):
+def _as_csv(table: _Table) -> Iterator[bytes]:
+    for row in chain([table.names] if table.names else [], table.rows):
         yield (",".join(_quoted(cell) for cell in row) + "\n").encode()
 
 
@@ -88,15 +147,15 @@ def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\r\n') else cell
 
 
-def _as_json(path: Path) -> Iterator[bytes]:
+def _as_json(table: _Table) -> Iterator[bytes]:
     """A list with an object for each row."""
-    rows = _rows(path)
-    names = _names(next(rows, []))
+    names = _names(table.names)
     separator = b"["
-    for row in rows:
+    for row in table.rows:
         if len(row) > len(names):
             names = _names(names + [""] * (len(row) - len(names)))
-        yield separator + orjson.dumps(dict(zip_longest(names, map(_value, row))))
+        values = (_value(cell, table.decimal) for cell in row)
+        yield separator + orjson.dumps(dict(zip_longest(names, values)))
         separator = b",\n"
     yield b"]" if separator != b"[" else b"[]"
 
@@ -112,21 +171,23 @@ def _names(header: list[str]) -> list[str]:
     return list(names)
 
 
-def _value(cell: str) -> int | float | str | None:
+def _value(cell: str, decimal: str) -> int | float | str | None:
     if not cell:
         return None
     if _INTEGER.fullmatch(cell) and int(cell) in _INT64:
         return int(cell)
-    if _REAL.fullmatch(cell) and math.isfinite(number := float(cell)):
+    text = cell if decimal == "." else cell.replace(decimal, ".")
+    if _REAL.fullmatch(text) and math.isfinite(number := float(text)):
         return number
     return cell
 
 
-def _as_html(path: Path) -> Iterator[bytes]:
-    rows = _rows(path)
-    yield b"<!doctype html>\n<meta charset=utf-8>\n<table>\n<thead>\n"
-    yield _html_row(next(rows, []), "th") + b"</thead>\n<tbody>\n"
-    for row in rows:
+def _as_html(table: _Table) -> Iterator[bytes]:
+    yield b"<!doctype html>\n<meta charset=utf-8>\n<table>\n"
+    if table.names:
+        yield b"<thead>\n" + _html_row(table.names, "th") + b"</thead>\n"
+    yield b"<tbody>\n"
+    for row in table.rows:
         yield _html_row(row, "td")
     yield b"</tbody>\n</table>\n"
 

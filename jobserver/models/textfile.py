@@ -64,14 +64,26 @@ def decoded(path: Path, options: Mapping[str, Any], read: Callable[[TextIO], T])
     raise Unreadable('is not of the encoding that it seems to have: name it as "encoding"')
 
 
+def first_lines(file: TextIO) -> str:
+    """The lines at the start of a file, as far as they are whole; it stands at its start again."""
+    head = file.read(_HEAD)
+    file.seek(0)
+    return head if len(head) < _HEAD or "\n" not in head else head[: head.rindex("\n") + 1]
+
+
+def marked_encoding(head: bytes) -> str | None:
+    """The encoding that the mark at the start of a text tells; None where there is no mark."""
+    found = (encoding for mark, encoding in _MARKS.items() if head.startswith(mark))
+    return next(found, None)
+
+
 def _encodings(path: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
     if "encoding" in options:
         return (options["encoding"],)
     with _unpacked(path) as file:
         head = file.read(_HEAD)
-    for mark, encoding in _MARKS.items():
-        if head.startswith(mark):
-            return (encoding,)
+    if encoding := marked_encoding(head):
+        return (encoding,)
     if b"\0" in head:
         raise Unreadable('is no text, or of an encoding that has to be named as "encoding"')
     return _GUESSES

@@ -15,7 +15,7 @@ import jobserver.app  # noqa: F401 - declares every endpoint
 from jobserver.api.endpoint import ENDPOINTS, Endpoint
 from jobserver.api.schemas import ErrorBody
 
-ALWAYS = {400, 503}
+ALWAYS = {400, 403, 503}
 JSON = "application/json"
 
 

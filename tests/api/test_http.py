@@ -99,15 +99,6 @@ def test_an_address_that_is_too_long(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", [b"", b"Host:\r\n", b"Host: a b\r\n", b"Host: \xff\r\n", b"Host: x/../y\r\n"]
-)
-def test_any_host(server: Server, host: bytes) -> None:
-    status, body = talk(server, b"GET /nothing HTTP/1.1\r\n" + host + b"\r\n")
-    assert status in {400, 404}
-    check_error_body(body, status, server.home)
-
-
-@pytest.mark.parametrize(
     ("line", "status"),
     [
         (b"GET / HTTP/1.0", 200),

@@ -94,18 +94,18 @@ def test_24_hexadecimal_digits_are_one_id_in_any_case(client: httpx.Client) -> N
     assert client.put(f"/job/{job_id.lower()}", json={}).status_code == 409
 
 
-@pytest.mark.parametrize(
-    "job_id",
-    [
-        *("a.b", "a b", "a%20b", "x" * 65, "$a", "ä", "%00", "a%0a", "a%00", "...", "a%3F"),
-        *("{}", "a;b", "a,b", "a:b", "%ff", "😀", "a'b", '"a"', "<a>", "a|b", "a\\b", "a@b", "*"),
-    ],
-)
-def test_bad_ids(server: Server, job_id: str) -> None:
+BAD_IDS = [
+    *("a.b", "a b", "a%20b", "x" * 65, "$a", "ä", "%00", "a%0a", "a%00", "...", "a%3F", "{}"),
+    *("a;b", "a,b", "a:b", "%ff", "😀", "a'b", '"a"', "<a>", "a|b", "a\\b", "a@b", "*", "~"),
+]
+
+
+def test_bad_ids(server: Server) -> None:
     with server.unchanged():
-        for method in ("GET", "PUT", "POST", "DELETE"):
-            answer = server.client.request(method, f"/job/{job_id}", json={"a": 1})
-            assert answer.status_code == 400
+        for job_id in BAD_IDS:
+            for method in ("GET", "PUT", "POST", "DELETE"):
+                answer = server.client.request(method, f"/job/{job_id}", json={"a": 1})
+                assert answer.status_code == 400, answer.url
 
 
 def test_a_taken_id_stays_as_it_is(server: Server) -> None:

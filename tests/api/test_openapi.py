@@ -61,7 +61,7 @@ def test_every_operation_is_told_in_full(document: Document) -> None:
     for path, method, operation in operations(document):
         assert operation["summary"].endswith("."), (path, method)
         assert min(operation["responses"]) < "300"
-        assert {"400", "503"} <= operation["responses"].keys()
+        assert {"400", "403", "503"} <= operation["responses"].keys()
         assert all(answer["description"] for answer in operation["responses"].values())
         places = {(entry["in"], entry["name"]) for entry in operation["parameters"]}
         assert {name for place, name in places if place == "path"} == set(

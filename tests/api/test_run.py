@@ -116,7 +116,7 @@ def test_parameters_that_do_not_fit(server: Server, script: dict[str, Any], told
         ({"datafile": "/etc/passwd"}, {"datafile"}),
         ({"datafile": "timeseries.exe"}, {"datafile"}),
         ({"data": {"type": "datafile", "name": "../config.py"}}, {"data"}),
-        ({"data": {"type": "datafile"}}, {"datafile"}),
+        ({"data": {"type": "datafile"}}, {"data.name"}),
         ({"data": {"type": "file", "name": "timeseries.csv"}}, {"data.type"}),
         ({"data": {"type": "raw_data"}}, {"data.data"}),
         ({"data": "timeseries.csv"}, {"data.type"}),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import Job, MakeServer, Server, finished, until
@@ -15,6 +18,10 @@ from tests.conftest import Job, MakeServer, Server, finished, until
 UNRULY = Path(__file__).with_name("unruly.py")
 MIB = 1024 * 1024
 NATIVE = {"stringify": "false"}
+WORKERS = 3
+MEMORY = 256 * MIB
+FILE_SIZE = 20 * MIB
+OUTPUT = 100 * 1024
 
 
 def add_unruly(home: Path) -> None:
@@ -61,16 +68,50 @@ def begin(client: httpx.Client, script: str, fields: Job | None = None, **kwargs
     return job_id
 
 
+def cancel(client: httpx.Client, job_id: str) -> Job:
+    """Cancel a job and give it once it came to its end."""
+    answer = client.post(f"/job/{job_id}/cancel")
+    assert answer.status_code == 202, answer.text
+    return finished(client, job_id)
+
+
+@contextmanager
+def all_busy(server: Server, slots: int) -> Iterator[list[str]]:
+    """Have every slot wait until the end of the block; the ids of these jobs."""
+    client, gate = server.client, server.home / f"gate-{secrets.token_hex(4)}"
+    ids = [start(client, "wait_for", name=gate.name) for _ in range(slots)]
+    until(lambda: all("begun" in log_of(client, job_id) for job_id in ids), 20)
+    try:
+        yield ids
+    finally:
+        gate.touch()
+    for job_id in ids:
+        finished(client, job_id)
+
+
+def below(home: Path) -> list[psutil.Process]:
+    """Processes that scripts of a home started, wherever they went."""
+    return [process for process in psutil.process_iter() if _is_below(process, str(home))]
+
+
+def _is_below(process: psutil.Process, home: str) -> bool:
+    try:
+        inherited = process.environ().get("TMPDIR", "").startswith(f"{home}/tmp")
+        return inherited and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 @pytest.fixture(scope="session")
 def unruly_server(make_server: MakeServer) -> Iterator[Server]:
     """One server with low limits for all tests that may share it."""
     with make_server(
         prepare=add_unruly,
-        WORKERS=2,
+        WORKERS=WORKERS,
         LEASE_SECONDS=4,
-        JOB_MEMORY_LIMIT=256 * MIB,
-        JOB_FILE_SIZE_LIMIT=20 * MIB,
-        JOB_OUTPUT_LIMIT=100 * 1024,
+        JOB_MEMORY_LIMIT=MEMORY,
+        JOB_FILE_SIZE_LIMIT=FILE_SIZE,
+        JOB_OUTPUT_LIMIT=OUTPUT,
     ) as server:
         yield server
 
@@ -80,3 +121,19 @@ def unruly(unruly_server: Server) -> Iterator[httpx.Client]:
     """A client of that server."""
     yield unruly_server.client
     unruly_server.check()
+
+
+@pytest.fixture(scope="session")
+def single_server(make_server: MakeServer) -> Iterator[Server]:
+    """A server with one slot, so that one child runs one job after another."""
+    with make_server(
+        prepare=add_unruly, WORKERS=1, JOBS_PER_CHILD=5, QUEUE_LIMIT=3, JOB_MEMORY_LIMIT=MEMORY
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def single(single_server: Server) -> Iterator[httpx.Client]:
+    """A client of that server."""
+    yield single_server.client
+    single_server.check()

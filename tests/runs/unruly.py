@@ -22,6 +22,13 @@ FOREVER = 600.0
 MIB = 1024 * 1024
 hoard: list[bytearray] = []
 _libc = ctypes.CDLL(None)
+_home = Path()
+
+
+def on_init(app: Any) -> None:
+    """Keep where the home is."""
+    global _home  # noqa: PLW0603 - set once in every child
+    _home = Path(app.home)
 
 
 # Scripts that do not end by themselves. Each prints "begun" first.
@@ -161,12 +168,12 @@ def take(mib: int) -> int:
     return len(bytearray(mib * MIB))
 
 
-def map_memory(mib: int) -> None:
+def map_memory(mib: int, seconds: float) -> None:
     """Take memory as C code does, and hold it."""
     memory = mmap.mmap(-1, mib * MIB)
     for place in range(0, mib * MIB, 4096):
         memory[place] = 1
-    time.sleep(FOREVER)
+    time.sleep(seconds)
 
 
 def take_in_children(mib: int, children: int) -> None:
@@ -357,15 +364,23 @@ def fail_until(attempt: int) -> int:
     return current_job.attempt
 
 
-def append_line(path: str, text: str) -> None:
-    """Add a line to a file, whole at once."""
-    with Path(path).open("a") as file:
-        file.write(f"{text}\n")
+def sign(name: str) -> None:
+    """Add a line with job and attempt to a file of the home, whole at once."""
+    with (_home / name).open("a") as file:
+        file.write(f"{current_job.id} {current_job.attempt}\n")
 
 
-def wait_for(path: str) -> str:
-    """Wait until a file is there."""
+def wait_for(name: str) -> str:
+    """Sign, and wait until the home has a file."""
+    sign("book")
     print("begun")
-    while not Path(path).exists():
+    while not (_home / name).exists():
         time.sleep(0.01)
     return "seen"
+
+
+def fail_slowly() -> None:
+    """Fail again and again."""
+    print("begun")
+    time.sleep(0.05)
+    raise RuntimeError("again")

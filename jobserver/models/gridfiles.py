@@ -1,0 +1,81 @@
+"""Data files in the database, for hosts whose disk cannot be written or is thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+from bson import ObjectId
+
+from jobserver.database import Database, Document
+from jobserver.errors import NotFound
+from jobserver.models.blobs import Blobs, Content
+
+
+class GridFiles:
+    """Keeps data files in GridFS; see `jobserver.models.datafile.Storage`.
+
+    A file is there when its name is: a document of the collection ``datafiles``, written last.
+
+    Parameters
+    ----------
+    database : Database
+        Where they are kept.
+    """
+
+    shown = PurePath("gridfs")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names = database["datafiles"]
+        self._blobs = Blobs(database, "datafiles", "file")
+
+    def size(self, name: str) -> int | None:
+        """Size of a file in bytes."""
+        found = self._find(name)
+        return found["size"] if found else None
+
+    def names(self) -> Iterator[str]:
+        """Names of all files, in order."""
+        for found in self._database.find("datafiles", {}, projection=["_id"], sort=[("_id", 1)]):
+            yield found["_id"]
+
+    def add(self, name: str, content: Content) -> bool:
+        """Store a file under a name that is free; False if it is taken."""
+        key = ObjectId()
+        with self._blobs.settled(key):
+            size = self._blobs.save(key, content)
+            return self._database.insert("datafiles", {"_id": name, "file": key, "size": size})
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        if found := self._find(name):
+            with self._blobs.settled(found["file"]):
+                self._database.call(self._names.delete_one, found)
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file to read; None if it is gone."""
+        found = self._find(name)
+        return self._blobs.open(found["file"]) if found else None
+
+    @contextmanager
+    def as_file(self, name: str) -> Iterator[Path]:
+        """The path of a copy, for a while."""
+        found = self._find(name)
+        if not found:
+            raise NotFound(f"The data file {name} is gone.")
+        with TemporaryDirectory(prefix="jobserver-data-") as folder:
+            path = Path(folder) / name
+            with path.open("wb") as file:
+                file.writelines(self._blobs.pieces(found["file"]))
+            yield path
+
+    def clear(self) -> None:
+        """Remove what is left of uploads that the end of their server cut off."""
+        self._blobs.clear()
+
+    def _find(self, name: str) -> Document | None:
+        return self._database.call(self._names.find_one, {"_id": name})

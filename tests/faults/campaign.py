@@ -1,0 +1,196 @@
+"""Kill servers, children and databases at random moments: nothing acknowledged may be lost.
+
+``python -m tests.faults.campaign --seeds 5 --kills 200`` does it at length and prints figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import until
+from tests.faults.fleet import GONE_SECONDS, Fleet, fleet
+from tests.faults.ledger import Entry, Ledger
+
+TARGETS = ("server", "worker", "child", "database", "all")
+LEASE = 3.0
+#: Seconds that may pass beyond the lease until an interrupted job says so.
+MARGIN = 5.0
+#: Jobs that are kept going, in all states.
+JOBS = 50
+LONGEST = 1.2
+#: The longest pause between two kills, and the kills between two times of rest.
+PAUSE = 1.5
+ROUND = 20
+REST_SECONDS = 120.0
+
+
+@dataclass
+class Figures:
+    """What a campaign found.
+
+    Attributes
+    ----------
+    kills, states, told
+        Counts by target, by the last state, and by the status of answers.
+    settled, interrupted : list of float
+        Seconds from the end of each round until every started job had come to its end, and until
+        the last interrupted one had.
+    orphans : float
+        Longest time that a process without a living server above it was seen, s.
+    """
+
+    kills: Counter[str] = field(default_factory=Counter)
+    states: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    settled: list[float] = field(default_factory=list)
+    interrupted: list[float] = field(default_factory=list)
+    orphans: float = 0.0
+
+
+class Campaign:
+    """Kills and asks at random, and checks what came of it.
+
+    Parameters
+    ----------
+    members : Fleet
+        What is killed.
+    seed : int
+        Of all chance.
+    """
+
+    def __init__(self, members: Fleet, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - it has to repeat itself
+        self.fleet = members
+        self.ledger = Ledger(self.random, LONGEST)
+        self.figures = Figures()
+
+    def run(self, kills: int) -> Figures:
+        """Kill so many times, and check after every round.
+
+        Raises
+        ------
+        AssertionError
+            If something that was acknowledged does not hold.
+        """
+        with self.fleet.client() as client:
+            for number in range(kills):
+                self._kill_one(client)
+                if number % ROUND == ROUND - 1 or number == kills - 1:
+                    self._rest(client)
+            self.figures.states = self.ledger.check(client, self.fleet.home / "book")
+        self.figures.told = self.ledger.told
+        assert list((self.fleet.home / "spool").glob("*")) == []
+        return self.figures
+
+    def _kill_one(self, client: httpx.Client) -> None:
+        """Ask for things until a random moment, kill something, and start it again."""
+        if self.random.random() < 0.8:  # else it may still be starting
+            self.fleet.wait_ready()
+        deadline = time.monotonic() + self.random.uniform(0.0, PAUSE)
+        while time.monotonic() < deadline:
+            self._ask(client)
+        target = self.random.choice(TARGETS)
+        self._kill(target)
+        self.figures.kills[target] += 1
+        self.fleet.start()
+
+    def _kill(self, target: str) -> None:
+        match target:
+            case "child":
+                if children := self.fleet.children():
+                    self.fleet.kill(self.random.choice(children))
+            case "database":
+                self.fleet.kill(*self.fleet.database())
+            case "all":
+                self.fleet.kill_all()
+            case name:
+                self.fleet.kill(self.fleet.members[name])
+
+    def _ask(self, client: httpx.Client) -> None:
+        """Ask for one thing."""
+        entries = self.ledger.open()
+        entry = self.random.choice(entries) if len(entries) >= JOBS else self.ledger.new()
+        if not entry.created:
+            self.ledger.create(client, entry)
+            if self.random.random() < 0.3:
+                return
+        match self.random.choice(("start", "cancel", "look", "look")):
+            case "cancel" if entry.started:
+                self.ledger.cancel(client, entry)
+            case "start" | "cancel" if entry.started is not True:
+                self.ledger.start(client, entry)
+            case _ if self.ledger.look(client, entry) is None:
+                time.sleep(0.02)
+
+    def _rest(self, client: httpx.Client) -> None:
+        """Wait until all that was started has ended, and all that was left behind is gone."""
+        self._wait_for_orphans()
+        self.fleet.wait_ready()
+        began, moment = time.monotonic(), datetime.now(UTC)
+        started = [entry for entry in self.ledger.open() if entry.started is not False]
+        until(lambda: all(self._is_through(client, entry) for entry in started), REST_SECONDS)
+        self.figures.settled.append(time.monotonic() - began)
+        late = [_interrupted(entry) for entry in started if _interrupted(entry)]
+        if late:
+            took = (max(time for time in late if time) - moment).total_seconds()
+            assert took <= LEASE + MARGIN, f"an interrupted job said so after {took:.1f} s"
+            self.figures.interrupted.append(took)
+        self.ledger.check(client, self.fleet.home / "book")
+
+    def _is_through(self, client: httpx.Client, entry: Entry) -> bool:
+        """Whether a job came to its end, or was not started after all."""
+        job = self.ledger.look(client, entry)
+        at_rest = job is not None and job["state"] in ("none", "created")
+        return not entry.is_open or (at_rest and not entry.started)
+
+    def _wait_for_orphans(self) -> None:
+        began = time.monotonic()
+        until(lambda: not self.fleet.orphans(), GONE_SECONDS)
+        self.figures.orphans = max(self.figures.orphans, time.monotonic() - began)
+
+
+def _interrupted(entry: Entry) -> datetime | None:
+    """When an interrupted job ended."""
+    job = entry.ended
+    if job is None or job.get("error") != "Interrupted":
+        return None
+    return datetime.fromisoformat(job["finished"])
+
+
+def campaign(seed: int, kills: int) -> Figures:
+    """One campaign in a home of its own."""
+    with tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder:
+        settings = {"WORKERS": 2, "LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
+        with fleet(Path(folder), **settings) as members:
+            figures = Campaign(members, seed).run(kills)
+            members.stop()
+            until(lambda: not members.processes(), GONE_SECONDS)
+    return figures
+
+
+def main() -> None:
+    """Carry out campaigns and print what they found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5, help="how many campaigns (5)")
+    parser.add_argument("--first", type=int, default=1, help="seed of the first (1)")
+    parser.add_argument("--kills", type=int, default=200, help="kills in each (200)")
+    options = parser.parse_args()
+    for seed in range(options.first, options.first + options.seeds):
+        began = time.monotonic()
+        figures = campaign(seed, options.kills)
+        print(f"seed {seed}: {time.monotonic() - began:.0f} s, nothing lost, nothing run twice")
+        for name, found in vars(figures).items():
+            print(f"  {name}: {dict(found) if isinstance(found, Counter) else found}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""What a script meets in its child, and what the next one does not notice of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import MakeServer, Server, until
+from tests.runs.conftest import add_unruly, below, carry_out, log_of
+
+SECRET = "open-sesame-1c9f"  # noqa: S105 - it is looked for
+
+
+def test_a_script_sees_neither_secrets_nor_the_server(make_server: MakeServer) -> None:
+    with make_server(prepare=add_unruly, WORKERS=1, SECRET_KEY=SECRET) as server:
+        job = carry_out(server.client, "surroundings")
+    seen = job["result"]
+    assert not [name for name in seen["environ"] if name.startswith(("JOBSERVER", "MONGO"))]
+    for where in ("environ", "parents_environ", "command"):
+        assert SECRET not in str(seen[where])
+        assert "mongodb://" not in str(seen[where])
+    folder = Path(seen["cwd"])
+    assert folder.parent == server.home / "tmp"
+    assert seen["temporary"] == str(folder)
+    assert seen["listing"] == []
+    assert not folder.exists()
+    assert seen["input"] == ""
+    assert seen["group"] == seen["pid"]
+    assert seen["session"] == seen["parent"]
+    assert seen["session"] != os.getsid(server.process.pid) if _runs(server) else True
+    # nothing of the server's is open but the pipes to it
+    assert [name for name in seen["files"] if not name.startswith("pipe:")] in (
+        ["/dev/null"],
+        ["/dev/null", "/proc/self/fd"],
+    )
+
+
+def _runs(server: Server) -> bool:
+    return server.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(9, "SIGKILL"), (11, "SIGSEGV"), (6, "SIGABRT"), (15, "SIGTERM"), (35, "signal 35")],
+)
+def test_the_message_names_the_signal(unruly: httpx.Client, number: int, name: str) -> None:
+    job = carry_out(unruly, "end_by", number=number)
+    assert (job["state"], job["error"]) == ("failed", "Killed")
+    assert job["message"] == f"killed by {name}"
+
+
+def test_a_crash_in_c_code(unruly: httpx.Client) -> None:
+    assert carry_out(unruly, "crash")["message"] == "killed by SIGSEGV"
+    assert carry_out(unruly, "noop")["state"] == "finished"
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_an_exit_without_a_word(unruly: httpx.Client, code: int) -> None:
+    job = carry_out(unruly, "vanish", code=code)
+    assert job["message"] == f"the script ended its process with exit code {code}"
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("exit", "SystemExit: as I like"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("odd", "Odd: (its text cannot be made: ValueError)"),
+        ("generator", "GeneratorExit: left"),
+        ("surrogate", "ValueError: half a character: ?"),
+    ],
+)
+def test_whatever_a_script_raises_is_its_failure(
+    unruly: httpx.Client, how: str, message: str
+) -> None:
+    job = carry_out(unruly, "leave", how=how)
+    assert job["state"] == "failed"
+    assert job["message"].removesuffix(": ") == message
+    assert 'File "scripts/unruly.py"' in log_of(unruly, job["_id"])
+
+
+@pytest.mark.parametrize("script", ["shut", "end_guard"])
+def test_a_script_that_cuts_itself_off_fails(unruly: httpx.Client, script: str) -> None:
+    job = carry_out(unruly, script)
+    assert (job["state"], job["error"]) == ("failed", "Killed")
+
+
+def test_a_script_that_writes_into_every_pipe_disturbs_itself_only(unruly: httpx.Client) -> None:
+    job = carry_out(unruly, "babble", {"timeout": 1})
+    assert job["state"] == "failed"
+    assert carry_out(unruly, "noop")["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["leave_alarm", "leave_mess", "close_streams", "fork_twice", "leave_thread", "leave_process"],
+)
+def test_the_next_job_notices_nothing(
+    single: httpx.Client, single_server: Server, script: str
+) -> None:
+    before = carry_out(single, "surroundings")["result"]
+    left = carry_out(single, script)
+    after = carry_out(single, "surroundings")["result"]
+    assert left["state"] == "finished"
+    for name in ("umask", "path", "interrupt", "blocked", "listing", "environ"):
+        own = {"environ": {"TMPDIR", "PWD"}}.get(name, set())
+        if own:
+            assert {key: after[name][key] for key in after[name].keys() - own} == {
+                key: before[name][key] for key in before[name].keys() - own
+            }
+        else:
+            assert after[name] == before[name]
+    written = carry_out(single, "write_everywhere")
+    assert log_of(single, written["_id"]) == EVERYWHERE
+    until(lambda: not below(single_server.home), 1.0)
+
+
+EVERYWHERE = "by print\nto stderr\nby C\nto the descriptor\nby a process\nthe end without a line"
+
+
+def test_each_job_gets_its_own_result_after_a_fork(single: httpx.Client) -> None:
+    for _ in range(3):
+        forked = carry_out(single, "fork_twice")
+        marked = carry_out(single, "mark")
+        assert isinstance(forked["result"], int)
+        assert marked["result"] == {"id": marked["_id"], "attempt": 1}
+
+
+def test_the_folder_is_removed_whatever_is_in_it(unruly: httpx.Client) -> None:
+    folder = Path(carry_out(unruly, "write_own_file")["result"])
+    until(lambda: not folder.exists(), 2.0)
+
+
+def test_a_child_is_recycled(single: httpx.Client) -> None:
+    pids = [carry_out(single, "pid")["result"] for _ in range(11)]
+    assert 3 <= len(set(pids)) <= 4
+    assert all(pids.count(pid) <= 5 for pid in pids)
+
+
+def test_a_child_that_dies_while_it_waits_is_replaced(single: httpx.Client) -> None:
+    pid = carry_out(single, "pid")["result"]
+    os.kill(pid, 9)
+    job = carry_out(single, "pid")
+    assert job["state"] == "finished"
+    assert job["result"] != pid
