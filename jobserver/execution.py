@@ -44,7 +44,7 @@ def execute(registry: Registry, spec: Message, home: str) -> Message:
     dict
         ``state``, and ``result`` or ``error`` and ``message``.
     """
-    hidden = [home, *([spec["folder"]] if "folder" in spec else []), *_import_folders()]
+    hidden = [home, *_folders_of(spec), *_import_folders()]
     try:
         process = make_process(registry, spec["script"])
         return _finished(process.run(spec["data"]))
@@ -151,6 +151,13 @@ def _without(folders: list[str], text: str) -> str:
     for folder in folders:
         text = text.replace(folder.rstrip("/") + "/", "")
     return text
+
+
+def _folders_of(spec: Message) -> list[str]:
+    """The folder that a run works in, and that of its data."""
+    data = spec["data"] or {}
+    folders = [str(Path(data["path"]).parent)] if "path" in data else []
+    return [spec["folder"], *folders] if "folder" in spec else folders
 
 
 def _import_folders() -> list[str]:

@@ -73,6 +73,8 @@ def serve(home: Home, sock: socket.socket) -> None:
     server.channel_class = Channel
     with ending(home, partial(_let_answers_out, server)):
         server.run()  # returns when a handler raised SystemExit
+        for connection in (*server.active_channels.values(), server):
+            connection.close()
 
 
 def _largest_body(settings: Settings) -> int:

@@ -58,7 +58,9 @@ class Settings:
     )
     LOGIN_REQUIRED: bool = setting(False, "Whether users have to log in.")
     ACCESS_TOKEN_LIFESPAN: int = setting(1200, "How long a login lasts.", minimum=1)
-    PUBLIC_URL: str | None = setting(None, "Address that clients know the server by, where it is behind a proxy.")
+    PUBLIC_URL: str | None = setting(
+        None, "Address that clients know the server by, where it is behind a proxy."
+    )
     CORS_ORIGINS: tuple[str, ...] = setting((), "Web pages of other origins that may call.")
     STRINGIFY: bool = setting(True, "Whether answers carry every value of a job as a string.")
 

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import hypothesis
 import psutil
 import pytest
 
@@ -23,11 +24,19 @@ from jobserver.settings import PREFIX
 from jobserver.template import make_home
 from tests.api.contract import check_answer
 
+# How long an example takes says more of the machine than of what is tested.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("house")
+
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
 END_SECONDS = 30.0
 RUN_SECONDS = 30.0
 ACTIVE = {"queued", "running"}
+#: Werkzeug leaves the files of a broken form to be collected.
+WARNINGS = "error,ignore::ResourceWarning"
 
 #: What the home of every test server offers beside the shipped scripts.
 SCRIPTS = '''
@@ -116,7 +125,7 @@ class Server:
         self._family: list[psutil.Process] = []
         self._temporary.mkdir(exist_ok=True)
         environ |= {"TMPDIR": str(self._temporary), "PYTHONPATH": str(ROOT)}
-        environ |= {"PYTHONWARNINGS": "error"}
+        environ |= {"PYTHONWARNINGS": WARNINGS}
         command = [sys.executable, "-m", "jobserver.cli", "run", "--home", str(home), "--port", "0"]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environ, cwd=ROOT)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from jobserver.database import SELECTION_SECONDS
 from jobserver.errors import StoreUnavailable
 from jobserver.models.job import State
+from jobserver.models.silence import LOOKS_PER_LEASE
 
 if TYPE_CHECKING:
     from jobserver.executors.base import Executor
@@ -20,7 +21,6 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 ORDER_SECONDS = 0.4
 SCAN_SECONDS = 1.0
-BEATS_PER_LEASE = 6
 
 
 class Duty:
@@ -51,7 +51,7 @@ class Keeper:
         self._runs = executor.runs
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        self._beat_seconds = executor.settings.LEASE_SECONDS / BEATS_PER_LEASE
+        self._beat_seconds = executor.settings.LEASE_SECONDS / LOOKS_PER_LEASE
         self._recovery = Duty(self._beat_seconds, self._recover)
         self._duties = [
             Duty(self._beat_seconds, self._renew),

@@ -122,7 +122,9 @@ class Slot:
 
     def _is_at(self, job_id: JobId, attempt: int | None) -> bool:
         job = self.job
-        return job is not None and job["_id"] == job_id and attempt in (None, job["_run"]["attempt"])
+        if job is None or job["_id"] != job_id:
+            return False
+        return attempt in (None, job["_run"]["attempt"])
 
     def _work(self) -> None:
         while not self.executor.draining.is_set():

@@ -87,7 +87,7 @@ def _times(column: pd.Series[Any]) -> pd.Series[Any] | None:
 def _is_text(column: pd.Series[Any]) -> bool:
     import pandas as pd
 
-    return pd.api.types.infer_dtype(column) == "string"
+    return str(pd.api.types.infer_dtype(column)) == "string"
 
 
 def _frame(value: Any) -> pd.DataFrame:
@@ -181,7 +181,7 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
         texts = [str(name) for name, dtype in value.dtypes.items() if dtype.kind not in "biuf"]
         if texts:
             raise Misfit(f"has columns that are no numbers: {', '.join(texts[:3])}")
-        return value.to_numpy()
+        return np.asarray(value)
     array = np.array(value)
     return array.astype(float) if array.dtype == object else array
 

@@ -8,24 +8,26 @@ from datetime import datetime, timedelta
 from jobserver.database import Document
 from jobserver.models.job import JobId
 
+LOOKS_PER_LEASE = 6
+
 
 class Watch:
     """Tells runs whose owner is gone from those whose heartbeat was only held up.
 
     When a clock jumps, a database hangs or a machine sleeps, every heartbeat is old at once. So one
-    has to stand still for a while under our eyes before its run counts as silent, and eyes that
-    were closed for too long begin anew.
+    has to stand still for a while under our eyes before its run counts as silent, and the time that
+    passed between two looks counts for no more than it should have been.
 
     Parameters
     ----------
     lease : float
-        Seconds; `silent` has to be called several times in that time.
+        Seconds; `silent` is to be called `LOOKS_PER_LEASE` times in that time.
     """
 
     def __init__(self, lease: float) -> None:
-        self._longest_gap = timedelta(seconds=lease / 2)
+        self._pause = timedelta(seconds=lease / LOOKS_PER_LEASE)
         self._looked = datetime.min
-        self._seen: dict[JobId, tuple[datetime, datetime]] = {}
+        self._seen: dict[JobId, tuple[datetime, timedelta]] = {}
 
     def silent(self, running: Iterable[Document], now: datetime) -> list[Document]:
         """Those of the running jobs whose lease is over.
@@ -37,22 +39,20 @@ class Watch:
         now : datetime
             By the clock that the heartbeats come from.
         """
-        if not timedelta() <= now - self._looked <= self._longest_gap:
-            self._seen.clear()
+        passed = min(max(now - self._looked, timedelta()), self._pause)
         self._looked = now
         jobs = list(running)
-        self._seen = {job["_id"]: self._since(job, now) for job in jobs}
+        self._seen = {job["_id"]: self._still(job, passed) for job in jobs}
         return [job for job in jobs if _is_over(job, self._seen[job["_id"]][1], now)]
 
-    def _since(self, job: Document, now: datetime) -> tuple[datetime, datetime]:
-        """A job's last heartbeat, and when we saw it first."""
+    def _still(self, job: Document, passed: timedelta) -> tuple[datetime, timedelta]:
+        """A job's last heartbeat, and for how long we saw none after it."""
         beat: datetime = job["_run"]["beat"]
-        seen = self._seen.get(job["_id"])
-        return seen if seen and seen[0] == beat else (beat, now)
+        seen, still = self._seen.get(job["_id"], (None, timedelta()))
+        return beat, still + passed if seen == beat else timedelta()
 
 
-def _is_over(job: Document, since: datetime, now: datetime) -> bool:
+def _is_over(job: Document, still: timedelta, now: datetime) -> bool:
     """Whether a lease is over: a living owner renews it more than twice in a third of it."""
     lease = timedelta(seconds=job["_run"]["lease"])
-    still = now - since
-    return still >= lease or (still >= lease / 3 and now - job["_run"]["beat"] > lease)
+    return still >= lease or (still > lease / 3 and now - job["_run"]["beat"] > lease)

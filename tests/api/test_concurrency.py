@@ -140,11 +140,11 @@ def test_a_list_shows_what_was_answered_before(client: httpx.Client) -> None:
 
 
 def test_more_clients_than_the_server_has_threads(client: httpx.Client) -> None:
-    for number in range(80):
-        client.put(f"/job/{number}", json={"text": "x" * 1000})
+    for number in range(20):
+        client.put(f"/job/{number}", json={"text": "x" * 5000})
     answers = at_once(lambda _: client.get("/jobs"), 80)
     assert codes(answers) == {200: 80}
-    assert {answer.json()["found"] for answer in answers} == {80}
+    assert {answer.json()["found"] for answer in answers} == {20}
 
 
 def test_slow_clients_do_not_hold_up_the_others(server: Server) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.conftest import MakeServer, Server
+from tests.conftest import Server
 from tests.unit.strategies import Json, documents, json_values
 
 NATIVE = {"stringify": "false"}
@@ -235,10 +235,3 @@ def test_an_id_is_given_once(client: httpx.Client) -> None:
         thread.join()
     assert sorted(codes) == [201, *[409] * 7]
     assert read(client, "mine")["data"] in range(8)
-
-
-def test_answers_are_native_where_the_setting_says_so(make_server: MakeServer) -> None:
-    with make_server(STRINGIFY=False) as server:
-        assert server.client.put("/data/mine", json={"data": [1]}).json()["data"] == [1]
-        shown = server.client.get("/data/mine", params={"stringify": "true"}).json()
-        assert shown["data"] == "[1]"

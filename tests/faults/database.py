@@ -86,9 +86,7 @@ class OwnDatabase:
 
 
 @contextmanager
-def own_database(
-    folder: Path, environ: dict[str, str] | None = None
-) -> Iterator[OwnDatabase]:
+def own_database(folder: Path, environ: dict[str, str] | None = None) -> Iterator[OwnDatabase]:
     """A database that runs."""
     database = OwnDatabase(folder, environ)
     database.start()

@@ -96,7 +96,8 @@ def below(home: Path) -> list[psutil.Process]:
 
 def _is_below(process: psutil.Process, home: str) -> bool:
     try:
-        inherited = process.environ().get("TMPDIR", "").startswith(f"{home}/tmp")
+        folder = process.environ().get("TMPDIR", "")
+        inherited = folder.startswith(f"{home}/tmp/")  # noqa: S108 - below the home
         return inherited and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False

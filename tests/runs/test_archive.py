@@ -29,6 +29,7 @@ def exported(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) 
     """An archive of a home with a finished job, its log, stored data and a script."""
     with make_server(prepare=add_script) as server:
         job = run_through(server.client, script_name="shout", kept="yes")
+        assert job["state"] == "finished", job
         data = {"data": [1, 2.5, None], "datatype": "json"}
         assert server.client.put("/data/numbers", json=data).status_code == 201
         home = server.home
@@ -53,7 +54,7 @@ def test_a_home_comes_back_from_its_archive(
 
     with make_server(prepare=take_in) as server:
         job_id = exported["job"]["_id"]
-        assert server.client.get(f"/job/{job_id}").json() == exported["job"]
+        assert server.client.get(f"/job/{job_id}?stringify=false").json() == exported["job"]
         assert server.client.get(f"/job/{job_id}/log").text == "hey\n"
         native = server.client.get("/data/numbers?stringify=false").json()
         assert native["data"] == [1, 2.5, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 import time
@@ -120,26 +119,6 @@ def test_all_jobs_are_told(unruly: httpx.Client) -> None:
 
 def test_a_stranger_gets_no_stream(unruly: httpx.Client) -> None:
     assert unruly.get("/job/nobody/events").status_code == 404
-
-
-def test_streams_leave_threads_for_everything_else(unruly: httpx.Client) -> None:
-    job_id = create(unruly, "noop")
-    with contextlib.ExitStack() as stack:
-        answers = [
-            stack.enter_context(unruly.stream("GET", f"/job/{job_id}/events"))
-            for _ in range(events.STREAMS)
-        ]
-        assert {answer.status_code for answer in answers} == {200}
-        refused = unruly.get(f"/job/{job_id}/events")
-        assert refused.status_code == 503
-        assert int(refused.headers["Retry-After"]) > 0
-        assert unruly.get(f"/job/{job_id}").status_code == 200
-
-    def answered() -> bool:
-        with unruly.stream("GET", f"/job/{job_id}/events") as answer:
-            return answer.status_code == 200
-
-    until(answered)  # a place is given back when the server notices
 
 
 def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:

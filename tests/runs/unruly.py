@@ -217,10 +217,10 @@ def say(kib: int) -> None:
         print(f"{number:09}".ljust(1023, "."))
 
 
-def tell_much(mib: int) -> None:
+def tell_much(mib: int, seconds: float = 1.0) -> None:
     """Report progress with a long message."""
     current_job.progress(0.5, "x" * (mib * MIB))
-    time.sleep(1.0)
+    time.sleep(seconds)
 
 
 # Scripts that leave something behind.

@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 
 from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, Unavailable, WrongType
 from jobserver.models.datafile import EXTENSIONS, DataFiles, check_name
+from jobserver.models.folder import Folder
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> DataFiles:
-    return DataFiles(tmp_path / "data", tmp_path)
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def files(folder: Path) -> DataFiles:
+    return DataFiles(Folder(folder, folder.parent))
 
 
 def save(
@@ -25,9 +31,9 @@ def save(
     files.save(name, BytesIO(content), limit)
 
 
-def names(files: DataFiles) -> list[str]:
+def names(folder: Path) -> list[str]:
     """Everything in the folder."""
-    return sorted(path.name for path in files.folder.iterdir())
+    return sorted(path.name for path in folder.iterdir())
 
 
 @given(st.text() | st.from_regex(r"[\w.\\/~ -]{1,110}(\.csv)?", fullmatch=True))
@@ -60,19 +66,22 @@ def test_devices_are_no_files(name: str) -> None:
         check_name(name)
 
 
-def test_info(files: DataFiles) -> None:
+def test_info(files: DataFiles, folder: Path) -> None:
     save(files)
     assert files.info("a.csv") == {"name": "a.csv", "path": "data/a.csv", "size": "4 B"}
-    assert files.path("a.csv") == files.folder / "a.csv"
+    with files.open("a.csv") as file:
+        assert file.read() == b"1,2\n"
+    with files.as_file("a.csv") as path:
+        assert path == folder / "a.csv"
 
 
 def test_a_folder_outside_of_the_home_is_not_told(tmp_path: Path) -> None:
-    files = DataFiles(tmp_path / "elsewhere", tmp_path / "home")
+    files = DataFiles(Folder(tmp_path / "elsewhere", tmp_path / "home"))
     assert files.save("a.csv", BytesIO(b""), 1)["path"] == "data/a.csv"
 
 
 def test_a_folder_deeper_in_the_home_is_told(tmp_path: Path) -> None:
-    files = DataFiles(tmp_path / "my" / "data", tmp_path)
+    files = DataFiles(Folder(tmp_path / "my" / "data", tmp_path))
     assert files.save("a.csv", BytesIO(b""), 1)["path"] == "my/data/a.csv"
 
 
@@ -83,61 +92,61 @@ def test_the_list_is_by_name(files: DataFiles) -> None:
     assert [info["name"] for info in files.list()] == ["C.csv", "a.csv", "b.csv"]
 
 
-def test_limits_hold_to_the_byte(files: DataFiles) -> None:
+def test_limits_hold_to_the_byte(files: DataFiles, folder: Path) -> None:
     save(files, "a.csv", b"x" * 100, limit=100)
     with pytest.raises(TooLarge, match="100 B"):
         save(files, "b.csv", b"x" * 101, limit=100)
-    assert names(files) == ["a.csv"]
+    assert names(folder) == ["a.csv"]
 
 
-def test_a_name_is_taken_once(files: DataFiles) -> None:
+def test_a_name_is_taken_once(files: DataFiles, folder: Path) -> None:
     save(files)
     with pytest.raises(Conflict, match=r"a\.csv"):
         save(files, content=b"other")
-    assert files.path("a.csv").read_bytes() == b"1,2\n"
+    assert (folder / "a.csv").read_bytes() == b"1,2\n"
 
 
-def test_nothing_is_seen_of_a_file_until_it_is_whole(files: DataFiles) -> None:
+def test_nothing_is_seen_of_a_file_until_it_is_whole(files: DataFiles, folder: Path) -> None:
     seen = []
 
     class Slow(BytesIO):
         def read(self, size: int | None = -1) -> bytes:
-            seen.append((list(files.list()), len(list(files.folder.glob(".*.part")))))
+            seen.append((list(files.list()), len(list(folder.glob(".*.part")))))
             return super().read(size)
 
     files.save("a.csv", Slow(b"x" * 10), 100)
     assert seen == [([], 1), ([], 1)]
-    assert names(files) == ["a.csv"]
+    assert names(folder) == ["a.csv"]
 
 
-def test_nothing_is_left_of_a_file_that_breaks_off(files: DataFiles) -> None:
+def test_nothing_is_left_of_a_file_that_breaks_off(files: DataFiles, folder: Path) -> None:
     class Broken(BytesIO):
         def read(self, _size: int | None = -1) -> bytes:
             raise OSError(5, "Input/output error")
 
     with pytest.raises(Unavailable, match="Input/output error"):
         files.save("a.csv", Broken(), 100)
-    assert names(files) == []
+    assert names(folder) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(Unavailable):
-        save(DataFiles(tmp_path / "data" / "deeper", tmp_path))
+        save(DataFiles(Folder(tmp_path / "data" / "deeper", tmp_path)))
 
 
-def test_parts_that_nobody_writes_are_removed(files: DataFiles) -> None:
-    files.remove_parts()  # there is no folder yet
+def test_parts_that_nobody_writes_are_removed(files: DataFiles, folder: Path) -> None:
+    files.clear()  # there is no folder yet
     save(files)
     for name in (".a.part", ".b.part", "c.part", ".d"):
-        (files.folder / name).write_bytes(b"x")
-    with (files.folder / ".b.part").open("rb") as other:
+        (folder / name).write_bytes(b"x")
+    with (folder / ".b.part").open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        files.remove_parts()
-    assert names(files) == [".b.part", ".d", "a.csv", "c.part"]
+        files.clear()
+    assert names(folder) == [".b.part", ".d", "a.csv", "c.part"]
 
 
-def test_a_part_that_is_written_is_not_removed(files: DataFiles) -> None:
+def test_a_part_that_is_written_is_not_removed(files: DataFiles, folder: Path) -> None:
     started, go_on = threading.Event(), threading.Event()
 
     class Slow(BytesIO):
@@ -149,22 +158,24 @@ def test_a_part_that_is_written_is_not_removed(files: DataFiles) -> None:
     thread = threading.Thread(target=files.save, args=("a.csv", Slow(b"x"), 100))
     thread.start()
     started.wait(10)
-    DataFiles(files.folder, files.folder.parent).remove_parts()
+    DataFiles(Folder(folder, folder.parent)).clear()
     go_on.set()
     thread.join()
-    assert files.path("a.csv").read_bytes() == b"x"
+    assert (folder / "a.csv").read_bytes() == b"x"
 
 
-def test_links_and_folders_are_no_data_files(files: DataFiles, tmp_path: Path) -> None:
-    files.folder.mkdir()
+def test_links_and_folders_are_no_data_files(
+    files: DataFiles, folder: Path, tmp_path: Path
+) -> None:
+    folder.mkdir()
     (tmp_path / "secret.csv").write_text("secret")
-    (files.folder / "link.csv").symlink_to(tmp_path / "secret.csv")
-    (files.folder / "folder.csv").mkdir()
-    os.mkfifo(files.folder / "pipe.csv")
+    (folder / "link.csv").symlink_to(tmp_path / "secret.csv")
+    (folder / "folder.csv").mkdir()
+    os.mkfifo(folder / "pipe.csv")
     assert list(files.list()) == []
     for name in ("link.csv", "folder.csv", "pipe.csv", "none.csv"):
         with pytest.raises(NotFound, match=name):
-            files.path(name)
+            files.open(name)
         with pytest.raises(NotFound):
             files.delete(name)
     assert files.delete_all() == 0

@@ -390,7 +390,7 @@ leaves = (
     | st.builds(pd.Series, st.lists(st.text(max_size=3), max_size=3), dtype=st.just(object))
 )
 keys = hashables | st.tuples(hashables, hashables) | st.binary(max_size=3) | st.datetimes()
-values = st.recursive(
+values: st.SearchStrategy[Any] = st.recursive(
     leaves,
     lambda inner: (
         st.lists(inner, max_size=3)

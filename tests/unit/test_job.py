@@ -49,7 +49,7 @@ def test_any_text_is_an_id_or_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "x" * 65, "a.b", "a b", "ä", "a\n", "$a", "0" * 24 + "\n"])
 def test_bad_ids(text: str) -> None:
-    with pytest.raises(InvalidId, match="PUT /job"):
+    with pytest.raises(InvalidId, match="PUT without an id"):
         parse_id(text)
 
 
