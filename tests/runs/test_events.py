@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from jobserver.api import events
-from tests.conftest import MakeServer, Server, until
-from tests.runs.conftest import add_unruly, begin, cancel, carry_out, create, log_of, start
+from tests.conftest import MakeServer, Server
+from tests.runs.conftest import add_unruly, begin, carry_out, create, log_of
 
 Event = tuple[str, str, Any]
 
@@ -94,27 +94,6 @@ def test_strange_marks_begin_anew(unruly: httpx.Client) -> None:
         with unruly.stream("GET", f"/job/{job_id}/events", headers=headers) as answer:
             found = list(parsed(answer.iter_lines()))
         assert texts(found) == texts(whole)
-
-
-def test_all_jobs_are_told(unruly: httpx.Client) -> None:
-    following = stream(unruly, "/jobs/events")
-    told: list[Event] = []
-    threading.Thread(target=lambda: told.extend(following), daemon=True).start()
-
-    def seen(job_id: str) -> list[str]:
-        return [content["state"] for _, _, content in told if content["_id"] == job_id]
-
-    probe = create(unruly, "noop")
-    until(lambda: unruly.post(f"/job/{probe}", json={"note": 1}).is_success and seen(probe))
-    job_id = start(unruly, "advance")
-    until(lambda: "finished" in seen(job_id))
-    mark = told[-1][0]
-    cancelled = cancel(unruly, begin(unruly, "doze"))["_id"]
-    until(lambda: "cancelled" in seen(cancelled))
-    again = stream(unruly, "/jobs/events", mark)
-    found = next(event for event in again if event[2]["_id"] == cancelled)
-    assert found[2]["state"] == "cancelled"
-    again.close()
 
 
 def test_a_stranger_gets_no_stream(unruly: httpx.Client) -> None:
