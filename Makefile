@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check docs bench clean
+.PHONY: help install demo run test check docs bench faults clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ docs: $(INSTALLED) ## Build the documentation into docs/_build/html
 
 bench: $(INSTALLED) ## Measure; the figures of benchmarks/README.md
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(INSTALLED) ## Kill servers, children and databases at random; ARGS="--seeds 1 --kills 50"
+	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 
 clean: ## Remove what make made; config.py, data/ and db/ stay
 	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

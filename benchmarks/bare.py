@@ -7,6 +7,7 @@ waitress and its settings, and with nothing else between Flask and pymongo.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,5 +57,5 @@ def bare_app(jobs: Collection[dict[str, Any]]) -> Flask:
 if __name__ == "__main__":
     sock = listen("127.0.0.1", 0)
     home = BareHome(load(Path(sys.argv[1]), environ={})).open()
-    print(f"http://127.0.0.1:{sock.getsockname()[1]}", file=sys.stderr)
-    serve(home, sock)
+    address = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    serve(home, sock, partial(print, address, file=sys.stderr))

@@ -44,3 +44,12 @@ def sign() -> None:
     """Add a line with the job's id to the file ``book`` of the home, whole at once."""
     with (_home / "book").open("a") as file:
         file.write(f"{current_job.id}\n")
+
+
+def table(mib: int, columns: int) -> Any:
+    """A table of random numbers."""
+    import numpy as np
+    import pandas as pd
+
+    values = np.random.default_rng(1).normal(size=(mib * 2**17 // columns, columns))
+    return pd.DataFrame(values, columns=[f"c{n}" for n in range(columns)])

@@ -11,11 +11,12 @@ from jobserver.api.datafiles import datafiles
 from jobserver.api.info import info
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
+from jobserver.api.results import results
 from jobserver.api.runs import runs
 from jobserver.api.scripts import scripts
 from jobserver.api.services import KEY, Services
 
-BLUEPRINTS = (info, job, runs, jobs, datafile, datafiles, data, scripts)
+BLUEPRINTS = (info, job, runs, results, jobs, datafile, datafiles, data, scripts)
 
 
 def create_app(parts: Services) -> Flask:

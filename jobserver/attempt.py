@@ -38,7 +38,8 @@ class Attempt:
         Folder of the server: it is cut off from file names that users see.
     spec : dict
         ``id``, ``attempt``, ``script``, ``data``, ``folder`` (an empty one to work in),
-        ``memory`` (bytes, 0 for no limit), ``files`` (open files), ``file_size`` (bytes).
+        ``memory`` (bytes, 0 for no limit), ``files`` (open files), ``file_size`` (bytes),
+        ``small_result`` and ``largest_result`` (bytes: of one that needs no file, of any).
     output : int
         Descriptor of the pipe that takes what the script prints.
     report : callable

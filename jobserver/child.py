@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.guard import guarded
 
@@ -55,6 +55,7 @@ class Worker:
     """
 
     def __init__(self, setup: Message, send: Callable[[Message], None], output: int) -> None:
+        from jobserver.execution import App
         from jobserver.scripts.registry import Registry, Sources
 
         self.home: str = setup["home"]
@@ -70,9 +71,14 @@ class Worker:
         self._send(answer)
 
     def _check(self, message: Message) -> Message:
+        from jobserver.errors import Problem
         from jobserver.execution import problems_of
 
-        problems = problems_of(self.registry, message["script"], message["has_data"])
+        try:
+            problems = problems_of(self.registry, message["script"], message["has_data"])
+        except Exception as error:  # types of the script's own may raise anything
+            text = f"its parameters cannot be checked: {type(error).__name__}: {error}"
+            problems = [Problem("script", text)]
         return {"op": "checked", "problems": [vars(problem) for problem in problems]}
 
     def _run(self, message: Message) -> Message:
@@ -84,22 +90,6 @@ class Worker:
 
     def _report(self, fraction: float, text: str | None) -> None:
         self._send({"op": "progress", "fraction": fraction, "message": text})
-
-
-class App:
-    """What `on_init` gets: the home and the public settings of the server.
-
-    Attributes
-    ----------
-    home : str
-        Folder of the server.
-    config : dict
-        Settings that are no secrets.
-    """
-
-    def __init__(self, setup: dict[str, Any]) -> None:
-        self.home: str = setup["home"]
-        self.config: dict[str, Any] = setup["config"]
 
 
 if __name__ == "__main__":

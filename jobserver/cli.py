@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import jobserver
 from jobserver.errors import JobserverError
+
+if TYPE_CHECKING:
+    from jobserver.home import Home
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -76,12 +79,9 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     sock = listen(host, port)
     opened = Home(settings).open()
     shown = f"[{host}]" if ":" in host else host
-    click.echo(
-        f"Jobserver {jobserver.__version__} on http://{shown}:{sock.getsockname()[1]}, "
-        f"home {settings.home}, {opened.store}. Ctrl-C ends it.",
-        err=True,
-    )
-    serve(opened, sock)
+    address = f"http://{shown}:{sock.getsockname()[1]}"
+    line = f"Jobserver {jobserver.__version__} on {address}, {_described(opened)}"
+    serve(opened, sock, partial(click.echo, line, err=True))
     sys.exit(0)
 
 
@@ -103,13 +103,12 @@ def worker(home: Path, config: str) -> None:
 
     settings = load(home, config)
     opened = Home(settings).open()
-    slots = settings.workers
-    click.echo(
-        f"Jobserver {jobserver.__version__} worker with {slots} slots, home {settings.home}, "
-        f"{opened.store}. Ctrl-C ends it.",
-        err=True,
-    )
-    wait(opened)
+    line = f"Jobserver {jobserver.__version__} worker with {settings.workers} slots, "
+    wait(opened, partial(click.echo, line + _described(opened), err=True))
+
+
+def _described(home: Home) -> str:
+    return f"home {home.settings.home}, {home.store}. Ctrl-C ends it."
 
 
 @main.command("export")

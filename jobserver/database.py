@@ -35,6 +35,8 @@ NAME = "jobserver"
 SELECTION_SECONDS = 3
 SOCKET_SECONDS = 30
 RETRIES = 3
+#: Codes of a server that fails whatever it is asked: an internal error, a full disk.
+_BROKEN = {1, 14031}
 _OVERSIZE = {10334, 17419, 17420}
 _TOO_LARGE = "The document is larger than the 16 MB that the database can keep."
 
@@ -44,7 +46,9 @@ INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
         (("created", 1),),
         (("state", 1), ("created", 1)),
         (("_run.change", 1),),
+        (("_run.file.key", 1),),
     ),
+    "jobs.content.chunks": ((("files_id", 1), ("n", 1)),),
     "data": ((("created", 1), ("_id", 1)), (("_value", 1),)),
     "data.content.chunks": ((("files_id", 1), ("n", 1)),),
     "datafiles": ((("file", 1),),),
@@ -165,6 +169,11 @@ def translated() -> Iterator[None]:
         if error.code in {13, 18, 8000}:
             raise StoreUnavailable(
                 "The database refuses the server. Its administrator has to check MONGO_URI.",
+                retry_after=60,
+            ) from error
+        if error.code in _BROKEN:
+            raise StoreUnavailable(
+                "The database failed; its disk may be full. Its administrator has to look at it.",
                 retry_after=60,
             ) from error
         if error.code in _OVERSIZE:

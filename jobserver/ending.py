@@ -38,9 +38,10 @@ def ending(home: Home, before: Callable[[], None]) -> Iterator[None]:
     home.close()
 
 
-def wait(home: Home) -> None:
-    """Do nothing until a signal says to end."""
+def wait(home: Home, announce: Callable[[], None]) -> None:
+    """Tell that the home is open, and do nothing until a signal says to end."""
     with ending(home, lambda: None):
+        announce()
         threading.Event().wait()
 
 

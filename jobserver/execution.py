@@ -10,21 +10,35 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobserver.encoding import encode_result, encoded_size
+from jobserver.encoding import keep
 from jobserver.errors import Problem, Refusal
 from jobserver.models.process import make_process
-from jobserver.sizes import MIB, exact_size
+from jobserver.sizes import exact_size
 
 if TYPE_CHECKING:
     from jobserver.protocol import Message
     from jobserver.scripts.registry import Registry
 
-#: Largest result that fits into the job's document beside the rest of it.
-LARGEST_RESULT = 15 * MIB
 #: Characters of a message; the log has the whole text.
 LONGEST_MESSAGE = 4000
 _PACKAGE = Path(__file__).parent
 _log = logging.getLogger("jobserver")
+
+
+class App:
+    """What `on_init` gets: the home and the public settings of the server.
+
+    Attributes
+    ----------
+    home : str
+        Folder of the server.
+    config : dict
+        Settings that are no secrets.
+    """
+
+    def __init__(self, setup: Message) -> None:
+        self.home: str = setup["home"]
+        self.config: Message = setup["config"]
 
 
 def execute(registry: Registry, spec: Message, home: str) -> Message:
@@ -35,19 +49,20 @@ def execute(registry: Registry, spec: Message, home: str) -> Message:
     registry : Registry
         The script table.
     spec : dict
-        ``script``, ``data``, ``memory``, ``folder``; see `jobserver.attempt.Attempt`.
+        See `jobserver.attempt.Attempt`.
     home : str
         Folder of the server: it is cut off from file names that users see.
 
     Returns
     -------
     dict
-        ``state``, and ``result`` or ``error`` and ``message``.
+        ``state``, and ``result``, ``file`` (of `jobserver.encoding.Kept`) or ``error`` and
+        ``message``.
     """
     hidden = [home, *_folders_of(spec), *_import_folders()]
     try:
         process = make_process(registry, spec["script"])
-        return _finished(process.run(spec["data"]))
+        return _finished(process.run(spec["data"]), spec)
     except MemoryError as error:
         _print_traceback(error, hidden)
         return _failed("MemoryError", memory_exceeded(spec["memory"]))
@@ -74,15 +89,12 @@ def memory_exceeded(limit: int) -> str:
     return f"memory limit of {exact_size(limit)} exceeded" if limit else "the memory is used up"
 
 
-def _finished(value: object) -> Message:
-    encoded = encode_result(value)
-    for warning in encoded.warnings:
+def _finished(value: object, spec: Message) -> Message:
+    limit = min(spec["largest_result"], spec["file_size"])
+    kept = keep(value, Path(spec["folder"]), spec["small_result"], limit)
+    for warning in kept.warnings:
         _log.warning("result: %s", warning)
-    size = encoded_size(encoded.value)
-    if size > LARGEST_RESULT:
-        limit = exact_size(LARGEST_RESULT)
-        return _failed("TooLarge", f"the result has {size} bytes; at most {limit} can be kept")
-    return {"state": "finished", "result": encoded.value}
+    return {"state": "finished", **({"file": kept.file} if kept.file else {"result": kept.value})}
 
 
 def clipped(text: str) -> str:
@@ -157,7 +169,7 @@ def _folders_of(spec: Message) -> list[str]:
     """The folder that a run works in, and that of its data."""
     data = spec["data"] or {}
     folders = [str(Path(data["path"]).parent)] if "path" in data else []
-    return [spec["folder"], *folders] if "folder" in spec else folders
+    return [spec["folder"], *folders]
 
 
 def _import_folders() -> list[str]:

@@ -9,6 +9,7 @@ from jobserver.app import create_app
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import JobserverError, SettingsError
+from jobserver.memory import hand_back_memory
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -49,6 +50,7 @@ class Home:
         StoreUnavailable
             If it does not answer.
         """
+        hand_back_memory()
         uri = self.settings.MONGO_URI
         if uri is None:
             self._embedded = EmbeddedServer(self.settings.home)

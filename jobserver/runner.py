@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from jobserver.database import Document
@@ -12,17 +12,22 @@ from jobserver.encoding import encoded_size
 from jobserver.errors import Refusal, StoreUnavailable, TooLarge
 from jobserver.journal import Journal
 from jobserver.models import logs
-from jobserver.models.job import State
-from jobserver.models.outcome import Outcome
+from jobserver.models.job import JobId, State
+from jobserver.models.outcome import NOT_BEGUN, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.source import Sources
 from jobserver.models.spool import Ended, Spool
 from jobserver.settings import Settings
+from jobserver.sizes import MIB
+from jobserver.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
 #: Files that a run may hold open.
 OPEN_FILES = 1024
+#: Bytes of a result that lives in the job's document, if there is room: MongoDB takes 16 MiB.
+_SMALL_RESULT = 8 * MIB
+_LARGEST_DOCUMENT = 15 * MIB
 
 
 class Host(Protocol):
@@ -46,12 +51,15 @@ class Runner:
         Takes outcomes while the database is away.
     settings : Settings
         Limits of a run.
+    storing : set
+        Ids of jobs whose large results are being moved from the spool to the database.
     """
 
     runs: Runs
     sources: Sources
     spool: Spool
     settings: Settings
+    storing: set[JobId] = field(default_factory=set)
 
     def run_job(self, job: Document, host: Host) -> State | None:
         """Carry out a claimed job and store how it ended.
@@ -62,13 +70,14 @@ class Runner:
             The job's new state; None if it is not this attempt's to change, or waits in the spool.
         """
         journal = Journal(self.runs, job, self.settings.JOB_OUTPUT_LIMIT)
-        outcome = self._outcome(job, host, journal)
-        try:
-            journal.write()
-            return self._end(job, outcome)
-        except StoreUnavailable:
-            self.spool.save(Ended(job, outcome, journal.unwritten, journal.written))
-            return None
+        with ExitStack() as stack:
+            outcome = self._outcome(job, host, journal, stack)
+            try:
+                journal.write()
+                return self._end(job, outcome)
+            except StoreUnavailable:
+                self.spool.save(Ended(job, outcome, journal.unwritten, journal.written))
+                return None
 
     def store(self, ended: Ended) -> None:
         """Store an attempt that waited in the spool."""
@@ -76,9 +85,35 @@ class Runner:
         if ended.text:
             place = private["key"], private["attempt"], ended.offset
             logs.append(self.runs.database, *place, ended.text)
-        self._end(ended.job, ended.outcome)
+        if ended.outcome.file is None:
+            self._end(ended.job, ended.outcome)
+        elif self.runs.adopt(ended.job):
+            self._store_file(ended)
+
+    def _store_file(self, ended: Ended) -> None:
+        """Store a large result while the keeper renews the lease of its job."""
+        self.storing.add(ended.job["_id"])
+        try:
+            self._end(ended.job, ended.outcome)
+        finally:
+            self.storing.discard(ended.job["_id"])
 
     def _end(self, job: Document, outcome: Outcome) -> State | None:
+        if outcome.file is None:
+            return self._end_with(job, outcome)
+        results, limit = self.runs.jobs.results, self.settings.RESULT_LIMIT
+        try:
+            with results.stored(job, outcome, limit) as stored:
+                return self._end_with(job, stored)
+        except StoreUnavailable:
+            raise
+        except Refusal as refusal:
+            return self._end_with(job, _failed(refusal, refusal.message))
+        except OSError as error:
+            message = f"the result cannot be read: {error.strerror}"
+            return self._end_with(job, _failed(error, message))
+
+    def _end_with(self, job: Document, outcome: Outcome) -> State | None:
         try:
             state = self.runs.end(job, outcome)
         except TooLarge:
@@ -87,28 +122,33 @@ class Runner:
             log.warning("a late outcome of job %s was refused", job["_id"])
         return state
 
-    def _outcome(self, job: Document, host: Host, journal: Journal) -> Outcome:
+    def _outcome(self, job: Document, host: Host, journal: Journal, stack: ExitStack) -> Outcome:
+        """Run the job; what it works with goes when the stack is closed."""
         timeout = job.get("timeout") or self.settings.JOB_TIMEOUT
         try:
-            with ExitStack() as stack:
-                try:
-                    source = stack.enter_context(self.sources.fetched(job))
-                except Refusal as refusal:  # the data went away after the job was accepted
-                    kind, message = type(refusal).__name__, refusal.message
-                    return Outcome(State.FAILED, error=kind, message=message)
-                return host.run(self._spec(job, source), timeout, journal)
+            source = stack.enter_context(self.sources.fetched(job))
+            folder = stack.enter_context(temporary_folder("run"))
+            return host.run(self._spec(job, source, folder), timeout, journal)
+        except StoreUnavailable:  # while its data was fetched
+            return NOT_BEGUN
+        except Refusal as refusal:  # the data went away after the job was accepted
+            return _failed(refusal, refusal.message)
         except OSError as error:  # no room for its folder, or for another process
-            return Outcome(State.FAILED, error=type(error).__name__, message=_unprepared(error))
+            return _failed(error, f"the server could not run it: {error.strerror}")
 
-    def _spec(self, job: Document, source: Document | None) -> Document:
+    def _spec(self, job: Document, source: Document | None, folder: str) -> Document:
+        room = max(_LARGEST_DOCUMENT - encoded_size(job), 0)
         return {
             "id": str(job["_id"]),
             "attempt": job["_run"]["attempt"],
             "script": job["script"],
             "data": source,
+            "folder": folder,
             "memory": self.settings.JOB_MEMORY_LIMIT,
             "files": OPEN_FILES,
             "file_size": self.settings.JOB_FILE_SIZE_LIMIT,
+            "small_result": min(_SMALL_RESULT, room),
+            "largest_result": self.settings.RESULT_LIMIT,
         }
 
 
@@ -118,5 +158,5 @@ def _too_large(outcome: Outcome) -> Outcome:
     return Outcome(State.FAILED, error="TooLarge", message=message)
 
 
-def _unprepared(error: OSError) -> str:
-    return f"the server could not run it: {error.strerror}"
+def _failed(error: Exception, message: str) -> Outcome:
+    return Outcome(State.FAILED, error=type(error).__name__, message=message)

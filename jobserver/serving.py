@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,18 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def serve(home: Home, sock: socket.socket) -> None:
-    """Answer requests until SIGTERM or Ctrl-C, then end everything that belongs to the home."""
+def serve(home: Home, sock: socket.socket, announce: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or Ctrl-C, then end everything that belongs to the home.
+
+    Parameters
+    ----------
+    home : Home
+        An open home.
+    sock : socket.socket
+        Where to listen; see `listen`.
+    announce : callable
+        Tells that the server is ready.
+    """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short wait is no news
     server: Any = waitress.server.create_server(
         home.app,
@@ -65,6 +76,7 @@ def serve(home: Home, sock: socket.socket) -> None:
         cleanup_interval=CHANNEL_SECONDS // 2,
         max_request_body_size=_largest_body(home.settings),
         asyncore_use_poll=True,
+        channel_request_lookahead=1,  # to see at once that the reader of a stream is gone
         clear_untrusted_proxy_headers=True,
         ident="jobserver",
         server_name="localhost",  # for clients that send no Host
@@ -72,6 +84,7 @@ def serve(home: Home, sock: socket.socket) -> None:
     server.adj.send_bytes = 1  # an event must not wait for the next
     server.channel_class = Channel
     with ending(home, partial(_let_answers_out, server)):
+        announce()
         server.run()  # returns when a handler raised SystemExit
         for connection in (*server.active_channels.values(), server):
             connection.close()

@@ -91,6 +91,10 @@ class Settings:
     JOB_MEMORY_LIMIT: int = setting(2 * GIB, "Most memory a run may take. 0 means no limit.")
     JOB_OUTPUT_LIMIT: int = setting(MIB, "Most output that is kept of a run.", minimum=1)
     JOB_FILE_SIZE_LIMIT: int = setting(10 * GIB, "Largest file a run may write.", minimum=1)
+    RESULT_LIMIT: int = setting(4 * GIB, "Largest result that is kept.", minimum=1)
+    RESULT_TTL: int = setting(
+        0, "How long after its end a job is deleted, unless it is pinned. 0 means never."
+    )
     JOBS_PER_CHILD: int = setting(1000, "Runs after which a child is replaced.", minimum=1)
     QUEUE_LIMIT: int = setting(10_000, "Most jobs that wait.", minimum=1)
     LEASE_SECONDS: float = setting(
@@ -184,6 +188,8 @@ def _from_config(path: Path, name: str) -> Iterator[tuple[str, Any]]:
     except Exception as error:
         raise SettingsError(f"config.py cannot be read: {type(error).__name__}: {error}") from error
     classes = module.get("config", {"default": module.get("Config", object)})
+    if not isinstance(classes, dict):
+        raise SettingsError('config.py has to end in a table: config = {"default": Config}.')
     if name not in classes:
         raise SettingsError(f"config.py has no config {name!r}, only: {', '.join(classes)}.")
     for key in dir(classes[name]):

@@ -262,7 +262,7 @@ def _database(environ: dict[str, str]) -> Iterator[None]:
     parts = urlsplit(uri)
     query = parts.query or f"authSource={parts.path.strip('/') or 'admin'}"
     own = parts._replace(path=f"/{name}", query=query if parts.username else parts.query)
-    environ[f"{PREFIX}MONGO_URI"] = own.geturl()
+    environ.setdefault(f"{PREFIX}MONGO_URI", own.geturl())
     yield
     with MongoClient[dict[str, Any]](uri) as client:
         client.drop_database(name)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
-from flask import Response
+from flask import Response, request
 
 from jobserver.api.services import Services
 from jobserver.database import Document
@@ -44,7 +44,8 @@ def streamed(events: Iterator[bytes]) -> Response:
     if not _places.acquire(blocking=False):
         message = f"There are {STREAMS} streams already. Try again later, or ask for the job."
         raise Unavailable(message, retry_after=5)
-    response = Response(_kept_alive(events), content_type="text/event-stream")
+    gone = request.environ.get("waitress.client_disconnected", bool)
+    response = Response(_kept_alive(events, gone), content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(_places.release)
@@ -122,11 +123,13 @@ def _beats(parts: Services) -> Iterator[None]:
         parts.executor.draining.wait(POLL_SECONDS)
 
 
-def _kept_alive(events: Iterator[bytes]) -> Iterator[bytes]:
-    """Events with a comment in between where there were none for a while."""
+def _kept_alive(events: Iterator[bytes], gone: Callable[[], bool] = bool) -> Iterator[bytes]:
+    """Events with a comment in between where there were none for a while, until nobody reads."""
     due = time.monotonic() + ALIVE_SECONDS
     yield _KEEP_ALIVE
     for event in events:
+        if gone():
+            return
         if event or time.monotonic() >= due:
             due = time.monotonic() + ALIVE_SECONDS
             yield event or _KEEP_ALIVE

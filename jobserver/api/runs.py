@@ -1,4 +1,4 @@
-"""``/job/<id>/...``: one job's run: start, cancel, log, result, events."""
+"""``/job/<id>/...``: one job's run: start, cancel, log, events."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from pydantic import Field
 from jobserver.api.endpoint import Answer, DocumentQuery, Query, endpoint
 from jobserver.api.events import job_events, jobs_events, streamed
 from jobserver.api.job import shown
-from jobserver.api.schemas import JobDocument, Result
+from jobserver.api.schemas import JobDocument
 from jobserver.api.services import services
-from jobserver.errors import Conflict
 from jobserver.models import logs
-from jobserver.models.job import State, parse_id, public
+from jobserver.models.job import parse_id
 
 runs = Blueprint("runs", __name__)
 
@@ -67,24 +66,6 @@ def read_log(job_id: str, query: LogQuery) -> Response:
     key = parts.jobs.get(parse_id(job_id))["_run"]["key"]
     text = logs.read(parts.database, key, query.offset)
     return Response(text, content_type="text/plain; charset=utf-8")
-
-
-@endpoint(
-    runs,
-    "GET",
-    "/job/<job_id>/result",
-    answers={200: Result},
-    refusals=(400, 404, 409),
-)
-def read_result(job_id: str) -> Answer:
-    """Read the result of a finished job alone, as native JSON."""
-    document = services().jobs.get(parse_id(job_id))
-    if document["state"] != State.FINISHED:
-        raise Conflict(
-            f"The job {job_id} is {document['state']} and has no result. GET /job/{job_id} tells "
-            "more."
-        )
-    return Answer(public(document)["result"])
 
 
 @endpoint(

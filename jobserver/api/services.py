@@ -10,7 +10,9 @@ from jobserver.executors import make_executor
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.jobs import Jobs
+from jobserver.models.retention import Retention
 from jobserver.settings import Settings
+from jobserver.temporary import remove_abandoned
 
 KEY = "jobserver"
 
@@ -35,13 +37,17 @@ class Services:
         self.datafiles = DataFiles.of(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
+        self.retention = Retention(self.jobs, settings.RESULT_TTL)
 
     def start(self) -> None:
         """Clear up, and begin to load scripts and to run jobs."""
+        remove_abandoned()
         self.datafiles.clear()
         self.data.values.clear()
+        self.jobs.results.clear()
         self.scripts.start()
         self.executor.start()
+        self.retention.start()
 
     def drain(self, grace: float) -> None:
         """Start no more runs, and give those that go on ``grace`` seconds."""
@@ -50,6 +56,7 @@ class Services:
     def close(self) -> None:
         """End what still runs and every child, and disconnect."""
         self.executor.drain(0)
+        self.retention.stop()
         self.scripts.close()
         self.database.close()
 

@@ -14,15 +14,14 @@ from jobserver.embedded import port as ports
 from jobserver.embedded.daemon import Daemon, provision
 from jobserver.embedded.ending import end_stale
 from jobserver.embedded.folder import Endpoint, Folder
+from jobserver.embedded.pulse import watch
 from jobserver.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
 START_SECONDS = 30.0  # until a first answer, in start()
 LOCK_SECONDS = 0.1  # between two tries to take the folder over
-PING_SECONDS = 1.0  # between two pings
-SILENCE_SECONDS = 10.0  # without an answer: hung
-RECOVERY_SECONDS = 300.0  # the same before the first answer: after a crash it reads its journal
+STEADY_SECONDS = 10.0  # after which an end is not a failed start
 PAUSES = (0.1, 5.0)  # before it is started again: the first, and the longest
 
 
@@ -149,7 +148,7 @@ class EmbeddedServer:
                     self._failure = reason
             if self._failure is not None or self._stopping.is_set():
                 return
-            steady = time.monotonic() - began > SILENCE_SECONDS
+            steady = time.monotonic() - began > STEADY_SECONDS
             pause = PAUSES[0] if steady else min(2 * pause, PAUSES[1])
             log.warning("The embedded database ended and is started again: %s", reason)
             self._stopping.wait(pause)
@@ -197,18 +196,8 @@ class EmbeddedServer:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._endpoint = Endpoint(port=daemon.port, pid=daemon.pid, started=started)
         self._folder.publish(self._endpoint)
-        threading.Thread(target=_watch, args=(daemon,), name="embedded-pulse", daemon=True).start()
-
-
-def _watch(daemon: Daemon) -> None:
-    """Ping a database until it ends, and kill it when it falls silent."""
-    heard, patience = time.monotonic(), RECOVERY_SECONDS
-    while not daemon.gone.wait(PING_SECONDS):
-        if ports.answers(daemon.port, SILENCE_SECONDS):
-            heard, patience = time.monotonic(), SILENCE_SECONDS
-        elif time.monotonic() - heard > patience:
-            log.warning("The embedded database was silent for %.0f s and is killed.", patience)
-            daemon.kill()
+        uri = _uri(daemon.port, self._folder.password() or "")
+        threading.Thread(None, watch, "embedded-pulse", (daemon, uri), daemon=True).start()
 
 
 def _check_installed() -> None:

@@ -11,21 +11,20 @@ numpy, ``container`` from a file. ``rendering`` and ``jsontext`` write it.
 
 from __future__ import annotations
 
-from jobserver.encoding.keeping import FORMS, Kept, keep
+from jobserver.encoding.keeping import Kept, keep
 from jobserver.encoding.keys import escape_key, restore_keys, unescape_key
 from jobserver.encoding.reading import read_object
 from jobserver.encoding.results import Encoded, encode_result, encoded_size
-from jobserver.encoding.showing import File, check_form, show_file, show_value
+from jobserver.encoding.showing import File, describes_file, show_file, show_value
 from jobserver.encoding.tables import decode_table, is_table
 from jobserver.encoding.writing import dumps, native, stringify
 
 __all__ = [
-    "FORMS",
     "Encoded",
     "File",
     "Kept",
-    "check_form",
     "decode_table",
+    "describes_file",
     "dumps",
     "encode_result",
     "encoded_size",

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
@@ -37,7 +38,7 @@ Values = Callable[[int, int], list[Any]]
 
 MAGIC = b"jobtable"
 #: Bytes of a group: about, and at most.
-GROUP_SIZE = 4 * MIB
+GROUP_SIZE = 8 * MIB
 LARGEST_GROUP = 16 * MIB
 LARGEST_FOOT = 4 * MIB
 #: Bytes of columns that are read together.
@@ -46,6 +47,8 @@ BATCH_SIZE = 32 * MIB
 _FIRST_CELLS = 256
 #: Rows that are decoded at once, also of very wide tables: each column costs.
 _LEAST_ROWS = 8
+#: Places of pieces that are kept in memory.
+_ENDS_AT_HAND = 2**19
 _TAIL = struct.Struct("<Q8s")
 
 
@@ -137,6 +140,7 @@ class Container:
             self._rows, self._offsets = foot["rows"], foot["offsets"]
             self._kinds = list(zip(foot["forms"], dtypes_of(self.head), strict=True))
             self._unit = Steps(self.head, 0).unit
+            self._ends = lru_cache(_ENDS_AT_HAND // len(self._kinds))(self._find_ends)
         except (BSONError, KeyError, TypeError, ValueError, struct.error) as error:
             raise JobserverError("The stored result cannot be read as a table.") from error
 
@@ -181,13 +185,17 @@ class Container:
 
     def _pieces(self, group: int, first: int, last: int) -> list[bytes]:
         """The pieces of some neighbouring columns in a group."""
-        begin, count = self._offsets[group], len(self._kinds)
-        lengths = array("I", self._read(begin, 4 * count))
-        ends = list(accumulate(lengths, initial=begin + 4 * count))[first : last + 1]
+        ends = self._ends(group)[first : last + 1]
         if ends[-1] - ends[0] > LARGEST_GROUP:
             raise JobserverError("The stored result cannot be read: it is damaged.")
         data = self._read(ends[0], ends[-1] - ends[0])
         return [data[start - ends[0] : stop - ends[0]] for start, stop in pairwise(ends)]
+
+    def _find_ends(self, group: int) -> Sequence[int]:
+        """Where the pieces of a group begin, and where the last ends."""
+        begin, count = self._offsets[group], len(self._kinds)
+        lengths = array("I", self._read(begin, 4 * count))
+        return array("Q", accumulate(lengths, initial=begin + 4 * count))
 
 
 def _opened(form: str, dtype: Dtype, piece: bytes) -> Values:

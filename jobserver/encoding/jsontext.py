@@ -70,7 +70,7 @@ def value_json(value: Any) -> Iterator[bytes]:
     """A result as `jobserver.encoding.encoder.Encoder` made it, sheets in it too."""
     if isinstance(value, Sheet):
         yield from sheet_json(value)
-    elif is_light(value):
+    elif is_light(value, CELLS):
         yield dumps(restore_keys(value))
     elif isinstance(value, str):
         yield from text_json(_cut(value, CELLS))
@@ -84,7 +84,7 @@ def value_json(value: Any) -> Iterator[bytes]:
 
 def _members(container: Any) -> Iterator[bytes]:
     """What is between the brackets of a dict or list."""
-    if is_light(container):
+    if is_light(container, CELLS):
         yield dumps(restore_keys(container))[1:-1]
     elif len(container) == 1 and isinstance(container, dict):
         [(key, value)] = container.items()
@@ -130,7 +130,7 @@ def bytes_json(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b'"'
 
 
-def is_light(value: Any, limit: int = CELLS) -> bool:
+def is_light(value: Any, limit: int) -> bool:
     """Whether a value holds no more than so many values, or 16 times as many characters."""
     return _left(value, limit) >= 0
 

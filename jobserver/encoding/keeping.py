@@ -6,6 +6,7 @@ while they are encoded, piece by piece, so that memory holds them only once.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ from jobserver.sizes import MIB, exact_size
 
 #: Forms of files: a table by columns, JSON, text in UTF-8, and bytes as they are.
 TABLE, JSON, TEXT, BYTES = FORMS = ("table", "json", "text", "bytes")
+#: What the files are called.
+FILE_NAME = re.compile(r"result-\w{1,30}", re.ASCII)
 #: The least that a value takes in BSON: its type, its key and the end of that.
 _LEAST = 3
 

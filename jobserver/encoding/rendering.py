@@ -117,8 +117,8 @@ def written(sheet: Readable, form: str) -> Iterator[bytes]:
 
 def _lines(marks: tuple[str, str, str], rows: Iterable[Iterable[Any]]) -> str:
     start, between, end = marks
-    lines = (end + start).join(map(between.join, rows))
-    return start + lines + end if lines else ""
+    lines = [*map(between.join, rows)]
+    return start + (end + start).join(lines) + end if lines else ""
 
 
 def _width(head: Head) -> int:

@@ -7,13 +7,13 @@ piece by piece, and never in memory as a whole.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jobserver.encoding.container import Container, Read
 from jobserver.encoding.jsontext import bytes_json, sheet_json, text_json
-from jobserver.encoding.keeping import BYTES, JSON, TABLE, TEXT
+from jobserver.encoding.keeping import BYTES, FILE_NAME, FORMS, JSON, TABLE, TEXT
 from jobserver.encoding.keys import restore_keys
 from jobserver.encoding.rendering import written
 from jobserver.encoding.results import kind_of
@@ -100,6 +100,14 @@ def show_file(file: File, form: str) -> Iterable[bytes]:
             f"{form}; ask for json."
         )
     return file.pieces()
+
+
+def describes_file(value: Any) -> bool:
+    """Whether something describes a file as `jobserver.encoding.keeping.Kept` does."""
+    if not isinstance(value, Mapping):
+        return False
+    name, kind, form = (str(value.get(part)) for part in ("name", "kind", "form"))
+    return bool(FILE_NAME.fullmatch(name)) and kind in _KINDS and form in FORMS
 
 
 def check_form(kind: str, form: str) -> None:

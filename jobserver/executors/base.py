@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from jobserver.settings import Settings
 
 
 class Room:
-    """Counts the jobs that wait, so that no request has to.
+    """Knows the jobs that wait, so that no request has to count them.
 
     Parameters
     ----------
@@ -36,11 +36,11 @@ class Room:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._waiting = 0
+        self._waiting: set[JobId] = set()
         self._lock = threading.Lock()
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
+    def taken(self, job_id: JobId) -> Iterator[None]:
         """Take a place for a job that is being queued; it is given back if that fails.
 
         Raises
@@ -49,25 +49,25 @@ class Room:
             If there is none.
         """
         with self._lock:
-            if self._waiting >= self._limit:
-                message = f"The queue is full: {self._waiting} jobs wait. Try again later."
+            if len(self._waiting) >= self._limit:
+                message = f"The queue is full: {len(self._waiting)} jobs wait. Try again later."
                 raise TooMany(message, retry_after=10)
-            self._waiting += 1
+            self._waiting.add(job_id)
         try:
             yield
         except BaseException:
-            self.leave()
+            self.leave(job_id)
             raise
 
-    def leave(self) -> None:
+    def leave(self, job_id: JobId) -> None:
         """A job waits no longer."""
         with self._lock:
-            self._waiting = max(0, self._waiting - 1)
+            self._waiting.discard(job_id)
 
-    def correct(self, waiting: int) -> None:
-        """Take over what was counted in the database."""
+    def add(self, job_ids: Iterable[JobId]) -> None:
+        """Take in jobs that others queued."""
         with self._lock:
-            self._waiting = waiting
+            self._waiting.update(job_ids)
 
 
 def owner_name() -> str:
@@ -136,16 +136,18 @@ class Executor(ABC):
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
             bound = bind(job, self.scripts, self.runner.sources)
-            with self.room.taken():
+            with self.room.taken(job_id):
                 queued = self.runs.enqueue(job, bound)
             if queued:
                 self.submit(job_id)
                 return queued
-            self.room.leave()  # it was changed meanwhile: look again
+            self.room.leave(job_id)  # it was changed meanwhile: look again
 
     def cancel(self, job_id: JobId) -> Document:
         """Cancel a job, wherever it is; see `Runs.cancel`."""
         job = self.runs.cancel(job_id, self.cancel_note)
+        if job["state"] == State.CANCELLED:
+            self.room.leave(job_id)
         self.stop(CANCELLED, job_id)
         return job
 

@@ -50,6 +50,7 @@ class Keeper:
         self._executor = executor
         self._runs = executor.runs
         self._over = threading.Event()
+        self._mover: threading.Thread | None = None
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._beat_seconds = executor.settings.LEASE_SECONDS / LOOKS_PER_LEASE
         self._recovery = Duty(self._beat_seconds, self._recover)
@@ -69,6 +70,8 @@ class Keeper:
         """End, after the duty that is being done."""
         self._over.set()
         self._thread.join()
+        if self._mover:
+            self._mover.join()
 
     def _keep(self) -> None:
         while not self._over.wait(TICK_SECONDS):
@@ -88,11 +91,26 @@ class Keeper:
         self._recovery.due = time.monotonic() + self._beat_seconds + SELECTION_SECONDS + 1
 
     def _renew(self) -> None:
-        if running := self._executor.running:
-            self._runs.beat(running)
+        if ids := [*self._executor.running, *self._executor.runner.storing]:
+            self._runs.beat(ids)
 
     def _flush(self) -> None:
-        self._executor.runner.spool.flush(self._executor.runner.store)
+        runner = self._executor.runner
+        runner.spool.flush(runner.store)
+        idle = self._mover is None or not self._mover.is_alive()
+        if idle and runner.spool.holds_files:
+            self._mover = threading.Thread(target=self._move_files, name="mover", daemon=True)
+            self._mover.start()
+
+    def _move_files(self) -> None:
+        """Store large results, in a thread of their own: it may take longer than leases last."""
+        runner = self._executor.runner
+        try:
+            runner.spool.flush(runner.store, large=True)
+        except StoreUnavailable as error:
+            log.warning("%s", error)
+        except Exception:
+            log.exception("a large result waits in the spool; it is tried again")
 
     def _pass_on_orders(self) -> None:
         if attempts := self._executor.running:
@@ -109,6 +127,6 @@ class Keeper:
         """Find jobs that others queued, or that waited before this server began."""
         if self._executor.idle and not self._executor.draining.is_set():
             waiting = self._runs.waiting()
-            self._executor.room.correct(len(waiting))
+            self._executor.room.add(waiting)
             for job_id in waiting:
                 self._executor.submit(job_id)

@@ -144,9 +144,9 @@ class Slot:
 
     def _run(self, job_id: JobId) -> None:
         job = self.executor.runs.claim(job_id)
+        self.executor.room.leave(job_id)
         if job is None:
             return
-        self.executor.room.leave()
         self._occupy(job)
         try:
             state = self.executor.runner.run_job(job, self.host)

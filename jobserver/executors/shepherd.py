@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,15 +12,17 @@ from typing import Any, Protocol
 import bson
 from bson.errors import BSONError
 
-from jobserver.execution import clipped
 from jobserver.executors.child_process import ChildEnded, ChildProcess
 from jobserver.executors.limits import Limits
+from jobserver.executors.told import ended, progress
 from jobserver.models.job import State
-from jobserver.models.outcome import Outcome
+from jobserver.models.outcome import DISTURBED, Outcome
 from jobserver.protocol import Message
 from jobserver.scripts.loading import Stamps
 from jobserver.scripts.loading import stamps as script_stamps
 from jobserver.settings import Settings, public_values
+
+log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
 #: Seconds that a child may take to begin a run.
@@ -90,11 +92,16 @@ class Shepherd:
             self._child = ChildProcess(self._wake_read)
             self._stamps = stamps
             self.runs = 0
+            wrote: list[bytes] = []
             try:
                 self._child.send(self._setup)
-                self.scripts = self._answer("ready", READY_SECONDS)
+                self.scripts = self._answer("ready", READY_SECONDS, wrote.append)
                 self._warm_size = self._held = self._child.memory()
             except ChildEnded:
+                log.warning(
+                    "a child did not start; it wrote: %s",
+                    b"".join(wrote)[-4000:].decode("utf-8", "replace"),
+                )
                 self.close()
                 raise
         return self.scripts
@@ -121,27 +128,24 @@ class Shepherd:
         Parameters
         ----------
         spec : dict
-            See `jobserver.attempt.Attempt`; ``folder`` is added here and removed afterwards.
+            See `jobserver.attempt.Attempt`.
         timeout : float
             Seconds after which the run is ended; 0 for no limit.
         watcher : Watcher
             Is told what happens meanwhile.
         """
         try:
-            with tempfile.TemporaryDirectory(
-                prefix="jobserver-run-", ignore_cleanup_errors=True
-            ) as folder:
-                self._begin({"op": "run", "folder": folder, **spec}, watcher)
-                limits = Limits(timeout, spec["memory"], self._held)
-                outcome = self._watch(limits, watcher)
-                self._replace_if_swollen(spec["memory"])
-                return outcome
+            self._begin({"op": "run", **spec}, watcher)
+            limits = Limits(timeout, spec["memory"], self._held)
+            outcome = self._watch(spec["folder"], limits, watcher)
+            self._replace_if_swollen(spec["memory"])
+            return outcome
         except ChildEnded as ended:
-            message = ended.describe()
+            outcome = Outcome(State.FAILED, error="Killed", message=ended.describe())
         except BSONError:
-            message = "the script disturbed the process that ran it"
+            outcome = DISTURBED
         self.close()
-        return self._stopped or Outcome(State.FAILED, error="Killed", message=message)
+        return self._stopped or outcome
 
     def _begin(self, order: Message, watcher: Watcher) -> None:
         """Have the child begin a run; one that died before it began is replaced."""
@@ -183,12 +187,12 @@ class Shepherd:
             raise ChildEnded(None)
         return self._child
 
-    def _watch(self, limits: Limits, watcher: Watcher) -> Outcome:
+    def _watch(self, folder: str, limits: Limits, watcher: Watcher) -> Outcome:
         for kind, content in self._alive.events():
             if kind == "message" and content.get("op") == "done":
-                return self._done(content, watcher)
+                return self._done(content, folder, watcher)
             if kind == "message" and content.get("op") == "progress":
-                watcher.progress(*_progress(content))
+                watcher.progress(*progress(content))
             elif kind == "output":
                 watcher.output(content)
             watcher.tick()
@@ -198,13 +202,13 @@ class Shepherd:
                 return outcome
         raise ChildEnded(None)
 
-    def _done(self, message: Mapping[str, Any], watcher: Watcher) -> Outcome:
+    def _done(self, message: Mapping[str, Any], folder: str, watcher: Watcher) -> Outcome:
         watcher.output(self._alive.rest_of_output())
         self.runs += 1
         self._held += int(message["grown"])
         if message.get("tainted"):
             self.close()
-        return ended(message)
+        return ended(message, folder)
 
     def _replace_if_swollen(self, limit: int) -> None:
         """End a child that kept much of what a run took: the next one must not pay for it."""
@@ -223,18 +227,3 @@ class Shepherd:
             if self._stopped or time.monotonic() > deadline:
                 break
         raise ChildEnded(None)
-
-
-def ended(message: Mapping[str, Any]) -> Outcome:
-    """The outcome that the last message of an attempt tells, whatever the child put there."""
-    if message.get("state") == State.FINISHED:
-        return Outcome(State.FINISHED, message.get("result"))
-    error, text = clipped(str(message.get("error"))), clipped(str(message.get("message")))
-    return Outcome(State.FAILED, error=error, message=text)
-
-
-def _progress(message: Mapping[str, Any]) -> tuple[float, str | None]:
-    """Fraction and text of a report, whatever the child put there."""
-    fraction, text = message.get("fraction"), message.get("message")
-    number = float(fraction) if isinstance(fraction, int | float) else 0.0
-    return number, None if text is None else clipped(str(text))

@@ -16,12 +16,13 @@ from functools import partial
 from jobserver.context import current_job
 from jobserver.database import Document
 from jobserver.errors import Problem
-from jobserver.execution import execute, problems_of
+from jobserver.execution import App, execute, problems_of
 from jobserver.executors.capture import captured
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.limits import timed_out
 from jobserver.executors.local import LocalExecutor
-from jobserver.executors.shepherd import Watcher, ended
+from jobserver.executors.shepherd import Watcher, setup_message
+from jobserver.executors.told import ended
 from jobserver.models.outcome import Outcome
 from jobserver.protocol import Message
 from jobserver.scripts.registry import Registry, Sources
@@ -51,6 +52,7 @@ class InProcessScripts:
             if self._registry is None or self._registry.changed():
                 folder, modules = self._settings.scripts_path, self._settings.SCRIPT_MODULES
                 self._registry = Registry.load(Sources.of(folder, modules))
+                self._registry.run_on_init(App(setup_message(self._settings)))
             return self._registry
 
     def start(self) -> None:
@@ -165,4 +167,4 @@ class InProcess:
         job_id, attempt = spec["id"], spec["attempt"]
         with current_job.entered(job_id, attempt, report, thread=True), captured(take):
             message: Message = execute(self._scripts.registry, spec, self._home)
-        told.put(partial(ended, message))
+        told.put(partial(ended, message, spec["folder"]))

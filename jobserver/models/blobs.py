@@ -1,4 +1,7 @@
-"""Content of any size in the database (GridFS), under keys that documents refer to.
+"""Content of any size in the database, under keys that documents refer to.
+
+It is kept as GridFS has it, so that its tools find it. We read and write it ourselves, a piece at a
+time: the driver's own reader and writer hold dozens of megabytes of each.
 
 Content appears with the document that refers to its key, and goes with it. As that takes more than
 one write, a key is marked while they are made; what nothing refers to afterwards is deleted. A mark
@@ -10,18 +13,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import BinaryIO, Protocol, cast
+from io import SEEK_SET, BufferedReader, RawIOBase
+from typing import Any, BinaryIO, Protocol
 
 from bson import ObjectId
-from gridfs import GridFSBucket
-from gridfs.errors import CorruptGridFile, NoFile
 
-from jobserver.database import Database, translated
+from jobserver.database import Database
+from jobserver.errors import NotFound
 from jobserver.models.job import utcnow
 from jobserver.sizes import MIB
 
+CHUNK_SIZE = MIB
 #: Time after which the server that set a mark is taken to be gone.
 MARKS_LAST = timedelta(hours=1)
+_GONE = "The content is gone: what it belonged to was deleted."
 
 
 class Content(Protocol):
@@ -53,7 +58,6 @@ class Blobs:
         self._field = field
         self._marks = database[f"{owners}.marks"]
         name = f"{owners}.content"
-        self._bucket = GridFSBucket(self._owners.database, name, chunk_size_bytes=MIB)
         self._files, self._chunks = database[f"{name}.files"], database[f"{name}.chunks"]
 
     @contextmanager
@@ -81,18 +85,29 @@ class Blobs:
     def read(self, key: ObjectId) -> bytes | None:
         """The content, or None if there is none (any more)."""
         try:
-            return self._database.call(lambda: self._bucket.open_download_stream(key).read())
-        except (NoFile, CorruptGridFile):
+            return self.open(key).read()
+        except NotFound:
             return None
 
-    def pieces(self, key: ObjectId) -> Iterator[bytes]:
-        """The content, piece by piece."""
-        with translated():
-            yield from self._bucket.open_download_stream(key)
-
     def open(self, key: ObjectId) -> BinaryIO:
-        """The content as a file."""
-        return cast(BinaryIO, self._database.call(self._bucket.open_download_stream, key))
+        """The content as a file that can be read anywhere; `NotFound` if there is none."""
+        described = self._database.call(self._files.find_one, {"_id": key})
+        if described is None:
+            raise NotFound(_GONE)
+        return BufferedReader(_Reader(self, key, described["length"]))
+
+    def chunk(self, key: ObjectId, number: int) -> bytes:
+        """One of the `CHUNK_SIZE` bytes long pieces that content is kept as; the last is shorter.
+
+        Raises
+        ------
+        NotFound
+            If it is gone.
+        """
+        found = self._database.call(self._chunks.find_one, {"files_id": key, "n": number})
+        if found is None:
+            raise NotFound(_GONE)
+        return bytes(found["data"])
 
     def clear(self) -> None:
         """Look after the marks of servers that are gone."""
@@ -103,9 +118,13 @@ class Blobs:
     def _write(self, key: ObjectId, content: Content) -> int:
         self._erase(key)  # what a try before this one left
         content.seek(0)
-        with self._bucket.open_upload_stream_with_id(key, str(key)) as file:
-            file.write(content)
-        return int(file.length)
+        size = number = 0
+        while piece := content.read(CHUNK_SIZE):
+            self._chunks.insert_one({"files_id": key, "n": number, "data": piece})
+            size, number = size + len(piece), number + 1
+        described = {"length": size, "chunkSize": CHUNK_SIZE, "uploadDate": utcnow()}
+        self._files.insert_one({"_id": key, "filename": str(key), **described})
+        return size
 
     def _settle(self, key: ObjectId) -> None:
         if not self._database.call(self._owners.find_one, {self._field: key}, {"_id": 1}):
@@ -115,3 +134,35 @@ class Blobs:
     def _erase(self, key: ObjectId) -> None:
         self._files.delete_one({"_id": key})
         self._chunks.delete_many({"files_id": key})
+
+
+class _Reader(RawIOBase):
+    """Reads content chunk by chunk, and keeps the last one: readers ask for a few bytes at once."""
+
+    def __init__(self, blobs: Blobs, key: ObjectId, size: int) -> None:
+        self._blobs = blobs
+        self._key = key
+        self._size = size
+        self._place = 0
+        self._number, self._chunk = -1, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
+        self._place = offset + (0, self._place, self._size)[whence]
+        return self._place
+
+    def readinto(self, buffer: Any, /) -> int:
+        if self._place >= self._size:
+            return 0
+        number, start = divmod(self._place, CHUNK_SIZE)
+        if number != self._number:
+            self._number, self._chunk = number, self._blobs.chunk(self._key, number)
+        piece = self._chunk[start : start + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._place += len(piece)
+        return len(piece)

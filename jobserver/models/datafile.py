@@ -91,7 +91,6 @@ class DataFiles:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self.clear = storage.clear
 
     @classmethod
     def of(cls, database: Database, settings: Settings) -> DataFiles:
@@ -99,6 +98,10 @@ class DataFiles:
         if settings.DATAFILE_STORAGE == "gridfs":
             return cls(GridFiles(database))
         return cls(Folder(settings.data_path, settings.home))
+
+    def clear(self) -> None:
+        """Remove what is left of uploads that were cut off."""
+        self._storage.clear()
 
     def info(self, name: str) -> Document:
         """Name, path relative to the home, and size of a file; `NotFound` if there is none."""

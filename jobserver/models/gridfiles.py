@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from bson import ObjectId
 
 from jobserver.database import Database, Document
 from jobserver.errors import NotFound
-from jobserver.models.blobs import Blobs, Content
+from jobserver.models.blobs import CHUNK_SIZE, Blobs, Content
+from jobserver.temporary import temporary_folder
 
 
 class GridFiles:
@@ -67,10 +68,10 @@ class GridFiles:
         found = self._find(name)
         if not found:
             raise NotFound(f"The data file {name} is gone.")
-        with TemporaryDirectory(prefix="jobserver-data-") as folder:
+        with temporary_folder("data") as folder:
             path = Path(folder) / name
-            with path.open("wb") as file:
-                file.writelines(self._blobs.pieces(found["file"]))
+            with self._blobs.open(found["file"]) as content, path.open("wb") as file:
+                shutil.copyfileobj(content, file, CHUNK_SIZE)
             yield path
 
     def clear(self) -> None:

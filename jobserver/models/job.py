@@ -113,6 +113,13 @@ def check_fields(fields: Iterable[str], reserved: frozenset[str] = SERVER_FIELDS
         )
 
 
+def check_pinned(fields: Mapping[str, Any]) -> None:
+    """Refuse a ``pinned`` that is neither true nor false: a job might be deleted by mistake."""
+    if not isinstance(fields.get("pinned", False), bool):
+        problem = Problem("pinned", "has to be true or false")
+        raise BadRequest("The field pinned has to be true or false.", [problem])
+
+
 def public(document: Mapping[str, Any]) -> Document:
     """A job as it is answered: without the server's private part, keys as the script gave them."""
     shown = {name: value for name, value in document.items() if name != PRIVATE}

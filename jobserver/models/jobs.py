@@ -12,12 +12,23 @@ from jobserver.database import Database, Document
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.models import logs
 from jobserver.models.calendar import Calendar
-from jobserver.models.job import ACTIVE, JobId, State, check_fields, new_document, utcnow
+from jobserver.models.job import (
+    ACTIVE,
+    JobId,
+    State,
+    check_fields,
+    check_pinned,
+    new_document,
+    utcnow,
+)
 from jobserver.models.listing import Listing, Selection
+from jobserver.models.results import Results
 from jobserver.models.tally import Tally
 
 _BATCH = 200
 _DELETABLE = [state.value for state in State if state not in ACTIVE]
+#: Fields of a job without which it cannot be deleted.
+NEEDED_TO_DELETE = ("state", "created", "_run.key", "_run.file.key")
 
 
 class Jobs:
@@ -28,6 +39,7 @@ class Jobs:
         self.calendar = Calendar(database)
         self.tally = Tally(database)
         self.listing = Listing(database, self.calendar)
+        self.results = Results(database)
         self._jobs = database["jobs"]
 
     def create(self, fields: Mapping[str, Any], job_id: JobId | None = None) -> Document:
@@ -40,6 +52,7 @@ class Jobs:
         Conflict
             If the id is taken.
         """
+        check_pinned(fields)
         document = new_document(fields, job_id)
         if not self.database.insert("jobs", document):
             raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
@@ -55,7 +68,7 @@ class Jobs:
         return document
 
     def edit(self, job_id: JobId, fields: Mapping[str, Any]) -> Document:
-        """Merge fields into a job that was not started yet.
+        """Merge fields into a job that was not started yet; ``pinned`` alone into any job.
 
         Raises
         ------
@@ -67,12 +80,14 @@ class Jobs:
         if not fields:
             raise BadRequest("Send the fields to change as a JSON object.")
         check_fields(fields)
-        changed = self.change(job_id, {"state": State.CREATED}, {**fields, "edited": utcnow()})
+        check_pinned(fields)
+        guard = {} if fields.keys() == {"pinned"} else {"state": State.CREATED}
+        changed = self.change(job_id, guard, {**fields, "edited": utcnow()})
         document = self.get(job_id)
         if not changed:
             raise Conflict(
                 f"The job {job_id} is {document['state']}; only a job that was not started can be "
-                "changed. Make a new one."
+                "changed, apart from 'pinned' alone. Make a new one."
             )
         return document
 
@@ -118,7 +133,7 @@ class Jobs:
         NotFound, Conflict
             If there is no such job, or it is queued or running.
         """
-        if not self._delete([self.get(job_id)]):
+        if not self.delete_seen([self.get(job_id)]):
             state = self.get(job_id)["state"]  # not found, if somebody else was faster
             raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for its end.")
 
@@ -131,23 +146,39 @@ class Jobs:
             How many were deleted, of how many there were.
         """
         deleted = total = 0
-        found = self.listing.read(Selection({}, ("state", "_run.key")))
+        found = self.listing.read(Selection({}, NEEDED_TO_DELETE))
         while batch := list(islice(found, _BATCH)):
             total += len(batch)
-            deleted += self._delete(batch)
+            deleted += self.delete_seen(batch)
         return deleted, total
 
-    def _delete(self, documents: list[Document]) -> int:
-        """Delete those of some jobs that may be, then what was stored for them."""
-        ids = [document["_id"] for document in documents]
-        query = {"_id": {"$in": ids}, "state": {"$in": _DELETABLE}}
-        deleted = self.database.call(self._jobs.delete_many, query).deleted_count
-        self.tally.add(-deleted)
-        left = {found["_id"] for found in self.database.find("jobs", {"_id": {"$in": ids}})}
-        gone = [document for document in documents if document["_id"] not in left]
-        self._mark_deleted(gone)
-        logs.delete(self.database, [document["_run"]["key"] for document in gone])
+    def delete_seen(self, documents: list[Document]) -> int:
+        """Delete those of some jobs that may be, and what was stored for them.
+
+        Parameters
+        ----------
+        documents : list of dict
+            The jobs with at least `NEEDED_TO_DELETE`. One whose state changed since stays.
+
+        Returns
+        -------
+        int
+            How many were deleted.
+        """
+        with self.results.settled(documents):
+            deleted = sum(self._delete_in(state, documents) for state in _DELETABLE)
+            self.tally.add(-deleted)
+            ids = {"_id": {"$in": [document["_id"] for document in documents]}}
+            left = {found["_id"] for found in self.database.find("jobs", ids, projection=["_id"])}
+            gone = [document for document in documents if document["_id"] not in left]
+            self._mark_deleted(gone)
+            logs.delete(self.database, [document["_run"]["key"] for document in gone])
         return deleted
+
+    def _delete_in(self, state: str, documents: list[Document]) -> int:
+        ids = [document["_id"] for document in documents if document["state"] == state]
+        query = {"_id": {"$in": ids}, "state": state}
+        return self.database.call(self._jobs.delete_many, query).deleted_count if ids else 0
 
     def count(self, query: Mapping[str, Any]) -> int:
         """How many jobs match; all of them are not counted anew each time."""

@@ -16,21 +16,30 @@ class Outcome:
     Attributes
     ----------
     state : State
-        ``FINISHED``, ``FAILED`` or ``CANCELLED``.
+        ``FINISHED``, ``FAILED`` or ``CANCELLED``; ``QUEUED`` for `NOT_BEGUN`.
     result : Any
         What the script gave, ready for the database.
     error : str or None
         The kind of failure in a word: the exception's type, ``Timeout``, ``Interrupted``, ...
     message : str or None
         What happened, for the user.
+    file : dict or None
+        Where and what a large result is: ``path``, ``kind`` and ``form`` of the file that the
+        script's process left, or what the job's document says of it once it is stored.
     """
 
     state: State
     result: Any = None
     error: str | None = None
     message: str | None = None
+    file: Document | None = None
 
 
+DISTURBED = Outcome(
+    State.FAILED, error="Killed", message="the script disturbed the process that ran it"
+)
+#: The script was not called yet, and waits for another attempt.
+NOT_BEGUN = Outcome(State.QUEUED)
 CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while it ran")
 CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled before it started")
 
@@ -61,7 +70,7 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
     }
     if outcome.state is not State.FINISHED:
         values |= {"error": outcome.error, "message": outcome.message}
-    return values
+    return values if outcome.file is None else {**values, "_run.file": outcome.file}
 
 
 def history(job: Document, outcome: Outcome) -> Document:

@@ -101,22 +101,18 @@ class Runs:
         """
         private = {"attempt": job["_run"]["attempt"], **guard}
         query = {f"_run.{name}": value for name, value in private.items()}
-        if outcome.state is State.FAILED and job["_run"]["attempt"] <= _retries(job):
+        if outcome.state is State.QUEUED or _may_be_retried(job, outcome):
             if self._requeue(job, outcome, query | _NOT_CANCELLED):
                 return State.QUEUED
             outcome, query = CANCELLED, query | {"_run.cancel": True}
         return outcome.state if self._finish(job, outcome, query) else None
 
     def _requeue(self, job: Document, outcome: Outcome, guard: Document) -> bool:
-        return self._move(
-            job["_id"],
-            State.RUNNING,
-            State.QUEUED,
-            guard,
-            {"edited": utcnow()},
-            unset=_RUNNING,
-            push={"attempts": history(job, outcome)},
-        )
+        operators: Document = {"unset": _RUNNING}
+        if outcome.state is not State.QUEUED:
+            operators["push"] = {"attempts": history(job, outcome)}
+        values = {"edited": utcnow()}
+        return self._move(job["_id"], State.RUNNING, State.QUEUED, guard, values, **operators)
 
     def _finish(self, job: Document, outcome: Outcome, guard: Document) -> bool:
         passed = {} if outcome.state is not State.FINISHED else {"error": "", "message": ""}
@@ -173,6 +169,12 @@ class Runs:
         update = {"$currentDate": {"_run.beat": True}}
         self.database.call(self._collection.update_many, mine, update)
 
+    def adopt(self, job: Document) -> bool:
+        """Become the owner of an attempt that waited in the spool; False if it is over."""
+        guard = {"state": State.RUNNING, "_run.attempt": job["_run"]["attempt"]}
+        values = {"_run.owner": self.owner, "_run.lease": self.lease}
+        return self.jobs.change(job["_id"], guard, values, currentDate={"_run.beat": True})
+
     def to_stop(self, attempts: Mapping[JobId, int]) -> dict[JobId, Outcome]:
         """Those of this owner's runs that somebody cancelled, or that are not its own any more.
 
@@ -221,6 +223,10 @@ class Runs:
             raise ValueError(f"no job goes from {old} to {new}")
         query, changed = {"state": old, **guard}, {"state": new, **values}
         return self.jobs.change(job_id, query, changed, **operators)
+
+
+def _may_be_retried(job: Document, outcome: Outcome) -> bool:
+    return outcome.state is State.FAILED and job["_run"]["attempt"] <= _retries(job)
 
 
 def _retries(job: Document) -> int:

@@ -10,6 +10,7 @@ import random
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ import httpx
 from tests.conftest import until
 from tests.faults.fleet import GONE_SECONDS, Fleet, fleet
 from tests.faults.ledger import Entry, Ledger
+from tests.faults.races import ASKERS, race
 
 TARGETS = ("server", "worker", "child", "database", "all")
 LEASE = 3.0
@@ -31,6 +33,7 @@ LONGEST = 1.2
 PAUSE = 1.5
 ROUND = 20
 REST_SECONDS = 120.0
+BRIEF = {"script": {"name": "work", "kwargs": {"seconds": 0}}}
 
 
 @dataclass
@@ -177,12 +180,27 @@ def campaign(seed: int, kills: int) -> Figures:
     return figures
 
 
+def races(count: int) -> int:
+    """Let twenty start each of many jobs at once; how many jobs there were."""
+    with (
+        tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder,
+        fleet(Path(folder), "server", WORKERS=2) as members,
+        members.client(timeout=60) as client,
+        ThreadPoolExecutor(ASKERS) as pool,
+    ):
+        for _ in range(count):
+            told = race(client, pool, BRIEF)
+            assert told == {202: 1, 409: ASKERS - 1}, told
+    return count
+
+
 def main() -> None:
     """Carry out campaigns and print what they found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many campaigns (5)")
     parser.add_argument("--first", type=int, default=1, help="seed of the first (1)")
     parser.add_argument("--kills", type=int, default=200, help="kills in each (200)")
+    parser.add_argument("--races", type=int, default=1000, help="starts by 20 at once (1000)")
     options = parser.parse_args()
     for seed in range(options.first, options.first + options.seeds):
         began = time.monotonic()
@@ -190,6 +208,7 @@ def main() -> None:
         print(f"seed {seed}: {time.monotonic() - began:.0f} s, nothing lost, nothing run twice")
         for name, found in vars(figures).items():
             print(f"  {name}: {dict(found) if isinstance(found, Counter) else found}", flush=True)
+    print(f"{races(options.races)} races of {ASKERS} starts: one 202 and all others 409 each time")
 
 
 if __name__ == "__main__":

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 
 ASKERS = 20
 
 
-def race(client: httpx.Client, pool: ThreadPoolExecutor, script: str = "noop") -> Counter[int]:
+NOTHING = {"script_name": "noop"}
+
+
+def race(
+    client: httpx.Client, pool: ThreadPoolExecutor, body: Mapping[str, Any] = NOTHING
+) -> Counter[int]:
     """How often each status was answered.
 
     Parameters
     ----------
     pool : ThreadPoolExecutor
         Of `ASKERS` threads.
+    body : mapping, optional
+        The job.
     """
-    job_id = client.put("/job", json={"script_name": script}).json()["_id"]
+    job_id = client.put("/job", json=dict(body)).json()["_id"]
     barrier = threading.Barrier(ASKERS)
 
     def ask(_: int) -> int:

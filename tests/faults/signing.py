@@ -25,6 +25,10 @@ def _sign(word: str) -> None:
         book.write(line)
 
 
+def noop() -> None:
+    """Do nothing."""
+
+
 def work(seconds: float) -> dict[str, Any]:
     """Take some time."""
     _sign("begin")

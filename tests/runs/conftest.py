@@ -26,7 +26,15 @@ OUTPUT = 100 * 1024
 
 def add_unruly(home: Path) -> None:
     """Put the scripts into a home."""
+    (home / "scripts").mkdir(parents=True, exist_ok=True)
     shutil.copy(UNRULY, home / "scripts")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder that holds the scripts and nothing else, for a fleet."""
+    add_unruly(tmp_path / "home")
+    return tmp_path / "home"
 
 
 def create(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -12,8 +13,8 @@ import httpx
 import pytest
 
 from jobserver.api import events
-from tests.conftest import MakeServer, Server
-from tests.runs.conftest import add_unruly, begin, carry_out, create, log_of
+from tests.conftest import MakeServer, Server, until
+from tests.runs.conftest import add_unruly, begin, cancel, carry_out, create, log_of, start
 
 Event = tuple[str, str, Any]
 
@@ -96,8 +97,63 @@ def test_strange_marks_begin_anew(unruly: httpx.Client) -> None:
         assert texts(found) == texts(whole)
 
 
+def test_all_jobs_are_told(unruly: httpx.Client) -> None:
+    told: list[Event] = []
+    over = threading.Event()
+
+    def listen() -> None:
+        with contextlib.closing(stream(unruly, "/jobs/events")) as following:
+            for event in following:
+                told.append(event)
+                if over.is_set():
+                    return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+
+    def seen(job_id: str) -> list[str]:
+        return [content["state"] for _, _, content in told if content["_id"] == job_id]
+
+    probe = create(unruly, "noop")
+    until(lambda: unruly.post(f"/job/{probe}", json={"note": 1}).is_success and seen(probe))
+    job_id = start(unruly, "advance")
+    until(lambda: "finished" in seen(job_id))
+    mark = told[-1][0]
+    cancelled = cancel(unruly, begin(unruly, "doze"))["_id"]
+    until(lambda: "cancelled" in seen(cancelled))
+    again = stream(unruly, "/jobs/events", mark)
+    found = next(event for event in again if event[2]["_id"] == cancelled)
+    assert found[2]["state"] == "cancelled"
+    again.close()
+    over.set()
+    assert unruly.post(f"/job/{probe}", json={"note": 2}).is_success
+    listener.join(10)
+
+
 def test_a_stranger_gets_no_stream(unruly: httpx.Client) -> None:
     assert unruly.get("/job/nobody/events").status_code == 404
+
+
+def test_streams_leave_threads_for_everything_else(unruly: httpx.Client) -> None:
+    job_id = create(unruly, "noop")
+    with contextlib.ExitStack() as stack:
+
+        def open_stream() -> int:
+            path = f"/job/{job_id}/events"
+            return stack.enter_context(unruly.stream("GET", path)).status_code
+
+        for _ in range(events.STREAMS):
+            until(lambda: open_stream() == 200)  # other tests' streams end in a moment
+        refused = unruly.get(f"/job/{job_id}/events")
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) > 0
+        assert unruly.get(f"/job/{job_id}").status_code == 200
+
+    def answered() -> bool:
+        with unruly.stream("GET", f"/job/{job_id}/events") as answer:
+            return answer.status_code == 200
+
+    until(answered, 2.0)  # places are given back as soon as nobody reads
 
 
 def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:

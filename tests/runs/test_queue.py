@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from tests.conftest import Server, finished
-from tests.runs.conftest import all_busy, create, read, start
+from tests.runs.conftest import all_busy, cancel, create, read, start
 
 
 def test_a_full_queue_is_told(single: httpx.Client, single_server: Server) -> None:
@@ -30,3 +30,10 @@ def test_jobs_run_in_the_order_of_their_start(single: httpx.Client, single_serve
         finished(single, job_id)
     signed = (single_server.home / "order").read_text().splitlines()
     assert signed == [f"{job_id} 1" for job_id in waiting]
+
+
+def test_a_cancelled_job_makes_room(single: httpx.Client, single_server: Server) -> None:
+    with all_busy(single_server, 1):
+        waiting = [start(single, "noop") for _ in range(3)]
+        cancel(single, waiting[0])
+        assert single.post(f"/job/{create(single, 'noop')}/run").status_code == 202

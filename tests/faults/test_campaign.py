@@ -1,0 +1,14 @@
+"""A short campaign; ``make faults`` is the long one."""
+
+from __future__ import annotations
+
+from tests.faults.campaign import campaign
+
+KILLS = 10
+
+
+def test_nothing_acknowledged_is_lost_and_nothing_runs_twice() -> None:
+    figures = campaign(seed=1, kills=KILLS)
+    assert figures.kills.total() == KILLS
+    assert figures.states["finished"] > 0
+    assert figures.told["202"] > 0

@@ -1,0 +1,123 @@
+"""SIGTERM: no new runs, a grace for those that go on, then the end; a second one ends at once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import END_SECONDS, MakeServer, finished, until
+from tests.faults.fleet import Fleet, fleet
+from tests.runs.conftest import add_unruly, begin, create, read, start
+
+
+@contextmanager
+def again(members: Fleet) -> Iterator[httpx.Client]:
+    """A client of the same home after a new start."""
+    members.wait_ready()
+    with members.client() as client:
+        yield client
+
+
+def test_a_grace_lets_runs_end_and_refuses_new_ones(make_server: MakeServer) -> None:
+    with make_server(prepare=add_unruly, WORKERS=1, SHUTDOWN_GRACE=20) as server:
+        client, gate = server.client, server.home / "gate"
+        job_id = begin(client, "wait_for", name=gate.name)
+        other = create(client, "noop")
+        server.terminate()
+        refused = until(lambda: _refused(client, other))
+        assert int(refused.headers["Retry-After"]) > 0
+        assert "shutting down" in refused.json()["message"]
+        assert read(client, job_id)["state"] == "running"  # it still answers
+        gate.touch()
+        assert _last_state(client, job_id) == "finished"
+        assert server.process.wait(END_SECONDS) == 0
+
+
+def _refused(client: httpx.Client, job_id: str) -> httpx.Response | None:
+    answer = client.post(f"/job/{job_id}/run")
+    return answer if answer.status_code == 503 else None
+
+
+def _last_state(client: httpx.Client, job_id: str) -> str:
+    """The state of a job as it is read last before the server is gone."""
+    state = ""
+    try:
+        while state != "finished":
+            state = read(client, job_id)["state"]
+    except httpx.TransportError:
+        assert state
+    return state
+
+
+def test_after_the_grace_runs_are_interrupted(home: Path) -> None:
+    with fleet(home, "server", WORKERS=1, SHUTDOWN_GRACE=0.3) as members:
+        with members.client() as client:
+            cut = begin(client, "spin")
+            waiting = start(client, "noop")
+        began = time.monotonic()
+        members.stop()
+        assert time.monotonic() - began < 10
+        assert not members.processes()
+        assert list((home / "tmp").iterdir()) == []
+        with again(members) as client:
+            job = read(client, cut)
+            assert (job["state"], job["error"]) == ("failed", "Interrupted")
+            assert job["message"] == "interrupted: the server was shut down"
+            assert finished(client, waiting)["state"] == "finished"
+
+
+def test_an_interrupted_run_with_retries_is_taken_up_again(home: Path) -> None:
+    with fleet(home, "server", WORKERS=1, SHUTDOWN_GRACE=0) as members:
+        with members.client() as client:
+            job_id = begin(client, "wait_for", {"retries": 1}, name="gate")
+        members.stop()
+        (home / "gate").touch()
+        with again(members) as client:
+            job = finished(client, job_id)
+        assert job["state"] == "finished"
+        assert [one["error"] for one in job["attempts"]] == ["Interrupted", None]
+        assert (home / "book").read_text() == f"{job_id} 1\n{job_id} 2\n"
+
+
+def test_a_second_signal_ends_it_at_once(home: Path) -> None:
+    with fleet(home, "server", WORKERS=1, SHUTDOWN_GRACE=60) as members:
+        server = members.members["server"]
+        with members.client() as client:
+            begin(client, "deaf")
+            server.send_signal(signal.SIGTERM)
+            until(lambda: "Ending" in members.log("server"))
+            assert server.poll() is None
+        began = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(END_SECONDS) == 0
+        assert time.monotonic() - began < 5
+        until(lambda: not members.processes(), 2.0)
+
+
+def test_it_ends_while_its_children_still_start(home: Path) -> None:
+    slow = "import time\ntime.sleep(30)\n"
+    (home / "scripts" / "slow.py").write_text(slow)
+    with fleet(home, "server", WORKERS=2, SHUTDOWN_GRACE=0) as members:
+        began = time.monotonic()
+        members.stop()
+        assert time.monotonic() - began < 10
+
+
+def test_it_ends_while_many_jobs_are_claimed(home: Path) -> None:
+    """None of them may hold up the end."""
+    with fleet(home, "server", WORKERS=3, SHUTDOWN_GRACE=0) as members:
+        with members.client() as client:
+            ids = [start(client, "doze") for _ in range(2)]
+            ids += [start(client, "noop") for _ in range(40)]
+        began = time.monotonic()
+        members.stop()
+        assert time.monotonic() - began < 10
+        with again(members) as client:
+            states = [finished(client, job_id)["state"] for job_id in ids[2:]]
+            assert set(states) <= {"finished", "failed"}
+            assert states.count("failed") <= 3

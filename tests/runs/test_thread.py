@@ -1,0 +1,85 @@
+"""EXECUTOR=thread: scripts run in the server itself, and what cannot be done is said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import END_SECONDS, MakeServer, Server, finished, until
+from tests.runs.conftest import add_unruly, begin, carry_out, log_of, read, start
+
+
+@pytest.fixture(scope="module")
+def threads_server(make_server: MakeServer) -> Iterator[Server]:
+    with make_server(
+        prepare=add_unruly, EXECUTOR="thread", WORKERS=2, LEASE_SECONDS=4, SHUTDOWN_GRACE=1
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def threads(threads_server: Server) -> Iterator[httpx.Client]:
+    yield threads_server.client
+    threads_server.check()
+
+
+def test_jobs_run(threads: httpx.Client, threads_server: Server) -> None:
+    assert carry_out(threads, "add", a=1)["result"] == 3
+    assert carry_out(threads, "summary", {"datafile": "timeseries.csv"})["state"] == "finished"
+    assert carry_out(threads, "pid")["result"] == threads_server.process.pid
+    assert carry_out(threads, "advance")["progress"] == 1.0
+    assert carry_out(threads, "mark")["result"]["attempt"] == 1
+
+
+def test_each_job_has_its_own_output(threads: httpx.Client) -> None:
+    ids = [start(threads, "chatter", lines=number) for number in range(1, 9)]
+    for number, job_id in enumerate(ids, 1):
+        finished(threads, job_id)
+        lines = log_of(threads, job_id).splitlines()
+        printed = [f"printed {line}" for line in range(number)]
+        assert lines == [*printed, "complained", "INFO chatter: logged"]
+
+
+@pytest.mark.parametrize("how", ["exit", "interrupt", "odd", "surrogate"])
+def test_whatever_a_script_raises_is_its_failure(threads: httpx.Client, how: str) -> None:
+    job = carry_out(threads, "leave", how=how)
+    assert job["state"] == "failed"
+    assert "Traceback" in log_of(threads, job["_id"])
+
+
+def test_cancel_says_what_it_cannot_do(threads: httpx.Client, threads_server: Server) -> None:
+    job_id = begin(threads, "wait_for", name="cancelled")
+    began = time.monotonic()
+    answer = threads.post(f"/job/{job_id}/cancel")
+    assert answer.status_code == 202
+    assert "cannot stop a running script" in answer.json()["message"]
+    job = finished(threads, job_id)
+    assert time.monotonic() - began < 1.0
+    assert job["state"] == "cancelled"
+    (threads_server.home / "cancelled").touch()
+    assert carry_out(threads, "noop")["state"] == "finished"
+    assert read(threads, job_id) == job
+
+
+def test_a_timeout_ends_the_job_and_keeps_its_slot(
+    threads: httpx.Client, threads_server: Server
+) -> None:
+    job = carry_out(threads, "wait_for", {"timeout": 0.3}, name="late")
+    assert job["message"] == "timeout of 0.3 s exceeded"
+    (threads_server.home / "late").touch()
+    assert carry_out(threads, "noop")["state"] == "finished"
+
+
+def test_a_script_that_never_ends_does_not_hold_up_the_end(make_server: MakeServer) -> None:
+    with make_server(prepare=add_unruly, EXECUTOR="thread", WORKERS=1, SHUTDOWN_GRACE=0) as server:
+        job_id = begin(server.client, "doze")
+        server.client.post(f"/job/{job_id}/cancel")
+        assert finished(server.client, job_id)["state"] == "cancelled"
+        waiting = start(server.client, "noop")
+        assert read(server.client, waiting)["state"] == "queued"
+        server.terminate()
+        assert server.process.wait(END_SECONDS / 2) == 0
+        until(lambda: server.process.poll() is not None)

@@ -1,0 +1,195 @@
+"""The life of runs, carried out at random on a real database against the table of transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from jobserver.database import Database
+from jobserver.embedded import EmbeddedServer
+from jobserver.errors import Conflict
+from jobserver.models.job import TERMINAL, TRANSITIONS, JobId, State
+from jobserver.models.outcome import CANCELLED, Outcome, interrupted
+from jobserver.models.runs import Runs
+
+LEASE = 3600.0
+OUTCOMES = (
+    Outcome(State.FINISHED, 42),
+    Outcome(State.FAILED, error="ValueError", message="no"),
+    interrupted("on purpose"),
+    CANCELLED,
+)
+#: What may be reached from each state in one step of several transitions.
+REACHABLE = {state: {state, *following} for state, following in TRANSITIONS.items()}
+SUBMITTED = {"script": {"name": "noop", "args": [], "kwargs": {}}}
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    embedded = EmbeddedServer(tmp_path_factory.mktemp("home"))
+    database = Database(embedded.start())
+    database.create_indexes()
+    yield database
+    database.close()
+    embedded.stop()
+
+
+class Life(RuleBasedStateMachine):
+    """Two owners do what they may to a few jobs."""
+
+    database: Database
+    jobs = Bundle("jobs")
+    claims = Bundle("claims")
+
+    @initialize()
+    def begin(self) -> None:
+        self.owners = [Runs(self.database, str(ObjectId()), LEASE) for _ in range(2)]
+        self.seen: dict[JobId, dict[str, Any]] = {}
+
+    def note(self, job_id: JobId, *, claimed: bool = False, ended: State | None = None) -> None:
+        """Hold a job against what it was before: one step of the table, or none."""
+        old, new = self.seen[job_id], self.owners[0].jobs.get(job_id)
+        was, now = State(old["state"]), State(new["state"])
+        assert now in REACHABLE[was]
+        assert new["_run"]["attempt"] == old["_run"]["attempt"] + claimed
+        if was in TERMINAL:
+            assert new == old
+        if claimed:
+            assert (was, now) == (State.QUEUED, State.RUNNING)
+        if ended:
+            assert was is State.RUNNING
+            assert now is ended
+        if now is not State.RUNNING:
+            assert not new["_run"].keys() & {"owner", "beat", "lease", "claimed", "cancel"}
+        if new.get("retries") and now in {State.FINISHED, State.FAILED}:
+            assert [one["attempt"] for one in new["attempts"]] == list(
+                range(1, new["_run"]["attempt"] + 1)
+            )
+        self.seen[job_id] = new
+
+    @rule(target=jobs, retries=st.sampled_from([0, 0, 2]))
+    def create(self, retries: int) -> JobId:
+        job = self.owners[0].jobs.create({"retries": retries})
+        job_id: JobId = job["_id"]
+        self.seen[job_id] = self.owners[0].jobs.get(job_id)
+        return job_id
+
+    @rule(job_id=jobs)
+    def edit(self, job_id: JobId) -> None:
+        jobs, created = self.owners[0].jobs, self.seen[job_id]["state"] == State.CREATED
+        if created:
+            jobs.edit(job_id, {"note": str(ObjectId())})
+        else:
+            with pytest.raises(Conflict):
+                jobs.edit(job_id, {"note": "too late"})
+        self.note(job_id)
+
+    @rule(job_id=jobs, stale=st.booleans())
+    def enqueue(self, job_id: JobId, stale: bool) -> None:
+        """Of two that saw the same job created, one queues it."""
+        job = self.owners[0].jobs.get(job_id)
+        if stale and job["state"] == State.CREATED:
+            self.owners[1].jobs.edit(job_id, {"note": "changed meanwhile"})
+        told = [owner.enqueue(job, SUBMITTED) for owner in self.owners]
+        expected = job["state"] == State.CREATED and not stale
+        assert [one is not None for one in told] == [expected, False]
+        self.note(job_id)
+
+    @rule(target=claims, job_id=jobs, first=st.integers(0, 1))
+    def claim(self, job_id: JobId, first: int) -> dict[str, Any] | None:
+        """Of two that claim, the first gets it, if it is queued."""
+        queued = self.seen[job_id]["state"] == State.QUEUED
+        job = self.owners[first].claim(job_id)
+        assert (job is not None) == queued
+        assert self.owners[1 - first].claim(job_id) is None
+        self.note(job_id, claimed=queued)
+        return job
+
+    @rule(claim=claims, outcome=st.sampled_from(OUTCOMES))
+    def end(self, claim: dict[str, Any] | None, outcome: Outcome) -> None:
+        """The end of a run; it may be told again later, and too late."""
+        if claim is None:
+            return
+        seen = self.seen[claim["_id"]]
+        current = seen["state"] == State.RUNNING
+        current = current and seen["_run"]["attempt"] == claim["_run"]["attempt"]
+        state = self.owners[0].end(claim, outcome)
+        assert (state is not None) == current
+        self.note(claim["_id"], ended=state)
+
+    @rule(claim=consumes(claims), outcome=st.sampled_from(OUTCOMES))
+    def end_for_good(self, claim: dict[str, Any] | None, outcome: Outcome) -> None:
+        self.end(claim, outcome)
+
+    @rule(claim=claims, fraction=st.floats(0, 1))
+    def report(self, claim: dict[str, Any] | None, fraction: float) -> None:
+        """Progress of a run that is over changes nothing."""
+        if claim is not None:
+            self.owners[0].report(claim, fraction, None)
+            self.note(claim["_id"])
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: JobId) -> None:
+        if self.seen[job_id]["state"] in {State.QUEUED, State.RUNNING}:
+            job = self.owners[1].cancel(job_id, "is being cancelled")
+            assert job["state"] in {State.CANCELLED, State.RUNNING}
+        else:
+            with pytest.raises(Conflict):
+                self.owners[1].cancel(job_id, "is being cancelled")
+        self.note(job_id)
+
+    @rule(job_id=jobs)
+    def recover(self, job_id: JobId) -> None:
+        """Once a heartbeat is old, of two that see it one ends the run."""
+        running = self.seen[job_id]["state"] == State.RUNNING
+        if running:
+            self._grow_old(job_id)
+        ended = [found for _ in range(8) for one in self.owners for found in one.recover()]
+        assert [found for found, _ in ended] == [job_id] * running
+        self.note(job_id, ended=ended[0][1] if running else None)
+
+    def _grow_old(self, job_id: JobId) -> None:
+        """Put a heartbeat back, and have both owners watch it stand still for a while."""
+        old = self.database.now() - timedelta(seconds=2 * LEASE)
+        self.database["jobs"].update_one({"_id": job_id}, {"$set": {"_run.beat": old}})
+        self.seen[job_id] = self.owners[0].jobs.get(job_id)
+        for owner in self.owners:
+            found = list(self.database.find("jobs", {"state": State.RUNNING}))
+            for looks in range(8, 0, -1):
+                ago = timedelta(seconds=looks * LEASE / 6)
+                owner._watch.silent(found, self.database.now() - ago)
+
+    @invariant()
+    def both_see_the_same(self) -> None:
+        for job_id, job in getattr(self, "seen", {}).items():
+            assert self.owners[1].jobs.get(job_id) == job
+
+    def teardown(self) -> None:
+        self.database["jobs"].delete_many({})
+
+
+def test_jobs_go_along_the_table_only(database: Database) -> None:
+    class OnDatabase(Life):
+        pass
+
+    OnDatabase.database = database
+    checks = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    few = settings(
+        max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=checks
+    )
+    run_state_machine_as_test(OnDatabase, settings=few)
