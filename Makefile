@@ -17,6 +17,7 @@ $(INSTALLED): requirements.txt pyproject.toml setup.py
 	@$(BIN)/python -m pip install -qq --no-deps --no-compile -r requirements.txt
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib jobserver
 	@touch $@
 
 demo: $(INSTALLED) ## Show a job from request to result, in a throw-away home
@@ -26,6 +27,7 @@ run: $(INSTALLED) ## Start the server; options in ARGS: make run ARGS="--port 80
 	@$(BIN)/jobserver run $(ARGS)
 
 test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/unit
+	@.ci/packages libfaketime
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(INSTALLED) ## Lint, check the format, the types, the import rules and the docs

@@ -49,6 +49,7 @@ class Fleet:
         self._mark = f"/nowhere/{secrets.token_hex(8)}"
         self.names = names
         self._settings = {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
+        self._strangers: set[psutil.Process] = set()
         (home / "tmp").mkdir()
 
     def start(self, *names: str) -> None:
@@ -111,6 +112,14 @@ class Fleet:
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
+        if process in self._strangers:
+            return False
+        ours = self._is_marked(process)
+        if not ours:
+            self._strangers.add(process)  # who is not born as one of ours never becomes one
+        return ours
+
+    def _is_marked(self, process: psutil.Process) -> bool:
         try:
             ours = self._mark in process.environ().get("PYTHONPATH", "")
             return ours and process.status() != psutil.STATUS_ZOMBIE

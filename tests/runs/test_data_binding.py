@@ -162,7 +162,7 @@ def test_a_result_is_data_for_the_next_job(client: httpx.Client) -> None:
         ("a.csv", "Tag;Größe\n2018-09-05;1,5\n2018-09-06;2,5\n".encode("cp1252"), {}),
         ("a.tsv", "Tag\tGröße\n2018-09-05\t1.5\n".encode("utf-16"), {}),
         ("a.dat", b"# Tag value\n2018-09-05  1.5\n2018-09-06  2.5\n", {}),
-        ("a.csv.gz", gzip.compress(b"t,v\n2018-09-05,1.5\n"), {}),
+        ("a.csv.gz", gzip.compress(b"t,v\n2018-09-05,1.5\n", mtime=0), {}),
         ("a.csv", b"t;v\n2018-09-05;1,234\n", {"decimal": ","}),
         ("a.txt", "t v\n2018-09-05 1.5\n".encode("utf-16-le"), {"encoding": "utf-16-le"}),
     ],
@@ -183,7 +183,7 @@ def test_tables(client: httpx.Client, name: str, content: bytes, options: dict[s
         ("a.csv", b"", "is empty"),
         ("a.png", b"\x89PNG", "pathlib.Path"),
         ("a.json", b'{"a": 1}', "datatype"),
-        ("a.gz", gzip.compress(b"a,b\n1,2\n")[:-3], "broken"),
+        ("a.gz", gzip.compress(b"a,b\n1,2\n", mtime=0)[:-3], "broken"),
     ],
 )
 def test_files_that_cannot_be_read(

@@ -268,9 +268,9 @@ def test_the_thread_executor_keeps_large_results_too(make_server: MakeServer) ->
         assert_frame_equal(found, table(200_000), check_exact=True)
 
 
-@pytest.mark.timeout(400)
-def test_a_200_mb_table_and_the_memory_that_it_takes(make_server: MakeServer) -> None:
-    rows = 200 * MIB // 64
+def test_a_table_never_lies_whole_in_the_server(make_server: MakeServer) -> None:
+    """One of 64 MiB here; ``make bench`` shows the same with 200 and 500 MiB."""
+    rows = 64 * MIB // 64
     with make_server(prepare=add_yielding, WORKERS=1) as server:
         sizes = [server_size(server)]
         job_id = start(server.client, "table", rows=rows)
@@ -281,10 +281,10 @@ def test_a_200_mb_table_and_the_memory_that_it_takes(make_server: MakeServer) ->
         with server.client.stream("GET", job["result"]["href"], params={"format": "csv"}) as answer:
             for number, piece in enumerate(answer.iter_raw(MIB)):
                 lines += piece.count(b"\n")
-                if number % 20 == 0:
+                if number % 5 == 0:
                     sizes.append(server_size(server))
         assert lines == rows + 1
-        assert max(sizes) - sizes[0] < 100 * MIB
+        assert max(sizes) - sizes[0] < 60 * MIB
 
 
 def server_size(server: Server) -> int:

@@ -36,7 +36,7 @@ def test_a_worker_takes_its_part(home: Path) -> None:
 
 def test_a_worker_works_alone(home: Path) -> None:
     """Queued jobs wait for whoever comes; the database goes on with the worker."""
-    with fleet(home, "server", WORKERS=1, SHUTDOWN_GRACE=0) as members:
+    with fleet(home, "server", WORKERS=1, SHUTDOWN_GRACE=2) as members:
         with members.client() as client:
             begin(client, "doze")
             waiting = [start(client, "sign", name="signed") for _ in range(3)]

@@ -236,7 +236,9 @@ def test_no_value_is_lost_whatever_its_key_is() -> None:
         (Fit, str(Fit), "a type has no form"),
         (re.compile("a"), "re.compile('a')", "Pattern"),
         (itertools.count(), "count(0)", "can be read only once"),
-        (weakref.ref(Opaque), str(weakref.ref(Opaque)), "a ReferenceType"),
+        pytest.param(
+            weakref.ref(Opaque), str(weakref.ref(Opaque)), "a ReferenceType", id="a weak reference"
+        ),
     ],
 )
 def test_any_other_object_is_kept_as_text_with_a_warning(value: Any, text: str, words: str) -> None:
