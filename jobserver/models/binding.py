@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from jobserver.database import Document
 from jobserver.errors import CannotRun, Problem, Refusal
 from jobserver.models.source import Sources
 
-_SCRIPT_FIELDS = {"type", "name", "module", "args", "kwargs", "code", "steps", "over"}
+#: What a script of each type has to say, and what it may say, with the types of these fields.
+FORMS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
+    "function": ({"name": str}, {"module": str, "args": list, "kwargs": dict}),
+}
+_NAMES: Mapping[type, str] = {str: "a string", list: "a list", dict: "an object"}
 MOST_RETRIES = 100
 _DATA_SPELLINGS = ("data", "datafile", "raw_data")
 
@@ -54,21 +59,43 @@ def _script(job: Document, problems: list[Problem]) -> Document | None:
     elif not isinstance(script, dict):
         problems.append(Problem("script", "has to be an object with at least a name"))
     else:
-        problems += _script_problems(job, script)
-    return None if len(problems) > before else {"args": [], "kwargs": {}, **script}
+        problems += form_problems(script, "script")
+        if job.get("script_name", script.get("name")) != script.get("name"):
+            problems.append(Problem("script_name", "names another script than script.name"))
+    return None if len(problems) > before else _completed(script)
 
 
-def _script_problems(job: Document, script: Document) -> list[Problem]:
-    unknown = sorted(script.keys() - _SCRIPT_FIELDS)
-    wrong = [Problem(f"script.{name}", "is unknown") for name in unknown]
-    if not isinstance(script.get("name"), str):
-        wrong.append(Problem("script.name", "has to be the name of a script"))
-    elif "script" in job and job.get("script_name", script["name"]) != script["name"]:
-        wrong.append(Problem("script_name", "names another script than script.name"))
-    for name, kind, what in (("args", list, "a list"), ("kwargs", dict, "an object")):
-        if not isinstance(script.get(name, kind()), kind):
-            wrong.append(Problem(f"script.{name}", f"has to be {what}"))
-    return wrong
+def form_problems(script: Document, field: str) -> list[Problem]:
+    """What is wrong with the form of a script, whatever it means.
+
+    Parameters
+    ----------
+    field : str
+        Where in the job it stands.
+    """
+    kind = script.get("type", "function")
+    if not isinstance(kind, str) or kind not in FORMS:
+        return [Problem(f"{field}.type", f"is none of: {', '.join(FORMS)}")]
+    required, optional = FORMS[kind]
+    known = {**required, **optional}
+    wrong = [
+        Problem(f"{field}.{name}", "is unknown")
+        for name in sorted(script.keys() - {"type"} - known.keys())
+    ]
+    wrong += [Problem(f"{field}.{name}", "is missing") for name in required if name not in script]
+    mistyped = [
+        name for name in known if name in script and not isinstance(script[name], known[name])
+    ]
+    return wrong + [
+        Problem(f"{field}.{name}", f"has to be {_NAMES[known[name]]}") for name in mistyped
+    ]
+
+
+def _completed(script: Document) -> Document:
+    """A script with the parameters that its type takes and that were left out."""
+    known = FORMS[script.get("type", "function")][1]
+    defaults = {name: known[name]() for name in ("args", "kwargs") if name in known}
+    return {**defaults, **script}
 
 
 def _data(job: Document, sources: Sources, problems: list[Problem]) -> Document | None:
