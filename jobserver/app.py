@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from jobserver.api import errors, origin
+from jobserver.api import errors, metrics, origin
 from jobserver.api.data import data
 from jobserver.api.datafile import datafile
 from jobserver.api.datafiles import datafiles
@@ -15,8 +15,12 @@ from jobserver.api.results import results
 from jobserver.api.runs import runs
 from jobserver.api.scripts import scripts
 from jobserver.api.services import KEY, Services
+from jobserver.web.views import web
 
-BLUEPRINTS = (info, job, runs, results, jobs, datafile, datafiles, data, scripts)
+BLUEPRINTS = (
+    *(info, job, runs, results, jobs, datafile, datafiles, data, scripts),
+    *(metrics.metrics, web),
+)
 
 
 def create_app(parts: Services) -> Flask:
@@ -37,5 +41,6 @@ def create_app(parts: Services) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
+    metrics.register(app)
     origin.register(app)
     return app

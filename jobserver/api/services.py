@@ -37,6 +37,7 @@ class Services:
         self.datafiles = DataFiles.of(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
+        self.counts = self.executor.counts
         self.retention = Retention(self.jobs, settings.RESULT_TTL)
 
     def start(self) -> None:

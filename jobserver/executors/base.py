@@ -13,6 +13,7 @@ from typing import Protocol
 
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict, TooMany, Unavailable
+from jobserver.metrics import Counts
 from jobserver.models.binding import ScriptTable, bind
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
@@ -58,6 +59,9 @@ class Room:
         except BaseException:
             self.leave(job_id)
             raise
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def leave(self, job_id: JobId) -> None:
         """A job waits no longer."""
@@ -113,6 +117,7 @@ class Executor(ABC):
 
         self.room = Room(settings.QUEUE_LIMIT)
         self.draining = threading.Event()
+        self.counts = Counts()
 
     def launch(self, job_id: JobId) -> Document:
         """Check a job, queue it, and take it: created -> queued.

@@ -152,6 +152,7 @@ class Slot:
             state = self.executor.runner.run_job(job, self.host)
         finally:
             self._occupy(None)
+        self.executor.counts.add("runs", (state or "spooled",))
         if state is State.QUEUED:
             self.executor.submit(job_id)
         if self.host.runs >= self.executor.settings.JOBS_PER_CHILD:

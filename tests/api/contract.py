@@ -27,7 +27,7 @@ def check_answer(response: httpx.Response, home: Path) -> None:
         response.read()
         check_error(response, home)
         assert entry is None or status in {*entry.refusals, *ALWAYS}, f"{status}: not declared"
-    elif entry is not None:
+    elif entry is not None and status != 304:
         models = {JSON if isinstance(body, type) else body: body for body in entry.answers[status]}
         model = models[response.headers["Content-Type"].partition(";")[0]]
         if isinstance(model, type) and "format" not in response.request.url.params:

@@ -1,0 +1,1 @@
+"""Pages for people: everything that a browser loads comes from this package."""

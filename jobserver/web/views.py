@@ -1,0 +1,66 @@
+"""``/docs``: the interface to look at and to try, by Swagger UI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Blueprint, Response, send_file
+
+from jobserver.api.endpoint import endpoint
+from jobserver.errors import NotFound
+
+STATIC = Path(__file__).parent / "static"
+#: Files that a page loads, with their media types; nothing else is served.
+ASSETS = {
+    "docs.js": "text/javascript",
+    "swagger-ui/swagger-ui.css": "text/css",
+    "swagger-ui/swagger-ui-bundle.js": "text/javascript",
+}
+CACHE_SECONDS = 3600
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Jobserver: the interface</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="docs/swagger-ui/swagger-ui.css">
+<script src="docs/swagger-ui/swagger-ui-bundle.js" defer></script>
+<script src="docs/docs.js" defer></script>
+</head>
+<body>
+<main id="interface"></main>
+<noscript>This page needs JavaScript. The same stands in <a href="openapi.json">openapi.json</a>.
+</noscript>
+</body>
+</html>
+"""
+
+web = Blueprint("web", __name__)
+
+
+@endpoint(web, "GET", "/docs", answers={200: "text/html"})
+def read_docs() -> Response:
+    """Show the interface as a page, to look at and to try."""
+    response = Response(PAGE, content_type="text/html; charset=utf-8")
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+@endpoint(
+    web,
+    "GET",
+    "/docs/<path:asset>",
+    answers={200: ("text/javascript", "text/css")},
+    refusals=(404,),
+)
+def read_asset(asset: str) -> Response:
+    """Give a file that the page loads."""
+    if asset not in ASSETS:
+        raise NotFound("There is no such part of this page.")
+    return send_file(STATIC / asset, mimetype=ASSETS[asset], max_age=CACHE_SECONDS)

@@ -1,0 +1,56 @@
+"""``/metrics``: figures that Prometheus reads."""
+
+from __future__ import annotations
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import run_through
+
+
+def figures(client: httpx.Client) -> dict[tuple[str, ...], float]:
+    """Each figure by its name and the values of its labels, these by name."""
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    samples = (
+        sample
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    )
+    return {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+
+
+def test_requests_are_counted_by_what_was_answered(client: httpx.Client) -> None:
+    client.get("/info")
+    client.get("/nowhere")
+    before = figures(client)
+    for path in ("/info", "/info", "/nowhere"):
+        client.get(path)
+    after = figures(client)
+    name = "jobserver_request_seconds_count"
+    for labels, more in ((("info.read_info", "GET", "200"), 2), (("none", "GET", "404"), 1)):
+        assert after[(name, *labels)] - before[(name, *labels)] == more
+    seconds = after["jobserver_request_seconds_sum", "info.read_info", "GET", "200"]
+    assert 0 < seconds < 60
+
+
+def test_strange_methods_make_no_figure_each(client: httpx.Client) -> None:
+    for number in range(3):
+        client.request(f"STRANGE{number}", "/info")
+    assert not [labels for labels in figures(client) if "STRANGE" in "".join(labels)]
+
+
+def test_runs_are_counted_by_their_end(client: httpx.Client) -> None:
+    run_through(client, script_name="noop")
+    before = figures(client)
+    run_through(client, script_name="noop")
+    run_through(client, script_name="fail")
+    after = figures(client)
+    assert (
+        after["jobserver_runs_total", "finished"] - before["jobserver_runs_total", "finished"] == 1
+    )
+    assert after["jobserver_runs_total", "failed"] >= 1
+    assert after["jobserver_slots",] == 2
+    assert after["jobserver_waiting",] == after["jobserver_running",] == 0
+    assert after["process_resident_memory_bytes",] > 2**20

@@ -1,0 +1,42 @@
+"""``/docs``: the page, and that everything it loads comes from the package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+
+import httpx
+import pytest
+
+from jobserver.web.views import ASSETS, PAGE, STATIC
+
+VENDORED = json.loads((STATIC / "vendored.json").read_text("utf-8"))
+
+
+def test_the_page_loads_what_the_package_holds(client: httpx.Client) -> None:
+    answer = client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    loaded = re.findall(r'(?:src|href)="(docs/[^"]+)"', answer.text)
+    assert {name.removeprefix("docs/") for name in loaded} == set(ASSETS)
+    assert "http" not in PAGE.replace("http-equiv", "")
+    for name in loaded:
+        part = client.get(f"/{name}")
+        assert part.status_code == 200
+        assert part.content == (STATIC / name.removeprefix("docs/")).read_bytes()
+        again = client.get(f"/{name}", headers={"If-None-Match": part.headers["ETag"]})
+        assert again.status_code == 304
+
+
+@pytest.mark.parametrize("name", ["vendored.json", "swagger-ui/LICENSE", "../views.py", "%2e%2e/x"])
+def test_nothing_else_is_served(client: httpx.Client, name: str) -> None:
+    assert client.get(f"/docs/{name}").status_code == 404
+
+
+def test_vendored_files_are_those_that_were_published() -> None:
+    kept = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*.*") if path.is_file()}
+    assert set(VENDORED) == kept - {"docs.js", "vendored.json"}
+    for name, told in VENDORED.items():
+        assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == told["sha256"], name
