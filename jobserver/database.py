@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pymongo import MongoClient
@@ -27,6 +28,7 @@ from pymongo.errors import (
 )
 
 from jobserver.errors import SettingsError, StoreUnavailable, TooLarge
+from jobserver.room import check_room
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -67,6 +69,8 @@ class Database:
     uri : str
         Connection string, old (``mongodb://``) or new style (``mongodb+srv://``). Its path names
         the database, else ``jobserver``.
+    folder : Path, optional
+        Where an embedded server keeps its files.
 
     Raises
     ------
@@ -74,7 +78,8 @@ class Database:
         If the string is malformed or its options are wrong.
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, folder: Path | None = None) -> None:
+        self._folder = folder
         try:
             # Our own retry knows what is idempotent; see the module's head for the driver's.
             self.client: MongoClient[Document] = MongoClient(
@@ -112,6 +117,11 @@ class Database:
                 except AutoReconnect:
                     continue
             return operation(*args, **kwargs)
+
+    def check_room(self, size: int = 0) -> None:
+        """Raise `Unavailable` if the disk of an embedded server has no room for so many bytes."""
+        if self._folder is not None:
+            check_room(self._folder, size)
 
     def insert(self, name: str, document: Document) -> bool:
         """Insert a document unless its ``_id`` is taken; True if it is stored now.

@@ -51,13 +51,14 @@ class Home:
             If it does not answer.
         """
         hand_back_memory()
-        uri = self.settings.MONGO_URI
+        uri, folder = self.settings.MONGO_URI, None
         if uri is None:
-            self._embedded = EmbeddedServer(self.settings.home)
+            folder = self.settings.home
+            self._embedded = EmbeddedServer(folder)
             uri = self._embedded.start()
             self.store = "embedded server (beta; use MongoDB in production)"
         try:
-            database = Database(uri)
+            database = Database(uri, folder)
             database.create_indexes()
         except JobserverError:
             self.disconnect()

@@ -13,10 +13,12 @@ import waitress.server
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask
+from waitress.utilities import Error
 
 from jobserver.api.errors import MESSAGES, error_body
 from jobserver.ending import ending
 from jobserver.errors import SettingsError
+from jobserver.sizes import MIB
 
 if TYPE_CHECKING:
     from jobserver.home import Home
@@ -28,7 +30,11 @@ CHANNEL_SECONDS = 30
 #: At the end, for answers that are on their way.
 FLUSH_SECONDS = 5.0
 #: What a request has beside its body: the head, and the frame of a multipart form.
-OVERHEAD = 1024 * 1024
+OVERHEAD = MIB
+#: Bytes of an answer that are made before the client has taken those before them.
+AHEAD = MIB
+
+log = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -76,6 +82,8 @@ def serve(home: Home, sock: socket.socket, announce: Callable[[], None]) -> None
         cleanup_interval=CHANNEL_SECONDS // 2,
         max_request_body_size=_largest_body(home.settings),
         asyncore_use_poll=True,
+        outbuf_high_watermark=AHEAD,
+        outbuf_overflow=32 * MIB,  # never to a file: a full disk must not break answers
         channel_request_lookahead=1,  # to see at once that the reader of a stream is gone
         clear_untrusted_proxy_headers=True,
         ident="jobserver",
@@ -104,13 +112,24 @@ def _let_answers_out(server: Any) -> None:
         time.sleep(0.01)
 
 
+class NoRoom(Error):  # type: ignore[misc, unused-ignore]  # its types are extra
+    """The disk is too full to take a request."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+
 class Parser(HTTPRequestParser):  # type: ignore[misc, unused-ignore]  # its types are extra
     """Reads requests; a client that asks before it sends a body is refused at once."""
 
     def received(self, data: bytes) -> int:
         """Take a piece of a request and tell how much of it was used."""
-        consumed: int = super().received(data)
-        if self.error:
+        try:
+            consumed: int = super().received(data)
+        except OSError as error:  # large bodies wait in a file
+            log.warning("a request could not be taken: %s", error)
+            self.error, self.completed, consumed = NoRoom(""), True, len(data)
+        if self.error is not None:
             self.expect_continue = False
         return consumed
 
@@ -128,6 +147,8 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its type
         body = error_body(error.code, message)
         self.status = f"{error.code} {error.reason}"
         self.response_headers = [("Content-Type", "application/json"), ("Connection", "close")]
+        if error.code == 503:
+            self.response_headers.append(("Retry-After", "60"))
         self.content_length = len(body)
         self.close_on_finish = channel.refused = True
         self.write(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import Any
 
@@ -24,6 +25,7 @@ MESSAGES = {
     415: "The content type is not understood.",
     431: "The head of the request is too large.",
     500: "The server failed. The failure is in its log; please tell its administrator.",
+    503: "The server's disk is full. Try again when its administrator has made room.",
     501: "This transfer encoding is not understood; send the body plain or chunked.",
 }
 
@@ -33,6 +35,7 @@ def register(app: Flask) -> None:
     app.url_map.merge_slashes = False  # an address with too many is wrong, not to be redirected
     app.register_error_handler(Refusal, _refusal)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(OSError, _no_room)
     app.register_error_handler(Exception, _failure)
 
 
@@ -56,6 +59,16 @@ def _http(error: HTTPException) -> Response:
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value
+    return response
+
+
+def _no_room(error: OSError) -> Response:
+    """A large request waits in a file, for which there has to be room."""
+    if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return _failure(error)
+    log.warning("%s %s: %s", request.method, request.path, error)
+    response = _response(503, error_body(503, MESSAGES[503]))
+    response.headers["Retry-After"] = "60"
     return response
 
 

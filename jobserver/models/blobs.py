@@ -120,6 +120,7 @@ class Blobs:
         content.seek(0)
         size = number = 0
         while piece := content.read(CHUNK_SIZE):
+            self._database.check_room(len(piece))
             self._chunks.insert_one({"files_id": key, "n": number, "data": piece})
             size, number = size + len(piece), number + 1
         described = {"length": size, "chunkSize": CHUNK_SIZE, "uploadDate": utcnow()}

@@ -64,6 +64,7 @@ class StoredData:
         key = ObjectId()
         data_id = ObjectId() if data_id is None else data_id
         document = {"_id": data_id, "created": utcnow(), **described, _PRIVATE: key}
+        self._database.check_room()
         with self.values.settled(key):
             self._save(key, value)
             if not self._database.insert("data", document):
@@ -100,6 +101,7 @@ class StoredData:
         described = {**fields, "edited": utcnow()}
         value = described.pop("data", _ABSENT)
         key = ObjectId()
+        self._database.check_room()
         while not self._replaced(data_id, key, described, value):
             continue  # somebody else was faster: look again
         return self.get(data_id)

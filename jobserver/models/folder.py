@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from jobserver.errors import Unavailable
 from jobserver.models.blobs import Content
+from jobserver.room import check_room
 from jobserver.sizes import MIB
 
 _PIECE = MIB
@@ -56,7 +57,7 @@ class Folder:
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             with _part(self._path) as (part, file):
-                _copy(content, file)
+                _copy(content, file, self._path)
                 added = _link(part, self._path / name)
             _sync_folder(self._path)
         except OSError as error:
@@ -98,8 +99,9 @@ def _part(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
         part.unlink(missing_ok=True)
 
 
-def _copy(content: Content, file: BinaryIO) -> None:
+def _copy(content: Content, file: BinaryIO, folder: Path) -> None:
     while piece := content.read(_PIECE):
+        check_room(folder, len(piece))
         file.write(piece)
     file.flush()
     os.fsync(file.fileno())

@@ -53,6 +53,7 @@ class Jobs:
             If the id is taken.
         """
         check_pinned(fields)
+        self.database.check_room()
         document = new_document(fields, job_id)
         if not self.database.insert("jobs", document):
             raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
@@ -82,6 +83,7 @@ class Jobs:
         check_fields(fields)
         check_pinned(fields)
         guard = {} if fields.keys() == {"pinned"} else {"state": State.CREATED}
+        self.database.check_room()
         changed = self.change(job_id, guard, {**fields, "edited": utcnow()})
         document = self.get(job_id)
         if not changed:

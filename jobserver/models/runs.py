@@ -66,7 +66,13 @@ class Runs:
             The job's document as it was checked.
         bound : mapping
             ``script`` and ``data`` as they were resolved.
+
+        Raises
+        ------
+        Unavailable
+            If the disk is too full for what may come of it.
         """
+        self.database.check_room()
         now = utcnow()
         guard = {"_run.change": seen["_run"]["change"]}
         values = {**bound, "started": now, "edited": now}
