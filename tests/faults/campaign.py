@@ -17,10 +17,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import until
+from tests.conftest import finished, until
+from tests.faults.database import own_database
 from tests.faults.fleet import GONE_SECONDS, Fleet, fleet
 from tests.faults.ledger import Entry, Ledger
 from tests.faults.races import ASKERS, race
+from tests.runs.conftest import read, start
 
 TARGETS = ("server", "worker", "child", "database", "all")
 LEASE = 3.0
@@ -194,6 +196,28 @@ def races(count: int) -> int:
     return count
 
 
+def outage(seconds: float) -> int:
+    """Take the database away while jobs run, so that they end meanwhile; how many there were."""
+    settings: dict[str, object] = {"WORKERS": 2, "LEASE_SECONDS": LEASE}
+    with (
+        tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder,
+        own_database(Path(folder) / "database") as database,
+        fleet(Path(folder) / "home", **settings, MONGO_URI=database.uri) as members,
+        members.client(timeout=60) as client,
+    ):
+        ids = [start(client, "work", seconds=seconds / 3) for _ in range(4)]
+        until(lambda: all(read(client, job_id)["state"] == "running" for job_id in ids))
+        with database.away():
+            end = time.monotonic() + seconds
+            until(lambda: time.monotonic() >= end, seconds + 1)
+        for job_id in ids:
+            job = finished(client, job_id)
+            assert (job["state"], job["result"]["attempt"]) == ("finished", 1), job
+        book = (members.home / "book").read_text().splitlines()
+        assert sorted(book) == sorted(f"{word} {one} 1" for one in ids for word in ("begin", "end"))
+    return len(ids)
+
+
 def main() -> None:
     """Carry out campaigns and print what they found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description=__doc__)
@@ -201,6 +225,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="seed of the first (1)")
     parser.add_argument("--kills", type=int, default=200, help="kills in each (200)")
     parser.add_argument("--races", type=int, default=1000, help="starts by 20 at once (1000)")
+    parser.add_argument("--outage", type=float, default=60, help="seconds without database (60)")
     options = parser.parse_args()
     for seed in range(options.first, options.first + options.seeds):
         began = time.monotonic()
@@ -208,6 +233,10 @@ def main() -> None:
         print(f"seed {seed}: {time.monotonic() - began:.0f} s, nothing lost, nothing run twice")
         for name, found in vars(figures).items():
             print(f"  {name}: {dict(found) if isinstance(found, Counter) else found}", flush=True)
+    kept = outage(options.outage)
+    print(
+        f"{options.outage:g} s without database: {kept} jobs ended meanwhile, all results arrived"
+    )
     print(f"{races(options.races)} races of {ASKERS} starts: one 202 and all others 409 each time")
 
 
