@@ -12,7 +12,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backlog, cancel, cycle, large_results, read, slots, start
+from benchmarks import backlog, cancel, cycle, large_results, listing, read, slots, start
 from benchmarks.figures import Figure
 
 BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "cancel": cancel.measure,
     "memory": backlog.memory,
     "results": large_results.measure,
+    "listing": listing.measure,
 }
 
 

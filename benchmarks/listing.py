@@ -1,0 +1,146 @@
+"""Listings of many jobs and downloads of large files: how fast, and what they cost the server."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from datetime import timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+
+from benchmarks.client import Client
+from benchmarks.figures import Figure, percentile
+from benchmarks.large_results import Watched
+from benchmarks.server import Server, new_home, serving
+from jobserver.database import Database
+from jobserver.embedded import EmbeddedServer
+from jobserver.models.job import new_document, utcnow
+
+PAGE = 100
+_PIECE = 2**20
+#: Of the original, on 5,000 jobs.
+_ORIGINAL_RATE = 1.8
+
+
+def measure(quick: bool) -> list[Figure]:
+    """List 5,000 and 100,000 jobs, and download a data file of 2 GB."""
+    few, many, size = (500, 2_000, 50) if quick else (5_000, 100_000, 2_048)
+    figures = _few(few)
+    with new_home() as home:
+        store(home, many)
+        with serving(home) as server:
+            figures += _whole(server, many) + _pages(server, many)
+    return figures + _file(size)
+
+
+def store(home: Path, number: int) -> None:
+    """Put so many jobs into a home, one every second up to now."""
+    embedded = EmbeddedServer(home)
+    database = Database(embedded.start())
+    database.create_indexes()
+    first = utcnow() - timedelta(seconds=number)
+    for start in range(0, number, 1000):
+        numbers = range(start, min(start + 1000, number))
+        made = [new_document({"number": one, "script_name": "noop"}) for one in numbers]
+        for one in made:
+            one["created"] = first + timedelta(seconds=one["number"])
+        database.call(database["jobs"].insert_many, made)
+    database.close()
+    embedded.stop()
+
+
+def _few(number: int) -> list[Figure]:
+    with new_home() as home:
+        store(home, number)
+        with serving(home) as server:
+            cold, began = _first_byte(server.port, "/jobs"), time.perf_counter()
+            rounds = 0
+            client = Client(server.port)
+            while time.perf_counter() - began < 20:
+                client.send("GET", "/jobs")
+                rounds += 1
+            rate = rounds / (time.perf_counter() - began)
+    what = f"GET /jobs of {number:,} jobs"
+    return [
+        Figure(f"{what}, first byte of the first", cold * 1000, "ms", at_most=100),
+        Figure(f"{what}, that do not change", rate, "/s", at_least=10 * _ORIGINAL_RATE),
+    ]
+
+
+def _whole(server: Server, number: int) -> list[Figure]:
+    with Watched(server) as watched:
+        began = time.perf_counter()
+        read = _read(server.port, "/jobs")
+        took = time.perf_counter() - began
+    what = f"GET /jobs of {number:,} jobs, {read / 2**20:.0f} MiB"
+    return [
+        Figure(what, took, "s"),
+        Figure(f"{what}: memory that the server takes for it", watched.more, "MiB", at_most=100),
+    ]
+
+
+def _pages(server: Server, number: int) -> list[Figure]:
+    """Go from page to page, as a client follows the links."""
+    client, path = Client(server.port), f"/jobs?limit={PAGE}"
+    times: list[float] = []
+    while path and len(times) < 200:
+        began = time.perf_counter()
+        answer = json.loads(client.send("GET", path))
+        times.append((time.perf_counter() - began) * 1000)
+        path = answer.get("next")
+    what = f"a page of {PAGE} of {number:,} jobs"
+    return [
+        Figure(f"{what}, p50", percentile(times, 50), "ms", at_most=50),
+        Figure(f"{what}, p99", percentile(times, 99), "ms"),
+    ]
+
+
+def _file(size: int) -> list[Figure]:
+    with new_home() as home:
+        _grow(home / "data" / "large.csv", home / "data" / "timeseries.csv", size)
+        with serving(home) as server:
+            figures = []
+            for form in ("csv", "json"):
+                with Watched(server) as watched:
+                    began = time.perf_counter()
+                    _read(server.port, f"/datafile/large.csv?format={form}")
+                    took = time.perf_counter() - began
+                what = f"download of a data file of {size:,} MiB as {form}"
+                figures += [
+                    Figure(what, took, "s"),
+                    Figure(f"{what}: memory", watched.more, "MiB", at_most=100),
+                ]
+    return figures
+
+
+def _grow(path: Path, seed: Path, size: int) -> None:
+    """A data file of so many MiB, of the same lines again and again."""
+    lines = seed.read_bytes().partition(b"\n")[2]
+    with path.open("wb") as file, seed.open("rb") as start:
+        shutil.copyfileobj(start, file)
+        while file.tell() < size * 2**20:
+            file.write(lines)
+
+
+def _first_byte(port: int, path: str) -> float:
+    """Seconds until the first of an answer is there."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    began = time.perf_counter()
+    connection.request("GET", path)
+    connection.getresponse().read(1)
+    took = time.perf_counter() - began
+    connection.close()
+    return took
+
+
+def _read(port: int, path: str) -> int:
+    """Bytes of an answer, read piece by piece."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=600)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    read = 0
+    while piece := answer.read(_PIECE):
+        read += len(piece)
+    connection.close()
+    return read
