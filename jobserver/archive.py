@@ -89,7 +89,7 @@ def import_home(path: Path, settings: Settings, database: Database, progress: Pr
     try:
         with zipfile.ZipFile(path) as archive:
             _check_head(archive)
-            for entry in archive.infolist():
+            for entry in sorted(archive.infolist(), key=_refers):
                 folder = entry.filename.rpartition("/")[0]
                 if folder == "documents":
                     left += _read_documents(archive, entry, database, progress)
@@ -100,6 +100,11 @@ def import_home(path: Path, settings: Settings, database: Database, progress: Pr
     except (zipfile.BadZipFile, BSONError, KeyError, json.JSONDecodeError) as error:
         raise NoArchive(f"{path} is no archive of a home, or is damaged: {error}") from error
     return left
+
+
+def _refers(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry may refer to content: that has to be there before."""
+    return ".content." not in entry.filename
 
 
 def _belongs_to_home(collection: str) -> bool:
