@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from jobserver.api.endpoint import Answer, Query, endpoint
-from jobserver.api.schemas import DataFileInfo, Deleted, Uploaded
+from jobserver.api.schemas import DataFileAnswer, Deleted, Uploaded
 from jobserver.api.services import services
 from jobserver.errors import BadRequest, TooLarge
 from jobserver.models.datafile import check_name
@@ -38,7 +38,7 @@ class FormatQuery(Query):
     "GET",
     "/datafile/<path:name>",
     query=FormatQuery,
-    answers={200: (DataFileInfo, "text/csv", "text/html", "text/plain")},
+    answers={200: (DataFileAnswer, "text/csv", "text/html", "text/plain")},
     refusals=(400, 404, 415),
 )
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 import jobserver
 from jobserver.api.endpoint import ENDPOINTS, Body, Endpoint
 from jobserver.api.schemas import ErrorBody
+from jobserver.models.datafile import EXTENSIONS
 
 Schema = dict[str, Any]
 
@@ -35,7 +36,11 @@ _PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
 #: What is known of the parts of a path, as Flask writes them.
 _PARTS: dict[str, Schema] = {
     "job_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
-    "path:name": {"pattern": "^[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}$", "examples": ["timeseries.csv"]},
+    "data_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "path:name": {
+        "pattern": rf"^[A-Za-z0-9_][A-Za-z0-9._ -]{{0,80}}\.({'|'.join(EXTENSIONS)})$",
+        "examples": ["timeseries.csv"],
+    },
 }
 
 

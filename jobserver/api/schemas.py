@@ -28,7 +28,7 @@ class JobFields(BaseModel):
     data: Any = Field(None, description="The data with its type, and name, id or data.")
     timeout: Any = Field(None, description="Longest run in seconds.")
     retries: Any = Field(None, description="How often it is tried again after a failure.")
-    pinned: Any = Field(None, description="True keeps it from being deleted by RESULT_TTL.")
+    pinned: bool = Field(False, description="True keeps it from being deleted by RESULT_TTL.")
 
 
 class JobDocument(BaseModel):
@@ -74,7 +74,9 @@ class DataFields(BaseModel):
     )
 
     data: Any = Field(None, description="The data: any JSON that fits its datatype.")
-    datatype: Any = Field(None, description=f"What a script gets: {', '.join(DATATYPES)}.")
+    datatype: str = Field(
+        "json", description="What a script gets.", json_schema_extra={"enum": [*DATATYPES]}
+    )
 
 
 class ListedData(BaseModel):
@@ -166,6 +168,10 @@ class DataFileInfo(BaseModel):
     name: str
     path: str
     size: str
+
+
+class DataFileAnswer(RootModel[DataFileInfo | list[Any] | dict[str, Any]]):
+    """A data file; with `format=json` its rows, or its content where that is JSON."""
 
 
 class ListedDataFile(DataFileInfo):

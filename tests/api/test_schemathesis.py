@@ -1,0 +1,38 @@
+"""The declared interface against the server, by requests that schemathesis makes up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import MakeServer
+
+#: What a check cannot know: whether a job has what it needs to run is no matter of a schema.
+LEFT_OUT = "positive_data_acceptance"
+#: Streams end when the server does, and the files of a page are not of the interface.
+PATHS = "/events$|^/docs"
+
+
+def test_no_answer_is_outside_the_declaration(make_server: MakeServer, tmp_path: Path) -> None:
+    with make_server(WORKERS=1) as server:
+        done = subprocess.run(
+            [
+                *(
+                    sys.executable,
+                    "-c",
+                    "from schemathesis.cli import schemathesis; schemathesis()",
+                ),
+                *("run", f"{server.address}/openapi.json", "--checks", "all"),
+                *("--exclude-checks", LEFT_OUT, "--exclude-path-regex", PATHS),
+                *("--max-examples", "5", "--seed", "1", "--no-color"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=110,
+            check=False,
+        )
+        server.check()
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
+    assert "Selected" in done.stdout
