@@ -15,6 +15,7 @@ from benchmarks.large_results import Watched
 from benchmarks.server import Server, new_home, serving
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
+from jobserver.models.calendar import SIZE
 from jobserver.models.job import new_document, utcnow
 
 PAGE = 100
@@ -46,6 +47,8 @@ def store(home: Path, number: int) -> None:
         for one in made:
             one["created"] = first + timedelta(seconds=one["number"])
         database.call(database["jobs"].insert_many, made)
+        bounds = [{"_id": one["created"]} for one in made[::SIZE]]  # as jobs set them that come
+        database.call(database["windows"].insert_many, bounds)
     database.close()
     embedded.stop()
 

@@ -99,6 +99,7 @@ def import_home(path: Path, settings: Settings, database: Database, progress: Pr
                     progress(f"{kind} file", 1)
     except (zipfile.BadZipFile, BSONError, KeyError, json.JSONDecodeError) as error:
         raise NoArchive(f"{path} is no archive of a home, or is damaged: {error}") from error
+    database.call(database["windows"].delete_many, {})  # they do not fit any more
     return left
 
 

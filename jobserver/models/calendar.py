@@ -11,6 +11,7 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 from jobserver.database import Database
 from jobserver.models.job import utcnow
@@ -101,3 +102,14 @@ class Calendar:
             bounds = sorted(entry["_id"] for entry in self._database.find("windows", {}))
             with self._lock:
                 self._bounds, self._loaded = bounds, now
+            if not bounds:
+                self._survey()
+
+    def _survey(self) -> None:
+        """Set all bounds anew, where jobs came into the database by another way."""
+        everything = {"created": {"$gte": _FIRST}}
+        jobs = self._database.find(
+            "jobs", everything, projection=["created"], sort=[("created", 1)]
+        )
+        for job in islice(jobs, SIZE, None, SIZE):
+            self._add(job["created"])

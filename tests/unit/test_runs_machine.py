@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import Conflict
-from jobserver.models.job import TERMINAL, TRANSITIONS, JobId, State
+from jobserver.models.calendar import SIZE, Calendar
+from jobserver.models.job import TERMINAL, TRANSITIONS, JobId, State, new_document, utcnow
 from jobserver.models.outcome import CANCELLED, Outcome, interrupted
 from jobserver.models.runs import Runs
 
@@ -193,3 +194,18 @@ def test_jobs_go_along_the_table_only(database: Database) -> None:
         max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=checks
     )
     run_state_machine_as_test(OnDatabase, settings=few)
+
+
+def test_bounds_of_lists_are_found_where_jobs_came_another_way(database: Database) -> None:
+    first = utcnow() - timedelta(days=1)
+    jobs = [new_document({"number": number}) for number in range(3 * SIZE + 1)]
+    for number, job in enumerate(jobs):
+        job["created"] = first + timedelta(seconds=number)
+    database["jobs"].delete_many({})
+    database["windows"].delete_many({})
+    database["jobs"].insert_many(jobs)
+    windows = list(Calendar(database).windows(None, newest_first=False))
+    assert [window[0] for window in windows[1:]] == [
+        jobs[number]["created"] for number in (SIZE, 2 * SIZE, 3 * SIZE)
+    ]
+    assert database["windows"].count_documents({}) == 3
