@@ -47,16 +47,22 @@ INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
         (("state", 1), ("created", 1)),
         (("_run.change", 1),),
         (("_run.file.key", 1),),
+        (("_run.mail", 1),),
     ),
     "jobs.content.chunks": ((("files_id", 1), ("n", 1)),),
     "data": ((("created", 1), ("_id", 1)), (("_value", 1),)),
     "data.content.chunks": ((("files_id", 1), ("n", 1)),),
     "datafiles": ((("file", 1),),),
+    "outbox": ((("due", 1),),),
     "datafiles.content.chunks": ((("files_id", 1), ("n", 1)),),
 }
 
 #: Documents that the database cleans up: the field with their time, and the seconds they stay.
-EXPIRY: Mapping[str, tuple[str, int]] = {"deleted": ("at", 3600)}
+EXPIRY: Mapping[str, tuple[str, int]] = {
+    "deleted": ("at", 3600),
+    "outbox": ("at", 14 * 86400),
+    "attempts": ("until", 60),
+}
 
 
 class Database:

@@ -9,6 +9,7 @@ from jobserver.app import create_app
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import JobserverError, SettingsError
+from jobserver.mail import with_sender
 from jobserver.memory import hand_back_memory
 
 if TYPE_CHECKING:
@@ -79,10 +80,15 @@ class Home:
         """
         if self.settings.LOGIN_REQUIRED:
             raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
+        with_sender(self.settings)  # before anything is started
         self._parts = Services(self.settings, self.connect())
         self._parts.start()
         self.app = create_app(self._parts)
         return self
+
+    def serve_at(self, address: str) -> None:
+        """Tell the address that is served; links in mails lead there without ``PUBLIC_URL``."""
+        self._parts.outbox.serve_at(address)
 
     def drain(self) -> None:
         """Start no more runs, and wait a grace for those that go on."""
