@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from jobserver.api import errors, origin
+from jobserver.api import cors, errors, headers, origin
 from jobserver.api.data import data
 from jobserver.api.datafile import datafile
 from jobserver.api.datafiles import datafiles
@@ -37,5 +37,7 @@ def create_app(parts: Services) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
+    headers.register(app, parts.settings)
     origin.register(app)
+    cors.register(app, parts.settings)  # before anybody asks who it is: browsers cannot tell then
     return app

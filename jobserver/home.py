@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobserver.api.cors import check_origins
 from jobserver.api.services import Services
 from jobserver.app import create_app
 from jobserver.database import Database
@@ -81,6 +82,7 @@ class Home:
         if self.settings.LOGIN_REQUIRED:
             raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
         with_sender(self.settings)  # before anything is started
+        check_origins(self.settings)
         self._parts = Services(self.settings, self.connect())
         self._parts.start()
         self.app = create_app(self._parts)

@@ -15,6 +15,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask
 
 from jobserver.api.errors import MESSAGES, error_body
+from jobserver.api.headers import ALWAYS, DATA_POLICY, POLICY
 from jobserver.ending import ending
 from jobserver.errors import SettingsError
 
@@ -127,7 +128,8 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its type
         message = detail if error.code == 400 else MESSAGES.get(error.code, detail)
         body = error_body(error.code, message)
         self.status = f"{error.code} {error.reason}"
-        self.response_headers = [("Content-Type", "application/json"), ("Connection", "close")]
+        head = [("Content-Type", "application/json"), ("Connection", "close")]
+        self.response_headers = [*head, *ALWAYS, (POLICY, DATA_POLICY)]
         self.content_length = len(body)
         self.close_on_finish = channel.refused = True
         self.write(body)
