@@ -11,6 +11,7 @@ from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import JobserverError, SettingsError
 from jobserver.mail import with_sender
+from jobserver.masking import hide, mask_log
 from jobserver.memory import hand_back_memory
 
 if TYPE_CHECKING:
@@ -53,10 +54,13 @@ class Home:
             If it does not answer.
         """
         hand_back_memory()
+        mask_log()
         uri = self.settings.MONGO_URI
+        hide(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
         if uri is None:
             self._embedded = EmbeddedServer(self.settings.home)
             uri = self._embedded.start()
+            hide(uri)
             self.store = "embedded server (beta; use MongoDB in production)"
         try:
             database = Database(uri)

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from jobserver.errors import SettingsError
+from jobserver.masking import hide
 from jobserver.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def secret_key(settings: Settings) -> str:
         ) from error
     if len(key) < SHORTEST:
         raise SettingsError(f"{path} is damaged. Delete it, and a new key is made.")
+    hide(key)
     return key
 
 

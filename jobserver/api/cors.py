@@ -1,7 +1,7 @@
 """Web pages of other origins that may call: those in ``CORS_ORIGINS``, and no others.
 
-A browser asks before it sends what a plain form could not (``OPTIONS`` with a method), and shows the
-answer to the page only if that names its origin. Cookies play no part: who calls sends a header
+A browser asks before it sends what a plain form could not (``OPTIONS`` with a method), and shows
+the answer to the page only if that names its origin. Cookies play no part: who calls sends a header
 ``Authorization``, as any other client.
 """
 
@@ -10,12 +10,12 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import NotFound
-from werkzeug.routing import RequestRedirect
 
 from jobserver.errors import SettingsError
 from jobserver.settings import Settings
 
+#: For an address that does not exist, so that the page gets to see that it does not.
+_METHODS = {"DELETE", "GET", "POST", "PUT"}
 _TAKEN = "Authorization, Content-Type, Last-Event-ID"
 _SHOWN = "Content-Disposition, Location, Retry-After, WWW-Authenticate"
 #: Seconds for which a browser need not ask again; none remembers longer than two hours.
@@ -33,7 +33,8 @@ def register(app: Flask, settings: Settings) -> None:
         if request.method != "OPTIONS" or asked is None or not _is_listed():
             return None
         response = Response(status=204)
-        response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(_methods(app)))
+        methods = {*app.url_map.bind("").allowed_methods(request.path)} or _METHODS
+        response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(methods))
         response.headers["Access-Control-Allow-Headers"] = _TAKEN
         response.headers["Access-Control-Max-Age"] = _REMEMBERED
         return response
@@ -50,15 +51,6 @@ def register(app: Flask, settings: Settings) -> None:
 
     app.before_request(answer_preflight)
     app.after_request(name_origin)
-
-
-def _methods(app: Flask) -> set[str]:
-    """The methods that the address takes."""
-    adapter = app.url_map.bind("")
-    try:
-        return {*adapter.allowed_methods(request.path)} - {"OPTIONS"}
-    except (NotFound, RequestRedirect):
-        return set()
 
 
 def check_origins(settings: Settings) -> None:

@@ -44,7 +44,7 @@ def register(app: Flask, settings: Settings) -> None:
 
     def add(response: Response) -> Response:
         headers = response.headers
-        headers.extend(always)
+        headers.update(always)
         if POLICY not in headers:
             html = response.mimetype in _DOCUMENTS
             headers[POLICY] = DOCUMENT_POLICY if html else DATA_POLICY

@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from bson import ObjectId
 
@@ -33,6 +34,7 @@ from tests.runs.conftest import cancel, create, read, start
 from tests.runs.mailbox import HOST, Mailbox, free_port, mailbox, useless_server
 
 ANNA = "anna@example.org"
+SECRETS = ("hunter2-hunter2", "correct-horse-battery-staple")
 SENDER = "Jobs <jobs@example.org>"
 LINK = {"url": "/user/1/activate?token=abc", "token": "abc"}
 
@@ -368,6 +370,7 @@ def box() -> Iterator[Mailbox]:
 def mailing(make_server: MakeServer, box: Mailbox) -> Iterator[Server]:
     settings: dict[str, object] = {"MAIL_SERVER": HOST, "MAIL_PORT": box.port, "WORKERS": 1}
     settings |= {"MAIL_USE_TLS": "false", "MAIL_DEFAULT_SENDER": SENDER}
+    settings |= {"MAIL_PASSWORD": SECRETS[0], "SECRET_KEY": SECRETS[1]}
     with make_server(**settings) as server:
         yield server
 
@@ -417,6 +420,22 @@ def test_who_cannot_be_told(mailing: Server, notify: Any) -> None:
         refused = mailing.client.post(f"/job/{job_id}/run")
     assert refused.status_code == 422
     assert [entry["field"] for entry in refused.json()["errors"]] == ["notify"]
+
+
+def test_secrets_show_nowhere(mailing: Server) -> None:
+    (kept,) = (mailing.home / "db").rglob("password")
+    secrets = (*SECRETS, kept.read_text(), "a-token-in-a-link")
+    client = mailing.client
+    finished(client, start(client, "fail", {"notify": ANNA}))
+    paths = ("/", "/info", "/health", "/openapi.json", "/nothing", "/info?x=1", "/jobs", "/scripts")
+    told = [client.get(path).text for path in paths]
+    told.append(client.get("/nothing", params={"token": secrets[-1]}).text)
+    family = psutil.Process(mailing.process.pid)
+    for process in (family, *family.children(recursive=True)):
+        told += process.cmdline()
+    told.append(mailing.log)
+    assert len(told) > 15
+    assert [secret for secret in secrets if secret in "\n".join(told)] == []
 
 
 class Killed(Exception):
