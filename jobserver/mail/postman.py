@@ -42,12 +42,13 @@ class Postman:
         # Flask-Mail wants an application to belong to. Its debug mode would print passwords.
         self._app = Flask("jobserver.mail", static_folder=None, template_folder=None)
         self._app.config.from_mapping(
-            {
-                name: getattr(settings, name)
-                for name in ("MAIL_SERVER", "MAIL_PORT", "MAIL_USERNAME", "MAIL_PASSWORD")
-            }
-            | {"MAIL_USE_TLS": settings.MAIL_USE_TLS and not settings.MAIL_USE_SSL}
-            | {"MAIL_USE_SSL": settings.MAIL_USE_SSL, "MAIL_DEBUG": 0}
+            MAIL_SERVER=settings.MAIL_SERVER,
+            MAIL_PORT=settings.MAIL_PORT,
+            MAIL_USERNAME=settings.MAIL_USERNAME,
+            MAIL_PASSWORD=settings.MAIL_PASSWORD,
+            MAIL_USE_TLS=settings.MAIL_USE_TLS and not settings.MAIL_USE_SSL,
+            MAIL_USE_SSL=settings.MAIL_USE_SSL,
+            MAIL_DEBUG=0,
         )
         self._mail = Mail(self._app)
 
