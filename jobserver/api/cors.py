@@ -33,6 +33,7 @@ def register(app: Flask, settings: Settings) -> None:
         if request.method != "OPTIONS" or asked is None or not _is_listed():
             return None
         response = Response(status=204)
+        del response.headers["Content-Type"]
         methods = {*app.url_map.bind("").allowed_methods(request.path)} or _METHODS
         response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(methods))
         response.headers["Access-Control-Allow-Headers"] = _TAKEN
