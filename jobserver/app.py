@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from jobserver.api import errors, metrics, origin
+from jobserver.api import cors, errors, headers, metrics, origin
 from jobserver.api.data import data
 from jobserver.api.datafile import datafile
 from jobserver.api.datafiles import datafiles
@@ -42,5 +42,7 @@ def create_app(parts: Services) -> Flask:
         app.register_blueprint(blueprint)
     errors.register(app)
     metrics.register(app)
+    headers.register(app, parts.settings)
     origin.register(app)
+    cors.register(app, parts.settings)  # before anybody asks who it is: browsers cannot tell then
     return app

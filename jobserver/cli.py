@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobserver.home import Home
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - addresses that are no place to link to
 
 
 class Commands(click.Group):
@@ -80,6 +81,8 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     opened = Home(settings).open()
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{sock.getsockname()[1]}"
+    if host not in _EVERYWHERE:
+        opened.serve_at(address)
     line = f"Jobserver {jobserver.__version__} on {address}, {_described(opened)}"
     serve(opened, sock, partial(click.echo, line, err=True))
     sys.exit(0)

@@ -49,16 +49,22 @@ INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
         (("state", 1), ("created", 1)),
         (("_run.change", 1),),
         (("_run.file.key", 1),),
+        (("_run.mail", 1),),
     ),
     "jobs.content.chunks": ((("files_id", 1), ("n", 1)),),
     "data": ((("created", 1), ("_id", 1)), (("_value", 1),)),
     "data.content.chunks": ((("files_id", 1), ("n", 1)),),
     "datafiles": ((("file", 1),),),
+    "outbox": ((("due", 1),),),
     "datafiles.content.chunks": ((("files_id", 1), ("n", 1)),),
 }
 
 #: Documents that the database cleans up: the field with their time, and the seconds they stay.
-EXPIRY: Mapping[str, tuple[str, int]] = {"deleted": ("at", 3600)}
+EXPIRY: Mapping[str, tuple[str, int]] = {
+    "deleted": ("at", 3600),
+    "outbox": ("at", 14 * 86400),
+    "attempts": ("until", 60),
+}
 
 
 class Database:
@@ -94,7 +100,7 @@ class Database:
             )
             self._database = self.client.get_default_database(NAME)
         except (ConfigurationError, InvalidURI, ValueError) as error:
-            raise SettingsError(f"MONGO_URI cannot be used: {_without_address(error)}") from error
+            raise _unusable(error) from None  # a traceback would repeat parts of the string
 
     def __getitem__(self, name: str) -> Collection[Document]:
         """A collection by name."""
@@ -189,11 +195,14 @@ def translated() -> Iterator[None]:
         if error.code in _OVERSIZE:
             raise TooLarge(_TOO_LARGE) from error
         raise
+    except ConfigurationError as error:  # of a name that is looked up when it is used first
+        raise _unusable(error) from None
     except DocumentTooLarge as error:
         raise TooLarge(_TOO_LARGE) from error
 
 
-def _without_address(error: Exception) -> str:
-    """An error's text, unless it could repeat the string and the password in it."""
+def _unusable(error: Exception) -> SettingsError:
+    """Tell an error's text, unless it could repeat the string and the password in it."""
     text = str(error)
-    return "the string is malformed." if "://" in text or "@" in text else text
+    why = "the string is malformed." if "://" in text or "@" in text else text
+    return SettingsError(f"MONGO_URI cannot be used: {why}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobserver.api.cors import check_origins
 from jobserver.api.services import Services
 from jobserver.app import create_app
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import JobserverError, SettingsError
+from jobserver.mail import with_sender
+from jobserver.masking import hide, mask_log
 from jobserver.memory import hand_back_memory
 
 if TYPE_CHECKING:
@@ -51,11 +54,14 @@ class Home:
             If it does not answer.
         """
         hand_back_memory()
+        mask_log()
         uri, folder = self.settings.MONGO_URI, None
+        hide(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
         if uri is None:
             folder = self.settings.home
             self._embedded = EmbeddedServer(folder)
             uri = self._embedded.start()
+            hide(uri)
             self.store = "embedded server (beta; use MongoDB in production)"
         try:
             database = Database(uri, folder)
@@ -80,10 +86,16 @@ class Home:
         """
         if self.settings.LOGIN_REQUIRED:
             raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
+        with_sender(self.settings)  # before anything is started
+        check_origins(self.settings)
         self._parts = Services(self.settings, self.connect())
         self._parts.start()
         self.app = create_app(self._parts)
         return self
+
+    def serve_at(self, address: str) -> None:
+        """Tell the address that is served; links in mails lead there without ``PUBLIC_URL``."""
+        self._parts.outbox.serve_at(address)
 
     def drain(self) -> None:
         """Start no more runs, and wait a grace for those that go on."""

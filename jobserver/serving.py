@@ -16,6 +16,7 @@ from waitress.task import ErrorTask
 from waitress.utilities import Error
 
 from jobserver.api.errors import MESSAGES, error_body
+from jobserver.api.headers import ALWAYS, DATA_POLICY, POLICY
 from jobserver.ending import ending
 from jobserver.errors import SettingsError
 from jobserver.sizes import MIB
@@ -146,9 +147,9 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its type
         message = detail if error.code == 400 else MESSAGES.get(error.code, detail)
         body = error_body(error.code, message)
         self.status = f"{error.code} {error.reason}"
-        self.response_headers = [("Content-Type", "application/json"), ("Connection", "close")]
-        if error.code == 503:
-            self.response_headers.append(("Retry-After", "60"))
+        head = [("Content-Type", "application/json"), ("Connection", "close")]
+        wait = [("Retry-After", "60")] if error.code == 503 else []
+        self.response_headers = [*head, *wait, *ALWAYS, (POLICY, DATA_POLICY)]
         self.content_length = len(body)
         self.close_on_finish = channel.refused = True
         self.write(body)

@@ -66,9 +66,13 @@ class Settings:
 
     MAIL_SERVER: str | None = setting(None, "Mail server. None sends no mail.")
     MAIL_PORT: int = setting(587, "Its port.", minimum=1)
+    MAIL_USE_TLS: bool = setting(True, "Whether to begin encryption there (STARTTLS).")
+    MAIL_USE_SSL: bool = setting(False, "Whether it is encrypted from the start (port 465).")
     MAIL_USERNAME: str | None = setting(None, "User name there.")
     MAIL_PASSWORD: str | None = setting(None, "Password there.", secret=True)
-    MAIL_DEFAULT_SENDER: str | None = setting(None, "Address that mails come from.")
+    MAIL_DEFAULT_SENDER: str | None = setting(
+        None, "Address that mails come from; MAIL_USERNAME where that is an address."
+    )
 
     DATAFILE_STORAGE: str = setting(
         "folder",

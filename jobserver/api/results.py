@@ -8,7 +8,6 @@ from typing import Literal
 
 from flask import Blueprint, Response
 
-from jobserver.api.datafile import HARMLESS
 from jobserver.api.endpoint import Query, endpoint
 from jobserver.api.schemas import Result
 from jobserver.api.services import services
@@ -60,5 +59,5 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
 
 def _answer(job_id: str, form: str, content: bytes | Iterator[bytes]) -> Response:
     name = f'inline; filename="{job_id}.{form}"'
-    headers = {**HARMLESS, "Content-Disposition": name}
+    headers = {"Content-Disposition": name}
     return Response(content, headers=headers, content_type=_MEDIA_TYPES[form])

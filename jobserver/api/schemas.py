@@ -28,6 +28,7 @@ class JobFields(BaseModel):
     data: Any = Field(None, description="The data with its type, and name, id or data.")
     timeout: Any = Field(None, description="Longest run in seconds.")
     retries: Any = Field(None, description="How often it is tried again after a failure.")
+    notify: Any = Field(None, description="Address that gets a mail when the job ends.")
     pinned: bool = Field(False, description="True keeps it from being deleted by RESULT_TTL.")
 
 

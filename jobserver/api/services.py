@@ -7,6 +7,7 @@ from flask import current_app
 from jobserver.api.rendered import Cache
 from jobserver.database import Database
 from jobserver.executors import make_executor
+from jobserver.mail import Outbox
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.jobs import Jobs
@@ -39,6 +40,7 @@ class Services:
         self.scripts = self.executor.scripts
         self.counts = self.executor.counts
         self.retention = Retention(self.jobs, settings.RESULT_TTL)
+        self.outbox = Outbox(database, settings)
 
     def start(self) -> None:
         """Clear up, and begin to load scripts and to run jobs."""
@@ -49,6 +51,7 @@ class Services:
         self.scripts.start()
         self.executor.start()
         self.retention.start()
+        self.outbox.start()
 
     def drain(self, grace: float) -> None:
         """Start no more runs, and give those that go on ``grace`` seconds."""
@@ -58,6 +61,7 @@ class Services:
         """End what still runs and every child, and disconnect."""
         self.executor.drain(0)
         self.retention.stop()
+        self.outbox.stop()
         self.scripts.close()
         self.database.close()
 

@@ -18,6 +18,7 @@ from jobserver.models.binding import ScriptTable, bind
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
+from jobserver.models.notices import recipient
 from jobserver.models.outcome import CANCELLED, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.source import Sources
@@ -119,8 +120,13 @@ class Executor(ABC):
         self.draining = threading.Event()
         self.counts = Counts()
 
-    def launch(self, job_id: JobId) -> Document:
+    def launch(self, job_id: JobId, owner: str | None = None) -> Document:
         """Check a job, queue it, and take it: created -> queued.
+
+        Parameters
+        ----------
+        owner : str, optional
+            Mail address of who owns the job, where users log in.
 
         Returns
         -------
@@ -140,9 +146,10 @@ class Executor(ABC):
             job = self.runs.jobs.get(job_id)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
-            bound = bind(job, self.scripts, self.runner.sources)
+            notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
+            bound = bind(job, self.scripts, self.runner.sources, problems)
             with self.room.taken(job_id):
-                queued = self.runs.enqueue(job, bound)
+                queued = self.runs.enqueue(job, bound, notify)
             if queued:
                 self.submit(job_id)
                 return queued

@@ -60,6 +60,7 @@ class Keeper:
             Duty(ORDER_SECONDS, self._pass_on_orders),
             self._recovery,
             Duty(SCAN_SECONDS, self._scan),
+            Duty(SCAN_SECONDS, self._runs.jobs.notices.post_due),
         ]
 
     def start(self) -> None:

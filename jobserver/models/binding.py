@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from jobserver.database import Document
@@ -25,8 +25,15 @@ class ScriptTable(Protocol):
         """Every reason why a script cannot run with its parameters."""
 
 
-def bind(job: Document, scripts: ScriptTable, sources: Sources) -> Document:
+def bind(
+    job: Document, scripts: ScriptTable, sources: Sources, more: Sequence[Problem] = ()
+) -> Document:
     """Resolve what a job binds, as it is stored when the job is accepted.
+
+    Parameters
+    ----------
+    more : sequence of Problem
+        What was found to be wrong with it already.
 
     Returns
     -------
@@ -38,7 +45,7 @@ def bind(job: Document, scripts: ScriptTable, sources: Sources) -> Document:
     CannotRun
         With every reason why the job cannot run.
     """
-    problems: list[Problem] = []
+    problems = list(more)
     script = _script(job, problems)
     data = _data(job, sources, problems)
     _check_options(job, problems)

@@ -22,13 +22,14 @@ from jobserver.models.job import (
     utcnow,
 )
 from jobserver.models.listing import Listing, Selection
+from jobserver.models.notices import Notices
 from jobserver.models.results import Results
 from jobserver.models.tally import Tally
 
 _BATCH = 200
 _DELETABLE = [state.value for state in State if state not in ACTIVE]
 #: Fields of a job without which it cannot be deleted.
-NEEDED_TO_DELETE = ("state", "created", "_run.key", "_run.file.key")
+NEEDED_TO_DELETE = ("state", "created", "_run.key", "_run.file.key", "_run.mail")
 
 
 class Jobs:
@@ -40,6 +41,7 @@ class Jobs:
         self.tally = Tally(database)
         self.listing = Listing(database, self.calendar)
         self.results = Results(database)
+        self.notices = Notices(database)
         self._jobs = database["jobs"]
 
     def create(self, fields: Mapping[str, Any], job_id: JobId | None = None) -> Document:
@@ -167,6 +169,7 @@ class Jobs:
         int
             How many were deleted.
         """
+        self.notices.post_of([job["_id"] for job in documents if "mail" in job["_run"]])
         with self.results.settled(documents):
             deleted = sum(self._delete_in(state, documents) for state in _DELETABLE)
             self.tally.add(-deleted)

@@ -70,6 +70,8 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
     }
     if outcome.state is not State.FINISHED:
         values |= {"error": outcome.error, "message": outcome.message}
+    if job["_run"].get("notify"):
+        values["_run.mail"] = now  # see `jobserver.models.notices`
     return values if outcome.file is None else {**values, "_run.file": outcome.file}
 
 

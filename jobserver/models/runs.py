@@ -57,7 +57,9 @@ class Runs:
         self.database = database
         self._collection = database["jobs"]
 
-    def enqueue(self, seen: Document, bound: Mapping[str, Any]) -> Document | None:
+    def enqueue(
+        self, seen: Document, bound: Mapping[str, Any], notify: str | None = None
+    ) -> Document | None:
         """created -> queued; the job, or None if it changed since it was seen.
 
         Parameters
@@ -66,6 +68,8 @@ class Runs:
             The job's document as it was checked.
         bound : mapping
             ``script`` and ``data`` as they were resolved.
+        notify : str, optional
+            Mail address to tell of the job's end.
 
         Raises
         ------
@@ -76,7 +80,8 @@ class Runs:
         now = utcnow()
         guard = {"_run.change": seen["_run"]["change"]}
         values = {**bound, "started": now, "edited": now}
-        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, values)
+        private = {"_run.notify": notify} if notify else {}
+        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, values | private)
         return {**seen, **values, "state": State.QUEUED} if moved else None
 
     def claim(self, job_id: JobId) -> Document | None:
@@ -148,7 +153,8 @@ class Runs:
         """
         job = self.jobs.get(job_id)
         values = ended_fields(CANCELLED_EARLY, job)
-        if not self._move(job_id, State.QUEUED, State.CANCELLED, {}, values):
+        unaware = job["state"] == State.CREATED  # of who wants a mail, should it be queued by now
+        if unaware or not self._move(job_id, State.QUEUED, State.CANCELLED, {}, values):
             running = {"state": State.RUNNING}
             if not self.jobs.change(job_id, running, {"_run.cancel": True, "message": note}):
                 state = self.jobs.get(job_id)["state"]

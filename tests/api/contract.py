@@ -21,6 +21,7 @@ JSON = "application/json"
 
 def check_answer(response: httpx.Response, home: Path) -> None:
     """Hold an answer against the declaration of its endpoint; streams are left to be read."""
+    check_headers(response)
     entry = _endpoint(response.request)
     status = response.status_code
     if status >= 400:
@@ -33,6 +34,18 @@ def check_answer(response: httpx.Response, home: Path) -> None:
         if isinstance(model, type) and "format" not in response.request.url.params:
             response.read()
             model.model_validate(strict_json(response.content))
+
+
+def check_headers(response: httpx.Response) -> None:
+    """See to it that no browser runs what is in an answer, frames it or guesses what it is."""
+    found = response.headers
+    assert found["X-Content-Type-Options"] == "nosniff"
+    assert found["X-Frame-Options"] == "DENY"
+    assert found["Referrer-Policy"] == "no-referrer"
+    assert found["Cross-Origin-Resource-Policy"] == "same-origin"
+    policy = found["Content-Security-Policy"].split("; ")
+    assert {"default-src 'none'", "frame-ancestors 'none'"} <= {*policy}
+    assert "sandbox" in policy or not found.get("Content-Type", "").startswith("text/html")
 
 
 def check_error(response: httpx.Response, home: Path) -> None:

@@ -1,0 +1,161 @@
+"""What every answer tells a browser, and which pages of other origins may call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.client import HTTPResponse
+
+import httpx
+import pytest
+
+from jobserver.api.cors import check_origins
+from jobserver.errors import SettingsError
+from jobserver.settings import Settings
+from tests.api.contract import check_headers
+from tests.api.test_http import connect
+from tests.conftest import MakeServer, Server
+
+PAGE = "https://page.example"
+LOCAL = "http://localhost:8080"
+ALLOW = "Access-Control-Allow-Origin"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/info", 200),
+        ("HEAD", "/info", 200),
+        ("OPTIONS", "/job/x", 200),
+        ("GET", "/jobs", 200),
+        ("GET", "/nothing", 404),
+        ("PATCH", "/info", 405),
+        ("GET", "/job/none", 404),
+        ("GET", "/datafile/timeseries.csv?format=html", 200),
+        ("GET", "/datafile/timeseries.csv?format=csv", 200),
+        ("GET", "/openapi.json", 200),
+        ("DELETE", "/jobs", 200),
+    ],
+)
+def test_every_answer_has_them(client: httpx.Client, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    check_headers(answer)
+    for name in ("X-Content-Type-Options", "X-Frame-Options", "Content-Security-Policy"):
+        assert len(answer.headers.get_list(name)) == 1
+    assert [name for name in answer.headers if name.startswith("access-control-")] == []
+    assert "Strict-Transport-Security" not in answer.headers
+
+
+def test_what_cannot_be_read_is_answered_with_them(server: Server) -> None:
+    with connect(server) as sock:
+        sock.sendall(b"nonsense\r\n\r\n")
+        with HTTPResponse(sock) as answer:
+            answer.begin()
+            assert answer.status == 400
+            check_headers(httpx.Response(400, headers=answer.getheaders()))
+
+
+def test_streams_have_them(client: httpx.Client) -> None:
+    job_id = client.put("/job", json={"script_name": "noop"}).json()["_id"]
+    with client.stream("GET", f"/job/{job_id}/events") as answer:
+        check_headers(answer)
+
+
+@pytest.fixture(scope="module")
+def calling(make_server: MakeServer) -> Iterator[Server]:
+    """A server that pages of two other origins may call."""
+    settings = {"PUBLIC_URL": "https://jobs.example", "CORS_ORIGINS": f"{PAGE},{LOCAL}"}
+    with make_server(**settings) as server:
+        yield server
+
+
+def preflight(server: Server, origin: str, path: str = "/job/x/run", **more: str) -> httpx.Response:
+    asked = {"Access-Control-Request-Method": "POST", **more}
+    return server.client.options(path, headers={"Origin": origin, **asked})
+
+
+@pytest.mark.parametrize("origin", [PAGE, LOCAL])
+def test_listed_pages_may_call(calling: Server, origin: str) -> None:
+    more = {"Access-Control-Request-Headers": "authorization,content-type"}
+    asked = preflight(calling, origin, **more)
+    assert (asked.status_code, asked.content) == (204, b"")
+    assert asked.headers[ALLOW] == origin
+    assert {"POST", "PUT", "GET"} <= {*asked.headers["Access-Control-Allow-Methods"].split(", ")}
+    allowed = asked.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert {"authorization", "content-type"} <= {*allowed}
+    assert int(asked.headers["Access-Control-Max-Age"]) > 0
+    for status, answer in (
+        (201, calling.client.put("/job", json={}, headers={"Origin": origin})),
+        (404, calling.client.get("/job/none", headers={"Origin": origin})),
+        (404, calling.client.get("/nothing", headers={"Origin": origin})),
+        (415, calling.client.put("/job", content=b"{}", headers={"Origin": origin})),
+    ):
+        assert answer.status_code == status
+        assert answer.headers[ALLOW] == origin
+        assert "Location" in answer.headers["Access-Control-Expose-Headers"]
+    for each in (asked, answer):
+        assert each.headers["Vary"] == "Origin"
+        assert "Access-Control-Allow-Credentials" not in each.headers
+    assert preflight(calling, origin, "/nothing").status_code == 204
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("https://evil.example", "null", "", "*", f"{PAGE}.evil.example", f"{PAGE}:8443"),
+        *(PAGE.upper(), f"{PAGE}/", "http://page.example", "https://a.page.example", f"{PAGE},x"),
+        *(f"{PAGE}, https://evil.example", "http://localhost:8081", "https://jobs.example"),
+    ],
+)
+def test_others_may_not(calling: Server, origin: str) -> None:
+    for answer in (
+        preflight(calling, origin),
+        calling.client.get("/info", headers={"Origin": origin}),
+    ):
+        assert [name for name in answer.headers if name.startswith("access-control-")] == []
+        assert answer.headers["Vary"] == "Origin"
+        assert answer.status_code in {200, 403}
+
+
+def test_who_sends_no_origin_is_told_nothing(calling: Server) -> None:
+    answer = calling.client.get("/info")
+    assert ALLOW not in answer.headers
+    assert answer.headers["Vary"] == "Origin"
+    assert calling.client.options("/info").status_code == 200
+
+
+def test_the_host_is_looked_at_first(calling: Server) -> None:
+    headers = {"Origin": PAGE, "Host": "evil.example", "Access-Control-Request-Method": "GET"}
+    assert calling.client.options("/info", headers=headers).status_code == 403
+
+
+def test_behind_https_browsers_stay_with_it(calling: Server) -> None:
+    answer = calling.client.get("/info")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("origin", [PAGE, LOCAL, "http://[::1]:5000", "https://a-b.c.example:444"])
+def test_origins(origin: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    check_origins(Settings(home=tmp_path_factory.getbasetemp(), CORS_ORIGINS=(origin,)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "*",
+            "null",
+            "page.example",
+            "https://page.example/",
+            "https://page.example/x",
+            "https://",
+        ),
+        *("https://page.example:443", "HTTPS://page.example", "https://*.page.example", "ftp://a"),
+        *("https://a@page.example", "https://page.example?x", "https://page.example:x", "http://["),
+        *("https://Page.example", "https://ä.example", "file://"),
+    ],
+)
+def test_what_is_no_origin(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    settings = Settings(home=tmp_path_factory.getbasetemp(), CORS_ORIGINS=(text,))
+    with pytest.raises(SettingsError, match="CORS_ORIGINS"):
+        check_origins(settings)
