@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -114,8 +114,13 @@ class Executor(ABC):
         self.room = Room(settings.QUEUE_LIMIT)
         self.draining = threading.Event()
 
-    def launch(self, job_id: JobId) -> Document:
+    def launch(self, job_id: JobId, allow: Callable[[Document], None] = lambda _: None) -> Document:
         """Check a job, queue it, and take it: created -> queued.
+
+        Parameters
+        ----------
+        allow : callable
+            Refuses a job that whoever asks may not run.
 
         Returns
         -------
@@ -135,6 +140,7 @@ class Executor(ABC):
             job = self.runs.jobs.get(job_id)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
+            allow(job)
             bound = bind(job, self.scripts, self.runner.sources)
             with self.room.taken(job_id):
                 queued = self.runs.enqueue(job, bound)

@@ -1,0 +1,56 @@
+"""What a run depends on, so that it can be repeated: script, packages, data."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobserver.checksum import checksum
+from jobserver.encoding import dumps
+from jobserver.errors import Refusal
+from jobserver.models.process import make_process
+from jobserver.scripts.version import base_packages
+
+if TYPE_CHECKING:
+    from jobserver.protocol import Message
+    from jobserver.scripts.registry import Registry
+
+
+def provenance(registry: Registry, spec: Message) -> dict[str, Any]:
+    """What a run is about to depend on; what cannot be told is left out.
+
+    Parameters
+    ----------
+    registry : Registry
+        The script table.
+    spec : dict
+        See `jobserver.attempt.Attempt`.
+
+    Returns
+    -------
+    dict
+        ``scripts`` (a list of ``type``, ``name``, ``module``, ``version``), ``packages`` (versions
+        by name) and ``data`` (``sha256`` and ``size`` in bytes) where data is bound: those of a
+        data file as it is, of data from the database as BSON, of raw data as JSON without spaces.
+    """
+    try:
+        origin = make_process(registry, spec["script"]).origin()
+    except (Refusal, OSError):  # it is gone: the run will say so
+        origin = {"scripts": [], "packages": {}}
+    told = {**origin, "packages": {**base_packages(), **origin["packages"]}}
+    data = _data(spec["data"])
+    return {**told, "data": data} if data else told
+
+
+def _data(source: dict[str, Any] | None) -> dict[str, Any] | None:
+    if source is None:
+        return None
+    if "value" in source:
+        text = dumps(source["value"])
+        return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}
+    try:
+        digest, size = checksum(Path(source["stored"] if "stored" in source else source["path"]))
+    except OSError:  # it is gone: the run will say so
+        return None
+    return {"sha256": digest, "size": size}
