@@ -25,26 +25,12 @@ from jobserver.models.outcome import DISTURBED, Outcome
 from jobserver.protocol import Message
 from jobserver.scripts.loading import Stamps
 from jobserver.scripts.loading import stamps as script_stamps
-from jobserver.settings import Settings, public_values
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
 #: Seconds that a child may take to begin a run.
 BEGIN_SECONDS = 10.0
-
-
-def setup_message(settings: Settings) -> Message:
-    """What a child needs to load its scripts, and no secret among it."""
-    return {
-        "home": str(settings.home),
-        "scripts": str(settings.scripts_path),
-        "modules": list(settings.SCRIPT_MODULES),
-        "files": settings.files_path and str(settings.files_path),
-        "code": settings.PROCESS_EVAL_ALLOWED,
-        "output": settings.JOB_OUTPUT_LIMIT,
-        "config": public_values(settings),
-    }
 
 
 class Watcher(Protocol):
@@ -68,7 +54,7 @@ class Shepherd:
     Parameters
     ----------
     setup : dict
-        What the child needs to load its scripts; see `setup_message`.
+        What the child needs to load its scripts; see `jobserver.executors.setup`.
     """
 
     def __init__(self, setup: Message) -> None:

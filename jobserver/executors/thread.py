@@ -22,7 +22,8 @@ from jobserver.executors.capture import captured
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.limits import timed_out
 from jobserver.executors.local import LocalExecutor
-from jobserver.executors.shepherd import Watcher, setup_message
+from jobserver.executors.setup import setup_message
+from jobserver.executors.shepherd import Watcher
 from jobserver.executors.told import ended
 from jobserver.models.outcome import Outcome
 from jobserver.protocol import Message
