@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def _written(value: Any) -> tuple[str, Iterable[bytes]]:
         return "txt", show_value(encoded.value, "txt")
     if encoded.kind != "json":
         try:
-            return "csv", show_value(encoded.value, "csv")
+            pieces = iter(show_value(encoded.value, "csv"))
+            return "csv", chain(list(islice(pieces, 1)), pieces)  # a refusal shows at once
         except WrongType:  # an array of more dimensions than a table has
             return "json", show_value(encoded.value, "json")
     return "json", show_value(encoded.value, "json")
