@@ -53,7 +53,11 @@ exit 3
     "suicide": "#!/bin/sh\nkill -SEGV $$\n",
     "nothing": "#!/bin/sh\n",
     "cat": '#!/bin/sh\ncat "$1"\n',
-    "both": '#!/bin/sh\necho begun; echo complained >&2; while [ ! -e "$1" ]; do sleep 0.05; done\n',
+    "both": """#!/bin/sh
+echo begun
+echo complained >&2
+while [ ! -e "$1" ]; do sleep 0.05; done
+""",
     "forever": "#!/bin/sh\necho begun\nsleep 1000 &\nsleep 1000\n",
     "leaves": "#!/bin/sh\necho begun\nsleep 1000 &\n",
     "much": "#!/bin/sh\nyes é | head -c 100000\n",
