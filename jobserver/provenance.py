@@ -30,14 +30,14 @@ def provenance(registry: Registry, spec: Message) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``scripts`` (a list of ``type``, ``name``, ``module``, ``version``), ``packages`` (versions
-        by name) and ``data`` (``sha256`` and ``size`` in bytes) where data is bound: those of a
+        ``script`` (``type``, ``name``, ``module``, ``version``), ``packages`` (versions by name)
+        and ``data`` (``sha256`` and ``size`` in bytes) where data is bound: those of a
         data file as it is, of data from the database as BSON, of raw data as JSON without spaces.
     """
     try:
         origin = make_process(registry, spec["script"]).origin()
     except (Refusal, OSError):  # it is gone: the run will say so
-        origin = {"scripts": [], "packages": {}}
+        origin = {"script": {}, "packages": {}}
     told = {**origin, "packages": {**base_packages(), **origin["packages"]}}
     data = _data(spec["data"])
     return {**told, "data": data} if data else told

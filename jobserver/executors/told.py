@@ -13,7 +13,7 @@ from jobserver.execution import clipped
 from jobserver.models.job import State
 from jobserver.models.outcome import DISTURBED, Outcome
 
-#: The most that is kept of what a run depends on: scripts, packages, characters of a text.
+#: The most that is kept of what a run depends on: steps, packages, characters of a text.
 _MOST, _LONGEST = 200, 200
 
 
@@ -47,11 +47,11 @@ def progress(message: Mapping[str, Any]) -> tuple[float, str | None]:
 def provenance(message: Mapping[str, Any]) -> Document:
     """What a run depends on, as `jobserver.provenance` tells it."""
     told = _mapping(message.get("provenance"))
-    scripts, packages = told.get("scripts"), _mapping(told.get("packages"))
-    found: Document = {
-        "scripts": [_texts(each) for each in scripts[:_MOST]] if isinstance(scripts, list) else [],
-        "packages": _texts(packages),
-    }
+    script = _mapping(told.get("script"))
+    plain = {name: script[name] for name in script if name != "steps"}
+    found: Document = {"script": _texts(plain), "packages": _texts(told.get("packages"))}
+    if isinstance(steps := script.get("steps"), list):
+        found["script"]["steps"] = [_texts(step) for step in steps[:_MOST]]
     data = _mapping(told.get("data"))
     if isinstance(size := data.get("size"), int):
         found["data"] = {"sha256": _text(data.get("sha256")), "size": size}

@@ -84,7 +84,7 @@ class Executable:
     def origin(self) -> dict[str, Any]:
         """The file and its version; see `jobserver.provenance`."""
         script = {"type": self.type, "name": self.path.name, "version": checksum(self.path)[0]}
-        return {"scripts": [script], "packages": {}}
+        return {"script": script, "packages": {}}
 
     def _arguments(self) -> list[str]:
         """All arguments after the data: ``args``, then ``kwargs`` as options."""

@@ -74,7 +74,7 @@ class Expression:
     def origin(self) -> dict[str, Any]:
         """The version of the code; see `jobserver.provenance`."""
         version = hashlib.sha256(self.code.encode(errors="replace")).hexdigest()
-        return {"scripts": [{"type": self.type, "version": version}], "packages": {}}
+        return {"script": {"type": self.type, "version": version}, "packages": {}}
 
 
 def holds_code(script: Any) -> bool:

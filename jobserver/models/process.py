@@ -54,21 +54,12 @@ class Process:
         Returns
         -------
         dict
-            ``scripts`` (``type``, ``name``, ``module`` and ``version`` of each that it runs) and
-            ``packages`` (their versions, by name).
+            ``script`` (``type``, ``name``, ``module``, ``version``; what is made of others has
+            theirs as ``steps``) and ``packages`` (their versions, by name).
         """
         script = self.script
-        return {
-            "scripts": [
-                {
-                    "type": self.type,
-                    "name": script.name,
-                    "module": script.module,
-                    "version": script.version,
-                }
-            ],
-            "packages": script.packages,
-        }
+        told = {"type": self.type, "name": script.name, "module": script.module}
+        return {"script": {**told, "version": script.version}, "packages": script.packages}
 
 
 class AnyProcess(Protocol):

@@ -133,14 +133,8 @@ def test_a_run_records_what_it_depended_on(client: httpx.Client, server: Server)
         version = hashlib.file_digest(file, "sha256").hexdigest()
     content = (server.data / "timeseries.csv").read_bytes()
     told = job["provenance"]
-    assert told["scripts"] == [
-        {
-            "type": "function",
-            "name": "summary",
-            "module": "jobserver.scripts",
-            "version": version,
-        }
-    ]
+    script = {"type": "function", "name": "summary", "module": "jobserver.scripts"}
+    assert told["script"] == {**script, "version": version}
     assert told["packages"] == {
         "python": platform.python_version(),
         "jobserver": jobserver.__version__,
@@ -153,11 +147,11 @@ def test_a_run_records_what_it_depended_on(client: httpx.Client, server: Server)
 
 def test_a_failure_and_a_crash_record_it_too(client: httpx.Client) -> None:
     failed = run_through(client, script_name="fail")
-    assert failed["provenance"]["scripts"][0]["name"] == "fail"
+    assert failed["provenance"]["script"]["name"] == "fail"
     assert "data" not in failed["provenance"]
     limited = run_through(client, script={"name": "hold"}, timeout=0.3)
     assert limited["error"] == "Timeout"
-    assert limited["provenance"]["scripts"][0]["name"] == "hold"
+    assert limited["provenance"]["script"]["name"] == "hold"
 
 
 def test_raw_and_stored_data_have_a_checksum(client: httpx.Client) -> None:
@@ -182,7 +176,7 @@ def test_a_changed_script_has_another_version(client: httpx.Client, server: Serv
         job = run_through(client, script_name="changing")
         assert job["result"] == number
         assert job["provenance"]["packages"]["httpx"] == httpx.__version__
-        versions.append(job["provenance"]["scripts"][0]["version"])
+        versions.append(job["provenance"]["script"]["version"])
         assert versions[-1] == hashlib.sha256(path.read_bytes()).hexdigest()
     path.unlink()
     assert len(set(versions)) == 2

@@ -64,7 +64,7 @@ def test_code_gets_data_and_gives_the_value_of_its_last_expression(client: httpx
     assert job["result"] == pytest.approx(102.62, abs=50)
     assert log_of(client, job["_id"]) == "12000 module\n"
     version = hashlib.sha256(code.encode()).hexdigest()
-    assert job["provenance"]["scripts"] == [{"type": "eval", "version": version}]
+    assert job["provenance"]["script"] == {"type": "eval", "version": version}
     assert job["provenance"]["data"]["size"] > 500_000
 
 

@@ -357,7 +357,7 @@ def test_the_version_of_a_file_is_recorded_and_follows_it(
         job = run(files, "json", args=["1"])
         version = hashlib.sha256(path.read_bytes()).hexdigest()
         script = {"type": "file", "name": "json", "version": version}
-        assert job["provenance"]["scripts"] == [script]
+        assert job["provenance"]["script"] == script
         assert files.get("/script/json").json()["version"] == version
         path.write_text(path.read_text() + "# changed\n")
 

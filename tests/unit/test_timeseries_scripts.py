@@ -109,7 +109,7 @@ def test_plot_is_a_picture() -> None:
     (axes,) = figure.axes
     assert (axes.get_title(), axes.get_ylabel()) == ("Gauge", "value [m]")
     (line,) = axes.get_lines()
-    assert line.get_ydata().tolist() == [1.0, 3.0, 2.0]
+    assert np.asarray(line.get_ydata()).tolist() == [1.0, 3.0, 2.0]
     encoded = encode_result(figure)
     assert encoded.kind == "png"
 
