@@ -17,7 +17,7 @@ _WALLS = (
     *("--unshare-net", "--unshare-pid", "--unshare-ipc"),
 )
 #: What of a home holds secrets, or what other jobs left.
-_HIDDEN = ("config.py", "db", "spool", "secret_key")
+_HIDDEN = ("config.py", "db", "spool", "secret.key")
 
 
 @cache

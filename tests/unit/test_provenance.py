@@ -91,6 +91,19 @@ def test_each_kind_of_data_has_its_checksum(tmp_path: Path) -> None:
     assert raw == {"sha256": hashlib.sha256(b"null").hexdigest(), "size": 4}
 
 
+def test_a_script_made_of_others_comes_from_all_of_theirs() -> None:
+    inner = {"type": "map", "script": {"name": "plot"}, "over": [1]}
+    named = {"type": "map", "name": "summary", "over": [1]}
+    steps = ["summary", {"name": "summary"}, {"type": "eval", "code": "1"}, inner, named]
+    whole = {"script": {"type": "pipeline", "steps": steps * 100}, "data": None}
+    found = provenance(REGISTRY, whole)
+    assert found["script"]["type"] == "pipeline"
+    told_names = [step.get("name", step["type"]) for step in found["script"]["steps"]]
+    assert told_names == ["summary", "eval", "plot"]
+    assert "matplotlib" in found["packages"]
+    assert told(sent({"provenance": found}))["script"]["steps"] == found["script"]["steps"]
+
+
 def test_packages_of_a_script_are_those_that_its_file_imports() -> None:
     assert "matplotlib" in provenance(REGISTRY, spec("plot"))["packages"]
     assert "matplotlib" not in provenance(REGISTRY, spec("summary"))["packages"]
