@@ -27,7 +27,7 @@ run: $(INSTALLED) ## Start the server; options in ARGS: make run ARGS="--port 80
 	@$(BIN)/jobserver run $(ARGS)
 
 test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/unit
-	@.ci/packages libfaketime
+	@.ci/packages libfaketime bubblewrap
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(INSTALLED) ## Lint, check the format, the types, the import rules and the docs

@@ -47,7 +47,7 @@ class Worker:
     Parameters
     ----------
     setup : dict
-        ``home``, ``scripts`` (the folder), ``modules``.
+        ``home``, ``scripts`` (the folder), ``modules``, and what `Permits.of` takes.
     send : callable
         Passes one message to the shepherd.
     output : int
@@ -56,12 +56,13 @@ class Worker:
 
     def __init__(self, setup: Message, send: Callable[[Message], None], output: int) -> None:
         from jobserver.execution import App
-        from jobserver.scripts.registry import Registry, Sources
+        from jobserver.scripts.registry import Permits, Registry, Sources
 
         self.home: str = setup["home"]
         self._send = send
         self._output = output
-        self.registry: Registry = Registry.load(Sources.of(setup["scripts"], setup["modules"]))
+        sources = Sources.of(setup["scripts"], setup["modules"])
+        self.registry: Registry = Registry.load(sources, Permits.of(setup))
         self.registry.run_on_init(App(setup))
         send({"op": "ready", **self.registry.describe()})
 
@@ -83,8 +84,10 @@ class Worker:
 
     def _run(self, message: Message) -> Message:
         from jobserver.attempt import Attempt
+        from jobserver.provenance import provenance
 
         self._send({"op": "begun"})
+        self._send({"op": "provenance", "provenance": provenance(self.registry, message)})
         attempt = Attempt(self.registry, self.home, message, self._output, self._report)
         return attempt.carry_out()
 

@@ -4,6 +4,7 @@
 
     JobserverError
     ├── SettingsError          start-up: a setting, the home or an option is wrong (exit code 2)
+    ├── ProgramFailed          a run: an executable file ended with another exit code than 0
     └── Refusal                an answer of its own: status, message, errors
         ├── BadRequest     400 ── InvalidId, InvalidName
         ├── Unauthorized   401
@@ -47,6 +48,10 @@ class JobserverError(Exception):
 
 class SettingsError(JobserverError):
     """A setting, the home or a command line option does not work; the message tells the fix."""
+
+
+class ProgramFailed(JobserverError):
+    """An executable file could not be started, or did not end with exit code 0."""
 
 
 class Refusal(JobserverError):

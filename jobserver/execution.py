@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobserver.encoding import keep
-from jobserver.errors import Problem, Refusal
+from jobserver.errors import Problem, ProgramFailed, Refusal
 from jobserver.models.process import make_process
 from jobserver.sizes import exact_size
 
@@ -69,6 +69,8 @@ def execute(registry: Registry, spec: Message, home: str) -> Message:
     except Refusal as refusal:
         reasons = "; ".join(_reason(problem) for problem in refusal.errors) or refusal.message
         return _failed(type(refusal).__name__, reasons)
+    except ProgramFailed as failure:  # its complaints are in the log already
+        return _failed(type(failure).__name__, _without(hidden, str(failure)))
     except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
         _print_traceback(error, hidden)
         kind = type(error).__name__

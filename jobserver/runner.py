@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from jobserver.database import Document
@@ -108,10 +108,10 @@ class Runner:
         except StoreUnavailable:
             raise
         except Refusal as refusal:
-            return self._end_with(job, _failed(refusal, refusal.message))
+            return self._end_with(job, _failed(refusal, refusal.message, outcome))
         except OSError as error:
             message = f"the result cannot be read: {error.strerror}"
-            return self._end_with(job, _failed(error, message))
+            return self._end_with(job, _failed(error, message, outcome))
 
     def _end_with(self, job: Document, outcome: Outcome) -> State | None:
         try:
@@ -155,8 +155,11 @@ class Runner:
 def _too_large(outcome: Outcome) -> Outcome:
     size = encoded_size(outcome.result)
     message = f"the result has {size} bytes: too many for a document that holds the data too"
-    return Outcome(State.FAILED, error="TooLarge", message=message)
+    return replace(outcome, state=State.FAILED, result=None, error="TooLarge", message=message)
 
 
-def _failed(error: Exception, message: str) -> Outcome:
-    return Outcome(State.FAILED, error=type(error).__name__, message=message)
+def _failed(error: Exception, message: str, ended: Outcome | None = None) -> Outcome:
+    """The failure of a run that ended otherwise, or did not begin."""
+    known = ended.provenance if ended else None
+    name = type(error).__name__
+    return Outcome(State.FAILED, error=name, message=message, provenance=known)

@@ -117,6 +117,11 @@ class Settings:
         return self.home / self.SCRIPTS_PATH
 
     @property
+    def files_path(self) -> Path | None:
+        """Absolute folder of the executables, where jobs may run files."""
+        return self.home / self.PROCESS_FILE_PATH if self.PROCESS_FILE_ALLOWED else None
+
+    @property
     def workers(self) -> int:
         """Number of slots, with 0 resolved to the number of cores."""
         return self.WORKERS or os.cpu_count() or 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint
 
 import jobserver
 from jobserver.api import openapi
 from jobserver.api.endpoint import Answer, endpoint
-from jobserver.api.schemas import Document, Info, Message
+from jobserver.api.schemas import Document, FullInfo, Info, Message
 from jobserver.api.services import services
+from jobserver.executors.sandbox import isolation
 
 info = Blueprint("info", __name__)
 
@@ -16,14 +19,21 @@ info = Blueprint("info", __name__)
 @endpoint(info, "GET", "/", answers={200: Info})
 def index() -> Answer:
     """Tell what answers here."""
-    return read_info()
+    return Answer(_own())
 
 
-@endpoint(info, "GET", "/info", answers={200: Info})
+@endpoint(info, "GET", "/info", answers={200: FullInfo})
 def read_info() -> Answer:
-    """Tell what answers here, and in which version."""
+    """Tell what answers here, in which version, and how code that jobs carry is kept apart."""
+    settings = services().settings
+    allowed = settings.PROCESS_EVAL_ALLOWED and settings.EXECUTOR != "thread"
+    evaluation = {"allowed": allowed, "isolation": isolation() if allowed else None}
+    return Answer({**_own(), "eval": evaluation})
+
+
+def _own() -> dict[str, Any]:
     message = "Jobserver is running. GET /openapi.json lists what it takes."
-    return Answer({"status": 200, "message": message, "version": jobserver.__version__})
+    return {"status": 200, "message": message, "version": jobserver.__version__}
 
 
 @endpoint(info, "GET", "/health", answers={200: Message}, refusals=(503,))

@@ -82,6 +82,22 @@ def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answe
     return shown(services().jobs.edit(parse_id(job_id), body), query)
 
 
+@endpoint(
+    job,
+    "POST",
+    "/job/<job_id>/rerun",
+    body=JobFields,
+    query=DocumentQuery,
+    answers={201: JobDocument},
+    refusals=(400, 404, 413, 415),
+)
+def rerun_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
+    """Make a new job of an old one, to be started; fields of the body replace the old one's."""
+    jobs = services().jobs
+    document = jobs.create_again(parse_id(job_id), body)
+    return _created(document, query)
+
+
 @endpoint(job, "DELETE", "/job/<job_id>", answers={200: Deleted}, refusals=(400, 404, 409))
 def delete_job(job_id: str) -> Answer:
     """Delete a job that is neither queued nor running."""

@@ -12,7 +12,10 @@ from jobserver.api.events import job_events, jobs_events, streamed
 from jobserver.api.job import shown
 from jobserver.api.schemas import JobDocument
 from jobserver.api.services import services
+from jobserver.database import Document
+from jobserver.errors import Forbidden
 from jobserver.models import logs
+from jobserver.models.expression import holds_code
 from jobserver.models.job import parse_id
 
 runs = Blueprint("runs", __name__)
@@ -30,13 +33,24 @@ class LogQuery(Query):
     "/job/<job_id>/run",
     query=DocumentQuery,
     answers={202: JobDocument},
-    refusals=(400, 404, 409, 422, 429, 503),
+    refusals=(400, 403, 404, 409, 422, 429, 503),
 )
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
     """Start a job: it is checked, queued and run."""
-    parts = services()
-    document = parts.executor.launch(parse_id(job_id))
+    document = services().executor.launch(parse_id(job_id), allow=allow_code)
     return shown(document, query, 202)
+
+
+def allow_code(document: Document) -> None:
+    """Refuse code to all but superusers; without login whoever reaches this machine is one.
+
+    Raises
+    ------
+    Forbidden
+        If the job carries code, and nobody here is known to be a superuser.
+    """
+    if services().settings.LOGIN_REQUIRED and holds_code(document.get("script")):
+        raise Forbidden("Only superusers may run code of their own. Name a script instead.")
 
 
 @endpoint(

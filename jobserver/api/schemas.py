@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -22,7 +22,7 @@ class JobFields(BaseModel):
     )
 
     script_name: Any = Field(None, description="Name of the script to run.")
-    script: Any = Field(None, description="The script with its type, name, args and kwargs.")
+    script: Any = Field(None, description="The script: type, name, args, kwargs; code.")
     datafile: Any = Field(None, description="Name of a data file: the script's first argument.")
     raw_data: Any = Field(None, description="Any JSON: the script's first argument.")
     data: Any = Field(None, description="The data with its type, and name, id or data.")
@@ -116,8 +116,10 @@ class Filter(BaseModel):
 class Script(BaseModel):
     """A script; its parameters are described by a JSON Schema."""
 
+    type: str
     name: str
-    module: str
+    module: str | None = Field(description="Of a function; null for an executable file.")
+    version: str | None = Field(description="SHA-256 of the file that it is in.")
     description: str
     parameters: dict[str, Any]
 
@@ -161,6 +163,19 @@ class Info(Message):
     """What answers here."""
 
     version: str
+
+
+class Evaluation(BaseModel):
+    """Whether jobs may run code that they carry, and what keeps it apart."""
+
+    allowed: bool
+    isolation: Literal["bubblewrap", "process"] | None
+
+
+class FullInfo(Info):
+    """What answers here, and what it allows."""
+
+    eval: Evaluation
 
 
 class DataFileInfo(BaseModel):

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+from typing import Literal
+
 from flask import Blueprint
 
-from jobserver.api.endpoint import Answer, endpoint
+from jobserver.api.endpoint import Answer, Query, endpoint
 from jobserver.api.schemas import Script, ScriptList
 from jobserver.api.services import services
+from jobserver.database import Document
 from jobserver.errors import NotFound
+from jobserver.models import executable
 
 scripts = Blueprint("scripts", __name__)
+
+
+class ScriptQuery(Query):
+    """Which of several scripts of one name."""
+
+    type: Literal["function", "file"] | None = None
 
 
 @endpoint(scripts, "GET", "/scripts", answers={200: ScriptList}, refusals=(503,))
 def list_scripts() -> Answer:
     """List all scripts, and the modules that could not be loaded."""
     table = services().scripts.describe()
-    found = {"found": len(table["scripts"]), "scripts": table["scripts"]}
+    listed = [*table["scripts"], *_executables()]
+    found = {"found": len(listed), "scripts": listed}
     return Answer(found | ({"errors": table["errors"]} if table["errors"] else {}))
 
 
-@endpoint(scripts, "GET", "/script/<name>", answers={200: Script}, refusals=(404, 503))
-def read_script(name: str) -> Answer:
-    """Describe a script and its parameters."""
-    for script in services().scripts.describe()["scripts"]:
-        if name in (script["name"], f"{script['module']}.{script['name']}"):
+@endpoint(
+    scripts,
+    "GET",
+    "/script/<name>",
+    query=ScriptQuery,
+    answers={200: Script},
+    refusals=(404, 503),
+)
+def read_script(name: str, query: ScriptQuery) -> Answer:
+    """Describe a script and its parameters; a function comes before a file of the same name."""
+    for script in chain(services().scripts.describe()["scripts"], _executables()):
+        named = name in (script["name"], f"{script['module']}.{script['name']}")
+        if named and query.type in (None, script["type"]):
             return Answer(script)
     raise NotFound(f"There is no script {name}. GET /scripts lists what there is.")
+
+
+def _executables() -> Iterator[Document]:
+    """The executable files that jobs may run."""
+    settings = services().settings
+    if settings.files_path and settings.EXECUTOR != "thread":
+        yield from executable.described(settings.files_path)

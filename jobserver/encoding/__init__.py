@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from jobserver.encoding.keeping import Kept, keep
 from jobserver.encoding.keys import escape_key, restore_keys, unescape_key
-from jobserver.encoding.reading import read_object
+from jobserver.encoding.reading import is_deeper, read_object
 from jobserver.encoding.results import Encoded, encode_result, encoded_size
 from jobserver.encoding.showing import File, describes_file, show_file, show_value
 from jobserver.encoding.tables import decode_table, is_table
@@ -29,6 +29,7 @@ __all__ = [
     "encode_result",
     "encoded_size",
     "escape_key",
+    "is_deeper",
     "is_table",
     "keep",
     "native",

@@ -44,7 +44,7 @@ def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dic
         or names with a dot at the top. ``errors`` says where.
     """
     text = _decode(body)
-    if _is_deeper(body, max_depth):
+    if is_deeper(body, max_depth):
         raise BadRequest(f"The body is nested deeper than {max_depth} levels; flatten it.")
     try:
         value = (read_closely if _may_be_odd(body) else _read_quickly)(text, stored)
@@ -66,7 +66,7 @@ def _decode(body: bytes) -> str:
         ) from error
 
 
-def _is_deeper(body: bytes, depth: int) -> bool:
+def is_deeper(body: bytes | bytearray, depth: int) -> bool:
     """Whether brackets are nested deeper, found without parsing: the parser would recurse."""
     if body.count(b"[") + body.count(b"{") <= depth:
         return False

@@ -7,7 +7,7 @@ import secrets
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -120,13 +120,20 @@ class Executor(ABC):
         self.draining = threading.Event()
         self.counts = Counts()
 
-    def launch(self, job_id: JobId, owner: str | None = None) -> Document:
+    def launch(
+        self,
+        job_id: JobId,
+        owner: str | None = None,
+        allow: Callable[[Document], None] = lambda _: None,
+    ) -> Document:
         """Check a job, queue it, and take it: created -> queued.
 
         Parameters
         ----------
         owner : str, optional
             Mail address of who owns the job, where users log in.
+        allow : callable
+            Refuses a job that whoever asks may not run.
 
         Returns
         -------
@@ -146,6 +153,7 @@ class Executor(ABC):
             job = self.runs.jobs.get(job_id)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
+            allow(job)
             notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
             bound = bind(job, self.scripts, self.runner.sources, problems)
             with self.room.taken(job_id):

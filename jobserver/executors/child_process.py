@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -68,9 +68,11 @@ class ChildProcess:
     ----------
     wake : int
         Descriptor that another thread writes to when `events` has to look up.
+    walls : sequence of str
+        What to put before the command; see `jobserver.executors.sandbox`.
     """
 
-    def __init__(self, wake: int) -> None:
+    def __init__(self, wake: int, walls: Sequence[str] = ()) -> None:
         commands, self._commands = os.pipe()
         self._messages, messages = os.pipe()
         self._output, output = os.pipe()
@@ -79,7 +81,7 @@ class ChildProcess:
         theirs = (commands, messages, output)
         try:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "jobserver.child", *map(str, theirs)],
+                [*walls, sys.executable, "-P", "-m", "jobserver.child", *map(str, theirs)],
                 stdin=life,
                 stdout=news,
                 pass_fds=theirs,

@@ -10,7 +10,8 @@ from functools import partial
 from jobserver.database import Document
 from jobserver.errors import Problem, Unavailable
 from jobserver.executors.child_process import ChildEnded
-from jobserver.executors.shepherd import Shepherd, setup_message
+from jobserver.executors.setup import setup_message
+from jobserver.executors.shepherd import Shepherd
 from jobserver.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from jobserver.executors.base import Executor, Scripts
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.inspector import Inspector
 from jobserver.executors.keeper import Keeper
-from jobserver.executors.shepherd import Shepherd, setup_message
+from jobserver.executors.setup import setup_message
+from jobserver.executors.shepherd import Shepherd
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
 from jobserver.models.outcome import Outcome, interrupted

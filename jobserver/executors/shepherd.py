@@ -5,38 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import bson
 from bson.errors import BSONError
 
+from jobserver.database import Document
 from jobserver.executors.child_process import ChildEnded, ChildProcess
 from jobserver.executors.limits import Limits
-from jobserver.executors.told import ended, progress
+from jobserver.executors.sandbox import sealed
+from jobserver.executors.told import ended, progress, provenance
+from jobserver.models.expression import holds_code
 from jobserver.models.job import State
 from jobserver.models.outcome import DISTURBED, Outcome
 from jobserver.protocol import Message
 from jobserver.scripts.loading import Stamps
 from jobserver.scripts.loading import stamps as script_stamps
-from jobserver.settings import Settings, public_values
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
 #: Seconds that a child may take to begin a run.
 BEGIN_SECONDS = 10.0
-
-
-def setup_message(settings: Settings) -> Message:
-    """What a child needs to load its scripts, and no secret among it."""
-    return {
-        "home": str(settings.home),
-        "scripts": str(settings.scripts_path),
-        "modules": list(settings.SCRIPT_MODULES),
-        "config": public_values(settings),
-    }
 
 
 class Watcher(Protocol):
@@ -60,13 +54,15 @@ class Shepherd:
     Parameters
     ----------
     setup : dict
-        What the child needs to load its scripts; see `setup_message`.
+        What the child needs to load its scripts; see `jobserver.executors.setup`.
     """
 
     def __init__(self, setup: Message) -> None:
         self._setup = setup
         self._wake_read, self._wake_write = os.pipe()
         self._stopped: Outcome | None = None
+        self._walls: list[str] = []
+        self._provenance: Document | None = None
         self._child: ChildProcess | None = None
         self._stamps: Stamps = {}
         self._warm_size = self._held = 0
@@ -89,7 +85,7 @@ class Shepherd:
         if stamps != self._stamps or (self._child and self._child.is_gone):
             self.close()
         if self._child is None:
-            self._child = ChildProcess(self._wake_read)
+            self._child = ChildProcess(self._wake_read, self._walls)
             self._stamps = stamps
             self.runs = 0
             wrote: list[bytes] = []
@@ -134,6 +130,24 @@ class Shepherd:
         watcher : Watcher
             Is told what happens meanwhile.
         """
+        self._provenance = None
+        with self._apart(spec) if holds_code(spec["script"]) else nullcontext():
+            outcome = self._run(spec, timeout, watcher)
+        return replace(outcome, provenance=self._provenance)
+
+    @contextmanager
+    def _apart(self, spec: Message) -> Iterator[None]:
+        """Have a run of code get a child of its own, within walls where there are any."""
+        self._walls = sealed(self._setup["home"], spec)
+        if self.runs or self._walls:
+            self.close()
+        try:
+            yield
+        finally:
+            self._walls = []
+            self.close()
+
+    def _run(self, spec: Message, timeout: float, watcher: Watcher) -> Outcome:
         try:
             self._begin({"op": "run", **spec}, watcher)
             limits = Limits(timeout, spec["memory"], self._held)
@@ -193,6 +207,8 @@ class Shepherd:
                 return self._done(content, folder, watcher)
             if kind == "message" and content.get("op") == "progress":
                 watcher.progress(*progress(content))
+            elif kind == "message" and content.get("op") == "provenance":
+                self._provenance = provenance(content)
             elif kind == "output":
                 watcher.output(content)
             watcher.tick()

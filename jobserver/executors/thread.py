@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from jobserver.context import current_job
@@ -21,11 +22,13 @@ from jobserver.executors.capture import captured
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.limits import timed_out
 from jobserver.executors.local import LocalExecutor
-from jobserver.executors.shepherd import Watcher, setup_message
+from jobserver.executors.setup import setup_message
+from jobserver.executors.shepherd import Watcher
 from jobserver.executors.told import ended
 from jobserver.models.outcome import Outcome
 from jobserver.protocol import Message
-from jobserver.scripts.registry import Registry, Sources
+from jobserver.provenance import provenance
+from jobserver.scripts.registry import Permits, Registry, Sources
 from jobserver.settings import Settings
 
 TICK_SECONDS = 0.1
@@ -51,7 +54,8 @@ class InProcessScripts:
         with self._lock:
             if self._registry is None or self._registry.changed():
                 folder, modules = self._settings.scripts_path, self._settings.SCRIPT_MODULES
-                self._registry = Registry.load(Sources.of(folder, modules))
+                sources = Sources.of(folder, modules)
+                self._registry = Registry.load(sources, Permits(alone=False))
                 self._registry.run_on_init(App(setup_message(self._settings)))
             return self._registry
 
@@ -164,7 +168,8 @@ class InProcess:
         def take(text: bytes) -> None:
             told.put(partial(watcher.output, text))
 
+        known = provenance(self._scripts.registry, spec)
         job_id, attempt = spec["id"], spec["attempt"]
         with current_job.entered(job_id, attempt, report, thread=True), captured(take):
             message: Message = execute(self._scripts.registry, spec, self._home)
-        told.put(partial(ended, message, spec["folder"]))
+        told.put(lambda: replace(ended(message, spec["folder"]), provenance=known))

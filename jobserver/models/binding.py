@@ -12,6 +12,8 @@ from jobserver.models.source import Sources
 #: What a script of each type has to say, and what it may say, with the types of these fields.
 FORMS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
     "function": ({"name": str}, {"module": str, "args": list, "kwargs": dict}),
+    "file": ({"name": str}, {"args": list, "kwargs": dict}),
+    "eval": ({"code": str}, {}),
 }
 _NAMES: Mapping[type, str] = {str: "a string", list: "a list", dict: "an object"}
 MOST_RETRIES = 100

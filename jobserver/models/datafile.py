@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePath
@@ -13,6 +12,7 @@ from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, WrongTyp
 from jobserver.models.blobs import Content
 from jobserver.models.folder import Folder
 from jobserver.models.gridfiles import GridFiles
+from jobserver.models.naming import is_file_name
 from jobserver.settings import Settings
 from jobserver.sizes import rounded_size
 
@@ -23,8 +23,6 @@ EXTENSIONS = tuple(
     xls xlsx xml yaml yml zip
     """.split()  # noqa: SIM905 - easier to read and to add to
 )
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}", re.ASCII)
-_DEVICES = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(10))}
 
 
 def check_name(name: str) -> None:
@@ -37,8 +35,7 @@ def check_name(name: str) -> None:
     WrongType
         If its extension is not registered.
     """
-    stem = name.split(".", maxsplit=1)[0].strip().lower()
-    if not _NAME.fullmatch(name) or name != name.rstrip(" .") or stem in _DEVICES:
+    if not is_file_name(name):
         raise InvalidName(
             "A file name has 1 to 100 letters, digits, '.', '_', '-' and spaces, starts with a "
             "letter, a digit or '_', ends in an extension and is not that of a device."

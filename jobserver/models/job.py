@@ -19,8 +19,12 @@ JobId = ObjectId | str
 #: Names that only the server sets. ``_run`` is its private part and never shown.
 SERVER_FIELDS = frozenset(
     ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
-) | {"state", "progress", "attempts", "_run"}
+) | {"state", "progress", "attempts", "provenance", "rerun_of", "_run"}
 PRIVATE = "_run"
+#: Fields that name a job's script, and those that name its data: one of each is given.
+SCRIPT_SPELLINGS = frozenset({"script", "script_name"})
+DATA_SPELLINGS = frozenset({"data", "datafile", "raw_data"})
+_NOT_GIVEN: Any = object()
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -101,6 +105,37 @@ def new_document(fields: Mapping[str, Any], job_id: JobId | None = None) -> Docu
         **fields,
         PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
     }
+
+
+def inherited(job: Mapping[str, Any], replacing: Iterable[str]) -> Document:
+    """The fields of a job that a new one like it has, as its client gave them.
+
+    Parameters
+    ----------
+    replacing : iterable of str
+        Names that the new job gets otherwise. One spelling of a script or of data replaces all.
+    """
+    fields = {name: value for name, value in job.items() if name not in SERVER_FIELDS}
+    if job["started"] is not None:  # then the server wrote these two in full
+        fields |= _as_given(fields)
+    for spellings in (SCRIPT_SPELLINGS, DATA_SPELLINGS):
+        if spellings & set(replacing):
+            fields = {name: value for name, value in fields.items() if name not in spellings}
+    return {name: value for name, value in fields.items() if value is not _NOT_GIVEN}
+
+
+def _as_given(fields: Document) -> Document:
+    """The script and the data as the client gave them, where other fields say the same."""
+    given: Document = {}
+    script = fields["script"]
+    if "script_name" in fields and not (script.get("args") or script.get("kwargs")):
+        given["script"] = _NOT_GIVEN
+    if "datafile" in fields or "raw_data" in fields:
+        given["data"] = _NOT_GIVEN
+    elif "data" in fields:
+        data = fields["data"]
+        given["data"] = {name: data[name] for name in data if name not in ("path", "size")}
+    return given
 
 
 def check_fields(fields: Iterable[str], reserved: frozenset[str] = SERVER_FIELDS) -> None:

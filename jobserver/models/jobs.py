@@ -18,6 +18,7 @@ from jobserver.models.job import (
     State,
     check_fields,
     check_pinned,
+    inherited,
     new_document,
     utcnow,
 )
@@ -55,9 +56,32 @@ class Jobs:
             If the id is taken.
         """
         check_pinned(fields)
+        return self._insert(new_document(fields, job_id))
+
+    def create_again(self, job_id: JobId, fields: Mapping[str, Any]) -> Document:
+        """Store a new job with the client's fields of an old one.
+
+        Parameters
+        ----------
+        fields : mapping
+            Fields that replace the old ones.
+
+        Raises
+        ------
+        BadRequest
+            If a field is the server's.
+        NotFound
+            If there is no old job.
+        """
+        check_fields(fields)
+        again = {**inherited(self.get(job_id), fields), **fields}
+        check_pinned(again)
+        return self._insert({**new_document(again), "rerun_of": str(job_id)})
+
+    def _insert(self, document: Document) -> Document:
         self.database.check_room()
-        document = new_document(fields, job_id)
         if not self.database.insert("jobs", document):
+            job_id = document["_id"]
             raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
         self.tally.add(1)
         self.calendar.note(document["created"])

@@ -26,6 +26,9 @@ class Outcome:
     file : dict or None
         Where and what a large result is: ``path``, ``kind`` and ``form`` of the file that the
         script's process left, or what the job's document says of it once it is stored.
+    provenance : dict or None
+        What the run depended on, where its process got so far as to tell; see
+        `jobserver.provenance`.
     """
 
     state: State
@@ -33,6 +36,7 @@ class Outcome:
     error: str | None = None
     message: str | None = None
     file: Document | None = None
+    provenance: Document | None = None
 
 
 DISTURBED = Outcome(
@@ -68,6 +72,8 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
         "time_sec": (now - began).total_seconds(),
         "result": outcome.result,
     }
+    if outcome.provenance is not None:
+        values["provenance"] = outcome.provenance
     if outcome.state is not State.FINISHED:
         values |= {"error": outcome.error, "message": outcome.message}
     if job["_run"].get("notify"):

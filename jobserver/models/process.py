@@ -1,13 +1,16 @@
 """Processes: the units that run a script. They live in the child, beside the user's code.
 
-`Process` runs a function; each further kind is a subclass with its own ``type``.
+`Process` runs a function; the further kinds have the same interface, and a ``type`` of their own.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
 from jobserver.errors import CannotRun, Problem
+from jobserver.models.executable import Executable
+from jobserver.models.expression import Expression
 from jobserver.models.reading import load
 
 if TYPE_CHECKING:
@@ -45,11 +48,41 @@ class Process:
         args, kwargs = self.script.bind(self.args, self.kwargs, **loaded)
         return self.script.func(*args, **kwargs)
 
+    def origin(self) -> dict[str, Any]:
+        """What its outcome depends on, so that it can be repeated.
 
-PROCESSES = {process.type: process for process in (Process,)}
+        Returns
+        -------
+        dict
+            ``script`` (``type``, ``name``, ``module``, ``version``; what is made of others has
+            theirs as ``steps``) and ``packages`` (their versions, by name).
+        """
+        script = self.script
+        told = {"type": self.type, "name": script.name, "module": script.module}
+        return {"script": {**told, "version": script.version}, "packages": script.packages}
 
 
-def make_process(registry: Registry, binding: dict[str, Any]) -> Process:
+class AnyProcess(Protocol):
+    """What every kind of process can do; see `Process`."""
+
+    def problems(self, has_data: bool) -> list[Problem]:
+        """Every reason why it cannot run with these parameters."""
+
+    def run(self, data: dict[str, Any] | None) -> Any:
+        """Carry it out, and give back its result."""
+
+    def origin(self) -> dict[str, Any]:
+        """What its outcome depends on."""
+
+
+PROCESSES: dict[str, Callable[[Registry, dict[str, Any]], AnyProcess]] = {
+    Process.type: Process,
+    Executable.type: Executable,
+    Expression.type: Expression,
+}
+
+
+def make_process(registry: Registry, binding: dict[str, Any]) -> AnyProcess:
     """The process that a job's ``script`` asks for.
 
     Raises

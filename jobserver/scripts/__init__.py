@@ -20,9 +20,11 @@ scripts, before the first job: the place to load what all runs need.
 
 from __future__ import annotations
 
-from jobserver.scripts.timeseries import summary
+from jobserver.scripts.drawing import plot
+from jobserver.scripts.flow import flow_duration_curve
+from jobserver.scripts.timeseries import gaps, resample, rolling, summary
 
-__all__ = ["on_init", "summary"]
+__all__ = ["flow_duration_curve", "gaps", "on_init", "plot", "resample", "rolling", "summary"]
 
 
 def on_init(app: object) -> None:  # noqa: ARG001 - every hook gets the app

@@ -12,11 +12,13 @@ from typing import Any
 
 from jobserver.errors import CannotRun, Problem
 from jobserver.scripts.loading import Stamps, load_modules, stamps
+from jobserver.scripts.permits import Permits
 from jobserver.scripts.script import MISSING, Script
 from jobserver.scripts.signature import parameters_of
+from jobserver.scripts.version import version_of
 from jobserver.scripts.wording import explain, shown
 
-__all__ = ["MISSING", "Registry", "Script", "Sources"]
+__all__ = ["MISSING", "Permits", "Registry", "Script", "Sources"]
 
 HOOK = "on_init"
 
@@ -55,7 +57,14 @@ class Registry:
         The loaded modules by name.
     errors : list of dict
         ``module`` and ``error`` of those that could not be loaded.
+
+    Attributes
+    ----------
+    permits : Permits
+        What may run beside the scripts of the table.
     """
+
+    permits = Permits()
 
     def __init__(
         self,
@@ -76,20 +85,26 @@ class Registry:
         for module, name, func in found:
             full = f"{module}.{name}"
             shortest = full if len(self._owners[name]) > 1 else name
-            self._table[full] = self._table[shortest] = Script(shortest, module, func)
+            self._table[full] = self._table[shortest] = Script(
+                shortest, module, func, version_of(func)
+            )
 
     @classmethod
-    def load(cls, sources: Sources) -> Registry:
+    def load(cls, sources: Sources, permits: Permits | None = None) -> Registry:
         """Import all sources; what fails is listed by `describe` and breaks nothing else.
 
         Parameters
         ----------
         sources : Sources
             Where scripts come from.
+        permits : Permits, optional
+            What may run beside them; nothing by default.
         """
         folder = sources.folder.resolve() if sources.folder else None
         seen = stamps(folder)
-        return cls(folder, seen, *load_modules(folder, seen, sources.modules))
+        registry = cls(folder, seen, *load_modules(folder, seen, sources.modules))
+        registry.permits = permits or cls.permits
+        return registry
 
     def describe(self) -> dict[str, Any]:
         """All scripts by name, and the modules that failed, fit for JSON."""

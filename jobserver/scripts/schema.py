@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import types
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 import orjson
+import typing_extensions
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError, to_json
 
@@ -131,7 +143,18 @@ def _strict_about_numbers(hint: Any) -> Any:
         return Union[tuple(map(_strict_about_numbers, inner))]  # noqa: UP007 - made at run time
     if inner and origin is not Literal and issubclass(origin, Collection):
         return origin[tuple(map(_strict_about_numbers, inner))]
-    return hint
+    return _checkable(hint) if is_typeddict(hint) else hint
+
+
+def _checkable(hint: Any) -> Any:
+    """A TypedDict that pydantic takes: before Python 3.12 only those of typing_extensions."""
+    fields = {}
+    for name, field in get_type_hints(hint, include_extras=True).items():
+        kind: Any = Required if name in hint.__required_keys__ else NotRequired
+        marked = get_origin(field) in (Required, NotRequired)
+        kind, inner = (get_origin(field), get_args(field)[0]) if marked else (kind, field)
+        fields[name] = kind[_strict_about_numbers(inner)]
+    return typing_extensions.TypedDict(hint.__name__, fields)  # type: ignore[operator]
 
 
 def _refuse_bool(value: Any) -> Any:

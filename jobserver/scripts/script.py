@@ -11,6 +11,7 @@ from typing import Any
 from jobserver.errors import CannotRun, Problem
 from jobserver.scripts.call import Call
 from jobserver.scripts.signature import Signature
+from jobserver.scripts.version import packages_of
 from jobserver.scripts.wording import printable
 
 #: Stands for: no data is bound. None is data, since JSON has null.
@@ -29,16 +30,24 @@ class Script:
         Name of its module; for a file in the home, the file's stem.
     func : callable
         The function.
+    version : str or None
+        SHA-256 of the file that the function was loaded from; None if there is none.
     """
 
     name: str
     module: str
     func: Callable[..., Any]
+    version: str | None = None
 
     @cached_property
     def signature(self) -> Signature:
         """What the function takes; made once, since it takes milliseconds."""
         return Signature(self.func)
+
+    @cached_property
+    def packages(self) -> dict[str, str]:
+        """Version of each package that the function's module imports, by the name it imports."""
+        return packages_of(self.func)
 
     def describe(self) -> dict[str, Any]:
         """Name, module, description and parameters, fit for JSON.
@@ -51,8 +60,10 @@ class Script:
         """
         description, parameters = _read_docstring(self.func)
         return {
+            "type": "function",
             "name": self.name,
             "module": self.module,
+            "version": self.version,
             "description": description,
             "parameters": self.signature.json_schema(parameters),
         }

@@ -15,7 +15,13 @@ from tests.runs.conftest import add_unruly, begin, carry_out, log_of, read, star
 @pytest.fixture(scope="module")
 def threads_server(make_server: MakeServer) -> Iterator[Server]:
     with make_server(
-        prepare=add_unruly, EXECUTOR="thread", WORKERS=2, LEASE_SECONDS=4, SHUTDOWN_GRACE=1
+        prepare=add_unruly,
+        EXECUTOR="thread",
+        WORKERS=2,
+        LEASE_SECONDS=4,
+        SHUTDOWN_GRACE=1,
+        PROCESS_FILE_ALLOWED=True,
+        PROCESS_EVAL_ALLOWED=True,
     ) as server:
         yield server
 
@@ -32,6 +38,22 @@ def test_jobs_run(threads: httpx.Client, threads_server: Server) -> None:
     assert carry_out(threads, "pid")["result"] == threads_server.process.pid
     assert carry_out(threads, "advance")["progress"] == 1.0
     assert carry_out(threads, "mark")["result"]["attempt"] == 1
+
+
+def test_runs_record_what_they_depended_on(threads: httpx.Client) -> None:
+    told = carry_out(threads, "summary", {"datafile": "timeseries.csv"})["provenance"]
+    assert told["script"]["name"] == "summary"
+    assert told["data"]["size"] > 500_000
+
+
+def test_what_needs_a_process_is_refused(threads: httpx.Client) -> None:
+    for script in ({"type": "file", "name": "nothing"}, {"type": "eval", "code": "1"}):
+        job_id = threads.put("/job", json={"script": script}).json()["_id"]
+        answer = threads.post(f"/job/{job_id}/run")
+        assert answer.status_code == 422
+        assert "EXECUTOR has to be local" in answer.json()["errors"][0]["problem"]
+    assert threads.get("/info").json()["eval"] == {"allowed": False, "isolation": None}
+    assert {each["type"] for each in threads.get("/scripts").json()["scripts"]} == {"function"}
 
 
 def test_each_job_has_its_own_output(threads: httpx.Client) -> None:

@@ -8,7 +8,7 @@ import timeit
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Optional, TypedDict
 
 import numpy as np
 import orjson
@@ -35,6 +35,15 @@ JSON = st.recursive(
 class Colour(enum.Enum):
     RED = "red"
     BLUE = "blue"
+
+
+class Reader(TypedDict, total=False):
+    name: str
+
+
+class Reading(TypedDict):
+    level: float
+    by: NotRequired[Reader]
 
 
 class Gauge(BaseModel):
@@ -126,6 +135,8 @@ def schema(hint: Any, default: Any = ...) -> dict[str, Any]:
         (Annotated[list[int], Len(1, 2)], ["1"], [1]),
         (Gauge, {"name": "a", "height": 1}, Gauge(name="a", height=1)),
         (Point, {"x": 1}, Point(1.0)),
+        (Reading, {"level": "1"}, {"level": 1.0}),
+        (list[Reading], [{"level": 1, "by": {"name": "a"}}], [{"level": 1, "by": {"name": "a"}}]),
         (object, [1], [1]),
         (Any, {"a": None}, {"a": None}),
         (pd.DataFrame, [1], [1]),
@@ -180,6 +191,8 @@ def test_values_become_their_type(hint: Any, given: Any, value: Any) -> None:
         (Gauge, {"height": -1}, {"x.name": "Field required", "x.height": "equal to 0"}),
         (Gauge, {"name": "a", "upstream": {}}, {"x.upstream.name": "Field required"}),
         (Gauge | None, {"name": 5}, {"x.name": "valid string"}),
+        (Reading, {"by": {"name": 1}}, {"x.level": "required", "x.by.name": "valid string"}),
+        (Reading, {"level": True, "other": 1}, {"x.level": "not true or false"}),
         (Point, {"y": "a"}, {"x.x": "Field required", "x.y": "valid number"}),
     ],
 )
@@ -462,8 +475,10 @@ def test_a_script_describes_itself() -> None:
         """
 
     assert script(flow).describe() == {
+        "type": "function",
         "name": "flow",
         "module": "tests",
+        "version": None,
         "description": "Smooth a series over a window.",
         "parameters": {
             "type": "object",

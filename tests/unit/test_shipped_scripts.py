@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.scripts import on_init, summary
+from jobserver.scripts import on_init, summary, timeseries
 from jobserver.scripts.registry import Registry, Sources
 
 KEYS = ["count", "mean", "std", "min", "25%", "50%", "75%", "max"]
@@ -105,8 +107,9 @@ def test_what_is_no_table_is_refused(data: Any) -> None:
 
 def test_the_package_ships_summary_and_describes_it() -> None:
     registry = Registry.load(Sources(None))
-    (described,) = registry.describe()["scripts"]
+    described = registry.describe()["scripts"][-1]
     assert (described["name"], described["module"]) == ("summary", "jobserver.scripts")
+    assert described["version"] == sha256(Path(timeseries.__file__).read_bytes()).hexdigest()
     assert described["description"].startswith("Describe every numeric column")
     assert described["parameters"]["properties"]["data"]["x-data"] is True
     assert described["parameters"]["required"] == ["data"]

@@ -1,0 +1,19 @@
+"""What a child is told before all else."""
+
+from __future__ import annotations
+
+from jobserver.protocol import Message
+from jobserver.settings import Settings, public_values
+
+
+def setup_message(settings: Settings) -> Message:
+    """What a child needs to load its scripts, and no secret among it."""
+    return {
+        "home": str(settings.home),
+        "scripts": str(settings.scripts_path),
+        "modules": list(settings.SCRIPT_MODULES),
+        "files": settings.files_path and str(settings.files_path),
+        "code": settings.PROCESS_EVAL_ALLOWED,
+        "output": settings.JOB_OUTPUT_LIMIT,
+        "config": public_values(settings),
+    }
