@@ -45,7 +45,8 @@ def check_headers(response: httpx.Response) -> None:
     assert found["Cross-Origin-Resource-Policy"] == "same-origin"
     policy = found["Content-Security-Policy"].split("; ")
     assert {"default-src 'none'", "frame-ancestors 'none'"} <= {*policy}
-    assert "sandbox" in policy or not found.get("Content-Type", "").startswith("text/html")
+    is_page = found.get("Content-Type", "").startswith("text/html")
+    assert {"sandbox", "script-src 'self'"} & {*policy} or not is_page
 
 
 def check_error(response: httpx.Response, home: Path) -> None:
