@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the memory of a running child.
 LOOK_SECONDS = 0.5
+TIMEOUT = "Timeout"
 
 
 class Limits:
@@ -51,4 +52,4 @@ class Limits:
 def timed_out(timeout: float) -> Outcome:
     """How a run ends that took longer than it may."""
     message = f"timeout of {timeout:g} s exceeded"
-    return Outcome(State.FAILED, error="Timeout", message=message)
+    return Outcome(State.FAILED, error=TIMEOUT, message=message)

@@ -6,21 +6,26 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import bson
 from bson.errors import BSONError
 
 from jobserver.executors.child_process import ChildEnded, ChildProcess
-from jobserver.executors.limits import Limits
-from jobserver.executors.told import ended, progress
+from jobserver.executors.crew import Board, Crew
+from jobserver.executors.limits import TIMEOUT, Limits
+from jobserver.executors.parties import Hand, Lead, Party, Watcher
+from jobserver.executors.told import ended
 from jobserver.models.job import State
 from jobserver.models.outcome import DISTURBED, Outcome
+from jobserver.models.sharing import PLAN
 from jobserver.protocol import Message
 from jobserver.scripts.loading import Stamps
 from jobserver.scripts.loading import stamps as script_stamps
 from jobserver.settings import Settings, public_values
+from jobserver.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +44,6 @@ def setup_message(settings: Settings) -> Message:
     }
 
 
-class Watcher(Protocol):
-    """What a run tells while it goes on."""
-
-    def output(self, text: bytes) -> None:
-        """Take what the script printed."""
-
-    def progress(self, fraction: float, message: str | None) -> None:
-        """Take how far the script is."""
-
-    def tick(self) -> None:
-        """Do what is due; called a few times a second."""
-
-
 class Shepherd:
     """Owns one child process, and replaces it when it is gone.
 
@@ -61,10 +53,13 @@ class Shepherd:
     ----------
     setup : dict
         What the child needs to load its scripts; see `setup_message`.
+    board : Board, optional
+        Where other slots find the maps that it leads.
     """
 
-    def __init__(self, setup: Message) -> None:
+    def __init__(self, setup: Message, board: Board | None = None) -> None:
         self._setup = setup
+        self._board = board
         self._wake_read, self._wake_write = os.pipe()
         self._stopped: Outcome | None = None
         self._child: ChildProcess | None = None
@@ -134,10 +129,40 @@ class Shepherd:
         watcher : Watcher
             Is told what happens meanwhile.
         """
+        with closing(Lead(self._board, spec, watcher, self._wake)) as lead:
+            return self._carry_out(spec, timeout, lead)
+
+    def help(self, board: Board, crew: Crew, leave: Callable[[], None]) -> None:
+        """Help with a map until it has no items left for this slot, or a job waits.
+
+        Parameters
+        ----------
+        leave : callable
+            Ends the help from another thread.
+        """
+        number = crew.number()
+        if not crew.join(number, leave):
+            return
+        with closing(Hand(board, crew, number)) as hand, temporary_folder("help") as folder:
+            plan = {"plan": str(crew.order.folder / PLAN), "session": number, "data": None}
+            self._carry_out({**crew.order.spec, **plan, "folder": folder}, 0, hand)
+
+    def _carry_out(self, spec: Message, timeout: float, party: Party) -> Outcome:
+        """Run until it ends; where the party says so, with a new child after one that died."""
+        end = time.monotonic() + timeout
+        while True:
+            outcome = self._attempt(spec, timeout and max(end - time.monotonic(), 0.01), party)
+            told = self._stopped or outcome.state is not State.FAILED
+            if told or outcome.error == TIMEOUT:
+                return outcome
+            if (verdict := party.lost(outcome)) is not None:
+                return verdict
+
+    def _attempt(self, spec: Message, timeout: float, party: Party) -> Outcome:
         try:
-            self._begin({"op": "run", **spec}, watcher)
+            self._begin({"op": "run", **spec}, party)
             limits = Limits(timeout, spec["memory"], self._held)
-            outcome = self._watch(spec["folder"], limits, watcher)
+            outcome = self._watch(spec["folder"], limits, party)
             self._replace_if_swollen(spec["memory"])
             return outcome
         except ChildEnded as ended:
@@ -147,13 +172,13 @@ class Shepherd:
         self.close()
         return self._stopped or outcome
 
-    def _begin(self, order: Message, watcher: Watcher) -> None:
+    def _begin(self, order: Message, party: Party) -> None:
         """Have the child begin a run; one that died before it began is replaced."""
         for last in (False, True):
             try:
                 self.start()
                 self._alive.send(order)
-                self._answer("begun", BEGIN_SECONDS, watcher.output)
+                self._answer("begun", BEGIN_SECONDS, party.output)
             except ChildEnded:
                 self.close()
                 if last or self._stopped:
@@ -168,6 +193,10 @@ class Shepherd:
     def stop(self, outcome: Outcome) -> None:
         """End the present run from another thread, with this outcome; wait for no child."""
         self._stopped = outcome
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have the thread that owns this look up."""
         os.write(self._wake_write, b"!")
 
     def close(self) -> None:
@@ -187,23 +216,23 @@ class Shepherd:
             raise ChildEnded(None)
         return self._child
 
-    def _watch(self, folder: str, limits: Limits, watcher: Watcher) -> Outcome:
+    def _watch(self, folder: str, limits: Limits, party: Party) -> Outcome:
         for kind, content in self._alive.events():
             if kind == "message" and content.get("op") == "done":
-                return self._done(content, folder, watcher)
-            if kind == "message" and content.get("op") == "progress":
-                watcher.progress(*progress(content))
+                return self._done(content, folder, party)
+            if kind == "message":
+                party.hear(content, self._alive.answer)
             elif kind == "output":
-                watcher.output(content)
-            watcher.tick()
-            if outcome := self._stopped or limits.exceeded(self._alive):
-                watcher.output(self._alive.rest_of_output())
+                party.output(content)
+            ordered = party.look(self._alive.answer)
+            if outcome := self._stopped or ordered or limits.exceeded(self._alive):
+                party.output(self._alive.rest_of_output())
                 self.close()
                 return outcome
         raise ChildEnded(None)
 
-    def _done(self, message: Mapping[str, Any], folder: str, watcher: Watcher) -> Outcome:
-        watcher.output(self._alive.rest_of_output())
+    def _done(self, message: Mapping[str, Any], folder: str, party: Party) -> Outcome:
+        party.output(self._alive.rest_of_output())
         self.runs += 1
         self._held += int(message["grown"])
         if message.get("tainted"):

@@ -19,7 +19,7 @@ JobId = ObjectId | str
 #: Names that only the server sets. ``_run`` is its private part and never shown.
 SERVER_FIELDS = frozenset(
     ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
-) | {"state", "progress", "attempts", "_run"}
+) | {"state", "progress", "steps", "attempts", "_run"}
 PRIVATE = "_run"
 
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)

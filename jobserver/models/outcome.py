@@ -26,6 +26,8 @@ class Outcome:
     file : dict or None
         Where and what a large result is: ``path``, ``kind`` and ``form`` of the file that the
         script's process left, or what the job's document says of it once it is stored.
+    steps : list of dict or None
+        Of a pipeline: which began when, took how long, ended how.
     """
 
     state: State
@@ -33,6 +35,7 @@ class Outcome:
     error: str | None = None
     message: str | None = None
     file: Document | None = None
+    steps: list[Document] | None = None
 
 
 DISTURBED = Outcome(
@@ -70,6 +73,8 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
     }
     if outcome.state is not State.FINISHED:
         values |= {"error": outcome.error, "message": outcome.message}
+    if outcome.steps:
+        values["steps"] = outcome.steps
     return values if outcome.file is None else {**values, "_run.file": outcome.file}
 
 

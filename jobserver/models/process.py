@@ -46,7 +46,8 @@ class Process:
         return self.script.func(*args, **kwargs)
 
 
-PROCESSES = {process.type: process for process in (Process,)}
+#: The processes by type; `jobserver.models.kinds` adds those that are made of others.
+PROCESSES: dict[str, type[Process]] = {process.type: process for process in (Process,)}
 
 
 def make_process(registry: Registry, binding: dict[str, Any]) -> Process:
