@@ -14,7 +14,7 @@ from jobserver.database import Document
 from jobserver.errors import StoreUnavailable
 from jobserver.models import logs
 from jobserver.models.job import State, utcnow
-from jobserver.models.outcome import Outcome
+from jobserver.models.outcome import INTERRUPTED, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.steps import Steps
 
@@ -100,7 +100,8 @@ class Journal:
         """The outcome with the steps of a pipeline; a failure tells the step that it was in."""
         step, message = self._steps.running, str(outcome.message)
         steps = self._steps.listed(outcome.state, utcnow())
-        if step and outcome.state is State.FAILED and not message.startswith(step):
+        told = message.startswith(step) or outcome.error == INTERRUPTED
+        if step and outcome.state is State.FAILED and not told:
             outcome = replace(outcome, message=f"{step}: {message}")
         return replace(outcome, steps=steps) if steps else outcome
 

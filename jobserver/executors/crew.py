@@ -7,6 +7,7 @@ the leading slot holds a claim.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -19,6 +20,8 @@ from typing import Any
 
 from jobserver.database import Document
 from jobserver.protocol import Message
+
+log = logging.getLogger(__name__)
 
 Range = tuple[int, int]
 LEAVE_SECONDS = 5.0
@@ -204,7 +207,8 @@ class Crew:
         """Close, and wait until all have left: the files of the map go now."""
         self.close()
         with self._changed:
-            self._changed.wait_for(lambda: not self._members, LEAVE_SECONDS)
+            if not self._changed.wait_for(lambda: not self._members, LEAVE_SECONDS):
+                log.warning("a slot still works for a map that is over: %s", self._members.keys())
 
     def _fail(self, failure: Message) -> None:
         if self.failed is None:
@@ -217,43 +221,3 @@ class Crew:
         except OSError:  # the script removed it
             return -1
         return int.from_bytes(content[:8], "little", signed=True)
-
-
-class Board:
-    """The maps that run in the slots of an executor.
-
-    Parameters
-    ----------
-    slots : int
-        How many there are.
-    call : callable
-        Has slots that wait for a job look here.
-    jobs_wait : callable
-        Whether a job waits: it goes first.
-    """
-
-    def __init__(self, slots: int, call: Callable[[], None], jobs_wait: Callable[[], bool]) -> None:
-        self.slots = slots
-        self.jobs_wait = jobs_wait
-        self._call = call
-        self._crews: list[Crew] = []
-        self._lock = threading.Lock()
-
-    def add(self, crew: Crew) -> None:
-        """A map begins."""
-        with self._lock:
-            self._crews.append(crew)
-        if crew.order.items > 1:
-            self._call()
-
-    def remove(self, crew: Crew) -> None:
-        """A map is over; all others have left it afterwards."""
-        with self._lock:
-            self._crews.remove(crew)
-        crew.dissolve()
-
-    def pick(self) -> Crew | None:
-        """The map that has the fewest slots of those that want more."""
-        with self._lock:
-            wanting = [crew for crew in self._crews if crew.wants_help]
-        return min(wanting, key=lambda crew: crew.size, default=None)

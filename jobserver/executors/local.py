@@ -10,8 +10,9 @@ from typing import Protocol
 from jobserver.database import Database, Document
 from jobserver.errors import StoreUnavailable
 from jobserver.executors.base import Executor, Scripts
+from jobserver.executors.board import Board
 from jobserver.executors.child_process import ChildEnded
-from jobserver.executors.crew import Board, Crew
+from jobserver.executors.crew import Crew
 from jobserver.executors.inspector import Inspector
 from jobserver.executors.keeper import Keeper
 from jobserver.executors.shepherd import Shepherd, setup_message

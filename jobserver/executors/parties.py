@@ -7,57 +7,23 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jobserver.database import Document
 from jobserver.execution import clipped
-from jobserver.executors.crew import Board, Crew, Order
+from jobserver.executors.board import Board
+from jobserver.executors.crew import Crew, Order
+from jobserver.executors.party import Answer, Watcher
 from jobserver.executors.told import progress
 from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
+from jobserver.models.plan import PLAN
 from jobserver.protocol import Message
 
 #: Seconds that a child may go on with its item when another one failed.
 FAIL_SECONDS = 0.5
 _FOLDER = re.compile(r"\.map-\w{1,30}", re.ASCII)
 _LINE = 8 * 1024
-
-Answer = Callable[[Message], None]
-
-
-class Watcher(Protocol):
-    """What a run tells while it goes on."""
-
-    def output(self, text: bytes) -> None:
-        """Take what the script printed."""
-
-    def progress(self, fraction: float, message: str | None) -> None:
-        """Take how far the script is."""
-
-    def step(self, message: Mapping[str, Any]) -> None:
-        """Take which step of a pipeline begins."""
-
-    def part(self, begin: float, end: float) -> None:
-        """Take which part of the whole the progress bars that follow are about."""
-
-    def tick(self) -> None:
-        """Do what is due; called a few times a second."""
-
-
-class Party(Protocol):
-    """The slot's part in what its child does."""
-
-    def output(self, text: bytes) -> None:
-        """Take what the child printed."""
-
-    def hear(self, message: Mapping[str, Any], answer: Answer) -> None:
-        """Take a message of the child's that does not end its attempt."""
-
-    def look(self, answer: Answer) -> Outcome | None:
-        """Do what is due; how the attempt has to end, if it has to."""
-
-    def lost(self, outcome: Outcome) -> Outcome | None:
-        """How a failed attempt ends the run; None if it goes on with a new child."""
 
 
 class Lead:
@@ -196,6 +162,12 @@ class Hand:
         self._crew = crew
         self._number = number
         self._line = b""
+
+    @property
+    def plan(self) -> Document:
+        """What its child is told of the map, beside the limits of the run."""
+        plan = self._crew.order.folder / PLAN
+        return {"plan": str(plan), "session": self._number, "data": None}
 
     def output(self, text: bytes) -> None:
         """Pass whole lines on, as others print too."""

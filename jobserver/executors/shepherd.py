@@ -13,14 +13,15 @@ from typing import Any
 import bson
 from bson.errors import BSONError
 
+from jobserver.executors.board import Board
 from jobserver.executors.child_process import ChildEnded, ChildProcess
-from jobserver.executors.crew import Board, Crew
-from jobserver.executors.limits import TIMEOUT, Limits
-from jobserver.executors.parties import Hand, Lead, Party, Watcher
+from jobserver.executors.crew import Crew
+from jobserver.executors.limits import Limits
+from jobserver.executors.parties import Hand, Lead
+from jobserver.executors.party import Party, Watcher, carried_out
 from jobserver.executors.told import ended
 from jobserver.models.job import State
 from jobserver.models.outcome import DISTURBED, Outcome
-from jobserver.models.sharing import PLAN
 from jobserver.protocol import Message
 from jobserver.scripts.loading import Stamps
 from jobserver.scripts.loading import stamps as script_stamps
@@ -130,7 +131,7 @@ class Shepherd:
             Is told what happens meanwhile.
         """
         with closing(Lead(self._board, spec, watcher, self._wake)) as lead:
-            return self._carry_out(spec, timeout, lead)
+            return carried_out(lambda left: self._attempt(spec, left, lead), timeout, lead)
 
     def help(self, board: Board, crew: Crew, leave: Callable[[], None]) -> None:
         """Help with a map until it has no items left for this slot, or a job waits.
@@ -141,22 +142,10 @@ class Shepherd:
             Ends the help from another thread.
         """
         number = crew.number()
-        if not crew.join(number, leave):
-            return
-        with closing(Hand(board, crew, number)) as hand, temporary_folder("help") as folder:
-            plan = {"plan": str(crew.order.folder / PLAN), "session": number, "data": None}
-            self._carry_out({**crew.order.spec, **plan, "folder": folder}, 0, hand)
-
-    def _carry_out(self, spec: Message, timeout: float, party: Party) -> Outcome:
-        """Run until it ends; where the party says so, with a new child after one that died."""
-        end = time.monotonic() + timeout
-        while True:
-            outcome = self._attempt(spec, timeout and max(end - time.monotonic(), 0.01), party)
-            told = self._stopped or outcome.state is not State.FAILED
-            if told or outcome.error == TIMEOUT:
-                return outcome
-            if (verdict := party.lost(outcome)) is not None:
-                return verdict
+        if crew.join(number, leave):
+            with closing(Hand(board, crew, number)) as hand, temporary_folder("help") as folder:
+                spec = {**crew.order.spec, **hand.plan, "folder": folder}
+                carried_out(lambda left: self._attempt(spec, left, hand), 0, hand)
 
     def _attempt(self, spec: Message, timeout: float, party: Party) -> Outcome:
         try:

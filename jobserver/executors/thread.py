@@ -21,7 +21,7 @@ from jobserver.executors.capture import captured
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.limits import timed_out
 from jobserver.executors.local import LocalExecutor
-from jobserver.executors.parties import Watcher
+from jobserver.executors.party import Watcher
 from jobserver.executors.shepherd import setup_message
 from jobserver.executors.told import ended
 from jobserver.models.outcome import Outcome

@@ -47,9 +47,12 @@ CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while
 CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled before it started")
 
 
+INTERRUPTED = "Interrupted"
+
+
 def interrupted(why: str) -> Outcome:
     """How an attempt ends that was cut off."""
-    return Outcome(State.FAILED, error="Interrupted", message=f"interrupted: {why}")
+    return Outcome(State.FAILED, error=INTERRUPTED, message=f"interrupted: {why}")
 
 
 LOST = interrupted("it belongs to another server now")

@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bson
-from bson.errors import BSONError, InvalidBSON
+from bson.errors import InvalidBSON
 
 from jobserver.context import current_job
 from jobserver.course import Course, Failure, ItemFailed, present
-from jobserver.encoding import Encoder, decode_result
-from jobserver.errors import JobserverError
-from jobserver.models.alike import alike
+from jobserver.encoding import Encoder
 from jobserver.models.items import Items
+from jobserver.models.plan import PLAN, read_plan, write_plan
 
 if TYPE_CHECKING:
     from jobserver.course import Message
@@ -39,11 +38,8 @@ Record = dict[str, Any]
 SHARE_SECONDS = 0.3
 #: Levels of the job and the result around that of an item.
 _AROUND = 3
-#: Cells of a table that is handed to other children.
-_LARGEST = 5_000_000
 #: Characters of a message: a pipe takes an answer with it at once.
 _LONGEST = 1000
-PLAN = "plan"
 _MARK = struct.Struct("<q")
 _NOWHERE = -1
 _FOLDER = ".map-"
@@ -77,7 +73,7 @@ def carry_out(
     """
     with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=course.folder) as name:
         folder = Path(name)
-        if not course.ask or not _write_plan(items, folder / PLAN):
+        if not course.ask or not write_plan(items, folder / PLAN):
             return _one_by_one(items, course, folder, collect=collect)
         begin, end = span
         what = {"folder": folder.name, "count": len(items.items), "collect": collect}
@@ -96,12 +92,7 @@ def help_out(registry: Registry, plan: Path, session: int) -> None:
     session : int
         A number that no other child of the map has.
     """
-    content = bson.decode(plan.read_bytes())
-    source = content["source"]
-    if "value" in content:
-        source = {**source, "value": decode_result(content["value"])}
-    items = Items(registry, content["map"], source)
-    collect = bool(content["map"].get("collect_errors"))
+    items, collect = read_plan(registry, plan)
     with Share(items, present(), plan.parent, session, collect=collect) as share:
         share.work()
 
@@ -144,34 +135,6 @@ def _gathered(folder: Path, lost: dict[int, Record], count: int) -> list[Record]
             found |= {record["item"]: record for record in bson.decode_file_iter(file)}
     missing = {"error": "Killed", "message": "the script disturbed what its other items gave"}
     return [found.get(number, missing) for number in range(count)]
-
-
-def _write_plan(items: Items, path: Path) -> bool:
-    """Write what another child needs to run items; False if that cannot be written."""
-    source = items.source
-    content: Record = {"map": items.binding, "source": source}
-    try:
-        if source and "value" in source:
-            rest = {name: option for name, option in source.items() if name != "value"}
-            content |= {"source": rest, "value": _exactly(source["value"])}
-        path.write_bytes(bson.encode(content))
-    except (BSONError, OverflowError, JobserverError, _Inexact):
-        return False
-    return True
-
-
-class _Inexact(Exception):
-    """A value would not be the same in another child."""
-
-
-def _exactly(value: Any) -> Any:
-    """A value as it is stored, if it comes back as it was."""
-    encoder = Encoder(largest=_LARGEST)
-    stored = encoder.encode(value)
-    back = decode_result(bson.decode(bson.encode({"": stored}))[""])
-    if encoder.warnings or not alike(value, back):
-        raise _Inexact
-    return stored
 
 
 class Share:
