@@ -65,6 +65,8 @@ class Course:
     places : list of str
         Where in the script it is, such as ``step 2 (resample)``. An exception leaves them as they
         are, so that it can be told where it came from.
+    inside : bool
+        Whether it is at an item of a map, which is no step of the job.
     """
 
     folder: str = field(default_factory=tempfile.gettempdir)
@@ -74,6 +76,7 @@ class Course:
     describe: Callable[[BaseException, bool], Failure] = plainly
     file_size: int = 2**62
     places: list[str] = field(default_factory=list)
+    inside: bool = False
 
     def answer(self, message: Message) -> Message:
         """What the slot answers to a message."""
@@ -90,12 +93,13 @@ class Course:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Carry out a part that no other slot takes a share in; what fails there is caught."""
-        ask, depth, self.ask = self.ask, len(self.places), None
+        """Carry out an item, in which no other slot takes a share; what fails there is caught."""
+        ask, inside, depth = self.ask, self.inside, len(self.places)
+        self.ask, self.inside = None, True
         try:
             yield
         finally:
-            self.ask = ask
+            self.ask, self.inside = ask, inside
             del self.places[depth:]
 
     def where(self, depth: int = 0) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import bson
+from bson.int64 import Int64
 
 from jobserver.encoding.encoder import Encoder
 from jobserver.encoding.keys import restore_keys, unescape_key
@@ -71,7 +72,7 @@ def decode_result(value: Any) -> Any:
     if isinstance(value, list):
         return [decode_result(item) for item in value]
     if not isinstance(value, dict):
-        return value
+        return int(value) if isinstance(value, Int64) else value
     if is_table(value):
         try:
             return decode_table(restore_keys(value))

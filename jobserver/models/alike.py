@@ -6,12 +6,16 @@ import sys
 from math import isnan
 from typing import Any
 
+from bson.int64 import Int64
+
 
 def alike(one: Any, other: Any) -> bool:
     """Whether two values have the same types and content, as deep as lists and dicts go.
 
     Tables have the same labels, dtypes and frequency.
     """
+    if isinstance(one, Int64):  # as the database gives what is beyond 32 bits
+        one = int(one)
     if type(one) is not type(other):
         return False
     if isinstance(one, dict):

@@ -46,7 +46,7 @@ class Pipeline(Process):
     def run(self, data: dict[str, Any] | None) -> Any:
         """Run the steps; what the last one returns."""
         course, value = present(), data
-        told, took = not course.places, None
+        told, took = not course.places and not course.inside, None
         for number, step in enumerate(self._steps, 1):
             begin, end = (number - 1) / len(self._steps), number / len(self._steps)
             course.say(f"step {number} of {len(self._steps)}: {label(step)}")

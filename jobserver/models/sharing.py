@@ -106,7 +106,7 @@ def _one_by_one(items: Items, course: Course, folder: Path, *, collect: bool) ->
             if failed:
                 raise _failed(failed)
             current_job.progress(done / count, f"{done} of {count} items")
-    return _gathered(folder, {}, count)
+    return _gathered(folder, {}, count, collect=collect)
 
 
 def _together(items: Items, course: Course, answer: Message, *, collect: bool) -> list[Record]:
@@ -118,7 +118,7 @@ def _together(items: Items, course: Course, answer: Message, *, collect: bool) -
             lost[last["item"]] = last
     if last["op"] == "failed":
         raise _failed(last)
-    return _gathered(folder, lost, len(items.items))
+    return _gathered(folder, lost, len(items.items), collect=collect)
 
 
 def _failed(record: Record) -> ItemFailed:
@@ -126,15 +126,20 @@ def _failed(record: Record) -> ItemFailed:
     return ItemFailed(Failure(record["error"], message))
 
 
-def _gathered(folder: Path, lost: dict[int, Record], count: int) -> list[Record]:
+def _gathered(folder: Path, lost: dict[int, Record], count: int, *, collect: bool) -> list[Record]:
     """What was made of the items, in their order."""
     found = dict(lost)
     for path in folder.glob("results-*"):
         # a child that was killed while it wrote left a piece of a record at the end
         with path.open("rb") as file, suppress(InvalidBSON):
             found |= {record["item"]: record for record in bson.decode_file_iter(file)}
-    missing = {"error": "Killed", "message": "the script disturbed what its other items gave"}
-    return [found.get(number, missing) for number in range(count)]
+    for number in range(count):
+        if number not in found:
+            message = "the script removed what it gave"
+            found[number] = {"item": number, "error": "Killed", "message": message}
+            if not collect:
+                raise _failed(found[number])
+    return [found[number] for number in range(count)]
 
 
 class Share:

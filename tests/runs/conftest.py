@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import Job, MakeServer, Server, finished, until
 
 UNRULY = Path(__file__).with_name("unruly.py")
+COMPOSING = Path(__file__).with_name("composing.py")
 MIB = 1024 * 1024
 NATIVE = {"stringify": "false"}
 WORKERS = 3
@@ -28,6 +29,7 @@ def add_unruly(home: Path) -> None:
     """Put the scripts into a home."""
     (home / "scripts").mkdir(parents=True, exist_ok=True)
     shutil.copy(UNRULY, home / "scripts")
+    shutil.copy(COMPOSING, home / "scripts")
 
 
 @pytest.fixture
@@ -146,3 +148,19 @@ def single(single_server: Server) -> Iterator[httpx.Client]:
     """A client of that server."""
     yield single_server.client
     single_server.check()
+
+
+@pytest.fixture(scope="session")
+def threads_server(make_server: MakeServer) -> Iterator[Server]:
+    """One server that runs scripts in its own threads."""
+    with make_server(
+        prepare=add_unruly, EXECUTOR="thread", WORKERS=2, LEASE_SECONDS=4, SHUTDOWN_GRACE=1
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def threads(threads_server: Server) -> Iterator[httpx.Client]:
+    """A client of that server."""
+    yield threads_server.client
+    threads_server.check()
