@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -49,17 +48,16 @@ class Party(Protocol):
         """How a failed attempt ends the run; None if it goes on with a new child."""
 
 
-def carried_out(attempt: Callable[[float], Outcome], timeout: float, party: Party) -> Outcome:
+def carried_out(attempt: Callable[[], Outcome], party: Party) -> Outcome:
     """Try until it ends; where the party says so, with a new child after one that died.
 
     Parameters
     ----------
     attempt : callable
-        Takes the seconds that are left, 0 for no limit; tells how it ended.
+        Tells how it ended.
     """
-    end = time.monotonic() + timeout
     while True:
-        outcome = attempt(timeout and max(end - time.monotonic(), 0.01))
+        outcome = attempt()
         if outcome.state is not State.FAILED or outcome.error in (TIMEOUT, INTERRUPTED):
             return outcome
         if (verdict := party.lost(outcome)) is not None:

@@ -63,6 +63,7 @@ class Shepherd:
         self._board = board
         self._wake_read, self._wake_write = os.pipe()
         self._stopped: Outcome | None = None
+        self._began: float | None = None
         self._child: ChildProcess | None = None
         self._stamps: Stamps = {}
         self._warm_size = self._held = 0
@@ -131,26 +132,22 @@ class Shepherd:
             Is told what happens meanwhile.
         """
         with closing(Lead(self._board, spec, watcher, self._wake)) as lead:
-            return carried_out(lambda left: self._attempt(spec, left, lead), timeout, lead)
+            self._began = None
+            return carried_out(lambda: self._attempt(spec, timeout, lead), lead)
 
     def help(self, board: Board, crew: Crew, leave: Callable[[], None]) -> None:
-        """Help with a map until it has no items left for this slot, or a job waits.
-
-        Parameters
-        ----------
-        leave : callable
-            Ends the help from another thread.
-        """
+        """Help with a map while it has items for this slot; ``leave`` ends that from elsewhere."""
         number = crew.number()
         if crew.join(number, leave):
             with closing(Hand(board, crew, number)) as hand, temporary_folder("help") as folder:
                 spec = {**crew.order.spec, **hand.plan, "folder": folder}
-                carried_out(lambda left: self._attempt(spec, left, hand), 0, hand)
+                carried_out(lambda: self._attempt(spec, 0, hand), hand)
 
     def _attempt(self, spec: Message, timeout: float, party: Party) -> Outcome:
         try:
             self._begin({"op": "run", **spec}, party)
-            limits = Limits(timeout, spec["memory"], self._held)
+            self._began = self._began or time.monotonic()
+            limits = Limits(timeout, spec["memory"], self._held, self._began)
             outcome = self._watch(spec["folder"], limits, party)
             self._replace_if_swollen(spec["memory"])
             return outcome

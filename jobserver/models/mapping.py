@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 
 #: Items that are tried against the script's signature before the job is accepted.
 _TRIED = 100
-_ARGUMENT = re.compile(r"args\[(\d+)\]")
+#: Where a field of the script's call stands in the job; None where it is told otherwise.
+_Fields = dict[str, str | None]
 
 
 class Results(list[Any]):
@@ -85,10 +85,10 @@ class Map(Process):
             yield Problem("script.over.grid", text)
             return
         seen: set[Problem] = set()
-        for variant, given, field in _tried(script, self._over, has_data):
+        for variant, given, fields in _tried(script, self._over, has_data, place):
             for problem in part_problems(self._registry, variant, given):
-                told = _placed(problem, place, field, kind)
-                if told not in seen and len(seen) < ENOUGH:
+                told = _placed(problem, place, fields, is_grid=kind == "grid")
+                if told and told not in seen and len(seen) < ENOUGH:
                     seen.add(told)
                     yield told
 
@@ -101,42 +101,49 @@ def part_problems(registry: Registry, script: Binding, has_data: bool) -> list[P
         return list(refusal.errors)
 
 
-def _tried(script: Binding, over: Over, has_data: bool) -> Iterator[tuple[Binding, bool, str]]:
-    """The script as it is called for the first items: with data or not, and the item's field."""
+def _tried(
+    script: Binding, over: Over, has_data: bool, place: str
+) -> Iterator[tuple[Binding, bool, _Fields]]:
+    """The script as it is called for the first items: with data or not, and what fields mean."""
     kind = kind_of(over)
-    if kind == "grid":
-        axes: dict[str, list[Any]] = over["grid"]  # type: ignore[call-overload]
-        first = {name: values[0] for name, values in axes.items() if values}
-        for name, values in axes.items():
-            for index, value in enumerate(values[:_TRIED]):
-                point = {**first, name: value}
-                yield with_kwargs(script, point), has_data, f"over.grid.{name}[{index}]"
+    if isinstance(over, dict) and kind == "grid":
+        yield from _grid_tried(script, over["grid"], has_data)
     elif kind in ("list", "range") and is_function(script):
         items = over if isinstance(over, list) else range(*over["range"])
+        count = len(script.get("args", [])) + 1
+        moved = {f"args[{n + 1}]": f"{place}.args[{n}]" for n in range(count)}
         for index, item in enumerate(items[:_TRIED]):
-            yield (
-                with_item(script, item),
-                False,
-                f"over[{index}]" if kind == "list" else "over.range",
-            )
+            field = f"script.over[{index}]" if kind == "list" else "script.over.range"
+            yield with_item(script, item), False, {"args[0]": field, **moved}
+        if not items:
+            yield script, True, {}
     else:
-        yield script, True, ""
+        yield script, True, {}
 
 
-def _placed(problem: Problem, place: str, item: str, kind: str) -> Problem:
-    """A problem of the script with the field that it has in the job."""
+def _grid_tried(
+    script: Binding, axes: dict[str, list[Any]], has_data: bool
+) -> Iterator[tuple[Binding, bool, _Fields]]:
+    """The script with each value of each axis, and the first ones of the others."""
+    point = {name: values[0] if values else None for name, values in axes.items()}
+    others: _Fields = dict.fromkeys(f"kwargs.{name}" for name in axes)
+    yield with_kwargs(script, point), has_data, others
+    for name, values in axes.items():
+        for index, value in enumerate(values[:_TRIED]):
+            field = f"script.over.grid.{name}[{index}]"
+            variant = with_kwargs(script, {**point, name: value})
+            yield variant, has_data, {**others, f"kwargs.{name}": field}
+
+
+def _placed(problem: Problem, place: str, fields: _Fields, *, is_grid: bool) -> Problem | None:
+    """A problem of the script with the field that it has in the job; None where another has it."""
     field = problem.field.removeprefix("script.")
-    if field == "data":
-        if kind == "grid":
-            return Problem("data", problem.problem)
+    if field == "data" and not is_grid:
         return Problem(place, "takes no data, but is given an item as its first argument")
-    if kind == "grid" and field == f"kwargs.{item.removeprefix('over.grid.').rpartition('[')[0]}":
-        return Problem(f"script.{item}", problem.problem)
-    if item and kind != "grid" and (found := _ARGUMENT.fullmatch(field)):
-        number = int(found[1])
-        field = f"{place}.args[{number - 1}]" if number else f"script.{item}"
-        return Problem(field, problem.problem)
-    return Problem(f"{place}.{field}", problem.problem)
+    if field == "data":
+        return problem
+    where = fields.get(field, f"{place}.{field}")
+    return Problem(where, problem.problem) if where else None
 
 
 def _decoded(result: Any) -> Any:

@@ -137,3 +137,18 @@ def report(x: int) -> int:
     """Report progress of its own."""
     current_job.progress(0.99, "nearly there")
     return x
+
+
+def max_of(data: list[int]) -> int:
+    """The largest."""
+    return max(data)
+
+
+def kinds(data: list[Any]) -> list[str]:
+    """The names of the types."""
+    return [type(each).__name__ for each in data]
+
+
+def wrapped(data: list[Any]) -> list[Opaque]:
+    """Put each into an object."""
+    return [Opaque(each) for each in data]

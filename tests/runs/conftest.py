@@ -85,6 +85,17 @@ def cancel(client: httpx.Client, job_id: str) -> Job:
     return finished(client, job_id)
 
 
+def last_state(client: httpx.Client, job_id: str) -> str:
+    """The state of a job as it is read last before the server is gone."""
+    state = ""
+    try:
+        while state != "finished":
+            state = read(client, job_id)["state"]
+    except httpx.TransportError:
+        assert state
+    return state
+
+
 @contextmanager
 def all_busy(server: Server, slots: int) -> Iterator[list[str]]:
     """Have every slot wait until the end of the block; the ids of these jobs."""
