@@ -17,6 +17,7 @@ from jobserver.executors.party import Answer, Watcher
 from jobserver.executors.told import progress
 from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
+from jobserver.models.over import MOST_ITEMS
 from jobserver.models.plan import PLAN
 from jobserver.protocol import Message
 
@@ -108,7 +109,7 @@ class Lead:
             self.close()
             name, where = str(message.get("folder")), str(message.get("where"))[:_LINE]
             folder = Path(self._spec["folder"], name if _FOLDER.fullmatch(name) else "")
-            count = items if isinstance(items, int) else 0
+            count = min(max(items, 0), MOST_ITEMS) if isinstance(items, int) else 0
             collect = message.get("collect") is True
             order = Order(self._spec, folder, count, collect, where, self._watcher.output)
             self._crew = Crew(order, board.slots, self._wake)

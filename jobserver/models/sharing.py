@@ -168,14 +168,14 @@ class Share:
         self._encoder = Encoder(around=_AROUND)
         self._results = (folder / f"results-{session}").open("xb")
         self._pid = os.getpid()
-        self._marker = os.open(folder / f"at-{session}", os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        self._marker = (folder / f"at-{session}").open("xb", buffering=0)
 
     def __enter__(self) -> Share:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._results.close()
-        os.close(self._marker)
+        self._marker.close()
 
     def work(self) -> Message:
         """Do what the slot says, until there are no more items; its last answer."""
@@ -235,4 +235,5 @@ class Share:
             self._course.say(f"item {number + 1}: {self._encoder.warnings.pop()}")
 
     def _mark(self, number: int) -> None:
-        os.pwrite(self._marker, _MARK.pack(number), 0)
+        self._marker.seek(0)
+        self._marker.write(_MARK.pack(number))
