@@ -12,7 +12,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backlog, cancel, cycle, large_results, listing, read, slots, start
+from benchmarks import backlog, cancel, cycle, large_results, listing, maps, read, slots, start
 from benchmarks.figures import Figure
 
 BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "read": read.measure,
     "cycle": cycle.measure,
     "slots": slots.measure,
+    "maps": maps.measure,
     "drain": backlog.drain,
     "cancel": cancel.measure,
     "memory": backlog.memory,

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from benchmarks.server import WORKERS, Server
+from benchmarks.server import Server
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,7 +102,7 @@ def held_slots(server: Server) -> Iterator[Path]:
     client = Client(server.port)
     gate = server.home / "gate"
     gate.unlink(missing_ok=True)
-    holders = [client.create("hold") for _ in range(WORKERS)]
+    holders = [client.create("hold") for _ in range(server.workers)]
     for job_id in holders:
         client.start(job_id)
     for job_id in holders:

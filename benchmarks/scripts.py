@@ -21,6 +21,11 @@ def noop() -> None:
     """Do nothing."""
 
 
+def same(data: Any) -> Any:
+    """Give the data back."""
+    return data
+
+
 def burn(seconds: float) -> None:
     """Use the processor for some seconds of its time."""
     end = time.process_time() + seconds

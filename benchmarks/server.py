@@ -39,11 +39,14 @@ class Server:
         Its process.
     port : int
         Where it listens on 127.0.0.1.
+    workers : int
+        How many slots it has.
     """
 
     home: Path
     pid: int
     port: int
+    workers: int
 
     def memory(self) -> float:
         """Memory that the process holds, in MiB, without its children and the database."""
@@ -66,25 +69,27 @@ def new_home() -> Iterator[Path]:
 
 
 @contextmanager
-def serving(home: Path, command: tuple[str, ...] = JOBSERVER) -> Iterator[Server]:
+def serving(
+    home: Path, command: tuple[str, ...] = JOBSERVER, workers: int = WORKERS
+) -> Iterator[Server]:
     """A server on a home and a free port; it is ended afterwards."""
     log = home / "server.log"
     environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
-    environ[f"{PREFIX}WORKERS"] = str(WORKERS)
+    environ[f"{PREFIX}WORKERS"] = str(workers)
     with (
         log.open("w") as file,
         subprocess.Popen([*command, str(home)], stderr=file, env=environ) as process,
     ):
         try:
-            yield Server(home, process.pid, _port(process, log))
+            yield Server(home, process.pid, _port(process, log), workers)
         finally:
             process.terminate()
 
 
 @contextmanager
-def new_server() -> Iterator[Server]:
+def new_server(workers: int = WORKERS) -> Iterator[Server]:
     """A server on a home of its own."""
-    with new_home() as home, serving(home) as server:
+    with new_home() as home, serving(home, workers=workers) as server:
         yield server
 
 

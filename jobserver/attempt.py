@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from jobserver.context import current_job
-from jobserver.execution import execute
+from jobserver.execution import Link, execute
 from jobserver.guard import end_descendants
 
 if TYPE_CHECKING:
@@ -38,12 +38,15 @@ class Attempt:
         Folder of the server: it is cut off from file names that users see.
     spec : dict
         ``id``, ``attempt``, ``script``, ``data``, ``folder`` (an empty one to work in),
+        ``plan`` (a file, where another slot's map wants help; see `jobserver.models.items`),
         ``memory`` (bytes, 0 for no limit), ``files`` (open files), ``file_size`` (bytes),
         ``small_result`` and ``largest_result`` (bytes: of one that needs no file, of any).
     output : int
         Descriptor of the pipe that takes what the script prints.
     report : callable
         Passes progress on.
+    link : Link
+        How to reach the slot.
     """
 
     def __init__(
@@ -53,12 +56,14 @@ class Attempt:
         spec: Message,
         output: int,
         report: Callable[[float, str | None], None],
+        link: Link,
     ) -> None:
         self.registry = registry
         self.home = home
         self.spec = spec
         self.output = output
         self.report = report
+        self.link = link
 
     def carry_out(self) -> Message:
         """Run, clean up, and give the message that ends the attempt."""
@@ -71,7 +76,7 @@ class Attempt:
             _environment(spec["folder"]),
             _limits(spec),
         ):
-            message = execute(self.registry, spec, self.home)
+            message = execute(self.registry, spec, self.home, self.link)
         if os.getpid() != process:  # the script forked, and this is the copy
             os._exit(0)
         killed, strays = end_descendants(), set(threading.enumerate()) - threads

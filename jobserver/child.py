@@ -34,7 +34,8 @@ def _work(commands: int, messages: int, output: int) -> None:
     from jobserver.protocol import Broken, receive, send
 
     try:
-        worker = Worker(receive(commands), partial(send, messages), output)
+        setup, listen = receive(commands), partial(receive, commands)
+        worker = Worker(setup, partial(send, messages), listen, output)
         while True:
             worker.handle(receive(commands))
     except Broken:
@@ -50,16 +51,26 @@ class Worker:
         ``home``, ``scripts`` (the folder), ``modules``, and what `Permits.of` takes.
     send : callable
         Passes one message to the shepherd.
+    listen : callable
+        Waits for one message of the shepherd.
     output : int
         Descriptor of the pipe that takes what scripts print.
     """
 
-    def __init__(self, setup: Message, send: Callable[[Message], None], output: int) -> None:
+    def __init__(
+        self,
+        setup: Message,
+        send: Callable[[Message], None],
+        listen: Callable[[], Message],
+        output: int,
+    ) -> None:
         from jobserver.execution import App
         from jobserver.scripts.registry import Permits, Registry, Sources
 
         self.home: str = setup["home"]
         self._send = send
+        self._listen = listen
+        self._pid = os.getpid()
         self._output = output
         sources = Sources.of(setup["scripts"], setup["modules"])
         self.registry: Registry = Registry.load(sources, Permits.of(setup))
@@ -84,12 +95,24 @@ class Worker:
 
     def _run(self, message: Message) -> Message:
         from jobserver.attempt import Attempt
+        from jobserver.execution import Link
         from jobserver.provenance import provenance
 
         self._send({"op": "begun"})
-        self._send({"op": "provenance", "provenance": provenance(self.registry, message)})
-        attempt = Attempt(self.registry, self.home, message, self._output, self._report)
-        return attempt.carry_out()
+        if "plan" not in message:
+            self._send({"op": "provenance", "provenance": provenance(self.registry, message)})
+        link, home = Link(self._tell, self._ask), self.home
+        return Attempt(self.registry, home, message, self._output, self._report, link).carry_out()
+
+    def _tell(self, message: Message) -> None:
+        """Pass on what a run tells; a copy that a script forked ends where it would speak."""
+        if os.getpid() != self._pid:
+            os._exit(0)
+        self._send(message)
+
+    def _ask(self, message: Message) -> Message:
+        self._tell(message)
+        return self._listen()
 
     def _report(self, fraction: float, text: str | None) -> None:
         self._send({"op": "progress", "fraction": fraction, "message": text})

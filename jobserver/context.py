@@ -21,6 +21,7 @@ class _Run:
     attempt: int
     report: Report
     due: float = 0.0
+    span: tuple[float, float] = (0.0, 1.0)
 
 
 class CurrentJob:
@@ -62,10 +63,32 @@ class CurrentJob:
             raise ValueError(f"progress takes a number from 0 to 1, not {fraction!r}")
         with self._lock:
             run, now = self._run, time.monotonic()
-            if run and (now >= run.due or fraction >= 1):
+            if run and run.span[0] < run.span[1] and (now >= run.due or fraction >= 1):
                 run.due = now + INTERVAL
                 text = None if message is None else str(message)
-                run.report(min(max(float(fraction), 0.0), 1.0), text)
+                begin, end = run.span
+                run.report(begin + (end - begin) * min(max(float(fraction), 0.0), 1.0), text)
+
+    @contextmanager
+    def within(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
+        """Take the progress of a part for what it is of the whole; none is told of an empty part.
+
+        Yields
+        ------
+        tuple of float
+            Where the part begins and ends in the run.
+        """
+        run = self._run
+        first, last = run.span if run else (0.0, 1.0)
+        width = last - first
+        span = (first + width * begin, first + width * end)
+        if run:
+            run.span = span
+        try:
+            yield span
+        finally:
+            if run:
+                run.span = (first, last)
 
     @contextmanager
     def entered(

@@ -6,13 +6,17 @@ import errno
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
+from jobserver.course import Course, Failure, ItemFailed, taken
 from jobserver.encoding import keep
 from jobserver.errors import Problem, ProgramFailed, Refusal
-from jobserver.models.process import make_process
+from jobserver.models.kinds import make_process
+from jobserver.models.sharing import help_out
 from jobserver.sizes import exact_size
 
 if TYPE_CHECKING:
@@ -41,8 +45,24 @@ class App:
         self.config: Message = setup["config"]
 
 
-def execute(registry: Registry, spec: Message, home: str) -> Message:
-    """Run a script and tell how it ended; nothing that it raises gets out.
+@dataclass(frozen=True)
+class Link:
+    """How a run reaches its slot.
+
+    Attributes
+    ----------
+    tell : callable
+        Passes a message on.
+    ask : callable or None
+        Passes a message on and waits for the answer; None where the slot gives none.
+    """
+
+    tell: Callable[[Message], None]
+    ask: Callable[[Message], Message] | None = None
+
+
+def execute(registry: Registry, spec: Message, home: str, link: Link) -> Message:
+    """Run a script, or items of a map, and tell how it ended; nothing that it raises gets out.
 
     Parameters
     ----------
@@ -52,6 +72,8 @@ def execute(registry: Registry, spec: Message, home: str) -> Message:
         See `jobserver.attempt.Attempt`.
     home : str
         Folder of the server: it is cut off from file names that users see.
+    link : Link
+        How to reach the slot.
 
     Returns
     -------
@@ -60,22 +82,45 @@ def execute(registry: Registry, spec: Message, home: str) -> Message:
         ``message``.
     """
     hidden = [home, *_folders_of(spec), *_import_folders()]
+    describe = partial(_described, spec, hidden)
+    say, folder = partial(_say, sys.stdout), spec["folder"]
+    course = Course(folder, link.tell, link.ask, say, describe, spec["file_size"])
     try:
-        process = make_process(registry, spec["script"])
-        return _finished(process.run(spec["data"]), spec)
-    except MemoryError as error:
-        _print_traceback(error, hidden)
-        return _failed("MemoryError", memory_exceeded(spec["memory"]))
-    except Refusal as refusal:
-        reasons = "; ".join(_reason(problem) for problem in refusal.errors) or refusal.message
-        return _failed(type(refusal).__name__, reasons)
-    except ProgramFailed as failure:  # its complaints are in the log already
-        return _failed(type(failure).__name__, _without(hidden, str(failure)))
+        with taken(course):
+            if "plan" in spec:
+                help_out(registry, Path(spec["plan"]), spec["session"])
+                return {"state": "finished", "result": None}
+            return _finished(make_process(registry, spec["script"]).run(spec["data"]), spec)
     except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
+        where = course.where()
+        failure = describe(error, True)
+        return _failed(failure.error, where + failure.message)
+
+
+def _described(
+    spec: Message, hidden: list[str], error: BaseException, with_traceback: bool
+) -> Failure:
+    """A failure as the job tells it; its traceback goes to the log if that is wanted."""
+    kind = type(error).__name__
+    if isinstance(error, ItemFailed):
+        return error.failure
+    if isinstance(error, ProgramFailed):  # its complaints are in the log already
+        return Failure(kind, _without(hidden, str(error)))
+    if isinstance(error, Refusal):
+        reasons = "; ".join(_reason(problem) for problem in error.errors) or error.message
+        return Failure(kind, reasons)
+    if with_traceback:
         _print_traceback(error, hidden)
-        kind = type(error).__name__
-        text = f"{kind}: {_text(error)}{_limit_hit(error, spec)}"
-        return _failed(kind, _without(hidden, text))
+    if isinstance(error, MemoryError):
+        return Failure("MemoryError", memory_exceeded(spec["memory"]))
+    text = f"{kind}: {_text(error)}{_limit_hit(error, spec)}"
+    return Failure(kind, _without(hidden, text))
+
+
+def _say(stream: TextIO | None, text: str) -> None:
+    """Write a line to the log, unless the script closed it."""
+    if stream is not None and not stream.closed:
+        print(text, file=stream, flush=True)
 
 
 def problems_of(registry: Registry, script: Message, has_data: bool) -> list[Problem]:

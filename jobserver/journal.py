@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from jobserver.database import Document
 from jobserver.errors import StoreUnavailable
 from jobserver.models import logs
+from jobserver.models.job import State, utcnow
+from jobserver.models.outcome import INTERRUPTED, Outcome
 from jobserver.models.runs import Runs
+from jobserver.models.steps import Steps
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +56,9 @@ class Journal:
         self._piece = b""
         self._tail = b""
         self._progress: tuple[float, str | None] | None = None
+        self._part = 0.0, 1.0
+        self._steps = Steps()
+        self._lock = threading.RLock()  # slots that help with a map have output too
         self._due = time.monotonic() + WRITE_SECONDS
         self.written = 0
 
@@ -59,18 +69,41 @@ class Journal:
 
     def output(self, text: bytes) -> None:
         """Take what was printed."""
-        if b"%|" in text:
-            self._look_for_bar(text)
-        self._tail = text[-_TAIL:]
-        if text and self._left >= 0:
-            self._text += text[: self._left]
-            self._left -= len(text)
-            if self._left < 0:
-                self._text += CUT
+        with self._lock:
+            if b"%|" in text:
+                self._look_for_bar(text)
+            self._tail = text[-_TAIL:]
+            if text and self._left >= 0:
+                self._text += text[: self._left]
+                self._left -= len(text)
+                if self._left < 0:
+                    self._text += CUT
 
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the script is."""
         self._progress = fraction, message
+
+    def step(self, message: Mapping[str, Any]) -> None:
+        """Take which step of a pipeline begins, as its child tells it."""
+        self._steps.take(message)
+        fraction, text = message.get("fraction"), message.get("message")
+        if isinstance(fraction, float) and 0 <= fraction <= 1:
+            self._progress = fraction, text[:_TAIL] if isinstance(text, str) else None
+            until = message.get("until")
+            self.part(fraction, until if isinstance(until, float) else fraction)
+
+    def part(self, begin: float, end: float) -> None:
+        """Take which part of the whole the progress bars that follow are about."""
+        self._part = begin, min(max(begin, end), 1.0)
+
+    def completed(self, outcome: Outcome) -> Outcome:
+        """The outcome with the steps of a pipeline; a failure tells the step that it was in."""
+        step, message = self._steps.running, str(outcome.message)
+        steps = self._steps.listed(outcome.state, utcnow())
+        told = message.startswith(step) or outcome.error == INTERRUPTED
+        if step and outcome.state is State.FAILED and not told:
+            outcome = replace(outcome, message=f"{step}: {message}")
+        return replace(outcome, steps=steps) if steps else outcome
 
     def tick(self) -> None:
         """Write what is due; where the database is away, try again later."""
@@ -94,14 +127,15 @@ class Journal:
         """
         while self._piece or self._text:
             if not self._piece:  # what is tried again has to be the same piece at the same place
-                self._piece, self._text = bytes(self._text), bytearray()
+                with self._lock:
+                    self._piece, self._text = bytes(self._text), bytearray()
             private = self._job["_run"]
             place = private["key"], private["attempt"], self.written
             logs.append(self._runs.database, *place, self._piece)
             self.written += len(self._piece)
             self._piece = b""
         if self._progress:
-            self._runs.report(self._job, *self._progress)
+            self._runs.report(self._job, *self._progress, self._steps.listed())
             self._progress = None
 
     def _look_for_bar(self, text: bytes) -> None:
@@ -109,4 +143,7 @@ class Journal:
         if found:
             title, percent = found[-1]
             message = title.decode(errors="replace").strip() or None
-            self._progress = min(int(percent), 100) / 100, message
+            begin, end = self._part
+            if begin < end:
+                done = min(int(percent), 100) / 100
+                self._progress = begin + (end - begin) * done, message

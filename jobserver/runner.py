@@ -71,7 +71,7 @@ class Runner:
         """
         journal = Journal(self.runs, job, self.settings.JOB_OUTPUT_LIMIT)
         with ExitStack() as stack:
-            outcome = self._outcome(job, host, journal, stack)
+            outcome = journal.completed(self._outcome(job, host, journal, stack))
             try:
                 journal.write()
                 return self._end(job, outcome)

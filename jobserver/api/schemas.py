@@ -22,7 +22,7 @@ class JobFields(BaseModel):
     )
 
     script_name: Any = Field(None, description="Name of the script to run.")
-    script: Any = Field(None, description="The script: type, name, args, kwargs; code.")
+    script: Any = Field(None, description="Its type; name, args, kwargs; code, steps or over.")
     datafile: Any = Field(None, description="Name of a data file: the script's first argument.")
     raw_data: Any = Field(None, description="Any JSON: the script's first argument.")
     data: Any = Field(None, description="The data with its type, and name, id or data.")

@@ -11,18 +11,22 @@ numpy, ``container`` from a file. ``rendering`` and ``jsontext`` write it.
 
 from __future__ import annotations
 
+from jobserver.encoding.encoder import Encoder, Stored
 from jobserver.encoding.keeping import Kept, keep
 from jobserver.encoding.keys import escape_key, restore_keys, unescape_key
 from jobserver.encoding.reading import is_deeper, read_object
-from jobserver.encoding.results import Encoded, encode_result, encoded_size
+from jobserver.encoding.results import Encoded, decode_result, encode_result, encoded_size
 from jobserver.encoding.showing import File, describes_file, show_file, show_value
 from jobserver.encoding.tables import decode_table, is_table
 from jobserver.encoding.writing import dumps, native, stringify
 
 __all__ = [
     "Encoded",
+    "Encoder",
     "File",
     "Kept",
+    "Stored",
+    "decode_result",
     "decode_table",
     "describes_file",
     "dumps",

@@ -41,6 +41,19 @@ _Handler = Callable[[Any], Any]
 _SheetMaker = Callable[[Any, Encode], Sheet]
 
 
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A value that was encoded before, as a part of a result.
+
+    Attributes
+    ----------
+    value : Any
+        As an `Encoder` made it.
+    """
+
+    value: Any
+
+
 class Encoder:
     """Encodes one result and remembers where it is.
 
@@ -48,6 +61,8 @@ class Encoder:
     ----------
     largest : float
         Tables of more cells become a `Sheet`, whose values are encoded when they are read.
+    around : int
+        Levels of dicts and lists that will be around it.
 
     Attributes
     ----------
@@ -55,11 +70,12 @@ class Encoder:
         What is not kept as it was, so far.
     """
 
-    def __init__(self, largest: float = inf) -> None:
+    def __init__(self, largest: float = inf, around: int = 0) -> None:
         self.warnings: list[str] = []
         self._largest = largest
         self._warned: set[tuple[type, str]] = set()
-        self._path: list[list[Any]] = []  # of [container, key of what is being encoded]
+        # of [container, key of what is being encoded]
+        self._path: list[list[Any]] = [[None, None] for _ in range(around)]
         self._handlers: dict[type, _Handler] = {
             object: self._other,
             dict: self._mapping,
@@ -68,6 +84,7 @@ class Encoder:
             set: self._set,
             frozenset: self._set,
             Enum: lambda member: self.encode(member.value),
+            Stored: lambda stored: stored.value,
             **scalars(),
             **self._imported(),
         }

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import bson
+from bson.int64 import Int64
 
 from jobserver.encoding.encoder import Encoder
+from jobserver.encoding.keys import restore_keys, unescape_key
 from jobserver.encoding.sheet import Sheet
-from jobserver.encoding.tables import is_table
+from jobserver.encoding.tables import decode_table, is_table
+from jobserver.errors import BadRequest
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -56,6 +59,26 @@ def encode_result(value: Any) -> Encoded:
     encoder = Encoder()
     encoded = encoder.encode(value)
     return Encoded(encoded, kind_of(encoded), tuple(encoder.warnings))
+
+
+def decode_result(value: Any) -> Any:
+    """What a stored value stands for: tables and arrays as such, the rest as it is stored.
+
+    Parameters
+    ----------
+    value : Any
+        As an `Encoder` made it.
+    """
+    if isinstance(value, list):
+        return [decode_result(item) for item in value]
+    if not isinstance(value, dict):
+        return int(value) if isinstance(value, Int64) else value
+    if is_table(value):
+        try:
+            return decode_table(restore_keys(value))
+        except BadRequest:  # it only looks like a table
+            return restore_keys(value)
+    return {unescape_key(key): decode_result(item) for key, item in value.items()}
 
 
 def encoded_size(value: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -110,6 +111,18 @@ class ChildProcess:
             send(self._commands, message)
         except Broken as error:
             raise ChildEnded(self._status()) from error
+
+    def answer(self, message: Message) -> None:
+        """Send a short message to a child that waits for one.
+
+        Raises
+        ------
+        ChildEnded
+            If it cannot take it at once: it did not wait, and must not hold us up.
+        """
+        if not select.select((), (self._commands,), (), 0)[1]:
+            raise ChildEnded(None)
+        self.send(message)
 
     def events(self) -> Iterator[tuple[str, Any]]:
         """What happens: ``message``, ``output``, and ``tick`` when nothing did for a while.

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at the memory of a running child.
 LOOK_SECONDS = 0.5
+TIMEOUT = "Timeout"
 
 
 class Limits:
@@ -27,13 +28,15 @@ class Limits:
         Bytes that it may take; 0 for no limit.
     held : int
         Bytes that the child held before.
+    began : float
+        When the run began, by the monotonic clock.
     """
 
-    def __init__(self, timeout: float, memory: int, held: int) -> None:
+    def __init__(self, timeout: float, memory: int, held: int, began: float) -> None:
         self._timeout = timeout
         self._memory = memory
         self._held = held
-        self._began = self._looked = time.monotonic()
+        self._began = self._looked = began
 
     def exceeded(self, child: ChildProcess) -> Outcome | None:
         """How the run has to end, if it has to."""
@@ -51,4 +54,4 @@ class Limits:
 def timed_out(timeout: float) -> Outcome:
     """How a run ends that took longer than it may."""
     message = f"timeout of {timeout:g} s exceeded"
-    return Outcome(State.FAILED, error="Timeout", message=message)
+    return Outcome(State.FAILED, error=TIMEOUT, message=message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from typing import Protocol
@@ -11,14 +10,17 @@ from typing import Protocol
 from jobserver.database import Database, Document
 from jobserver.errors import StoreUnavailable
 from jobserver.executors.base import Executor, Scripts
+from jobserver.executors.board import Board
 from jobserver.executors.child_process import ChildEnded
+from jobserver.executors.crew import Crew
 from jobserver.executors.inspector import Inspector
 from jobserver.executors.keeper import Keeper
 from jobserver.executors.setup import setup_message
 from jobserver.executors.shepherd import Shepherd
+from jobserver.executors.waiting import Waiting
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
-from jobserver.models.outcome import Outcome, interrupted
+from jobserver.models.outcome import CANCELLED, Outcome, interrupted
 from jobserver.runner import Host
 from jobserver.settings import Settings
 
@@ -52,7 +54,8 @@ class LocalExecutor(Executor):
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         super().__init__(database, datafiles, settings)
         self.scripts = self.load_scripts()
-        self.waiting: queue.SimpleQueue[JobId] = queue.SimpleQueue()
+        self.waiting = Waiting()
+        self.board = Board(settings.workers, self.waiting.call, lambda: not self.waiting.empty)
         self.slots = [Slot(self, number) for number in range(settings.workers)]
         self._keeper = Keeper(self)
 
@@ -62,7 +65,7 @@ class LocalExecutor(Executor):
 
     def make_host(self) -> SlotHost:
         """What a slot runs its jobs with."""
-        return Shepherd(setup_message(self.settings))
+        return Shepherd(setup_message(self.settings), self.board)
 
     def start(self) -> None:
         """Start the slots, and the keeper that looks after their runs."""
@@ -77,7 +80,7 @@ class LocalExecutor(Executor):
     @property
     def idle(self) -> bool:
         """Whether no job is known to wait."""
-        return self.waiting.empty()
+        return self.waiting.empty
 
     @property
     def running(self) -> dict[JobId, int]:
@@ -112,6 +115,7 @@ class Slot:
         self.executor = executor
         self.host = executor.make_host()
         self.job: Document | None = None
+        self._crew: Crew | None = None
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._work, name=f"slot-{number}", daemon=True)
 
@@ -131,9 +135,11 @@ class Slot:
         while not self.executor.draining.is_set():
             try:
                 self.host.start()
-                self._run(self.executor.waiting.get(timeout=POLL_SECONDS))
-            except queue.Empty:
-                continue
+                job_id = self.executor.waiting.take(POLL_SECONDS)
+                if job_id is not None:
+                    self._run(job_id)
+                elif crew := self.executor.board.pick():
+                    self._help(crew)
             except (ChildEnded, StoreUnavailable, OSError) as error:
                 log.warning("a slot waits: %s", error)
                 self.executor.draining.wait(RESTART_SECONDS)
@@ -156,11 +162,32 @@ class Slot:
         self.executor.counts.add("runs", (state or "spooled",))
         if state is State.QUEUED:
             self.executor.submit(job_id)
+        self._renew()
+
+    def _help(self, crew: Crew) -> None:
+        """Help with the map of a job that another slot runs."""
+        if not isinstance(self.host, Shepherd):
+            return
+
+        def leave() -> None:
+            with self._lock:
+                if self._crew is crew:
+                    self.host.stop(CANCELLED)
+
+        self._occupy(None, crew)
+        try:
+            self.host.help(self.executor.board, crew, leave)
+        finally:
+            self._occupy(None)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Replace a child that carried out enough runs."""
         if self.host.runs >= self.executor.settings.JOBS_PER_CHILD:
             self.host.close()
 
-    def _occupy(self, job: Document | None) -> None:
+    def _occupy(self, job: Document | None, crew: Crew | None = None) -> None:
         """Say what runs here; an order to stop is only ever meant for that."""
         with self._lock:
-            self.job = job
+            self.job, self._crew = job, crew
             self.host.clear()

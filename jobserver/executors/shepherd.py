@@ -6,44 +6,36 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import bson
 from bson.errors import BSONError
 
 from jobserver.database import Document
+from jobserver.executors.board import Board
 from jobserver.executors.child_process import ChildEnded, ChildProcess
+from jobserver.executors.crew import Crew
 from jobserver.executors.limits import Limits
+from jobserver.executors.parties import Hand, Lead
+from jobserver.executors.party import Party, Watcher, carried_out
 from jobserver.executors.sandbox import sealed
-from jobserver.executors.told import ended, progress, provenance
+from jobserver.executors.told import ended, provenance
 from jobserver.models.expression import holds_code
 from jobserver.models.job import State
 from jobserver.models.outcome import DISTURBED, Outcome
 from jobserver.protocol import Message
 from jobserver.scripts.loading import Stamps
 from jobserver.scripts.loading import stamps as script_stamps
+from jobserver.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
 READY_SECONDS = 60.0
 #: Seconds that a child may take to begin a run.
 BEGIN_SECONDS = 10.0
-
-
-class Watcher(Protocol):
-    """What a run tells while it goes on."""
-
-    def output(self, text: bytes) -> None:
-        """Take what the script printed."""
-
-    def progress(self, fraction: float, message: str | None) -> None:
-        """Take how far the script is."""
-
-    def tick(self) -> None:
-        """Do what is due; called a few times a second."""
 
 
 class Shepherd:
@@ -55,14 +47,18 @@ class Shepherd:
     ----------
     setup : dict
         What the child needs to load its scripts; see `jobserver.executors.setup`.
+    board : Board, optional
+        Where other slots find the maps that it leads.
     """
 
-    def __init__(self, setup: Message) -> None:
+    def __init__(self, setup: Message, board: Board | None = None) -> None:
         self._setup = setup
+        self._board = board
         self._wake_read, self._wake_write = os.pipe()
         self._stopped: Outcome | None = None
         self._walls: list[str] = []
         self._provenance: Document | None = None
+        self._began: float | None = None
         self._child: ChildProcess | None = None
         self._stamps: Stamps = {}
         self._warm_size = self._held = 0
@@ -148,10 +144,24 @@ class Shepherd:
             self.close()
 
     def _run(self, spec: Message, timeout: float, watcher: Watcher) -> Outcome:
+        with closing(Lead(self._board, spec, watcher, self._wake)) as lead:
+            self._began = None
+            return carried_out(lambda: self._attempt(spec, timeout, lead), lead)
+
+    def help(self, board: Board, crew: Crew, leave: Callable[[], None]) -> None:
+        """Help with a map while it has items for this slot; ``leave`` ends that from elsewhere."""
+        number = crew.number()
+        if crew.join(number, leave):
+            with closing(Hand(board, crew, number)) as hand, temporary_folder("help") as folder:
+                spec = {**crew.order.spec, **hand.plan, "folder": folder}
+                carried_out(lambda: self._attempt(spec, 0, hand), hand)
+
+    def _attempt(self, spec: Message, timeout: float, party: Party) -> Outcome:
         try:
-            self._begin({"op": "run", **spec}, watcher)
-            limits = Limits(timeout, spec["memory"], self._held)
-            outcome = self._watch(spec["folder"], limits, watcher)
+            self._begin({"op": "run", **spec}, party)
+            self._began = self._began or time.monotonic()
+            limits = Limits(timeout, spec["memory"], self._held, self._began)
+            outcome = self._watch(spec["folder"], limits, party)
             self._replace_if_swollen(spec["memory"])
             return outcome
         except ChildEnded as ended:
@@ -161,13 +171,13 @@ class Shepherd:
         self.close()
         return self._stopped or outcome
 
-    def _begin(self, order: Message, watcher: Watcher) -> None:
+    def _begin(self, order: Message, party: Party) -> None:
         """Have the child begin a run; one that died before it began is replaced."""
         for last in (False, True):
             try:
                 self.start()
                 self._alive.send(order)
-                self._answer("begun", BEGIN_SECONDS, watcher.output)
+                self._answer("begun", BEGIN_SECONDS, party.output)
             except ChildEnded:
                 self.close()
                 if last or self._stopped:
@@ -182,6 +192,10 @@ class Shepherd:
     def stop(self, outcome: Outcome) -> None:
         """End the present run from another thread, with this outcome; wait for no child."""
         self._stopped = outcome
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have the thread that owns this look up."""
         os.write(self._wake_write, b"!")
 
     def close(self) -> None:
@@ -201,25 +215,25 @@ class Shepherd:
             raise ChildEnded(None)
         return self._child
 
-    def _watch(self, folder: str, limits: Limits, watcher: Watcher) -> Outcome:
+    def _watch(self, folder: str, limits: Limits, party: Party) -> Outcome:
         for kind, content in self._alive.events():
             if kind == "message" and content.get("op") == "done":
-                return self._done(content, folder, watcher)
-            if kind == "message" and content.get("op") == "progress":
-                watcher.progress(*progress(content))
-            elif kind == "message" and content.get("op") == "provenance":
+                return self._done(content, folder, party)
+            if kind == "message" and content.get("op") == "provenance":
                 self._provenance = provenance(content)
+            elif kind == "message":
+                party.hear(content, self._alive.answer)
             elif kind == "output":
-                watcher.output(content)
-            watcher.tick()
-            if outcome := self._stopped or limits.exceeded(self._alive):
-                watcher.output(self._alive.rest_of_output())
+                party.output(content)
+            ordered = party.look(self._alive.answer)
+            if outcome := self._stopped or ordered or limits.exceeded(self._alive):
+                party.output(self._alive.rest_of_output())
                 self.close()
                 return outcome
         raise ChildEnded(None)
 
-    def _done(self, message: Mapping[str, Any], folder: str, watcher: Watcher) -> Outcome:
-        watcher.output(self._alive.rest_of_output())
+    def _done(self, message: Mapping[str, Any], folder: str, party: Party) -> Outcome:
+        party.output(self._alive.rest_of_output())
         self.runs += 1
         self._held += int(message["grown"])
         if message.get("tainted"):

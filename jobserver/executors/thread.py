@@ -17,13 +17,13 @@ from functools import partial
 from jobserver.context import current_job
 from jobserver.database import Document
 from jobserver.errors import Problem
-from jobserver.execution import App, execute, problems_of
+from jobserver.execution import App, Link, execute, problems_of
 from jobserver.executors.capture import captured
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.limits import timed_out
 from jobserver.executors.local import LocalExecutor
+from jobserver.executors.party import Watcher
 from jobserver.executors.setup import setup_message
-from jobserver.executors.shepherd import Watcher
 from jobserver.executors.told import ended
 from jobserver.models.outcome import Outcome
 from jobserver.protocol import Message
@@ -168,8 +168,11 @@ class InProcess:
         def take(text: bytes) -> None:
             told.put(partial(watcher.output, text))
 
+        def tell(message: Message) -> None:
+            told.put(partial(watcher.step, message))
+
         known = provenance(self._scripts.registry, spec)
         job_id, attempt = spec["id"], spec["attempt"]
         with current_job.entered(job_id, attempt, report, thread=True), captured(take):
-            message: Message = execute(self._scripts.registry, spec, self._home)
+            message: Message = execute(self._scripts.registry, spec, self._home, Link(tell))
         told.put(lambda: replace(ended(message, spec["folder"]), provenance=known))

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from jobserver.database import Document
 from jobserver.errors import CannotRun, Problem, Refusal
+from jobserver.models.composition import ENOUGH, own_problems, parts
 from jobserver.models.source import Sources
 
 #: What a script of each type has to say, and what it may say, with the types of these fields.
@@ -14,8 +15,16 @@ FORMS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
     "function": ({"name": str}, {"module": str, "args": list, "kwargs": dict}),
     "file": ({"name": str}, {"args": list, "kwargs": dict}),
     "eval": ({"code": str}, {}),
+    "pipeline": ({"steps": list}, {}),
+    "map": (
+        {"over": object},
+        {"name": str, "module": str, "script": dict, "collect_errors": bool}
+        | {"args": list, "kwargs": dict},
+    ),
 }
-_NAMES: Mapping[type, str] = {str: "a string", list: "a list", dict: "an object"}
+_NAMES: Mapping[type, str] = {
+    **{str: "a string", list: "a list", dict: "an object", bool: "true or false"},
+}
 MOST_RETRIES = 100
 _DATA_SPELLINGS = ("data", "datafile", "raw_data")
 
@@ -74,14 +83,26 @@ def _script(job: Document, problems: list[Problem]) -> Document | None:
     return None if len(problems) > before else _completed(script)
 
 
-def form_problems(script: Document, field: str) -> list[Problem]:
-    """What is wrong with the form of a script, whatever it means.
+def form_problems(script: Any, field: str, depth: int = 0) -> list[Problem]:
+    """What is wrong with the form of a script and of those it is made of, whatever they mean.
 
     Parameters
     ----------
     field : str
         Where in the job it stands.
+    depth : int
+        Scripts around it.
     """
+    if not isinstance(script, dict):
+        return [Problem(field, "has to be the name of a script, or an object")]
+    wrong = _own_form_problems(script, field) + list(own_problems(script, field, depth))
+    for place, part in parts(script, field) if not wrong else ():
+        if len(wrong) < ENOUGH:
+            wrong += form_problems(part, place, depth + 1)
+    return wrong
+
+
+def _own_form_problems(script: Document, field: str) -> list[Problem]:
     kind = script.get("type", "function")
     if not isinstance(kind, str) or kind not in FORMS:
         return [Problem(f"{field}.type", f"is none of: {', '.join(FORMS)}")]

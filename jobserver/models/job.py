@@ -19,7 +19,7 @@ JobId = ObjectId | str
 #: Names that only the server sets. ``_run`` is its private part and never shown.
 SERVER_FIELDS = frozenset(
     ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
-) | {"state", "progress", "attempts", "provenance", "rerun_of", "_run"}
+) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run"}
 PRIVATE = "_run"
 #: Fields that name a job's script, and those that name its data: one of each is given.
 SCRIPT_SPELLINGS = frozenset({"script", "script_name"})

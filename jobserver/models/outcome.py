@@ -29,6 +29,8 @@ class Outcome:
     provenance : dict or None
         What the run depended on, where its process got so far as to tell; see
         `jobserver.provenance`.
+    steps : list of dict or None
+        Of a pipeline: which began when, took how long, ended how.
     """
 
     state: State
@@ -37,6 +39,7 @@ class Outcome:
     message: str | None = None
     file: Document | None = None
     provenance: Document | None = None
+    steps: list[Document] | None = None
 
 
 DISTURBED = Outcome(
@@ -48,9 +51,12 @@ CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while
 CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled before it started")
 
 
+INTERRUPTED = "Interrupted"
+
+
 def interrupted(why: str) -> Outcome:
     """How an attempt ends that was cut off."""
-    return Outcome(State.FAILED, error="Interrupted", message=f"interrupted: {why}")
+    return Outcome(State.FAILED, error=INTERRUPTED, message=f"interrupted: {why}")
 
 
 LOST = interrupted("it belongs to another server now")
@@ -78,6 +84,8 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
         values |= {"error": outcome.error, "message": outcome.message}
     if job["_run"].get("notify"):
         values["_run.mail"] = now  # see `jobserver.models.notices`
+    if outcome.steps:
+        values["steps"] = outcome.steps
     return values if outcome.file is None else {**values, "_run.file": outcome.file}
 
 

@@ -163,10 +163,15 @@ class Runs:
                 )
         return self.jobs.get(job_id)
 
-    def report(self, job: Document, fraction: float, message: str | None) -> None:
-        """Store how far a running attempt is."""
+    def report(
+        self, job: Document, fraction: float, message: str | None, steps: Iterable[Document] = ()
+    ) -> None:
+        """Store how far a running attempt is, and the steps of a pipeline."""
         guard = {"state": State.RUNNING, "_run.attempt": job["_run"]["attempt"]}
-        values = {"progress": fraction} | ({} if message is None else {"message": message})
+        values: Document = {"progress": fraction} | (
+            {} if message is None else {"message": message}
+        )
+        values |= {"steps": list(steps)} if steps else {}
         self.jobs.change(job["_id"], guard, values)
 
     def waiting(self) -> list[JobId]:

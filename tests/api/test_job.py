@@ -13,7 +13,7 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 NATIVE = {"stringify": "false"}
 SERVER_FIELDS = (
     *("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message"),
-    *("state", "progress", "attempts", "_run"),
+    *("state", "progress", "steps", "attempts", "_run"),
 )
 FIELDS: dict[str, Any] = {
     "foo": 42,

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import Job, MakeServer, Server, finished, until
 
 UNRULY = Path(__file__).with_name("unruly.py")
+COMPOSING = Path(__file__).with_name("composing.py")
 MIB = 1024 * 1024
 NATIVE = {"stringify": "false"}
 WORKERS = 3
@@ -28,6 +29,7 @@ def add_unruly(home: Path) -> None:
     """Put the scripts into a home."""
     (home / "scripts").mkdir(parents=True, exist_ok=True)
     shutil.copy(UNRULY, home / "scripts")
+    shutil.copy(COMPOSING, home / "scripts")
 
 
 @pytest.fixture
@@ -81,6 +83,17 @@ def cancel(client: httpx.Client, job_id: str) -> Job:
     answer = client.post(f"/job/{job_id}/cancel")
     assert answer.status_code == 202, answer.text
     return finished(client, job_id)
+
+
+def last_state(client: httpx.Client, job_id: str) -> str:
+    """The state of a job as it is read last before the server is gone."""
+    state = ""
+    try:
+        while state != "finished":
+            state = read(client, job_id)["state"]
+    except httpx.TransportError:
+        assert state
+    return state
 
 
 @contextmanager
@@ -146,3 +159,25 @@ def single(single_server: Server) -> Iterator[httpx.Client]:
     """A client of that server."""
     yield single_server.client
     single_server.check()
+
+
+@pytest.fixture(scope="session")
+def threads_server(make_server: MakeServer) -> Iterator[Server]:
+    """One server that runs scripts in its own threads."""
+    with make_server(
+        prepare=add_unruly,
+        EXECUTOR="thread",
+        WORKERS=2,
+        LEASE_SECONDS=4,
+        SHUTDOWN_GRACE=1,
+        PROCESS_FILE_ALLOWED=True,
+        PROCESS_EVAL_ALLOWED=True,
+    ) as server:
+        yield server
+
+
+@pytest.fixture
+def threads(threads_server: Server) -> Iterator[httpx.Client]:
+    """A client of that server."""
+    yield threads_server.client
+    threads_server.check()

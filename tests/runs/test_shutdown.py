@@ -12,7 +12,7 @@ import httpx
 
 from tests.conftest import END_SECONDS, MakeServer, finished, until
 from tests.faults.fleet import Fleet, fleet
-from tests.runs.conftest import add_unruly, begin, create, read, start
+from tests.runs.conftest import add_unruly, begin, create, last_state, read, start
 
 
 @contextmanager
@@ -34,24 +34,13 @@ def test_a_grace_lets_runs_end_and_refuses_new_ones(make_server: MakeServer) -> 
         assert "shutting down" in refused.json()["message"]
         assert read(client, job_id)["state"] == "running"  # it still answers
         gate.touch()
-        assert _last_state(client, job_id) == "finished"
+        assert last_state(client, job_id) == "finished"
         assert server.process.wait(END_SECONDS) == 0
 
 
 def _refused(client: httpx.Client, job_id: str) -> httpx.Response | None:
     answer = client.post(f"/job/{job_id}/run")
     return answer if answer.status_code == 503 else None
-
-
-def _last_state(client: httpx.Client, job_id: str) -> str:
-    """The state of a job as it is read last before the server is gone."""
-    state = ""
-    try:
-        while state != "finished":
-            state = read(client, job_id)["state"]
-    except httpx.TransportError:
-        assert state
-    return state
 
 
 def test_after_the_grace_runs_are_interrupted(home: Path) -> None:

@@ -3,33 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.conftest import END_SECONDS, MakeServer, Server, finished, until
 from tests.runs.conftest import add_unruly, begin, carry_out, log_of, read, start
-
-
-@pytest.fixture(scope="module")
-def threads_server(make_server: MakeServer) -> Iterator[Server]:
-    with make_server(
-        prepare=add_unruly,
-        EXECUTOR="thread",
-        WORKERS=2,
-        LEASE_SECONDS=4,
-        SHUTDOWN_GRACE=1,
-        PROCESS_FILE_ALLOWED=True,
-        PROCESS_EVAL_ALLOWED=True,
-    ) as server:
-        yield server
-
-
-@pytest.fixture
-def threads(threads_server: Server) -> Iterator[httpx.Client]:
-    yield threads_server.client
-    threads_server.check()
 
 
 def test_jobs_run(threads: httpx.Client, threads_server: Server) -> None:

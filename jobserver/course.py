@@ -1,0 +1,125 @@
+"""The course of a run: where in its script it is, and whom it tells, wherever it is carried out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What an exception is called, and what it says, as a job tells it."""
+
+    error: str
+    message: str
+
+
+class ItemFailed(Exception):
+    """An item of a map failed, perhaps in another child, which told the log of it.
+
+    Attributes
+    ----------
+    failure : Failure
+        What the job tells of it.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def plainly(error: BaseException, _: bool = False) -> Failure:
+    """A failure in the words of its exception."""
+    kind = type(error).__name__
+    return Failure(kind, f"{kind}: {error}")
+
+
+def _unheard(_: Message) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Course:
+    """Where a run is.
+
+    Attributes
+    ----------
+    folder : str
+        Where the run keeps files for a while.
+    tell : callable
+        Passes a message to the slot.
+    ask : callable or None
+        Passes a message to the slot and waits for its answer; None where no slot can help.
+    say : callable
+        Writes a line to the log.
+    describe : callable
+        Puts an exception into words; with True its traceback goes to the log.
+    file_size : int
+        Bytes that a file may have.
+    places : list of str
+        Where in the script it is, such as ``step 2 (resample)``. An exception leaves them as they
+        are, so that it can be told where it came from.
+    inside : bool
+        Whether it is at an item of a map, which is no step of the job.
+    """
+
+    folder: str = field(default_factory=tempfile.gettempdir)
+    tell: Callable[[Message], None] = _unheard
+    ask: Callable[[Message], Message] | None = None
+    say: Callable[[str], None] = print
+    describe: Callable[[BaseException, bool], Failure] = plainly
+    file_size: int = 2**62
+    places: list[str] = field(default_factory=list)
+    inside: bool = False
+
+    def answer(self, message: Message) -> Message:
+        """What the slot answers to a message."""
+        if self.ask is None:
+            raise RuntimeError("no slot answers here")
+        return self.ask(message)
+
+    @contextmanager
+    def at(self, place: str) -> Iterator[None]:
+        """Be at a place of the script for a while."""
+        self.places.append(place)
+        yield
+        self.places.pop()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Carry out an item, in which no other slot takes a share; what fails there is caught."""
+        ask, inside, depth = self.ask, self.inside, len(self.places)
+        self.ask, self.inside = None, True
+        try:
+            yield
+        finally:
+            self.ask, self.inside = ask, inside
+            del self.places[depth:]
+
+    def where(self, depth: int = 0) -> str:
+        """The places below a depth, as they begin a message."""
+        return "".join(f"{place}: " for place in self.places[depth:])
+
+
+_present: ContextVar[Course | None] = ContextVar("course", default=None)
+
+
+def present() -> Course:
+    """The course of the run that this thread carries out; one that nobody hears where none is."""
+    return _present.get() or Course()
+
+
+@contextmanager
+def taken(course: Course) -> Iterator[None]:
+    """Take a course for a while."""
+    token = _present.set(course)
+    try:
+        yield
+    finally:
+        _present.reset(token)

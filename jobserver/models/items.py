@@ -1,0 +1,104 @@
+"""The items of a map: how the script is called for each of them."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import TYPE_CHECKING, Any
+
+from jobserver.models.composition import Binding, target
+from jobserver.models.over import expand, kind_of
+from jobserver.models.process import AnyProcess, Process, make_process
+from jobserver.models.reading import load
+
+if TYPE_CHECKING:
+    from jobserver.scripts.registry import Registry
+
+Source = dict[str, Any]
+_UNREAD: Any = object()
+
+
+def is_function(script: Binding) -> bool:
+    """Whether a script is a function of the table."""
+    return bool(script.get("type", Process.type) == Process.type)
+
+
+def takes_kwargs(script: Binding) -> bool:
+    """Whether a script has keyword arguments of its own."""
+    return "name" in script and script.get("type") not in ("map", "pipeline")
+
+
+def with_kwargs(script: Binding, kwargs: dict[str, Any]) -> Binding:
+    """The script with further keyword arguments."""
+    return {**script, "kwargs": {**script.get("kwargs", {}), **kwargs}}
+
+
+def with_item(script: Binding, item: Any) -> Binding:
+    """The script with a first argument before its others."""
+    return {**script, "args": [item, *script.get("args", [])]}
+
+
+class Items:
+    """The items of a map, and the script that is called for each.
+
+    Parameters
+    ----------
+    registry : Registry
+        The script table.
+    binding : dict
+        The map.
+    source : dict or None
+        Its data, as `jobserver.models.reading` takes it.
+
+    Attributes
+    ----------
+    items : sequence
+        The items.
+    """
+
+    def __init__(self, registry: Registry, binding: Binding, source: Source | None) -> None:
+        self.binding = binding
+        self.source = source
+        self._registry = registry
+        self._script = target(binding)
+        self._kind = kind_of(binding["over"])
+        self._loaded: Any = _UNREAD
+        self.items = expand(binding["over"], self._load)
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the items are keyword arguments."""
+        return self._kind == "grid"
+
+    def run(self, number: int) -> Any:
+        """Run the script for an item; what it returns."""
+        item = self.items[number]
+        if self.is_grid:
+            process = make_process(self._registry, with_kwargs(self._script, item))
+            return process.run(self._shared(process))
+        if self._kind in ("list", "range") and is_function(self._script):
+            return make_process(self._registry, with_item(self._script, item)).run(None)
+        return make_process(self._registry, self._script).run({"value": item})
+
+    def _load(self, datatype: str) -> Any:
+        return load({**(self.source or {}), "datatype": datatype}, as_path=False)
+
+    def _shared(self, process: AnyProcess) -> Source | None:
+        """The data of each item of a grid: read once, and a copy for each."""
+        if self.source is None:
+            return None
+        wants_file = not isinstance(process, Process) or process.script.wants_path()
+        if "path" in self.source and wants_file:
+            return self.source
+        if self._loaded is _UNREAD:
+            self._loaded = load(self.source, as_path=False)
+        return {"value": _copied(self._loaded)}
+
+
+def _copied(value: Any) -> Any:
+    """A copy of data, so that an item does not see what another one did to it."""
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    kinds: list[type] = [dict, list]
+    kinds += [numpy.ndarray] if numpy else []
+    kinds += [pandas.DataFrame, pandas.Series] if pandas else []
+    return copy.deepcopy(value) if isinstance(value, tuple(kinds)) else value

@@ -1,0 +1,57 @@
+"""The steps of a pipeline as the slot keeps them; what a child tells is not trusted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import bson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobserver.models.job import State
+from jobserver.models.steps import ENDS, Steps
+
+NOW = datetime(2026, 1, 1)
+
+
+def begun(number: int, took: float | None = None) -> dict[str, Any]:
+    return {"step": number, "name": f"s{number}", "started": NOW, "took": took}
+
+
+@given(st.integers(0, 4 * ENDS))
+def test_both_ends_are_kept_and_no_more(count: int) -> None:
+    steps = Steps()
+    for number in range(1, count + 1):
+        steps.take(begun(number, 0.5 if number > 1 else None))
+    kept = [each["step"] for each in steps.listed()]
+    expected = list(range(1, count + 1))
+    assert kept == (expected if count <= 2 * ENDS else expected[:ENDS] + expected[-ENDS:])
+    states = [each["state"] for each in steps.listed()]
+    assert states == ["finished"] * (len(kept) - 1) + ["running"] * bool(kept)
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_the_step_that_goes_on_ends_with_its_attempt(state: State) -> None:
+    steps = Steps()
+    steps.take(begun(1))
+    steps.take(begun(2, 0.25))
+    assert steps.running == "step 2 (s2)"
+    first, second = steps.listed(state, NOW + timedelta(seconds=3))
+    assert (first["state"], first["time_sec"]) == ("finished", 0.25)
+    assert (second["state"], second["time_sec"]) == (state, 3.0)
+
+
+ANY = st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text() | st.lists(st.none())
+NAMES = st.sampled_from(["step", "name", "started", "took", "other"])
+
+
+@given(st.lists(st.dictionaries(NAMES, ANY | st.just(NOW)), max_size=5))
+def test_whatever_a_child_says_can_be_stored(messages: list[dict[str, Any]]) -> None:
+    steps = Steps()
+    for message in messages:
+        steps.take(message)
+    listed = steps.listed(State.FAILED, NOW)
+    assert bson.decode(bson.encode({"steps": listed}))["steps"] == listed
+    assert all(each["state"] in set(State) for each in listed)
