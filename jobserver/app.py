@@ -11,12 +11,14 @@ from jobserver.api.datafiles import datafiles
 from jobserver.api.info import info
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
+from jobserver.api.login import login
 from jobserver.api.results import results
 from jobserver.api.runs import runs
 from jobserver.api.scripts import scripts
 from jobserver.api.services import KEY, Services
+from jobserver.api.users import users
 
-BLUEPRINTS = (info, job, runs, results, jobs, datafile, datafiles, data, scripts)
+BLUEPRINTS = (info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login)
 
 
 def create_app(parts: Services) -> Flask:

@@ -71,7 +71,7 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     from jobserver.settings import load
 
     settings = load(home, config)
-    _check_host(host)
+    _check_host(host, settings.LOGIN_REQUIRED)
 
     from jobserver.home import Home
     from jobserver.serving import listen, serve
@@ -85,11 +85,11 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     sys.exit(0)
 
 
-def _check_host(host: str) -> None:
-    if host not in _LOOPBACK:
+def _check_host(host: str, has_login: bool) -> None:
+    if host not in _LOOPBACK and not has_login:
         raise click.UsageError(
             f"Without login (LOGIN_REQUIRED) the server listens on this machine only, not at "
-            f"{host}. Use --host 127.0.0.1, and a reverse proxy that asks for passwords."
+            f"{host}. Set LOGIN_REQUIRED = True in config.py, or use --host 127.0.0.1."
         )
 
 

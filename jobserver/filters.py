@@ -128,7 +128,14 @@ def _size(operand: object) -> int:
     return operand
 
 
-_READERS = {"_id": _id, "created": _time, "started": _time, "finished": _time, "edited": _time}
+_READERS = {
+    "_id": _id,
+    "_owner": _id,
+    "created": _time,
+    "started": _time,
+    "finished": _time,
+    "edited": _time,
+}
 
 
 def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:

@@ -8,7 +8,7 @@ from jobserver.api.services import Services
 from jobserver.app import create_app
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
-from jobserver.errors import JobserverError, SettingsError
+from jobserver.errors import JobserverError
 from jobserver.memory import hand_back_memory
 
 if TYPE_CHECKING:
@@ -77,8 +77,6 @@ class Home:
         SettingsError, StoreUnavailable
             As `connect`.
         """
-        if self.settings.LOGIN_REQUIRED:
-            raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
         self._parts = Services(self.settings, self.connect())
         self._parts.start()
         self.app = create_app(self._parts)

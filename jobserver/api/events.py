@@ -66,8 +66,9 @@ def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
     mark, place = (found[1], found[2] or "") if found else ("", "")
     key = job["_run"]["key"]
     fields = [*_SHOWN, "_run.change"]
+    same = {"_id": job["_id"], "_run.key": key}
     for _ in _beats(parts):
-        current = next(parts.database.find("jobs", {"_id": job["_id"]}, projection=fields), None)
+        current = next(parts.database.find("jobs", same, projection=fields), None)
         for piece_place, text in logs.since(parts.database, key, place):
             place = piece_place
             shown = {"text": text.decode(errors="replace")}
@@ -83,14 +84,14 @@ def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
         yield b""
 
 
-def jobs_events(parts: Services, last: str) -> Iterator[bytes]:
-    """The changes of all jobs from a mark on; after a broken stream some may come twice."""
+def jobs_events(parts: Services, last: str, reach: Document) -> Iterator[bytes]:
+    """The changes of all jobs within reach from a mark on; some may come twice after a break."""
     start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
     since, seen = start.generation_time, {start}
     fields = [*_SHOWN, "_run.change"]
     for _ in _beats(parts):
         now = datetime.now(UTC)
-        for job in _changed(parts, since, fields):
+        for job in _changed(parts, since, fields, reach):
             mark = job["_run"]["change"]
             if mark not in seen:
                 seen.add(mark)
@@ -101,9 +102,11 @@ def jobs_events(parts: Services, last: str) -> Iterator[bytes]:
         yield b""
 
 
-def _changed(parts: Services, since: datetime, fields: list[str]) -> Iterator[Document]:
+def _changed(
+    parts: Services, since: datetime, fields: list[str], reach: Document
+) -> Iterator[Document]:
     oldest = ObjectId.from_datetime(since - timedelta(seconds=OVERLAP_SECONDS))
-    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}}
+    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}, **reach}
     order = [("_run.change", 1)]
     return parts.database.find("jobs", window, projection=fields, sort=order)
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import jobserver
-from jobserver.api.endpoint import ENDPOINTS, Body, Endpoint
+from jobserver.api.endpoint import ENDPOINTS, FORMS, Body, Endpoint
 from jobserver.api.schemas import ErrorBody
+from jobserver.auth import POLICY, Who
 
 Schema = dict[str, Any]
 
@@ -20,7 +21,8 @@ _REFERENCE = "#/components/schemas/{model}"
 _JSON = "application/json"
 _REFUSALS = {
     400: "The request is malformed; the message tells the fix.",
-    403: "It comes from another web site or for another host.",
+    401: "Nobody is logged in, or not any more.",
+    403: "The user may not do that, or it comes from another web site or for another host.",
     404: "There is no such thing.",
     409: "Its state does not allow it.",
     413: "It is too large.",
@@ -31,6 +33,12 @@ _REFUSALS = {
 }
 #: What any endpoint may answer.
 _ALWAYS = (400, 403, 503)
+#: What any endpoint may answer besides that takes a user.
+_WITH_USERS = (401, 429)
+_SCHEMES = {
+    "password": {"type": "http", "scheme": "basic"},
+    "token": {"type": "http", "scheme": "bearer"},
+}
 _PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
 #: What is known of the parts of a path, as Flask writes them.
 _PARTS: dict[str, Schema] = {
@@ -54,8 +62,17 @@ def document() -> Schema:
             "description": "Python functions, executables and command line tools as jobs.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(), "securitySchemes": _SCHEMES},
     }
+
+
+def refused(entry: Endpoint) -> list[int]:
+    """The codes of all refusals that an endpoint may answer."""
+    return sorted({*entry.refusals, *_ALWAYS, *(_WITH_USERS if _takes_user(entry) else ())})
+
+
+def _takes_user(entry: Endpoint) -> bool:
+    return POLICY[entry.policy].who not in (Who.ANYONE, Who.VISITOR)
 
 
 def _operation(entry: Endpoint) -> Schema:
@@ -66,11 +83,15 @@ def _operation(entry: Endpoint) -> Schema:
         "parameters": [*_path_parameters(entry), *_query_parameters(entry)],
         "responses": {str(code): _answer(*bodies) for code, bodies in entry.answers.items()},
     }
-    for code in sorted({*entry.refusals, *_ALWAYS}):
+    operation["x-policy"] = entry.policy
+    operation["security"] = [{"password": []}, {"token": []}] if _takes_user(entry) else []
+    for code in refused(entry):
         description, content = _REFUSALS[code], _content(ErrorBody)
         operation["responses"][str(code)] = {"description": description, "content": content}
     if entry.body:
-        operation["requestBody"] = {"required": False, "content": _content(entry.body)}
+        content = _content(entry.body)
+        content |= dict.fromkeys(FORMS, content[_JSON]) if entry.form else {}
+        operation["requestBody"] = {"required": False, "content": content}
     if entry.upload:
         form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
         schema = form | {"required": ["file"]}

@@ -31,6 +31,8 @@ def refuse_foreign() -> None:
         If its host or its origin is foreign.
     """
     settings = services().settings
+    if settings.LOGIN_REQUIRED:
+        return
     ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")} - {None}
     if _hostname(f"//{request.host}") not in ours:
         raise Forbidden(

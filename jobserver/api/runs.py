@@ -9,6 +9,7 @@ from pydantic import Field
 
 from jobserver.api.endpoint import Answer, DocumentQuery, Query, endpoint
 from jobserver.api.events import job_events, jobs_events, streamed
+from jobserver.api.identity import mine
 from jobserver.api.job import shown
 from jobserver.api.schemas import JobDocument
 from jobserver.api.services import services
@@ -28,6 +29,7 @@ class LogQuery(Query):
     runs,
     "GET POST PUT",
     "/job/<job_id>/run",
+    policy="job.run",
     query=DocumentQuery,
     answers={202: JobDocument},
     refusals=(400, 404, 409, 422, 429, 503),
@@ -35,7 +37,7 @@ class LogQuery(Query):
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
     """Start a job: it is checked, queued and run."""
     parts = services()
-    document = parts.executor.launch(parse_id(job_id))
+    document = parts.executor.launch(parse_id(job_id), mine())
     return shown(document, query, 202)
 
 
@@ -43,19 +45,21 @@ def run_job(job_id: str, query: DocumentQuery) -> Answer:
     runs,
     "POST",
     "/job/<job_id>/cancel",
+    policy="job.cancel",
     query=DocumentQuery,
     answers={202: JobDocument},
     refusals=(400, 404, 409),
 )
 def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
     """Cancel a job that is queued or running."""
-    return shown(services().executor.cancel(parse_id(job_id)), query, 202)
+    return shown(services().executor.cancel(parse_id(job_id), mine()), query, 202)
 
 
 @endpoint(
     runs,
     "GET",
     "/job/<job_id>/log",
+    policy="job.log",
     query=LogQuery,
     answers={200: "text/plain"},
     refusals=(400, 404),
@@ -63,7 +67,7 @@ def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
 def read_log(job_id: str, query: LogQuery) -> Response:
     """Read what a job's script printed, from an offset in bytes on."""
     parts = services()
-    key = parts.jobs.get(parse_id(job_id))["_run"]["key"]
+    key = parts.jobs.get(parse_id(job_id), mine())["_run"]["key"]
     text = logs.read(parts.database, key, query.offset)
     return Response(text, content_type="text/plain; charset=utf-8")
 
@@ -72,16 +76,25 @@ def read_log(job_id: str, query: LogQuery) -> Response:
     runs,
     "GET",
     "/job/<job_id>/events",
+    policy="job.log",
     answers={200: "text/event-stream"},
     refusals=(400, 404, 503),
 )
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, its progress and its log as server-sent events."""
-    document = services().jobs.get(parse_id(job_id))
+    document = services().jobs.get(parse_id(job_id), mine())
     return streamed(job_events(services(), document, request.headers.get("Last-Event-ID", "")))
 
 
-@endpoint(runs, "GET", "/jobs/events", answers={200: "text/event-stream"}, refusals=(503,))
+@endpoint(
+    runs,
+    "GET",
+    "/jobs/events",
+    policy="jobs.list",
+    answers={200: "text/event-stream"},
+    refusals=(503,),
+)
 def follow_jobs() -> Response:
     """Follow all jobs: each change of a state or of progress as a server-sent event."""
-    return streamed(jobs_events(services(), request.headers.get("Last-Event-ID", "")))
+    last = request.headers.get("Last-Event-ID", "")
+    return streamed(jobs_events(services(), last, mine()))

@@ -28,6 +28,7 @@ class JobFields(BaseModel):
     data: Any = Field(None, description="The data with its type, and name, id or data.")
     timeout: Any = Field(None, description="Longest run in seconds.")
     retries: Any = Field(None, description="How often it is tried again after a failure.")
+    public: Any = Field(None, description="True lets every user read parameters and result.")
     pinned: Any = Field(None, description="True keeps it from being deleted by RESULT_TTL.")
 
 

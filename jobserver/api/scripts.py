@@ -12,7 +12,9 @@ from jobserver.errors import NotFound
 scripts = Blueprint("scripts", __name__)
 
 
-@endpoint(scripts, "GET", "/scripts", answers={200: ScriptList}, refusals=(503,))
+@endpoint(
+    scripts, "GET", "/scripts", policy="scripts.read", answers={200: ScriptList}, refusals=(503,)
+)
 def list_scripts() -> Answer:
     """List all scripts, and the modules that could not be loaded."""
     table = services().scripts.describe()
@@ -20,7 +22,14 @@ def list_scripts() -> Answer:
     return Answer(found | ({"errors": table["errors"]} if table["errors"] else {}))
 
 
-@endpoint(scripts, "GET", "/script/<name>", answers={200: Script}, refusals=(404, 503))
+@endpoint(
+    scripts,
+    "GET",
+    "/script/<name>",
+    policy="scripts.read",
+    answers={200: Script},
+    refusals=(404, 503),
+)
 def read_script(name: str) -> Answer:
     """Describe a script and its parameters."""
     for script in services().scripts.describe()["scripts"]:

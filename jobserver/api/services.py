@@ -7,6 +7,8 @@ from flask import current_app
 from jobserver.api.rendered import Cache
 from jobserver.database import Database
 from jobserver.executors import make_executor
+from jobserver.mail import Outbox
+from jobserver.models.accounts import Accounts
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.jobs import Jobs
@@ -37,10 +39,14 @@ class Services:
         self.datafiles = DataFiles.of(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
+        self.outbox = Outbox(database, settings)
+        self.accounts = Accounts(database, settings, self.outbox)
         self.retention = Retention(self.jobs, settings.RESULT_TTL)
 
     def start(self) -> None:
         """Clear up, and begin to load scripts and to run jobs."""
+        if self.settings.LOGIN_REQUIRED:
+            self.accounts.prepare()
         remove_abandoned()
         self.datafiles.clear()
         self.data.values.clear()

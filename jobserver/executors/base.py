@@ -7,9 +7,9 @@ import secrets
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict, TooMany, Unavailable
@@ -23,6 +23,8 @@ from jobserver.models.source import Sources
 from jobserver.models.spool import Spool
 from jobserver.runner import Runner
 from jobserver.settings import Settings
+
+_ANYBODYS: Mapping[str, Any] = {}
 
 
 class Room:
@@ -114,8 +116,13 @@ class Executor(ABC):
         self.room = Room(settings.QUEUE_LIMIT)
         self.draining = threading.Event()
 
-    def launch(self, job_id: JobId) -> Document:
+    def launch(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
         """Check a job, queue it, and take it: created -> queued.
+
+        Parameters
+        ----------
+        reach : mapping
+            What holds for the jobs that may be started; see `jobserver.auth.reach`.
 
         Returns
         -------
@@ -127,25 +134,27 @@ class Executor(ABC):
         NotFound, Conflict, CannotRun
             If there is no such job, it was started already, or it cannot run.
         TooMany, Unavailable
-            If the queue is full, or the server is shutting down.
+            If the queue is full, a quota is used up, or the server is shutting down.
         """
         if self.draining.is_set():
             raise Unavailable("The server is shutting down. Try again soon.", retry_after=10)
         while True:
-            job = self.runs.jobs.get(job_id)
+            job = self.runs.jobs.get(job_id, reach)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
             bound = bind(job, self.scripts, self.runner.sources)
-            with self.room.taken(job_id):
-                queued = self.runs.enqueue(job, bound)
+            with self.room.taken(job_id), self.runs.jobs.quotas.charged(job) as charge:
+                queued = self.runs.enqueue(job, bound, charge)
+                if not queued:
+                    self.runs.jobs.quotas.give_back(job, charge)
             if queued:
                 self.submit(job_id)
                 return queued
             self.room.leave(job_id)  # it was changed meanwhile: look again
 
-    def cancel(self, job_id: JobId) -> Document:
+    def cancel(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
         """Cancel a job, wherever it is; see `Runs.cancel`."""
-        job = self.runs.cancel(job_id, self.cancel_note)
+        job = self.runs.cancel(job_id, self.cancel_note, reach)
         if job["state"] == State.CANCELLED:
             self.room.leave(job_id)
         self.stop(CANCELLED, job_id)

@@ -20,7 +20,7 @@ from typing import Any
 
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict
-from jobserver.models.job import TRANSITIONS, JobId, State, utcnow
+from jobserver.models.job import OWNER, TRANSITIONS, JobId, State, utcnow
 from jobserver.models.jobs import Jobs
 from jobserver.models.outcome import (
     CANCELLED,
@@ -36,6 +36,7 @@ from jobserver.models.silence import Watch
 _RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
 _NOT_CANCELLED = {"_run.cancel": {"$exists": False}}
 _NOBODYS = {"attempt": 0}
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Runs:
@@ -57,7 +58,9 @@ class Runs:
         self.database = database
         self._collection = database["jobs"]
 
-    def enqueue(self, seen: Document, bound: Mapping[str, Any]) -> Document | None:
+    def enqueue(
+        self, seen: Document, bound: Mapping[str, Any], private: Mapping[str, Any] = _NOTHING
+    ) -> Document | None:
         """created -> queued; the job, or None if it changed since it was seen.
 
         Parameters
@@ -66,11 +69,14 @@ class Runs:
             The job's document as it was checked.
         bound : mapping
             ``script`` and ``data`` as they were resolved.
+        private : mapping
+            Further fields of the private part.
         """
         now = utcnow()
         guard = {"_run.change": seen["_run"]["change"]}
         values = {**bound, "started": now, "edited": now}
-        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, values)
+        stored = {**values, **private}
+        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, stored)
         return {**seen, **values, "state": State.QUEUED} if moved else None
 
     def claim(self, job_id: JobId) -> Document | None:
@@ -105,7 +111,10 @@ class Runs:
             if self._requeue(job, outcome, query | _NOT_CANCELLED):
                 return State.QUEUED
             outcome, query = CANCELLED, query | {"_run.cancel": True}
-        return outcome.state if self._finish(job, outcome, query) else None
+        if not self._finish(job, outcome, query):
+            return None
+        self.jobs.quotas.settle(job, outcome.error)
+        return outcome.state
 
     def _requeue(self, job: Document, outcome: Outcome, guard: Document) -> bool:
         operators: Document = {"unset": _RUNNING}
@@ -122,13 +131,15 @@ class Runs:
         values = ended_fields(outcome, job)
         return self._move(job["_id"], State.RUNNING, outcome.state, guard, values, **operators)
 
-    def cancel(self, job_id: JobId, note: str) -> Document:
+    def cancel(self, job_id: JobId, note: str, reach: Mapping[str, Any] = _NOTHING) -> Document:
         """Cancel a job: at once where it is queued, by its executor where it is running.
 
         Parameters
         ----------
         note : str
             Message of a running job until its executor has ended it.
+        reach : mapping
+            What holds for the jobs that may be cancelled; see `jobserver.auth.reach`.
 
         Returns
         -------
@@ -140,16 +151,18 @@ class Runs:
         NotFound, Conflict
             If there is no such job, or it is neither queued nor running.
         """
-        job = self.jobs.get(job_id)
-        values = ended_fields(CANCELLED_EARLY, job)
-        if not self._move(job_id, State.QUEUED, State.CANCELLED, {}, values):
-            running = {"state": State.RUNNING}
+        job = self.jobs.get(job_id, reach)
+        values, mine = ended_fields(CANCELLED_EARLY, job), dict(reach)
+        if self._move(job_id, State.QUEUED, State.CANCELLED, mine, values):
+            self.jobs.quotas.settle(self.jobs.get(job_id, reach), CANCELLED_EARLY.error)
+        else:
+            running = {**mine, "state": State.RUNNING}
             if not self.jobs.change(job_id, running, {"_run.cancel": True, "message": note}):
-                state = self.jobs.get(job_id)["state"]
+                state = self.jobs.get(job_id, reach)["state"]
                 raise Conflict(
                     f"The job {job_id} is {state}; only queued and running jobs can be cancelled."
                 )
-        return self.jobs.get(job_id)
+        return self.jobs.get(job_id, reach)
 
     def report(self, job: Document, fraction: float, message: str | None) -> None:
         """Store how far a running attempt is."""
@@ -201,7 +214,7 @@ class Runs:
             Id and new state of each: *failed*, or *queued* where retries were left.
         """
         ended = []
-        needed = ["_run", "started", "retries"]
+        needed = ["_run", "started", "retries", OWNER]
         running = self.database.find("jobs", {"state": State.RUNNING}, projection=needed)
         for job in self._watch.silent(running, self.database.now()):
             outcome = CANCELLED if job["_run"].get("cancel") else fell_silent(job)
