@@ -107,7 +107,7 @@ class Endpoint:
 ENDPOINTS: list[Endpoint] = []
 
 
-def endpoint(
+def endpoint(  # noqa: PLR0913 - a declaration says everything at once
     blueprint: Blueprint,
     methods: str,
     path: str,

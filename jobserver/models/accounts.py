@@ -6,7 +6,6 @@ hashed or compared in any case, and mails go out later.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 from bson import ObjectId
@@ -17,19 +16,15 @@ from jobserver.database import Database, Document
 from jobserver.errors import BadRequest, Conflict, Forbidden, Unauthorized
 from jobserver.mail import Outbox
 from jobserver.models.attempts import Attempts
+from jobserver.models.links import USED, Address, Links
 from jobserver.models.user import Users, parse_address
 from jobserver.secret import secret_key
 from jobserver.settings import Settings
 
-#: Makes the address of a page from the path of it.
-Address = Callable[[str], str]
-
-LINKS_LAST = 86400
 _WINDOW = 300
 _LOGINS, _LOGINS_FROM, _MAILS, _REGISTERED_FROM = 20, 300, 5, 100
 _WRONG = "The address or the password is wrong, or the address was not activated yet."
 _EXPIRED = "The token has expired or was revoked. Log in again."
-_USED = "This link has expired or was used already. Ask for a new one."
 
 
 class Accounts:
@@ -48,7 +43,7 @@ class Accounts:
     def __init__(self, database: Database, settings: Settings, outbox: Outbox) -> None:
         self.users = Users(database)
         self.passwords = Passwords()
-        self.outbox = outbox
+        self._outbox = outbox
         self._settings = settings
         self._attempts = Attempts(database)
         self._remembered = Remembered()
@@ -56,6 +51,11 @@ class Accounts:
     @cached_property
     def _signer(self) -> Signer:
         return Signer(secret_key(self._settings))
+
+    @cached_property
+    def links(self) -> Links:
+        """Sends links."""
+        return Links(self._signer, self._outbox)
 
     def prepare(self) -> None:
         """Make ready what the first login would have to wait for, and find what is amiss.
@@ -105,21 +105,9 @@ class Accounts:
         if user is None:
             return
         if user["confirmed"]:
-            self._send_reset(user, address)
+            self.links.send_reset(user, address)
         else:
-            self._send_activation(user, email, address)
-
-    def _send_activation(self, user: Document, email: str, address: Address) -> None:
-        told = {"user": str(user["_id"]), "of": user["generation"], "email": email}
-        token = self._signer.sign("activate", told)
-        url = address(f"/user/{user['_id']}/activate?token={token}")
-        self.outbox.post(email, "activate", url=url, token=token)
-
-    def _send_reset(self, user: Document, address: Address) -> None:
-        told = {"user": str(user["_id"]), "of": user["generation"]}
-        token = self._signer.sign("reset", told)
-        url = address(f"/user/reset?token={token}")
-        self.outbox.post(user["email"], "reset", url=url, token=token)
+            self.links.send_activation(user, email, address)
 
     def activate(self, user_id: ObjectId, token: str) -> None:
         """Confirm an address: that of a registration, or a new one; the token is used up.
@@ -131,16 +119,16 @@ class Accounts:
         Conflict
             If another user has the address by now.
         """
-        told = self._signer.read("activate", token, LINKS_LAST) or {}
-        if told.get("user") != str(user_id):
-            raise BadRequest(_USED)
+        told = self.links.read("activate", token)
+        if told["user"] != str(user_id):
+            raise BadRequest(USED)
         user = self.users.get(user_id)
         if user is None or (user["confirmed"] and not user["active"]):
-            raise BadRequest(_USED)
+            raise BadRequest(USED)
         values = {"email": told["email"], "active": True, "confirmed": True}
         guard = {"generation": told["of"]}
         if not self.users.change(user_id, guard, {**values, "generation": told["of"] + 1}):
-            raise BadRequest(_USED)
+            raise BadRequest(USED)
 
     def ask_reset(self, email: object, address: Address) -> None:
         """Send a link to choose a new password with."""
@@ -148,7 +136,7 @@ class Accounts:
         self._attempts.check("mail", email, _MAILS, 3600)
         user = self.users.at(email)
         if user is not None and user["active"]:
-            self._send_reset(user, address)
+            self.links.send_reset(user, address)
 
     def reset(self, token: str, password: object) -> None:
         """Set a new password by a token that was mailed; it is used up.
@@ -159,14 +147,12 @@ class Accounts:
             If the token is not good (any more), or the password cannot be one.
         """
         check_password(password)
-        told = self._signer.read("reset", token, LINKS_LAST)
-        if told is None:
-            raise BadRequest(_USED)
+        told = self.links.read("reset", token)
         user_id = ObjectId(told["user"])
         guard = {"generation": told["of"], "active": True}
         values = {"password": self.passwords.hash(str(password)), "generation": told["of"] + 1}
         if not self.users.change(user_id, guard, values):
-            raise BadRequest(_USED)
+            raise BadRequest(USED)
         self.users.drop_tokens(user_id)
 
     def log_in(self, email: str, password: str, place: str) -> Document:
@@ -180,7 +166,7 @@ class Accounts:
             If it was tried too often.
         """
         email = email.strip().lower()
-        user = self.users.at(email)
+        user = self.users.at(email if email.isascii() else "")
         kept = user["password"] if user else None
         if user and user["active"] and self._remembered.holds(kept, password):
             return user
@@ -238,7 +224,7 @@ class Accounts:
             self._attempts.check("mail", email, _MAILS, 3600)
             current = self.users.get(user["_id"]) or user
             if self.users.at(email) is None:
-                self._send_activation(current, email, address)
+                self.links.send_activation(current, email, address)
             said.append("The address changes once the link in the mail to it is opened.")
         return " ".join(said)
 

@@ -199,10 +199,8 @@ class Jobs:
         return deleted
 
     def _settle(self, documents: list[Document]) -> None:
-        """Settle what is open of these jobs' runs: once they are gone nobody knows how they ended."""
-        for owner in {
-            document.get(OWNER) for document in documents if "charge" in document["_run"]
-        }:
+        """Settle what is open of these runs: once they are gone nobody knows how they ended."""
+        for owner in {each[OWNER] for each in documents if "charge" in each["_run"]}:
             self.quotas.reconcile(owner)
 
     def _delete(self, documents: list[Document]) -> int:
