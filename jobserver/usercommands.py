@@ -1,4 +1,4 @@
-"""``jobserver user``: users, as whoever owns the home sees them. The first superuser comes from here."""
+"""``jobserver user``: the users of a home. The first superuser comes from here."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
         raise SettingsError(refusal.message) from refusal
 
 
-def _changed(home: Path, config: str, email: str, **values: Any) -> None:
-    """Change a user, whose logins end with that."""
+def _change(home: Path, config: str, email: str, **values: Any) -> None:
+    """Change what a user may use."""
 
     def change(users: Any) -> None:
-        users.revoke(_found(users, email)["_id"], **values)
+        users.change(_found(users, email)["_id"], {}, values)
 
     _with_users(home, config, change)
 
@@ -103,7 +103,11 @@ def list_command(home: Path, config: str) -> None:
 @click.argument("role", type=_ROLES)
 def role_command(home: Path, config: str, email: str, role: str) -> None:
     """Give a user the ROLE user, admin or superuser; their logins end."""
-    _changed(home, config, email, role=role)
+
+    def change(users: Any) -> None:
+        users.revoke(_found(users, email)["_id"], role=role)
+
+    _with_users(home, config, change)
     click.echo(f"{email} is {role} now")
 
 
@@ -113,7 +117,7 @@ def role_command(home: Path, config: str, email: str, role: str) -> None:
 @click.argument("number", metavar="N|none")
 def quota_command(home: Path, config: str, email: str, number: str) -> None:
     """Let a user start N jobs in all; none lifts the quota."""
-    _changed(home, config, email, job_quota=None if number == "none" else _count(number))
+    _change(home, config, email, job_quota=None if number == "none" else _count(number))
     click.echo(f"{email} may start {number} jobs in all")
 
 
@@ -129,7 +133,7 @@ def _count(text: str) -> int:
 @click.argument("number", type=click.IntRange(0, 10_000), metavar="N")
 def limit_command(home: Path, config: str, email: str, number: int) -> None:
     """Let a user have N jobs queued or running at once."""
-    _changed(home, config, email, job_limit=number)
+    _change(home, config, email, job_limit=number)
     click.echo(f"{email} may have {number} jobs at once")
 
 
@@ -139,7 +143,7 @@ def limit_command(home: Path, config: str, email: str, number: int) -> None:
 @click.argument("size", type=click.IntRange(0, 2**62), metavar="BYTES")
 def storage_command(home: Path, config: str, email: str, size: int) -> None:
     """Let a user store data files of so many BYTES in all."""
-    _changed(home, config, email, storage_quota=size)
+    _change(home, config, email, storage_quota=size)
     click.echo(f"{email} may store {size} bytes")
 
 

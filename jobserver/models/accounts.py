@@ -168,13 +168,13 @@ class Accounts:
         email = email.strip().lower()
         user = self.users.at(email if email.isascii() else "")
         kept = user["password"] if user else None
-        if user and user["active"] and self._remembered.holds(kept, password):
+        if user and user["active"] and self._remembered.holds(kept, place, password):
             return user
         self._attempts.check("login", f"{email} {place}", _LOGINS, _WINDOW)
         self._attempts.check("login", place, _LOGINS_FROM, _WINDOW)
         if not self.passwords.fits(password, kept) or user is None or not user["active"]:
             raise Unauthorized(_WRONG)
-        self._remembered.add(kept, password)
+        self._remembered.add(kept, place, password)
         return user
 
     def access_token(self, user: Document) -> str:
