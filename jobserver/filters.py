@@ -128,14 +128,8 @@ def _size(operand: object) -> int:
     return operand
 
 
-_READERS = {
-    "_id": _id,
-    "_owner": _id,
-    "created": _time,
-    "started": _time,
-    "finished": _time,
-    "edited": _time,
-}
+_TIMES = ("created", "started", "finished", "edited")
+_READERS = {"_id": _id, "_owner": _id, **dict.fromkeys(_TIMES, _time)}
 
 
 def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:

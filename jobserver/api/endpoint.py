@@ -137,20 +137,12 @@ def endpoint(  # noqa: PLR0913 - a declaration says everything at once
     def declare(view: V) -> V:
         summary = (view.__doc__ or "").strip().split("\n")[0]
         held = {code: one if isinstance(one, tuple) else (one,) for code, one in answers.items()}
-        for method in methods.split():
-            name, tag = f"{view.__name__}_{method.lower()}", blueprint.name
-            ENDPOINTS.append(
-                Endpoint(
-                    *(method, path, name, summary, tag, held, refusals, query, body),
-                    *(upload, form, policy),
-                )
-            )
-        blueprint.add_url_rule(
-            path,
-            view.__name__,
-            _served(view, ENDPOINTS[-1], methods.split()),
-            methods=methods.split(),
-        )
+        told = (summary, blueprint.name, held, refusals, query, body, upload, form, policy)
+        names = methods.split()
+        entries = [Endpoint(each, path, f"{view.__name__}_{each.lower()}", *told) for each in names]
+        ENDPOINTS.extend(entries)
+        served = _served(view, entries[0], names)
+        blueprint.add_url_rule(path, view.__name__, served, methods=names)
         return view
 
     return declare

@@ -54,11 +54,11 @@ class Members:
         self.users = Users(database)
         self._clients: list[httpx.Client] = []
 
-    def add(self, role: Role = Role.USER, **values: Any) -> Member:
+    def add(self, role: Role = Role.USER, **quotas: int) -> Member:
         """A new user who is logged in."""
         email = f"{secrets.token_hex(6)}@example.org"
         user = self.users.add(email, HASHED, role, confirmed=True)
-        self.users.change(user["_id"], {}, values)
+        self.users.change(user["_id"], {}, quotas)
         return Member(str(user["_id"]), email, self.client(self.log_in(email)))
 
     def log_in(self, email: str, password: str = PASSWORD) -> str:

@@ -147,7 +147,7 @@ def runs_at_once(member: Member, number: int, script: str = "hold") -> list[http
 def test_of_many_runs_at_once_a_quota_lets_one_pass(
     members: Members, quota: dict[str, int]
 ) -> None:
-    member = members.add(**quota)
+    member = members.add(Role.USER, **quota)
     answers = runs_at_once(member, 20)
     assert sorted(answer.status_code for answer in answers) == [202] + [429] * 19
     refused = next(answer for answer in answers if answer.status_code == 429).json()["message"]
@@ -180,7 +180,7 @@ def runs(members: Members) -> Runs:
 
 def open_run(members: Members, runs: Runs, **quota: int) -> tuple[ObjectId, dict[str, Any]]:
     """A running job that no server works on, and its owner."""
-    owner = ObjectId(members.add(**quota).id)
+    owner = ObjectId(members.add(Role.USER, **quota).id)
     job = runs.jobs.create({}, owner=owner)
     with runs.jobs.quotas.charged(job) as charge:
         assert runs.enqueue(job, {"script": {"name": "noop", "type": "none"}}, charge)
