@@ -23,6 +23,8 @@ from jobserver.models.job import TERMINAL
 STREAMS = 24
 POLL_SECONDS = 0.25
 ALIVE_SECONDS = 15.0
+#: How often it is looked whether the reader has logged out meanwhile.
+CHECK_SECONDS = 2.0
 #: Marks of several servers are in order to the second only.
 OVERLAP_SECONDS = 2
 
@@ -52,7 +54,9 @@ def streamed(events: Iterator[bytes]) -> Response:
     return response
 
 
-def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
+def job_events(
+    parts: Services, job: Document, last: str, still_in: Callable[[], bool]
+) -> Iterator[bytes]:
     """The events of one job from a place on, until it came to its end.
 
     Parameters
@@ -61,13 +65,15 @@ def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
         The job as it is now.
     last : str
         ``Last-Event-ID`` of a stream that broke: a mark of the job and a place in its log.
+    still_in : callable
+        Whether who asked is still let in.
     """
     found = _PLACE.fullmatch(last)
     mark, place = (found[1], found[2] or "") if found else ("", "")
     key = job["_run"]["key"]
     fields = [*_SHOWN, "_run.change"]
     same = {"_id": job["_id"], "_run.key": key}
-    for _ in _beats(parts):
+    for _ in _beats(parts, still_in):
         current = next(parts.database.find("jobs", same, projection=fields), None)
         for piece_place, text in logs.since(parts.database, key, place):
             place = piece_place
@@ -84,12 +90,14 @@ def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
         yield b""
 
 
-def jobs_events(parts: Services, last: str, reach: Document) -> Iterator[bytes]:
+def jobs_events(
+    parts: Services, last: str, reach: Document, still_in: Callable[[], bool]
+) -> Iterator[bytes]:
     """The changes of all jobs within reach from a mark on; some may come twice after a break."""
     start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
     since, seen = start.generation_time, {start}
     fields = [*_SHOWN, "_run.change"]
-    for _ in _beats(parts):
+    for _ in _beats(parts, still_in):
         now = datetime.now(UTC)
         for job in _changed(parts, since, fields, reach):
             mark = job["_run"]["change"]
@@ -119,9 +127,14 @@ def _event(kind: str, content: Any, mark: str) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (mark.encode(), kind.encode(), dumps(content))
 
 
-def _beats(parts: Services) -> Iterator[None]:
-    """When to look again, until the server shuts down."""
+def _beats(parts: Services, still_in: Callable[[], bool]) -> Iterator[None]:
+    """When to look again, until the server shuts down or who asked is let in no longer."""
+    due = time.monotonic() + CHECK_SECONDS
     while not parts.executor.draining.is_set():
+        if time.monotonic() >= due:
+            due = time.monotonic() + CHECK_SECONDS
+            if not still_in():
+                return
         yield
         parts.executor.draining.wait(POLL_SECONDS)
 

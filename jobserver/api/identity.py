@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import g, request
 from werkzeug.datastructures import Authorization
 
@@ -46,6 +48,25 @@ def user_of(shown: Authorization | None) -> Document:
     if shown is None or shown.type != "basic" or not shown.username:
         raise Unauthorized(_UNKNOWN)
     return services().accounts.log_in(shown.username, shown.password or "", place())
+
+
+def still_in() -> Callable[[], bool]:
+    """Tells, also after the request, whether who asks is still let in."""
+    accounts, asking = services().accounts, actor()
+    user = accounts.users.get(asking.id) if asking.id else None
+    if user is None:
+        return lambda: asking is LOCAL
+    shown = request.authorization
+    token = shown.token or "" if shown and asking.scopes is not None else None
+
+    def check() -> bool:
+        now = accounts.users.get(asking.id) or {}
+        same = now.get("active") and now.get("generation") == user["generation"]
+        if token is None:
+            return bool(same)
+        return bool(now.get("active")) and accounts.users.token(token) is not None
+
+    return check
 
 
 def place() -> str:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from jobserver.api.endpoint import Answer, DocumentQuery, Query, endpoint
 from jobserver.api.events import job_events, jobs_events, streamed
-from jobserver.api.identity import mine
+from jobserver.api.identity import mine, still_in
 from jobserver.api.job import shown
 from jobserver.api.schemas import JobDocument
 from jobserver.api.services import services
@@ -83,7 +83,8 @@ def read_log(job_id: str, query: LogQuery) -> Response:
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, its progress and its log as server-sent events."""
     document = services().jobs.get(parse_id(job_id), mine())
-    return streamed(job_events(services(), document, request.headers.get("Last-Event-ID", "")))
+    last = request.headers.get("Last-Event-ID", "")
+    return streamed(job_events(services(), document, last, still_in()))
 
 
 @endpoint(
@@ -97,4 +98,4 @@ def follow_job(job_id: str) -> Response:
 def follow_jobs() -> Response:
     """Follow all jobs: each change of a state or of progress as a server-sent event."""
     last = request.headers.get("Last-Event-ID", "")
-    return streamed(jobs_events(services(), last, mine()))
+    return streamed(jobs_events(services(), last, mine(), still_in()))

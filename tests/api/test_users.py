@@ -259,3 +259,12 @@ def test_other_sites_cannot_use_kept_passwords(members: Members, alice: Member) 
     assert client.get("/jobs", auth=(alice.email, PASSWORD), headers=headers).status_code == 403
     assert client.get("/jobs", headers={**headers, "Host": "any.example"}).status_code == 401
     assert alice.client.get("/jobs", headers={"Host": "any.example"}).status_code == 200
+
+
+def test_a_stream_ends_with_the_login(members: Members) -> None:
+    member = members.add()
+    with member.client.stream("GET", "/jobs/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith(":")
+        members.client(members.log_in(member.email)).post("/logout")
+        assert [line for line in lines if line] == []
