@@ -11,14 +11,16 @@ from jobserver.api.datafiles import datafiles
 from jobserver.api.info import info
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
+from jobserver.api.login import login
 from jobserver.api.results import results
 from jobserver.api.runs import runs
 from jobserver.api.scripts import scripts
 from jobserver.api.services import KEY, Services
+from jobserver.api.users import users
 from jobserver.web.views import web
 
 BLUEPRINTS = (
-    *(info, job, runs, results, jobs, datafile, datafiles, data, scripts),
+    *(info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login),
     *(metrics.metrics, web),
 )
 

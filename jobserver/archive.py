@@ -23,6 +23,7 @@ import jobserver
 from jobserver.database import Database, Document
 from jobserver.errors import Refusal, SettingsError
 from jobserver.models.datafile import check_name
+from jobserver.models.folder import USERS
 from jobserver.settings import Settings
 
 FORMAT = 1
@@ -31,6 +32,7 @@ _BATCH = 100
 _BATCH_OF_CHUNKS = 8
 _PASSING = frozenset(("deleted", "windows", "outbox", "attempts"))
 _COLLECTION = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,100}", re.ASCII)
+_DATA = re.compile(rf"data(/{USERS}/[0-9a-f]{{24}})?", re.ASCII)
 _SCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}\.py", re.ASCII)
 
 Progress = Callable[[str, int], None]
@@ -143,7 +145,10 @@ def _read_documents(
 
 def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
     """The files of a home that belong into an archive, with their kind."""
-    for kind, folder in (("data", settings.data_path), ("scripts", settings.scripts_path)):
+    users = settings.data_path / USERS
+    own = [(f"data/{USERS}/{each.name}", each) for each in users.glob("*") if each.is_dir()]
+    shared = [("data", settings.data_path), ("scripts", settings.scripts_path)]
+    for kind, folder in (*shared, *sorted(own)):
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
             if file.is_file() and not file.is_symlink() and _belongs(kind, file.name):
                 yield kind, file
@@ -156,7 +161,7 @@ def _belongs(kind: str, name: str) -> bool:
         check_name(name)
     except Refusal:
         return False
-    return kind == "data"
+    return bool(_DATA.fullmatch(kind))
 
 
 def _read_file(
@@ -166,7 +171,8 @@ def _read_file(
     name = entry.filename.rpartition("/")[2]
     if not _belongs(kind, name):
         raise NoArchive(f"The archive holds a file {entry.filename!r}, which cannot be.")
-    folder = settings.scripts_path if kind == "scripts" else settings.data_path
+    below = settings.data_path / kind.partition("/")[2]
+    folder = settings.scripts_path if kind == "scripts" else below
     folder.mkdir(parents=True, exist_ok=True)
     target, part = folder / name, folder / f".{name}.part"
     if target.exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,8 @@ import click
 
 import jobserver
 from jobserver.errors import JobserverError
+from jobserver.options import home_options, with_home
+from jobserver.usercommands import user
 
 if TYPE_CHECKING:
     from jobserver.home import Home
@@ -37,21 +38,6 @@ def main() -> None:
     """Put Python functions, executables and command line tools behind HTTP, as jobs."""
 
 
-def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name a home and its configuration."""
-    for option in (
-        click.option("--config", default="default", help="Name in the table of config.py."),
-        click.option(
-            "--home",
-            default=".",
-            type=click.Path(file_okay=False, path_type=Path),
-            help="Folder of the server; the present one by default.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
 @main.command()
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 def init(folder: Path) -> None:
@@ -72,7 +58,7 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     from jobserver.settings import load
 
     settings = load(home, config)
-    _check_host(host)
+    _check_host(host, settings.LOGIN_REQUIRED)
 
     from jobserver.home import Home
     from jobserver.serving import listen, serve
@@ -88,11 +74,11 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     sys.exit(0)
 
 
-def _check_host(host: str) -> None:
-    if host not in _LOOPBACK:
+def _check_host(host: str, has_login: bool) -> None:
+    if host not in _LOOPBACK and not has_login:
         raise click.UsageError(
             f"Without login (LOGIN_REQUIRED) the server listens on this machine only, not at "
-            f"{host}. Use --host 127.0.0.1, and a reverse proxy that asks for passwords."
+            f"{host}. Set LOGIN_REQUIRED = True in config.py, or use --host 127.0.0.1."
         )
 
 
@@ -121,7 +107,7 @@ def export_command(home: Path, config: str, archive: Path) -> None:
     """Write a home's jobs, data, results, files and scripts into one ARCHIVE."""
     from jobserver.archive import export_home
 
-    _with_home(home, config, partial(export_home, archive))
+    with_home(home, config, partial(export_home, archive))
     click.echo(f"{archive} holds the home now; config.py stays out, as it may hold passwords.")
 
 
@@ -132,24 +118,8 @@ def import_command(home: Path, config: str, archive: Path) -> None:
     """Add what an ARCHIVE holds to a home; what is there already stays as it is."""
     from jobserver.archive import import_home
 
-    left = _with_home(home, config, partial(import_home, archive))
+    left = with_home(home, config, partial(import_home, archive))
     click.echo(f"{archive} was added; {left} things of the same name stayed as they were.")
-
-
-def _with_home(home: Path, config: str, action: Callable[..., Any]) -> Any:
-    """Do something with the settings and the database of a home, and show how far it is."""
-    from jobserver.home import Home
-    from jobserver.progress import shown_progress
-    from jobserver.settings import load
-
-    opened = Home(load(home, config))
-    database = opened.connect()
-    try:
-        with shown_progress() as progress:
-            return action(opened.settings, database, progress)
-    finally:
-        database.close()
-        opened.disconnect()
 
 
 @main.command()
@@ -159,6 +129,8 @@ def demo() -> None:
 
     show()
 
+
+main.add_command(user)
 
 if __name__ == "__main__":
     main()

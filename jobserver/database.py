@@ -50,14 +50,25 @@ INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
         (("_run.change", 1),),
         (("_run.file.key", 1),),
         (("_run.mail", 1),),
+        (("_owner", 1), ("created", 1)),
+        (("_owner", 1), ("state", 1)),
     ),
+    "windows": ((("owner", 1),),),
+    "tokens": ((("user", 1),),),
     "jobs.content.chunks": ((("files_id", 1), ("n", 1)),),
-    "data": ((("created", 1), ("_id", 1)), (("_value", 1),)),
+    "data": (
+        (("created", 1), ("_id", 1)),
+        (("_owner", 1), ("created", 1), ("_id", 1)),
+        (("_value", 1),),
+    ),
     "data.content.chunks": ((("files_id", 1), ("n", 1)),),
-    "datafiles": ((("file", 1),),),
+    "datafiles": ((("file", 1),), (("owner", 1), ("_id", 1))),
     "outbox": ((("due", 1),),),
     "datafiles.content.chunks": ((("files_id", 1), ("n", 1)),),
 }
+
+#: Fields of which no two documents of a collection have the same value.
+UNIQUE: Mapping[str, str] = {"users": "email"}
 
 #: Documents that the database cleans up: the field with their time, and the seconds they stay.
 EXPIRY: Mapping[str, tuple[str, int]] = {
@@ -164,6 +175,8 @@ class Database:
         for name, indexes in INDEXES.items():
             for keys in indexes:
                 self.call(self[name].create_index, list(keys))
+        for name, field in UNIQUE.items():
+            self.call(self[name].create_index, field, unique=True)
         for name, (field, seconds) in EXPIRY.items():
             self.call(self[name].create_index, field, expireAfterSeconds=seconds)
 

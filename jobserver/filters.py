@@ -42,7 +42,7 @@ MAX_NESTING = 32  # names and positions on the way to a value
 MAX_PATH = 256  # characters in a field
 MAX_PROBLEMS = 100  # told at once
 
-_JUNCTIONS = ("$and", "$or", "$nor")
+_JUNCTIONS, _TIMES = ("$and", "$or", "$nor"), ("created", "started", "finished", "edited")
 _TIME = re.compile(r"(?ai)\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?")
 # JSON can spell a lone surrogate, but neither BSON nor an answer can hold one.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -128,7 +128,7 @@ def _size(operand: object) -> int:
     return operand
 
 
-_READERS = {"_id": _id, "created": _time, "started": _time, "finished": _time, "edited": _time}
+_READERS = {"_id": _id, "_owner": _id, **dict.fromkeys(_TIMES, _time)}
 
 
 def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:

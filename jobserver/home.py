@@ -9,7 +9,7 @@ from jobserver.api.services import Services
 from jobserver.app import create_app
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
-from jobserver.errors import JobserverError, SettingsError
+from jobserver.errors import JobserverError
 from jobserver.mail import with_sender
 from jobserver.masking import hide, mask_log
 from jobserver.memory import hand_back_memory
@@ -84,8 +84,6 @@ class Home:
         SettingsError, StoreUnavailable
             As `connect`.
         """
-        if self.settings.LOGIN_REQUIRED:
-            raise SettingsError("LOGIN_REQUIRED is set, but this version has no users yet.")
         with_sender(self.settings)  # before anything is started
         check_origins(self.settings)
         self._parts = Services(self.settings, self.connect())

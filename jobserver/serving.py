@@ -85,7 +85,6 @@ def serve(home: Home, sock: socket.socket, announce: Callable[[], None]) -> None
         asyncore_use_poll=True,
         outbuf_high_watermark=AHEAD,
         outbuf_overflow=32 * MIB,  # never to a file: a full disk must not break answers
-        channel_request_lookahead=1,  # to see at once that the reader of a stream is gone
         clear_untrusted_proxy_headers=True,
         ident="jobserver",
         server_name="localhost",  # for clients that send no Host
@@ -122,6 +121,8 @@ class NoRoom(Error):  # type: ignore[misc, unused-ignore]  # its types are extra
 
 class Parser(HTTPRequestParser):  # type: ignore[misc, unused-ignore]  # its types are extra
     """Reads requests; a client that asks before it sends a body is refused at once."""
+
+    path = ""  # of a request whose head is not understood; waitress logs it
 
     def received(self, data: bytes) -> int:
         """Take a piece of a request and tell how much of it was used."""
@@ -167,6 +168,16 @@ class Channel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types ar
     error_task_class = JsonErrorTask
     refused = False
     lingering = False
+
+    def check_client_disconnected(self) -> bool:
+        """Whether the client will send nothing more; it may have gone, or only wait to read."""
+        sock: Any = self.socket
+        try:
+            return not len(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def readable(self) -> bool:
         """Whether to read on."""

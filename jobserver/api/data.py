@@ -9,8 +9,8 @@ from typing import Any
 from flask import Blueprint, Response, url_for
 
 from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.identity import stored_data
 from jobserver.api.schemas import DataDocument, DataFields, DataList, Deleted
-from jobserver.api.services import services
 from jobserver.database import Document
 from jobserver.encoding import dumps
 from jobserver.models.job import parse_id
@@ -18,10 +18,10 @@ from jobserver.models.job import parse_id
 data = Blueprint("data", __name__)
 
 
-@endpoint(data, "GET", "/data", query=DocumentQuery, answers={200: DataList})
+@endpoint(data, "GET", "/data", policy="data.list", query=DocumentQuery, answers={200: DataList})
 def list_data(query: DocumentQuery) -> Response:
     """List all stored data, oldest first, without the data itself."""
-    found = services().data.list()
+    found = stored_data().list()
     # Asked for before the answer begins, while it can still be a refusal.
     documents = chain(list(islice(found, 1)), found)
     return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
@@ -31,6 +31,7 @@ def list_data(query: DocumentQuery) -> Response:
     data,
     "PUT",
     "/data",
+    policy="data.create",
     body=DataFields,
     query=DocumentQuery,
     answers={201: DataDocument},
@@ -38,13 +39,14 @@ def list_data(query: DocumentQuery) -> Response:
 )
 def create_data(body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Store data; its id is made by the server."""
-    return _created(services().data.create(body), query)
+    return _created(stored_data().create(body), query)
 
 
 @endpoint(
     data,
     "PUT",
     "/data/<data_id>",
+    policy="data.create",
     body=DataFields,
     query=DocumentQuery,
     answers={201: DataDocument},
@@ -52,26 +54,28 @@ def create_data(body: dict[str, Any], query: DocumentQuery) -> Answer:
 )
 def create_named_data(data_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Store data with an id of your own."""
-    return _created(services().data.create(body, parse_id(data_id)), query)
+    return _created(stored_data().create(body, parse_id(data_id)), query)
 
 
 @endpoint(
     data,
     "GET",
     "/data/<data_id>",
+    policy="data.read",
     query=DocumentQuery,
     answers={200: DataDocument},
     refusals=(400, 404),
 )
 def read_data(data_id: str, query: DocumentQuery) -> Answer:
     """Read stored data."""
-    return _shown(services().data.get(parse_id(data_id)), query)
+    return _shown(stored_data().get(parse_id(data_id)), query)
 
 
 @endpoint(
     data,
     "POST",
     "/data/<data_id>",
+    policy="data.change",
     body=DataFields,
     query=DocumentQuery,
     answers={200: DataDocument},
@@ -79,13 +83,20 @@ def read_data(data_id: str, query: DocumentQuery) -> Answer:
 )
 def change_data(data_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Merge fields into stored data; what is sent as `data` replaces what was there."""
-    return _shown(services().data.edit(parse_id(data_id), body), query)
+    return _shown(stored_data().edit(parse_id(data_id), body), query)
 
 
-@endpoint(data, "DELETE", "/data/<data_id>", answers={200: Deleted}, refusals=(400, 404))
+@endpoint(
+    data,
+    "DELETE",
+    "/data/<data_id>",
+    policy="data.delete",
+    answers={200: Deleted},
+    refusals=(400, 404),
+)
 def delete_data(data_id: str) -> Answer:
     """Delete stored data."""
-    services().data.delete(parse_id(data_id))
+    stored_data().delete(parse_id(data_id))
     message = f"The data {data_id} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})
 

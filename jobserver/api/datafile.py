@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import SEEK_END
 from pathlib import PurePath
 from typing import IO, Literal
 
@@ -9,6 +10,7 @@ from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from jobserver.api.endpoint import Answer, Query, endpoint
+from jobserver.api.identity import actor, own_datafiles
 from jobserver.api.schemas import DataFileAnswer, Deleted, Uploaded
 from jobserver.api.services import services
 from jobserver.errors import BadRequest, TooLarge
@@ -32,13 +34,14 @@ class FormatQuery(Query):
     datafile,
     "GET",
     "/datafile/<path:name>",
+    policy="datafile.read",
     query=FormatQuery,
     answers={200: (DataFileAnswer, "text/csv", "text/html", "text/plain")},
     refusals=(400, 404, 415),
 )
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     """Describe a data file, or give its content in a format."""
-    files = services().datafiles
+    files = own_datafiles()
     if query.format is None:
         return Answer(files.info(name))
     file = files.open(name)
@@ -54,16 +57,21 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     datafile,
     "PUT POST",
     "/datafile/<path:name>",
+    policy="datafile.create",
     upload=True,
     answers={201: Uploaded},
-    refusals=(400, 409, 413, 415),
+    refusals=(400, 409, 413, 415, 429),
 )
 def upload_datafile(name: str) -> Answer:
     """Upload a new data file as the field `file` of a multipart form."""
     check_name(name)
     parts = services()
     limit = parts.settings.MAX_UPLOAD_SIZE
-    stored = parts.datafiles.save(name, _sent_file(limit), limit)
+    file, files, owner = _sent_file(limit), own_datafiles(), actor().id
+    size = file.seek(0, SEEK_END)
+    file.seek(0)
+    with parts.jobs.quotas.room(owner, name, size, files.sizes):
+        stored = files.save(name, file, limit)
     message = f"The data file {name} was stored."
     answer = {"name": name, "path": stored["path"], "status": 201, "message": message}
     return Answer(answer, 201, {"Location": url_for("datafile.read_datafile", name=name)})
@@ -81,10 +89,15 @@ def _sent_file(limit: int) -> IO[bytes]:
 
 
 @endpoint(
-    datafile, "DELETE", "/datafile/<path:name>", answers={200: Deleted}, refusals=(400, 404, 415)
+    datafile,
+    "DELETE",
+    "/datafile/<path:name>",
+    policy="datafile.delete",
+    answers={200: Deleted},
+    refusals=(400, 404, 415),
 )
 def delete_datafile(name: str) -> Answer:
     """Delete a data file."""
-    services().datafiles.delete(name)
+    own_datafiles().delete(name)
     message = f"The data file {name} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})

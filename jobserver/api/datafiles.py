@@ -5,23 +5,23 @@ from __future__ import annotations
 from flask import Blueprint
 
 from jobserver.api.endpoint import Answer, endpoint
+from jobserver.api.identity import own_datafiles
 from jobserver.api.schemas import AllDeleted, DataFileList
-from jobserver.api.services import services
 
 datafiles = Blueprint("datafiles", __name__)
 
 
-@endpoint(datafiles, "GET", "/datafiles", answers={200: DataFileList})
+@endpoint(datafiles, "GET", "/datafiles", policy="datafiles.list", answers={200: DataFileList})
 def list_datafiles() -> Answer:
     """List all data files."""
-    files = [{"type": "datafile", **info} for info in services().datafiles.list()]
+    files = [{"type": "datafile", **info} for info in own_datafiles().list()]
     return Answer({"found": len(files), "files": files})
 
 
-@endpoint(datafiles, "DELETE", "/datafiles", answers={200: AllDeleted})
+@endpoint(datafiles, "DELETE", "/datafiles", policy="datafile.delete", answers={200: AllDeleted})
 def delete_datafiles() -> Answer:
     """Delete all data files, without asking again."""
-    deleted = services().datafiles.delete_all()
+    deleted = own_datafiles().delete_all()
     return Answer(
         {
             "status": 200,

@@ -16,14 +16,18 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
+from jobserver.api.identity import actor
 from jobserver.api.schemas import Filter
 from jobserver.api.services import services
+from jobserver.auth import POLICY, Who, authorize
 from jobserver.encoding import dumps, read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, WrongType
 from jobserver.sizes import rounded_size
 
 View = Callable[..., Any]
 V = TypeVar("V", bound=View)
+#: The content types of a form.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 #: What an answer holds: JSON of a model, or content of a media type.
 Body = type[BaseModel] | str
 
@@ -79,6 +83,10 @@ class Endpoint:
         The status codes of refusals that this endpoint has of its own.
     upload : bool
         Whether the body is a multipart form with a ``file``.
+    form : bool
+        Whether the body may be a form of the fields, too.
+    policy : str
+        The action that it is: a key of `jobserver.auth.POLICY`, which says who may.
     """
 
     method: str
@@ -91,22 +99,26 @@ class Endpoint:
     query: type[Query] | None
     body: type[BaseModel] | None
     upload: bool
+    form: bool
+    policy: str
 
 
 #: Every endpoint there is, in the order of declaration.
 ENDPOINTS: list[Endpoint] = []
 
 
-def endpoint(
+def endpoint(  # noqa: PLR0913 - a declaration says everything at once
     blueprint: Blueprint,
     methods: str,
     path: str,
     *,
+    policy: str,
     answers: Mapping[int, Body | tuple[Body, ...]],
     refusals: tuple[int, ...] = (),
     query: type[Query] | None = None,
     body: type[BaseModel] | None = None,
     upload: bool = False,
+    form: bool = False,
 ) -> Callable[[V], V]:
     """Declare a view: its route, what it takes, what it answers.
 
@@ -116,31 +128,30 @@ def endpoint(
         HTTP methods, separated by spaces.
     path : str
         As Flask writes it: ``/job/<job_id>``.
+    policy : str
+        Who may: a key of `jobserver.auth.POLICY`.
     """
+    if policy not in POLICY:
+        raise ValueError(f"{path} needs a policy of the table, not {policy!r}")
 
     def declare(view: V) -> V:
         summary = (view.__doc__ or "").strip().split("\n")[0]
         held = {code: one if isinstance(one, tuple) else (one,) for code, one in answers.items()}
-        for method in methods.split():
-            name, tag = f"{view.__name__}_{method.lower()}", blueprint.name
-            ENDPOINTS.append(
-                Endpoint(method, path, name, summary, tag, held, refusals, query, body, upload)
-            )
-        blueprint.add_url_rule(
-            path,
-            view.__name__,
-            _served(view, methods.split(), query, body),
-            methods=methods.split(),
-        )
+        told = (summary, blueprint.name, held, refusals, query, body, upload, form, policy)
+        names = methods.split()
+        entries = [Endpoint(each, path, f"{view.__name__}_{each.lower()}", *told) for each in names]
+        ENDPOINTS.extend(entries)
+        served = _served(view, entries[0], names)
+        blueprint.add_url_rule(path, view.__name__, served, methods=names)
         return view
 
     return declare
 
 
-def _served(
-    view: View, methods: list[str], query: type[Query] | None, body: type[BaseModel] | None
-) -> View:
+def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
     """The view as Flask calls it."""
+    query, body = entry.query, entry.body
+    public = POLICY[entry.policy].who is Who.ANYONE
     plain = query() if query else None
     changes = len(methods) > 1  # then GET stands in for them
 
@@ -148,12 +159,14 @@ def _served(
     def serve(**arguments: Any) -> Response:
         if changes and request.method == "HEAD":  # Flask adds it to GET; it may change nothing
             raise MethodNotAllowed(methods)
+        if not public:
+            authorize(actor(), entry.policy)
         if query:
             arguments["query"] = _read_query(query) if request.query_string else plain
         elif request.query_string:
             _read_query(Query)
         if body:
-            arguments["body"] = read_body(stored=body is not Filter)
+            arguments["body"] = read_body(stored=body is not Filter, form=entry.form)
         answer = view(**arguments)
         return answer.response() if isinstance(answer, Answer) else answer
 
@@ -176,13 +189,15 @@ def _read_query(model: type[Query]) -> Query:
         raise BadRequest(message, problems) from error
 
 
-def read_body(*, stored: bool) -> dict[str, Any]:
+def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
     """The JSON object of the request; an empty body counts as an empty object.
 
     Parameters
     ----------
     stored : bool
         Whether its names have to be fit for the database; those of a filter do not.
+    form : bool
+        Whether it may be a form instead.
 
     Raises
     ------
@@ -194,6 +209,8 @@ def read_body(*, stored: bool) -> dict[str, Any]:
     limit = services().settings.MAX_JSON_SIZE
     request.max_content_length = limit
     try:
+        if form and request.mimetype in FORMS:
+            return request.form.to_dict()
         data = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
         raise TooLarge(f"A JSON body has at most {rounded_size(limit)}.") from error

@@ -30,6 +30,13 @@ MESSAGES = {
 }
 
 
+#: How a client may tell who it is.
+_ASKS = [
+    ("WWW-Authenticate", 'Basic realm="jobserver", charset="UTF-8"'),
+    ("WWW-Authenticate", 'Bearer realm="jobserver"'),
+]
+
+
 def register(app: Flask) -> None:
     """Answer every error of an app in the one shape."""
     app.url_map.merge_slashes = False  # an address with too many is wrong, not to be redirected
@@ -48,6 +55,8 @@ def error_body(status: int, message: str, errors: list[dict[str, str]] | None = 
 def _refusal(refusal: Refusal) -> Response:
     problems = [{"field": entry.field, "problem": entry.problem} for entry in refusal.errors]
     response = _response(refusal.status, error_body(refusal.status, refusal.message, problems))
+    if refusal.status == 401:
+        response.headers.extend(_ASKS)
     if refusal.retry_after is not None:
         response.headers["Retry-After"] = str(refusal.retry_after)
     return response

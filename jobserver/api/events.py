@@ -23,6 +23,8 @@ from jobserver.models.job import TERMINAL
 STREAMS = 24
 POLL_SECONDS = 0.25
 ALIVE_SECONDS = 15.0
+#: How often it is looked whether the reader has logged out meanwhile.
+CHECK_SECONDS = 2.0
 #: Marks of several servers are in order to the second only.
 OVERLAP_SECONDS = 2
 
@@ -52,7 +54,9 @@ def streamed(events: Iterator[bytes]) -> Response:
     return response
 
 
-def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
+def job_events(
+    parts: Services, job: Document, last: str, still_in: Callable[[], bool]
+) -> Iterator[bytes]:
     """The events of one job from a place on, until it came to its end.
 
     Parameters
@@ -61,13 +65,16 @@ def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
         The job as it is now.
     last : str
         ``Last-Event-ID`` of a stream that broke: a mark of the job and a place in its log.
+    still_in : callable
+        Whether who asked is still let in.
     """
     found = _PLACE.fullmatch(last)
     mark, place = (found[1], found[2] or "") if found else ("", "")
     key = job["_run"]["key"]
     fields = [*_SHOWN, "_run.change"]
-    for _ in _beats(parts):
-        current = next(parts.database.find("jobs", {"_id": job["_id"]}, projection=fields), None)
+    same = {"_id": job["_id"], "_run.key": key}
+    for _ in _beats(parts, still_in):
+        current = next(parts.database.find("jobs", same, projection=fields), None)
         for piece_place, text in logs.since(parts.database, key, place):
             place = piece_place
             shown = {"text": text.decode(errors="replace")}
@@ -83,14 +90,16 @@ def job_events(parts: Services, job: Document, last: str) -> Iterator[bytes]:
         yield b""
 
 
-def jobs_events(parts: Services, last: str) -> Iterator[bytes]:
-    """The changes of all jobs from a mark on; after a broken stream some may come twice."""
+def jobs_events(
+    parts: Services, last: str, reach: Document, still_in: Callable[[], bool]
+) -> Iterator[bytes]:
+    """The changes of all jobs within reach from a mark on; some may come twice after a break."""
     start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
     since, seen = start.generation_time, {start}
     fields = [*_SHOWN, "_run.change"]
-    for _ in _beats(parts):
+    for _ in _beats(parts, still_in):
         now = datetime.now(UTC)
-        for job in _changed(parts, since, fields):
+        for job in _changed(parts, since, fields, reach):
             mark = job["_run"]["change"]
             if mark not in seen:
                 seen.add(mark)
@@ -101,9 +110,11 @@ def jobs_events(parts: Services, last: str) -> Iterator[bytes]:
         yield b""
 
 
-def _changed(parts: Services, since: datetime, fields: list[str]) -> Iterator[Document]:
+def _changed(
+    parts: Services, since: datetime, fields: list[str], reach: Document
+) -> Iterator[Document]:
     oldest = ObjectId.from_datetime(since - timedelta(seconds=OVERLAP_SECONDS))
-    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}}
+    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}, **reach}
     order = [("_run.change", 1)]
     return parts.database.find("jobs", window, projection=fields, sort=order)
 
@@ -116,20 +127,26 @@ def _event(kind: str, content: Any, mark: str) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (mark.encode(), kind.encode(), dumps(content))
 
 
-def _beats(parts: Services) -> Iterator[None]:
-    """When to look again, until the server shuts down."""
+def _beats(parts: Services, still_in: Callable[[], bool]) -> Iterator[None]:
+    """When to look again, until the server shuts down or who asked is let in no longer."""
+    due = time.monotonic() + CHECK_SECONDS
     while not parts.executor.draining.is_set():
+        if time.monotonic() >= due:
+            due = time.monotonic() + CHECK_SECONDS
+            if not still_in():
+                return
         yield
         parts.executor.draining.wait(POLL_SECONDS)
 
 
 def _kept_alive(events: Iterator[bytes], gone: Callable[[], bool] = bool) -> Iterator[bytes]:
-    """Events with a comment in between where there were none for a while, until nobody reads."""
+    """Events with a comment in between where there were none for a while.
+
+    Whoever may be gone gets one at once: if they are, it cannot be sent, and that ends the stream.
+    """
     due = time.monotonic() + ALIVE_SECONDS
     yield _KEEP_ALIVE
     for event in events:
-        if gone():
-            return
-        if event or time.monotonic() >= due:
+        if event or time.monotonic() >= due or gone():
             due = time.monotonic() + ALIVE_SECONDS
             yield event or _KEEP_ALIVE

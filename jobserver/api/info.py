@@ -16,13 +16,13 @@ from jobserver.executors.sandbox import isolation
 info = Blueprint("info", __name__)
 
 
-@endpoint(info, "GET", "/", answers={200: Info})
+@endpoint(info, "GET", "/", policy="info", answers={200: Info})
 def index() -> Answer:
     """Tell what answers here."""
     return Answer(_own())
 
 
-@endpoint(info, "GET", "/info", answers={200: FullInfo})
+@endpoint(info, "GET", "/info", policy="info", answers={200: FullInfo})
 def read_info() -> Answer:
     """Tell what answers here, in which version, and how code that jobs carry is kept apart."""
     settings = services().settings
@@ -36,14 +36,14 @@ def _own() -> dict[str, Any]:
     return {"status": 200, "message": message, "version": jobserver.__version__}
 
 
-@endpoint(info, "GET", "/health", answers={200: Message}, refusals=(503,))
+@endpoint(info, "GET", "/health", policy="info", answers={200: Message}, refusals=(503,))
 def health() -> Answer:
     """Tell whether the server and its database are well."""
     services().database.ping()
     return Answer({"status": 200, "message": "The server and its database are well."})
 
 
-@endpoint(info, "GET", "/openapi.json", answers={200: Document})
+@endpoint(info, "GET", "/openapi.json", policy="info", answers={200: Document})
 def read_openapi() -> Answer:
     """Describe every endpoint in OpenAPI 3.1."""
-    return Answer(openapi.document())
+    return Answer(openapi.document(login=services().settings.LOGIN_REQUIRED))

@@ -7,23 +7,36 @@ from typing import Any
 from flask import Blueprint, url_for
 
 from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.identity import actor, is_stranger, mine
 from jobserver.api.schemas import Deleted, JobDocument, JobFields
 from jobserver.api.services import services
+from jobserver.auth import authorize
 from jobserver.database import Document
-from jobserver.models.job import parse_id, public
+from jobserver.models.job import parse_id, public, shared
+from jobserver.models.jobs import no_job
 
 job = Blueprint("job", __name__)
 
 
 def shown(document: Document, query: DocumentQuery, status: int = 200, **headers: str) -> Answer:
     """A job as it is answered."""
-    return Answer(public(document), status, headers, strings=wants_strings(query))
+    content = public(shared(document) if is_stranger(document) else document)
+    return Answer(content, status, headers, strings=wants_strings(query))
+
+
+def readable(job_id: str) -> Document:
+    """A job that who asks may read, perhaps because it is public."""
+    parsed = parse_id(job_id)
+    document = services().jobs.get(parsed)
+    authorize(actor(), "job.read", document, no_job(parsed))
+    return document
 
 
 @endpoint(
     job,
     "PUT",
     "/job",
+    policy="job.create",
     body=JobFields,
     query=DocumentQuery,
     answers={201: JobDocument},
@@ -31,7 +44,7 @@ def shown(document: Document, query: DocumentQuery, status: int = 200, **headers
 )
 def create_job(body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Create a job; its id is made by the server."""
-    document = services().jobs.create(body)
+    document = services().jobs.create(body, owner=actor().id)
     return _created(document, query)
 
 
@@ -39,6 +52,7 @@ def create_job(body: dict[str, Any], query: DocumentQuery) -> Answer:
     job,
     "PUT",
     "/job/<job_id>",
+    policy="job.create",
     body=JobFields,
     query=DocumentQuery,
     answers={201: JobDocument},
@@ -46,7 +60,7 @@ def create_job(body: dict[str, Any], query: DocumentQuery) -> Answer:
 )
 def create_named_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Create a job with an id of your own."""
-    document = services().jobs.create(body, parse_id(job_id))
+    document = services().jobs.create(body, parse_id(job_id), actor().id)
     return _created(document, query)
 
 
@@ -59,19 +73,21 @@ def _created(document: Document, query: DocumentQuery) -> Answer:
     job,
     "GET",
     "/job/<job_id>",
+    policy="job.read",
     query=DocumentQuery,
     answers={200: JobDocument},
     refusals=(400, 404),
 )
 def read_job(job_id: str, query: DocumentQuery) -> Answer:
     """Read a job: its state, its times, its result."""
-    return shown(services().jobs.get(parse_id(job_id)), query)
+    return shown(readable(job_id), query)
 
 
 @endpoint(
     job,
     "POST",
     "/job/<job_id>",
+    policy="job.change",
     body=JobFields,
     query=DocumentQuery,
     answers={200: JobDocument},
@@ -79,13 +95,14 @@ def read_job(job_id: str, query: DocumentQuery) -> Answer:
 )
 def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Merge fields into a job that was not started."""
-    return shown(services().jobs.edit(parse_id(job_id), body), query)
+    return shown(services().jobs.edit(parse_id(job_id), body, mine()), query)
 
 
 @endpoint(
     job,
     "POST",
     "/job/<job_id>/rerun",
+    policy="job.change",
     body=JobFields,
     query=DocumentQuery,
     answers={201: JobDocument},
@@ -93,14 +110,20 @@ def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answe
 )
 def rerun_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Make a new job of an old one, to be started; fields of the body replace the old one's."""
-    jobs = services().jobs
-    document = jobs.create_again(parse_id(job_id), body)
+    document = services().jobs.create_again(parse_id(job_id), body, mine())
     return _created(document, query)
 
 
-@endpoint(job, "DELETE", "/job/<job_id>", answers={200: Deleted}, refusals=(400, 404, 409))
+@endpoint(
+    job,
+    "DELETE",
+    "/job/<job_id>",
+    policy="job.delete",
+    answers={200: Deleted},
+    refusals=(400, 404, 409),
+)
 def delete_job(job_id: str) -> Answer:
     """Delete a job that is neither queued nor running."""
-    services().jobs.delete(parse_id(job_id))
+    services().jobs.delete(parse_id(job_id), mine())
     message = f"The job {job_id} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})

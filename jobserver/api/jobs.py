@@ -8,10 +8,12 @@ from itertools import chain, islice
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
+from bson import ObjectId
 from flask import Blueprint, Response, request
 from pydantic import Field
 
 from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.identity import actor, mine
 from jobserver.api.rendered import Cache, Rendered
 from jobserver.api.schemas import AllDeleted, Filter, JobList
 from jobserver.api.services import services
@@ -19,8 +21,9 @@ from jobserver.database import Document
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.filters import compile_filter
-from jobserver.models.job import PRIVATE, State, parse_id, public
-from jobserver.models.listing import Listing, Place, Selection
+from jobserver.models.job import OWNER, PRIVATE, State, parse_id, public
+from jobserver.models.listing import Place, Selection
+from jobserver.models.shelves import Shelf
 
 jobs = Blueprint("jobs", __name__)
 
@@ -39,7 +42,15 @@ class JobsQuery(DocumentQuery):
     script: str | None = None
 
 
-@endpoint(jobs, "GET", "/jobs", query=JobsQuery, answers={200: JobList}, refusals=(400,))
+@endpoint(
+    jobs,
+    "GET",
+    "/jobs",
+    policy="jobs.list",
+    query=JobsQuery,
+    answers={200: JobList},
+    refusals=(400,),
+)
 def list_jobs(query: JobsQuery) -> Answer | Response:
     """List all jobs, oldest first."""
     return _listed({}, query)
@@ -49,6 +60,7 @@ def list_jobs(query: JobsQuery) -> Answer | Response:
     jobs,
     "POST",
     "/jobs",
+    policy="jobs.list",
     body=Filter,
     query=JobsQuery,
     answers={200: JobList},
@@ -59,10 +71,10 @@ def search_jobs(body: dict[str, Any], query: JobsQuery) -> Answer | Response:
     return _listed(compile_filter(body), query)
 
 
-@endpoint(jobs, "DELETE", "/jobs", answers={200: AllDeleted})
+@endpoint(jobs, "DELETE", "/jobs", policy="jobs.delete", answers={200: AllDeleted})
 def delete_jobs() -> Answer:
     """Delete all jobs but those queued or running."""
-    deleted, total = services().jobs.delete_all()
+    deleted, total = services().jobs.delete_all(actor().id)
     message = f"{deleted} of {total} jobs were deleted."
     return Answer(
         {
@@ -82,7 +94,7 @@ def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     after = _read_place(query.after) if query.after else None
     if query.limit:
         return _page(selection, query, query.limit, after)
-    found = services().jobs.listing.read(selection, after)
+    found = services().jobs.shelves.of(_whose()).listing.read(selection, after)
     if not selection.query and not selection.fields and not selection.newest_first and not after:
         return _all(wants_strings(query))
     # Asked for before the answer begins, while it can still be a refusal.
@@ -131,30 +143,36 @@ def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[D
 def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | None) -> Answer:
     """Some jobs, how many there are in all, and a link to those that follow."""
     parts, strings = services(), wants_strings(query)
-    found, place = parts.jobs.listing.page(selection, limit, after)
-    total = parts.jobs.count(selection.query)
+    found, place = parts.jobs.shelves.of(_whose()).listing.page(selection, limit, after)
+    total = parts.jobs.count(selection.query, _whose())
     shown = _shown(found, selection.fields)
     content: Document = {"found": total, "jobs": list(map(stringify, shown) if strings else shown)}
     return Answer(content | ({"next": _link(place)} if place else {}))
+
+
+def _whose() -> ObjectId | None:
+    """Whose jobs are listed; None for everybody's."""
+    return mine().get(OWNER)
 
 
 def _all(strings: bool) -> Response:
     """All jobs, with what was written before where nothing changed."""
     parts = services()
     parts.rendered.look()
-    pieces = _windows(parts.jobs.listing, parts.rendered, strings)
+    pieces = _windows(parts.jobs.shelves.of(_whose()), parts.rendered, strings)
     return Response(pieces, mimetype="application/json")
 
 
-def _windows(listing: Listing, cache: Cache, strings: bool) -> Iterator[bytes]:
+def _windows(shelf: Shelf, cache: Cache, strings: bool) -> Iterator[bytes]:
     found = 0
     yield b'{"jobs":['
-    for window in listing.windows():
-        rendered = cache.get(window, strings)
+    for window in shelf.listing.windows():
+        key = (shelf.owner, window, strings)
+        rendered = cache.get(key)
         if rendered is None:
-            shown = [dumps(public(job), strings=strings) for job in listing.window(window)]
+            shown = [dumps(public(job), strings=strings) for job in shelf.listing.window(window)]
             rendered = Rendered(len(shown), b",".join(shown))
-            cache.put(window, strings, rendered)
+            cache.put(key, rendered)
         if rendered.jobs:
             yield (b"," if found else b"") + rendered.text
         found += rendered.jobs

@@ -28,7 +28,7 @@ def register(app: Flask) -> None:
     app.after_request(_count)
 
 
-@endpoint(metrics, "GET", "/metrics", answers={200: "text/plain"})
+@endpoint(metrics, "GET", "/metrics", policy="metrics", answers={200: "text/plain"})
 def read_metrics() -> Response:
     """Tell what the server did and does, for Prometheus."""
     from prometheus_client import generate_latest

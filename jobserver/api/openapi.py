@@ -11,8 +11,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import jobserver
-from jobserver.api.endpoint import ENDPOINTS, Body, Endpoint
+from jobserver.api.endpoint import ENDPOINTS, FORMS, Body, Endpoint
 from jobserver.api.schemas import ErrorBody
+from jobserver.auth import POLICY, Who
 from jobserver.models.datafile import EXTENSIONS
 
 Schema = dict[str, Any]
@@ -21,7 +22,8 @@ _REFERENCE = "#/components/schemas/{model}"
 _JSON = "application/json"
 _REFUSALS = {
     400: "The request is malformed; the message tells the fix.",
-    403: "It comes from another web site or for another host.",
+    401: "Nobody is logged in, or not any more.",
+    403: "The user may not do that, or it comes from another web site or for another host.",
     404: "There is no such thing.",
     409: "Its state does not allow it.",
     413: "It is too large.",
@@ -32,6 +34,12 @@ _REFUSALS = {
 }
 #: What any endpoint may answer.
 _ALWAYS = (400, 403, 503)
+#: What any endpoint may answer besides that takes a user.
+_WITH_USERS = (401, 429)
+_SCHEMES = {
+    "password": {"type": "http", "scheme": "basic"},
+    "token": {"type": "http", "scheme": "bearer"},
+}
 _PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
 #: What is known of the parts of a path, as Flask writes them.
 _PARTS: dict[str, Schema] = {
@@ -45,12 +53,19 @@ _PARTS: dict[str, Schema] = {
 
 
 @cache
-def document() -> Schema:
-    """The whole interface as an OpenAPI 3.1 document."""
+def document(*, login: bool = True) -> Schema:
+    """The whole interface as an OpenAPI 3.1 document.
+
+    Parameters
+    ----------
+    login : bool
+        Whether users log in.
+    """
     paths: dict[str, Schema] = {}
     for entry in ENDPOINTS:
         path = _PARAMETER.sub(r"{\2}", entry.path)
-        paths.setdefault(path, {})[entry.method.lower()] = _operation(entry)
+        paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, login)
+    components = {"schemas": _schemas()} | ({"securitySchemes": _SCHEMES} if login else {})
     return {
         "openapi": "3.1.0",
         "info": {
@@ -59,11 +74,20 @@ def document() -> Schema:
             "description": "Python functions, executables and command line tools as jobs.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": components,
     }
 
 
-def _operation(entry: Endpoint) -> Schema:
+def refused(entry: Endpoint) -> list[int]:
+    """The codes of all refusals that an endpoint may answer."""
+    return sorted({*entry.refusals, *_ALWAYS, *(_WITH_USERS if _takes_user(entry) else ())})
+
+
+def _takes_user(entry: Endpoint) -> bool:
+    return POLICY[entry.policy].who not in (Who.ANYONE, Who.VISITOR)
+
+
+def _operation(entry: Endpoint, login: bool) -> Schema:
     operation: Schema = {
         "operationId": entry.name,
         "summary": entry.summary,
@@ -71,11 +95,16 @@ def _operation(entry: Endpoint) -> Schema:
         "parameters": [*_path_parameters(entry), *_query_parameters(entry)],
         "responses": {str(code): _answer(*bodies) for code, bodies in entry.answers.items()},
     }
-    for code in sorted({*entry.refusals, *_ALWAYS}):
+    operation["x-policy"] = entry.policy
+    if login:
+        operation["security"] = [{"password": []}, {"token": []}] if _takes_user(entry) else []
+    for code in refused(entry):
         description, content = _REFUSALS[code], _content(ErrorBody)
         operation["responses"][str(code)] = {"description": description, "content": content}
     if entry.body:
-        operation["requestBody"] = {"required": False, "content": _content(entry.body)}
+        content = _content(entry.body)
+        content |= dict.fromkeys(FORMS, content[_JSON]) if entry.form else {}
+        operation["requestBody"] = {"required": False, "content": content}
     if entry.upload:
         form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
         schema = form | {"required": ["file"]}

@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from bson import ObjectId
+
 from jobserver.models.calendar import Window
 from jobserver.models.listing import Listing
 from jobserver.sizes import MIB
@@ -24,6 +26,9 @@ from jobserver.sizes import MIB
 LARGEST = 32 * MIB
 LATE_SECONDS = 10
 OLDEST_SECONDS = 60.0
+
+#: Whose jobs (None for everybody's), which window of them, and whether as strings.
+Key = tuple[ObjectId | None, Window, bool]
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Rendered:
 
 
 class Cache:
-    """Written windows, each as strings or native.
+    """Written windows, each as strings or native, of each owner's jobs by themselves.
 
     Parameters
     ----------
@@ -55,7 +60,7 @@ class Cache:
     def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[Window, bool], Rendered] = OrderedDict()
+        self._kept: OrderedDict[Key, Rendered] = OrderedDict()
         self._size = 0
         self._looked = datetime.now(UTC)
 
@@ -68,20 +73,20 @@ class Cache:
             if changed:
                 self._forget(changed)
 
-    def get(self, window: Window, strings: bool) -> Rendered | None:
+    def get(self, key: Key) -> Rendered | None:
         """A window as it was written, if it still holds."""
         with self._lock:
-            kept = self._kept.get((window, strings))
+            kept = self._kept.get(key)
             if kept and time.monotonic() - kept.made < OLDEST_SECONDS:
-                self._kept.move_to_end((window, strings))
+                self._kept.move_to_end(key)
                 return kept
         return None
 
-    def put(self, window: Window, strings: bool, rendered: Rendered) -> None:
+    def put(self, key: Key, rendered: Rendered) -> None:
         """Keep a window; those that were not asked for longest make room."""
         with self._lock:
-            self._drop((window, strings))
-            self._kept[window, strings] = rendered
+            self._drop(key)
+            self._kept[key] = rendered
             self._size += len(rendered.text)
             while self._size > LARGEST:
                 self._drop(next(iter(self._kept)))
@@ -89,10 +94,10 @@ class Cache:
     def _forget(self, times: Iterable[datetime]) -> None:
         marks = sorted(times)
         for key in list(self._kept):
-            if _any_between(marks, *key[0]):
+            if _any_between(marks, *key[1]):
                 self._drop(key)
 
-    def _drop(self, key: tuple[Window, bool]) -> None:
+    def _drop(self, key: Key) -> None:
         if dropped := self._kept.pop(key, None):
             self._size -= len(dropped.text)
 

@@ -9,11 +9,12 @@ from typing import Literal
 from flask import Blueprint, Response
 
 from jobserver.api.endpoint import Query, endpoint
+from jobserver.api.job import readable
 from jobserver.api.schemas import Result
 from jobserver.api.services import services
 from jobserver.encoding import show_file, show_value
 from jobserver.errors import Conflict
-from jobserver.models.job import State, parse_id
+from jobserver.models.job import State
 
 results = Blueprint("results", __name__)
 
@@ -36,6 +37,7 @@ class ResultQuery(Query):
     results,
     "GET",
     "/job/<job_id>/result",
+    policy="job.read",
     query=ResultQuery,
     answers={200: (Result, "text/csv", "text/html", "text/plain", "image/png")},
     refusals=(400, 404, 409, 415),
@@ -43,7 +45,7 @@ class ResultQuery(Query):
 def read_result(job_id: str, query: ResultQuery) -> Response:
     """Read the result of a finished job alone, in a format that fits it."""
     jobs = services().jobs
-    document = jobs.get(parse_id(job_id))
+    document = readable(job_id)
     if document["state"] != State.FINISHED:
         raise Conflict(
             f"The job {job_id} is {document['state']} and has no result. GET /job/{job_id} tells "

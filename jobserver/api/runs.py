@@ -9,14 +9,16 @@ from pydantic import Field
 
 from jobserver.api.endpoint import Answer, DocumentQuery, Query, endpoint
 from jobserver.api.events import job_events, jobs_events, streamed
+from jobserver.api.identity import actor, mine, still_in
 from jobserver.api.job import shown
 from jobserver.api.schemas import JobDocument
 from jobserver.api.services import services
+from jobserver.auth import Role, authorize
 from jobserver.database import Document
 from jobserver.errors import Forbidden
 from jobserver.models import logs
 from jobserver.models.expression import holds_code
-from jobserver.models.job import parse_id
+from jobserver.models.job import OWNER, parse_id
 
 runs = Blueprint("runs", __name__)
 
@@ -31,45 +33,57 @@ class LogQuery(Query):
     runs,
     "GET POST PUT",
     "/job/<job_id>/run",
+    policy="job.run",
     query=DocumentQuery,
     answers={202: JobDocument},
     refusals=(400, 403, 404, 409, 422, 429, 503),
 )
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
     """Start a job: it is checked, queued and run."""
-    document = services().executor.launch(parse_id(job_id), allow=allow_code)
+    document = services().executor.launch(parse_id(job_id), mine(), admit)
     return shown(document, query, 202)
 
 
-def allow_code(document: Document) -> None:
-    """Refuse code to all but superusers; without login whoever reaches this machine is one.
+def admit(document: Document) -> str | None:
+    """Refuse code that is not of a superuser, asked for by one; the mail address of the owner.
+
+    Without login whoever reaches this machine may run code, where its administrator allows any.
 
     Raises
     ------
-    Forbidden
-        If the job carries code, and nobody here is known to be a superuser.
+    Unauthorized, Forbidden
+        If the job carries code, and who asks or who owns it may not run any.
     """
-    if services().settings.LOGIN_REQUIRED and holds_code(document.get("script")):
-        raise Forbidden("Only superusers may run code of their own. Name a script instead.")
+    parts = services()
+    if not parts.settings.LOGIN_REQUIRED:
+        return None
+    owner = parts.accounts.users.get(document[OWNER])
+    if holds_code(document.get("script")):
+        authorize(actor(), "eval")
+        if owner is None or Role(owner["role"]) is not Role.SUPERUSER:
+            raise Forbidden("The job carries code, and its owner is no superuser.")
+    return owner["email"] if owner else None
 
 
 @endpoint(
     runs,
     "POST",
     "/job/<job_id>/cancel",
+    policy="job.cancel",
     query=DocumentQuery,
     answers={202: JobDocument},
     refusals=(400, 404, 409),
 )
 def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
     """Cancel a job that is queued or running."""
-    return shown(services().executor.cancel(parse_id(job_id)), query, 202)
+    return shown(services().executor.cancel(parse_id(job_id), mine()), query, 202)
 
 
 @endpoint(
     runs,
     "GET",
     "/job/<job_id>/log",
+    policy="job.log",
     query=LogQuery,
     answers={200: "text/plain"},
     refusals=(400, 404),
@@ -77,7 +91,7 @@ def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
 def read_log(job_id: str, query: LogQuery) -> Response:
     """Read what a job's script printed, from an offset in bytes on."""
     parts = services()
-    key = parts.jobs.get(parse_id(job_id))["_run"]["key"]
+    key = parts.jobs.get(parse_id(job_id), mine())["_run"]["key"]
     text = logs.read(parts.database, key, query.offset)
     return Response(text, content_type="text/plain; charset=utf-8")
 
@@ -86,16 +100,26 @@ def read_log(job_id: str, query: LogQuery) -> Response:
     runs,
     "GET",
     "/job/<job_id>/events",
+    policy="job.log",
     answers={200: "text/event-stream"},
     refusals=(400, 404, 503),
 )
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, its progress and its log as server-sent events."""
-    document = services().jobs.get(parse_id(job_id))
-    return streamed(job_events(services(), document, request.headers.get("Last-Event-ID", "")))
+    document = services().jobs.get(parse_id(job_id), mine())
+    last = request.headers.get("Last-Event-ID", "")
+    return streamed(job_events(services(), document, last, still_in()))
 
 
-@endpoint(runs, "GET", "/jobs/events", answers={200: "text/event-stream"}, refusals=(503,))
+@endpoint(
+    runs,
+    "GET",
+    "/jobs/events",
+    policy="jobs.list",
+    answers={200: "text/event-stream"},
+    refusals=(503,),
+)
 def follow_jobs() -> Response:
     """Follow all jobs: each change of a state or of progress as a server-sent event."""
-    return streamed(jobs_events(services(), request.headers.get("Last-Event-ID", "")))
+    last = request.headers.get("Last-Event-ID", "")
+    return streamed(jobs_events(services(), last, mine(), still_in()))

@@ -29,6 +29,7 @@ class JobFields(BaseModel):
     timeout: Any = Field(None, description="Longest run in seconds.")
     retries: Any = Field(None, description="How often it is tried again after a failure.")
     notify: Any = Field(None, description="Address that gets a mail when the job ends.")
+    public: bool = Field(False, description="True lets every user read parameters and result.")
     pinned: bool = Field(False, description="True keeps it from being deleted by RESULT_TTL.")
 
 

@@ -24,7 +24,9 @@ class ScriptQuery(Query):
     type: Literal["function", "file"] | None = None
 
 
-@endpoint(scripts, "GET", "/scripts", answers={200: ScriptList}, refusals=(503,))
+@endpoint(
+    scripts, "GET", "/scripts", policy="scripts.read", answers={200: ScriptList}, refusals=(503,)
+)
 def list_scripts() -> Answer:
     """List all scripts, and the modules that could not be loaded."""
     table = services().scripts.describe()
@@ -37,6 +39,7 @@ def list_scripts() -> Answer:
     scripts,
     "GET",
     "/script/<name>",
+    policy="scripts.read",
     query=ScriptQuery,
     answers={200: Script},
     refusals=(404, 503),

@@ -8,6 +8,7 @@ from jobserver.api.rendered import Cache
 from jobserver.database import Database
 from jobserver.executors import make_executor
 from jobserver.mail import Outbox
+from jobserver.models.accounts import Accounts
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.jobs import Jobs
@@ -39,11 +40,14 @@ class Services:
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
         self.counts = self.executor.counts
-        self.retention = Retention(self.jobs, settings.RESULT_TTL)
         self.outbox = Outbox(database, settings)
+        self.accounts = Accounts(database, settings, self.outbox)
+        self.retention = Retention(self.jobs, settings.RESULT_TTL)
 
     def start(self) -> None:
         """Clear up, and begin to load scripts and to run jobs."""
+        if self.settings.LOGIN_REQUIRED:
+            self.accounts.prepare()
         remove_abandoned()
         self.datafiles.clear()
         self.data.values.clear()

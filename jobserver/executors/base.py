@@ -7,9 +7,9 @@ import secrets
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict, TooMany, Unavailable
@@ -25,6 +25,8 @@ from jobserver.models.source import Sources
 from jobserver.models.spool import Spool
 from jobserver.runner import Runner
 from jobserver.settings import Settings
+
+_ANYBODYS: Mapping[str, Any] = {}
 
 
 class Room:
@@ -123,17 +125,18 @@ class Executor(ABC):
     def launch(
         self,
         job_id: JobId,
-        owner: str | None = None,
-        allow: Callable[[Document], None] = lambda _: None,
+        reach: Mapping[str, Any] = _ANYBODYS,
+        admit: Callable[[Document], str | None] = lambda _: None,
     ) -> Document:
         """Check a job, queue it, and take it: created -> queued.
 
         Parameters
         ----------
-        owner : str, optional
-            Mail address of who owns the job, where users log in.
-        allow : callable
-            Refuses a job that whoever asks may not run.
+        reach : mapping
+            What holds for the jobs that may be started; see `jobserver.auth.reach`.
+        admit : callable
+            Refuses a job that whoever asks may not run, and gives its owner's mail address, where
+            users log in.
 
         Returns
         -------
@@ -145,27 +148,35 @@ class Executor(ABC):
         NotFound, Conflict, CannotRun
             If there is no such job, it was started already, or it cannot run.
         TooMany, Unavailable
-            If the queue is full, or the server is shutting down.
+            If the queue is full, a quota is used up, or the server is shutting down.
         """
         if self.draining.is_set():
             raise Unavailable("The server is shutting down. Try again soon.", retry_after=10)
         while True:
-            job = self.runs.jobs.get(job_id)
+            job = self.runs.jobs.get(job_id, reach)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
-            allow(job)
+            owner = admit(job)
             notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
             bound = bind(job, self.scripts, self.runner.sources, problems)
-            with self.room.taken(job_id):
-                queued = self.runs.enqueue(job, bound, notify)
+            queued = self._queue(job, bound, {"_run.notify": notify} if notify else {})
             if queued:
                 self.submit(job_id)
                 return queued
-            self.room.leave(job_id)  # it was changed meanwhile: look again
 
-    def cancel(self, job_id: JobId) -> Document:
+    def _queue(self, job: Document, bound: Document, private: Document) -> Document | None:
+        """Queue a job that was checked, if there is room and its owner may; None if it changed."""
+        with self.room.taken(job["_id"]), self.runs.jobs.quotas.charged(job) as charge:
+            queued = self.runs.enqueue(job, bound, {**charge, **private})
+            if not queued:  # it was changed meanwhile
+                self.runs.jobs.quotas.give_back(job, charge)
+        if not queued:
+            self.room.leave(job["_id"])
+        return queued
+
+    def cancel(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
         """Cancel a job, wherever it is; see `Runs.cancel`."""
-        job = self.runs.cancel(job_id, self.cancel_note)
+        job = self.runs.cancel(job_id, self.cancel_note, reach)
         if job["state"] == State.CANCELLED:
             self.room.leave(job_id)
         self.stop(CANCELLED, job_id)

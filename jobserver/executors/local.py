@@ -13,6 +13,7 @@ from jobserver.executors.base import Executor, Scripts
 from jobserver.executors.board import Board
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.crew import Crew
+from jobserver.executors.helping import help_with
 from jobserver.executors.inspector import Inspector
 from jobserver.executors.keeper import Keeper
 from jobserver.executors.setup import setup_message
@@ -176,7 +177,7 @@ class Slot:
 
         self._occupy(None, crew)
         try:
-            self.host.help(self.executor.board, crew, leave)
+            help_with(crew, self.host, self.executor.board, leave)
         finally:
             self._occupy(None)
         self._renew()

@@ -17,9 +17,8 @@ from bson.errors import BSONError
 from jobserver.database import Document
 from jobserver.executors.board import Board
 from jobserver.executors.child_process import ChildEnded, ChildProcess
-from jobserver.executors.crew import Crew
 from jobserver.executors.limits import Limits
-from jobserver.executors.parties import Hand, Lead
+from jobserver.executors.parties import Lead
 from jobserver.executors.party import Party, Watcher, carried_out
 from jobserver.executors.sandbox import sealed
 from jobserver.executors.told import ended, provenance
@@ -29,7 +28,6 @@ from jobserver.models.outcome import DISTURBED, Outcome
 from jobserver.protocol import Message
 from jobserver.scripts.loading import Stamps
 from jobserver.scripts.loading import stamps as script_stamps
-from jobserver.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -90,10 +88,8 @@ class Shepherd:
                 self.scripts = self._answer("ready", READY_SECONDS, wrote.append)
                 self._warm_size = self._held = self._child.memory()
             except ChildEnded:
-                log.warning(
-                    "a child did not start; it wrote: %s",
-                    b"".join(wrote)[-4000:].decode("utf-8", "replace"),
-                )
+                text = b"".join(wrote)[-4000:].decode("utf-8", "replace")
+                log.warning("a child did not start; it wrote: %s", text)
                 self.close()
                 raise
         return self.scripts
@@ -146,17 +142,10 @@ class Shepherd:
     def _run(self, spec: Message, timeout: float, watcher: Watcher) -> Outcome:
         with closing(Lead(self._board, spec, watcher, self._wake)) as lead:
             self._began = None
-            return carried_out(lambda: self._attempt(spec, timeout, lead), lead)
+            return carried_out(lambda: self.attempt(spec, timeout, lead), lead)
 
-    def help(self, board: Board, crew: Crew, leave: Callable[[], None]) -> None:
-        """Help with a map while it has items for this slot; ``leave`` ends that from elsewhere."""
-        number = crew.number()
-        if crew.join(number, leave):
-            with closing(Hand(board, crew, number)) as hand, temporary_folder("help") as folder:
-                spec = {**crew.order.spec, **hand.plan, "folder": folder}
-                carried_out(lambda: self._attempt(spec, 0, hand), hand)
-
-    def _attempt(self, spec: Message, timeout: float, party: Party) -> Outcome:
+    def attempt(self, spec: Message, timeout: float, party: Party) -> Outcome:
+        """Have the child do something, and tell how it ended; see `run`."""
         try:
             self._begin({"op": "run", **spec}, party)
             self._began = self._began or time.monotonic()

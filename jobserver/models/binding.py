@@ -58,7 +58,7 @@ def bind(
     """
     problems = list(more)
     script = _script(job, problems)
-    data = _data(job, sources, problems)
+    data = _data(job, sources.of(job), problems)
     _check_options(job, problems)
     if script is not None:
         has_data = any(name in job for name in _DATA_SPELLINGS)

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 
-from jobserver.database import Database
+from bson import ObjectId
+
+from jobserver.database import Database, Document
 from jobserver.models.job import utcnow
 
 #: Jobs that a window should hold.
@@ -31,10 +33,13 @@ class Calendar:
     ----------
     database : Database
         Where the jobs are.
+    owner : ObjectId, optional
+        Of whose jobs; of all without one.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, owner: ObjectId | None = None) -> None:
         self._database = database
+        self._owner = owner
         self._bounds: list[datetime] = []
         self._loaded = _FIRST
         self._lock = threading.Lock()
@@ -85,7 +90,7 @@ class Calendar:
             if not known:
                 insort(self._bounds, bound)
         if not known:
-            self._database.insert("windows", {"_id": bound})
+            self._database.insert("windows", self._entry(bound))
 
     def _drop(self, bound: datetime) -> None:
         with self._lock:
@@ -93,13 +98,22 @@ class Calendar:
             if known:
                 self._bounds.remove(bound)
         if known:
-            self._database.call(self._database["windows"].delete_one, {"_id": bound})
+            entry = {"_id": self._entry(bound)["_id"]}
+            self._database.call(self._database["windows"].delete_one, entry)
+
+    def _entry(self, bound: datetime) -> Document:
+        if self._owner is None:
+            return {"_id": bound}
+        return {"_id": f"{self._owner}:{bound}", "owner": self._owner, "bound": bound}
 
     def _refresh(self) -> None:
         """Take over what other servers of the database found."""
         now = utcnow()
         if now - self._loaded > timedelta(seconds=REFRESH_SECONDS):
-            bounds = sorted(entry["_id"] for entry in self._database.find("windows", {}))
+            kept = self._database.find("windows", {"owner": self._owner})
+            bounds: list[datetime] = sorted(
+                entry["_id"] if self._owner is None else entry["bound"] for entry in kept
+            )
             with self._lock:
                 self._bounds, self._loaded = bounds, now
             if not bounds:
@@ -107,9 +121,8 @@ class Calendar:
 
     def _survey(self) -> None:
         """Set all bounds anew, where jobs came into the database by another way."""
-        everything = {"created": {"$gte": _FIRST}}
-        jobs = self._database.find(
-            "jobs", everything, projection=["created"], sort=[("created", 1)]
-        )
+        mine: Document = {"created": {"$gte": _FIRST}}
+        mine |= {} if self._owner is None else {"_owner": self._owner}
+        jobs = self._database.find("jobs", mine, projection=["created"], sort=[("created", 1)])
         for job in islice(jobs, SIZE, None, SIZE):
             self._add(job["created"])

@@ -19,28 +19,43 @@ from jobserver.database import Database, Document
 from jobserver.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
 from jobserver.models.blobs import Blobs
 from jobserver.models.datatype import Misfit, check
-from jobserver.models.job import JobId, check_fields, utcnow
+from jobserver.models.job import OWNER, JobId, check_fields, owned_by, utcnow
 from jobserver.temporary import temporary_folder
 
 #: Names that only the server sets. ``_value`` is the key of what is described, and never shown.
-SERVER_FIELDS = frozenset({"_id", "created", "edited", "_value"})
+SERVER_FIELDS = frozenset({"_id", "created", "edited", "_value", OWNER})
 _PRIVATE = "_value"
 _ABSENT: Any = object()
 
 
 class StoredData:
-    """The data in one database.
+    """The data in one database, or those of it that somebody may see.
 
     Parameters
     ----------
     database : Database
         Where it is stored.
+    owner : ObjectId, optional
+        Whose data what is created is; nobody's without one.
+    reach : mapping, optional
+        What holds for the data that may be seen; see `jobserver.auth.reach`.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self,
+        database: Database,
+        owner: ObjectId | None = None,
+        reach: Mapping[str, Any] | None = None,
+    ) -> None:
         self._database = database
+        self._owner = owner
+        self._reach = dict(reach or {})
         self._collection = database["data"]
         self.values = Blobs(database, "data", _PRIVATE)
+
+    def of(self, owner: ObjectId | None, reach: Mapping[str, Any] | None = None) -> StoredData:
+        """What a user may see: by default their own, with None as the user everything."""
+        return StoredData(self._database, owner, owned_by(owner) if reach is None else reach)
 
     def create(self, fields: Mapping[str, Any], data_id: JobId | None = None) -> Document:
         """Store new data.
@@ -64,6 +79,7 @@ class StoredData:
         key = ObjectId()
         data_id = ObjectId() if data_id is None else data_id
         document = {"_id": data_id, "created": utcnow(), **described, _PRIVATE: key}
+        document |= owned_by(self._owner)
         self._database.check_room()
         with self.values.settled(key):
             self._save(key, value)
@@ -82,8 +98,8 @@ class StoredData:
 
     def list(self) -> Iterator[Document]:
         """All documents without ``data``, the oldest first, fetched while they are read."""
-        order = [("created", 1), ("_id", 1)]
-        return (_public(document) for document in self._database.find("data", {}, sort=order))
+        found = self._database.find("data", self._reach, sort=[("created", 1), ("_id", 1)])
+        return (_public(document) for document in found)
 
     def edit(self, data_id: JobId, fields: Mapping[str, Any]) -> Document:
         """Merge fields into a document.
@@ -113,7 +129,7 @@ class StoredData:
             seen = {"_id": data_id, _PRIVATE: left[_PRIVATE]}
             with self.values.settled(left[_PRIVATE]):
                 self._database.call(self._collection.delete_one, seen)
-            left = self._database.call(self._collection.find_one, {"_id": data_id})
+            left = self._seen(data_id)
 
     @contextmanager
     def as_file(self, data_id: JobId) -> Iterator[Path]:
@@ -124,10 +140,13 @@ class StoredData:
             yield path
 
     def _find(self, data_id: JobId) -> Document:
-        document = self._database.call(self._collection.find_one, {"_id": data_id})
+        document = self._seen(data_id)
         if document is None:
             raise NotFound(f"There is no data {data_id}. GET /data lists what there is.")
         return document
+
+    def _seen(self, data_id: JobId) -> Document | None:
+        return self._database.call(self._collection.find_one, {"_id": data_id, **self._reach})
 
     def _content(self, data_id: JobId) -> tuple[Document, bytes]:
         """The description, and what it describes as BSON."""

@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
+from bson import ObjectId
+
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, WrongType
 from jobserver.models.blobs import Content
@@ -55,6 +57,9 @@ class Storage(Protocol):
 
     shown: PurePath
 
+    def of(self, owner: ObjectId) -> Storage:
+        """The same for a user's own files."""
+
     def size(self, name: str) -> int | None:
         """Size of a file in bytes; None if there is none."""
 
@@ -96,9 +101,18 @@ class DataFiles:
             return cls(GridFiles(database))
         return cls(Folder(settings.data_path, settings.home))
 
+    def of_owner(self, owner: ObjectId | None) -> DataFiles:
+        """A user's own files; nobody's are those of a server without login."""
+        return self if owner is None else DataFiles(self._storage.of(owner))
+
     def clear(self) -> None:
         """Remove what is left of uploads that were cut off."""
         self._storage.clear()
+
+    def sizes(self) -> dict[str, int]:
+        """Name and size in bytes of each file."""
+        found = {name: self._storage.size(name) for name in self._storage.names()}
+        return {name: size for name, size in found.items() if size is not None}
 
     def info(self, name: str) -> Document:
         """Name, path relative to the home, and size of a file; `NotFound` if there is none."""

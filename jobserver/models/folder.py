@@ -11,12 +11,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
+from bson import ObjectId
+
 from jobserver.errors import Unavailable
 from jobserver.models.blobs import Content
 from jobserver.room import check_room
 from jobserver.sizes import MIB
 
 _PIECE = MIB
+#: Folder of the folders of users; no data file has a name like that.
+USERS = "users"
 
 
 class Folder:
@@ -33,6 +37,12 @@ class Folder:
     def __init__(self, path: Path, home: Path) -> None:
         self._path = path
         self.shown = path.relative_to(home) if path.is_relative_to(home) else PurePath("data")
+
+    def of(self, owner: ObjectId) -> Folder:
+        """The same for a user's own files; answers do not tell where they lie."""
+        mine = Folder(self._path / USERS / str(owner), self._path)
+        mine.shown = self.shown
+        return mine
 
     def size(self, name: str) -> int | None:
         """Size of a file in bytes; links are none of ours."""
@@ -81,7 +91,7 @@ class Folder:
 
     def clear(self) -> None:
         """Remove what is left of uploads that the end of their server cut off."""
-        for part in self._path.glob(".*.part"):
+        for part in (*self._path.glob(".*.part"), *self._path.glob(f"{USERS}/*/.*.part")):
             with part.open("rb") as file, suppress(BlockingIOError):  # another server is at it
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 part.unlink()

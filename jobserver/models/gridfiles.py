@@ -25,14 +25,21 @@ class GridFiles:
     ----------
     database : Database
         Where they are kept.
+    owner : ObjectId, optional
+        Whose files; nobody's without one.
     """
 
     shown = PurePath("gridfs")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, owner: ObjectId | None = None) -> None:
         self._database = database
+        self._owner = owner
         self._names = database["datafiles"]
         self._blobs = Blobs(database, "datafiles", "file")
+
+    def of(self, owner: ObjectId) -> GridFiles:
+        """The same for a user's own files."""
+        return GridFiles(self._database, owner)
 
     def size(self, name: str) -> int | None:
         """Size of a file in bytes."""
@@ -41,15 +48,19 @@ class GridFiles:
 
     def names(self) -> Iterator[str]:
         """Names of all files, in order."""
-        for found in self._database.find("datafiles", {}, projection=["_id"], sort=[("_id", 1)]):
-            yield found["_id"]
+        mine, order = {"owner": self._owner}, [("_id", 1)]
+        for found in self._database.find("datafiles", mine, projection=["_id"], sort=order):
+            yield found["_id"].rpartition("/")[2]
 
     def add(self, name: str, content: Content) -> bool:
         """Store a file under a name that is free; False if it is taken."""
         key = ObjectId()
         with self._blobs.settled(key):
             size = self._blobs.save(key, content)
-            return self._database.insert("datafiles", {"_id": name, "file": key, "size": size})
+            entry = {"_id": self._key(name), "file": key, "size": size}
+            if self._owner is not None:
+                entry["owner"] = self._owner
+            return self._database.insert("datafiles", entry)
 
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
@@ -79,4 +90,8 @@ class GridFiles:
         self._blobs.clear()
 
     def _find(self, name: str) -> Document | None:
-        return self._database.call(self._names.find_one, {"_id": name})
+        return self._database.call(self._names.find_one, {"_id": self._key(name)})
+
+    def _key(self, name: str) -> str:
+        """What a file is kept under: no name holds a slash."""
+        return name if self._owner is None else f"{self._owner}/{name}"

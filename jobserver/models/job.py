@@ -19,8 +19,18 @@ JobId = ObjectId | str
 #: Names that only the server sets. ``_run`` is its private part and never shown.
 SERVER_FIELDS = frozenset(
     ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
-) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run"}
+) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run", "_owner"}
 PRIVATE = "_run"
+#: Id of the user whose job, or data, it is; nobody's without one.
+OWNER = "_owner"
+#: Fields that may be changed at any time.
+FLAGS = ("pinned", "public")
+#: What everybody may see of a public job: what it ran and what came out.
+_SHARED = frozenset(
+    ("_id", "created", "started", "finished", "time_sec", "state", "progress", "result", "public")
+) | {"script_name", "script", "datafile"}
+#: Parts of a script that are parameters, whatever the names in them.
+_PARAMETERS = frozenset(("args", "kwargs", "over"))
 #: Fields that name a job's script, and those that name its data: one of each is given.
 SCRIPT_SPELLINGS = frozenset({"script", "script_name"})
 DATA_SPELLINGS = frozenset({"data", "datafile", "raw_data"})
@@ -83,7 +93,9 @@ def utcnow() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def new_document(fields: Mapping[str, Any], job_id: JobId | None = None) -> Document:
+def new_document(
+    fields: Mapping[str, Any], job_id: JobId | None = None, owner: ObjectId | None = None
+) -> Document:
     """A job as it is first stored, with the client's fields.
 
     Its private part holds the number of the last attempt, a mark of the last change, and the key
@@ -104,7 +116,13 @@ def new_document(fields: Mapping[str, Any], job_id: JobId | None = None) -> Docu
         "state": State.CREATED.value,
         **fields,
         PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
+        **owned_by(owner),
     }
+
+
+def owned_by(owner: ObjectId | None) -> Document:
+    """What a document holds of its owner."""
+    return {} if owner is None else {OWNER: owner}
 
 
 def inherited(job: Mapping[str, Any], replacing: Iterable[str]) -> Document:
@@ -148,14 +166,33 @@ def check_fields(fields: Iterable[str], reserved: frozenset[str] = SERVER_FIELDS
         )
 
 
-def check_pinned(fields: Mapping[str, Any]) -> None:
-    """Refuse a ``pinned`` that is neither true nor false: a job might be deleted by mistake."""
-    if not isinstance(fields.get("pinned", False), bool):
-        problem = Problem("pinned", "has to be true or false")
-        raise BadRequest("The field pinned has to be true or false.", [problem])
+def check_flags(fields: Mapping[str, Any]) -> None:
+    """Refuse a flag that is neither true nor false: a job might be deleted or shown by mistake."""
+    for name in FLAGS:
+        if not isinstance(fields.get(name, False), bool):
+            problem = Problem(name, "has to be true or false")
+            raise BadRequest(f"The field {name} has to be true or false.", [problem])
 
 
 def public(document: Mapping[str, Any]) -> Document:
     """A job as it is answered: without the server's private part, keys as the script gave them."""
     shown = {name: value for name, value in document.items() if name != PRIVATE}
     return {**shown, "result": restore_keys(shown["result"])} if "result" in shown else shown
+
+
+def shared(document: Mapping[str, Any]) -> Document:
+    """A public job as strangers see it: parameters and result, but no source of its script."""
+    shown = {name: value for name, value in document.items() if name in _SHARED}
+    return {**shown, "script": _without_source(shown["script"])} if "script" in shown else shown
+
+
+def _without_source(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_source(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        name: value if name in _PARAMETERS else _without_source(value)
+        for name, value in part.items()
+        if name != "code"
+    }

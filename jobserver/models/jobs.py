@@ -10,27 +10,26 @@ from bson import ObjectId
 
 from jobserver.database import Database, Document
 from jobserver.errors import BadRequest, Conflict, NotFound
-from jobserver.models import logs
-from jobserver.models.calendar import Calendar
 from jobserver.models.job import (
-    ACTIVE,
+    FLAGS,
+    OWNER,
     JobId,
     State,
     check_fields,
-    check_pinned,
+    check_flags,
     inherited,
     new_document,
     utcnow,
 )
-from jobserver.models.listing import Listing, Selection
+from jobserver.models.listing import Selection
 from jobserver.models.notices import Notices
+from jobserver.models.quota import Quotas
+from jobserver.models.removal import NEEDED_TO_DELETE, Removal
 from jobserver.models.results import Results
-from jobserver.models.tally import Tally
+from jobserver.models.shelves import Shelves
 
 _BATCH = 200
-_DELETABLE = [state.value for state in State if state not in ACTIVE]
-#: Fields of a job without which it cannot be deleted.
-NEEDED_TO_DELETE = ("state", "created", "_run.key", "_run.file.key", "_run.mail")
+_ANYBODYS: Mapping[str, Any] = {}
 
 
 class Jobs:
@@ -38,15 +37,26 @@ class Jobs:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.calendar = Calendar(database)
-        self.tally = Tally(database)
-        self.listing = Listing(database, self.calendar)
+        self.shelves = Shelves(database)
+        self.listing = self.shelves.of(None).listing
+        self.quotas = Quotas(database)
         self.results = Results(database)
         self.notices = Notices(database)
+        self.removal = Removal(database, self.shelves, self.quotas, self.results, self.notices)
         self._jobs = database["jobs"]
 
-    def create(self, fields: Mapping[str, Any], job_id: JobId | None = None) -> Document:
+    def create(
+        self,
+        fields: Mapping[str, Any],
+        job_id: JobId | None = None,
+        owner: ObjectId | None = None,
+    ) -> Document:
         """Store a new job.
+
+        Parameters
+        ----------
+        owner : ObjectId, optional
+            Whose job it is; nobody's without one.
 
         Raises
         ------
@@ -55,11 +65,13 @@ class Jobs:
         Conflict
             If the id is taken.
         """
-        check_pinned(fields)
-        return self._insert(new_document(fields, job_id))
+        check_flags(fields)
+        return self._insert(new_document(fields, job_id, owner))
 
-    def create_again(self, job_id: JobId, fields: Mapping[str, Any]) -> Document:
-        """Store a new job with the client's fields of an old one.
+    def create_again(
+        self, job_id: JobId, fields: Mapping[str, Any], reach: Mapping[str, Any] = _ANYBODYS
+    ) -> Document:
+        """Store a new job with the client's fields of an old one, for the same owner.
 
         Parameters
         ----------
@@ -71,31 +83,42 @@ class Jobs:
         BadRequest
             If a field is the server's.
         NotFound
-            If there is no old job.
+            If there is no old job within reach.
         """
         check_fields(fields)
-        again = {**inherited(self.get(job_id), fields), **fields}
-        check_pinned(again)
-        return self._insert({**new_document(again), "rerun_of": str(job_id)})
+        old = self.get(job_id, reach)
+        again = {**inherited(old, fields), **fields}
+        check_flags(again)
+        document = new_document(again, owner=old.get(OWNER))
+        return self._insert({**document, "rerun_of": str(job_id)})
 
     def _insert(self, document: Document) -> Document:
         self.database.check_room()
         if not self.database.insert("jobs", document):
             job_id = document["_id"]
             raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
-        self.tally.add(1)
-        self.calendar.note(document["created"])
+        for shelf in self.shelves.having(document.get(OWNER)):
+            shelf.tally.add(1)
+            shelf.calendar.note(document["created"])
         return document
 
-    def get(self, job_id: JobId) -> Document:
-        """A job's document; `NotFound` if there is none."""
-        document = self.database.call(self._jobs.find_one, {"_id": job_id})
+    def get(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
+        """A job's document; `NotFound` if there is none within reach.
+
+        Parameters
+        ----------
+        reach : mapping
+            What holds for the jobs that may be seen; see `jobserver.auth.reach`.
+        """
+        document = self.database.call(self._jobs.find_one, {"_id": job_id, **reach})
         if document is None:
-            raise NotFound(f"There is no job {job_id}.")
+            raise NotFound(no_job(job_id))
         return document
 
-    def edit(self, job_id: JobId, fields: Mapping[str, Any]) -> Document:
-        """Merge fields into a job that was not started yet; ``pinned`` alone into any job.
+    def edit(
+        self, job_id: JobId, fields: Mapping[str, Any], reach: Mapping[str, Any] = _ANYBODYS
+    ) -> Document:
+        """Merge fields into a job that was not started yet; flags alone into any job.
 
         Raises
         ------
@@ -107,15 +130,15 @@ class Jobs:
         if not fields:
             raise BadRequest("Send the fields to change as a JSON object.")
         check_fields(fields)
-        check_pinned(fields)
-        guard = {} if fields.keys() == {"pinned"} else {"state": State.CREATED}
+        check_flags(fields)
+        guard = {} if fields.keys() <= set(FLAGS) else {"state": State.CREATED}
         self.database.check_room()
-        changed = self.change(job_id, guard, {**fields, "edited": utcnow()})
-        document = self.get(job_id)
+        changed = self.change(job_id, {**guard, **reach}, {**fields, "edited": utcnow()})
+        document = self.get(job_id, reach)
         if not changed:
             raise Conflict(
                 f"The job {job_id} is {document['state']}; only a job that was not started can be "
-                "changed, apart from 'pinned' alone. Make a new one."
+                "changed, apart from 'pinned' and 'public' alone. Make a new one."
             )
         return document
 
@@ -153,7 +176,7 @@ class Jobs:
         query = {"_id": job_id, "_run.change": mark}
         return self.database.call(self._jobs.find_one, query, {"_id": 1}) is not None
 
-    def delete(self, job_id: JobId) -> None:
+    def delete(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> None:
         """Delete a job and all that was stored for it.
 
         Raises
@@ -161,12 +184,12 @@ class Jobs:
         NotFound, Conflict
             If there is no such job, or it is queued or running.
         """
-        if not self.delete_seen([self.get(job_id)]):
-            state = self.get(job_id)["state"]  # not found, if somebody else was faster
+        if not self.removal.delete([self.get(job_id, reach)]):
+            state = self.get(job_id, reach)["state"]  # not found, if somebody else was faster
             raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for its end.")
 
-    def delete_all(self) -> tuple[int, int]:
-        """Delete all jobs but those queued or running.
+    def delete_all(self, owner: ObjectId | None = None) -> tuple[int, int]:
+        """Delete all jobs, or all of one owner, but those queued or running.
 
         Returns
         -------
@@ -174,47 +197,18 @@ class Jobs:
             How many were deleted, of how many there were.
         """
         deleted = total = 0
-        found = self.listing.read(Selection({}, NEEDED_TO_DELETE))
+        found = self.shelves.of(owner).listing.read(Selection({}, NEEDED_TO_DELETE))
         while batch := list(islice(found, _BATCH)):
             total += len(batch)
-            deleted += self.delete_seen(batch)
+            deleted += self.removal.delete(batch)
         return deleted, total
 
-    def delete_seen(self, documents: list[Document]) -> int:
-        """Delete those of some jobs that may be, and what was stored for them.
+    def count(self, query: Mapping[str, Any], owner: ObjectId | None = None) -> int:
+        """How many jobs match, all or one owner's; they are not counted anew each time."""
+        shelf = self.shelves.of(owner)
+        return shelf.listing.count(query) if query else shelf.tally.total()
 
-        Parameters
-        ----------
-        documents : list of dict
-            The jobs with at least `NEEDED_TO_DELETE`. One whose state changed since stays.
 
-        Returns
-        -------
-        int
-            How many were deleted.
-        """
-        self.notices.post_of([job["_id"] for job in documents if "mail" in job["_run"]])
-        with self.results.settled(documents):
-            deleted = sum(self._delete_in(state, documents) for state in _DELETABLE)
-            self.tally.add(-deleted)
-            ids = {"_id": {"$in": [document["_id"] for document in documents]}}
-            left = {found["_id"] for found in self.database.find("jobs", ids, projection=["_id"])}
-            gone = [document for document in documents if document["_id"] not in left]
-            self._mark_deleted(gone)
-            logs.delete(self.database, [document["_run"]["key"] for document in gone])
-        return deleted
-
-    def _delete_in(self, state: str, documents: list[Document]) -> int:
-        ids = [document["_id"] for document in documents if document["state"] == state]
-        query = {"_id": {"$in": ids}, "state": state}
-        return self.database.call(self._jobs.delete_many, query).deleted_count if ids else 0
-
-    def count(self, query: Mapping[str, Any]) -> int:
-        """How many jobs match; all of them are not counted anew each time."""
-        return self.listing.count(query) if query else self.tally.total()
-
-    def _mark_deleted(self, gone: list[Document]) -> None:
-        """Leave a mark of what went, for lists that other servers keep; it is cleaned up later."""
-        created = [document["created"] for document in gone]
-        mark = {"_id": ObjectId(), "created": created, "at": utcnow()}
-        self.database.insert("deleted", mark)
+def no_job(job_id: JobId) -> str:
+    """What is said of a job that is not there."""
+    return f"There is no job {job_id}."

@@ -48,11 +48,16 @@ class Listing:
         Where the jobs are.
     calendar : Calendar
         How to cut them into windows.
+    owner : ObjectId, optional
+        Whose jobs; all without one.
     """
 
-    def __init__(self, database: Database, calendar: Calendar) -> None:
+    def __init__(
+        self, database: Database, calendar: Calendar, owner: ObjectId | None = None
+    ) -> None:
         self._database = database
         self._calendar = calendar
+        self._owned: Document = {} if owner is None else {"_owner": owner}
 
     def read(self, selection: Selection, after: Place | None = None) -> Iterator[Document]:
         """All selected jobs after a place, fetched while they are read."""
@@ -74,7 +79,8 @@ class Listing:
 
     def count(self, query: Mapping[str, Any]) -> int:
         """How many jobs match."""
-        return self._database.call(self._database["jobs"].count_documents, dict(query))
+        selected = _narrowed(self._owned, query)
+        return self._database.call(self._database["jobs"].count_documents, selected)
 
     def windows(self) -> Iterator[Window]:
         """The windows that cover all jobs, oldest first."""
@@ -101,9 +107,7 @@ class Listing:
         bounds = {"$gte": window[0], "$lt": window[1]}
         if start:
             bounds["$lte" if selection.newest_first else "$gte"] = start
-        query: Document = {"created": bounds}
-        if selection.query:
-            query["$and"] = [selection.query]
+        query = _narrowed({**self._owned, "created": bounds}, selection.query)
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
         fields = [*selection.fields, "created"] if selection.fields else None
@@ -112,6 +116,19 @@ class Listing:
             times = sorted(job["created"] for job in jobs)
             self._calendar.mend(window, times)
         return jobs
+
+
+def _narrowed(bounds: Document, query: Mapping[str, Any]) -> Document:
+    """Both conditions in one query.
+
+    The embedded server reads the whole collection where there is an ``$and``, so plain fields are
+    put beside the bounds.
+    """
+    if not query:
+        return bounds
+    if any(name.startswith("$") for name in query) or bounds.keys() & query.keys():
+        return {**bounds, "$and": [query]}
+    return {**bounds, **query}
 
 
 def _comes_after(job: Document, place: Place, newest_first: bool) -> bool:

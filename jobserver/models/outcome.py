@@ -99,3 +99,14 @@ def history(job: Document, outcome: Outcome) -> Document:
         "error": outcome.error,
         "message": outcome.message,
     }
+
+
+def may_be_retried(job: Document, outcome: Outcome) -> bool:
+    """Whether the job is tried again after an attempt that ended so."""
+    return outcome.state is State.FAILED and job["_run"]["attempt"] <= retries_of(job)
+
+
+def retries_of(job: Document) -> int:
+    """How often a job is tried again."""
+    retries = job.get("retries", 0)
+    return retries if isinstance(retries, int) else 0

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from jobserver.database import Document
 from jobserver.errors import StoreUnavailable
 from jobserver.models.job import utcnow
-from jobserver.models.jobs import NEEDED_TO_DELETE, Jobs
+from jobserver.models.jobs import Jobs
 from jobserver.models.listing import Place, Selection
+from jobserver.models.removal import NEEDED_TO_DELETE
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Retention:
         self._place = place if jobs and jobs[-1]["created"] < limit else None
         due = [job for job in jobs if _is_due(job, limit)]
         if due:
-            deleted = self._jobs.delete_seen(due)
+            deleted = self._jobs.removal.delete(due)
             log.info("%d jobs were deleted: they ended before %s", deleted, limit)
         return self._place is None
 

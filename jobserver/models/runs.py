@@ -20,7 +20,7 @@ from typing import Any
 
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict
-from jobserver.models.job import TRANSITIONS, JobId, State, utcnow
+from jobserver.models.job import OWNER, TRANSITIONS, JobId, State, utcnow
 from jobserver.models.jobs import Jobs
 from jobserver.models.outcome import (
     CANCELLED,
@@ -30,12 +30,15 @@ from jobserver.models.outcome import (
     ended_fields,
     fell_silent,
     history,
+    may_be_retried,
+    retries_of,
 )
 from jobserver.models.silence import Watch
 
 _RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
 _NOT_CANCELLED = {"_run.cancel": {"$exists": False}}
 _NOBODYS = {"attempt": 0}
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Runs:
@@ -51,14 +54,13 @@ class Runs:
 
     def __init__(self, database: Database, owner: str, lease: float) -> None:
         self.jobs = Jobs(database)
-        self.owner = owner
-        self.lease = lease
+        self.owner, self.lease = owner, lease
         self._watch = Watch(lease)
         self.database = database
         self._collection = database["jobs"]
 
     def enqueue(
-        self, seen: Document, bound: Mapping[str, Any], notify: str | None = None
+        self, seen: Document, bound: Mapping[str, Any], private: Mapping[str, Any] = _NOTHING
     ) -> Document | None:
         """created -> queued; the job, or None if it changed since it was seen.
 
@@ -68,8 +70,8 @@ class Runs:
             The job's document as it was checked.
         bound : mapping
             ``script`` and ``data`` as they were resolved.
-        notify : str, optional
-            Mail address to tell of the job's end.
+        private : mapping
+            Further fields of the private part.
 
         Raises
         ------
@@ -80,8 +82,7 @@ class Runs:
         now = utcnow()
         guard = {"_run.change": seen["_run"]["change"]}
         values = {**bound, "started": now, "edited": now}
-        private = {"_run.notify": notify} if notify else {}
-        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, values | private)
+        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, {**values, **private})
         return {**seen, **values, "state": State.QUEUED} if moved else None
 
     def claim(self, job_id: JobId) -> Document | None:
@@ -112,11 +113,14 @@ class Runs:
         """
         private = {"attempt": job["_run"]["attempt"], **guard}
         query = {f"_run.{name}": value for name, value in private.items()}
-        if outcome.state is State.QUEUED or _may_be_retried(job, outcome):
+        if outcome.state is State.QUEUED or may_be_retried(job, outcome):
             if self._requeue(job, outcome, query | _NOT_CANCELLED):
                 return State.QUEUED
             outcome, query = CANCELLED, query | {"_run.cancel": True}
-        return outcome.state if self._finish(job, outcome, query) else None
+        if not self._finish(job, outcome, query):
+            return None
+        self.jobs.quotas.settle(job, outcome.error)
+        return outcome.state
 
     def _requeue(self, job: Document, outcome: Outcome, guard: Document) -> bool:
         operators: Document = {"unset": _RUNNING}
@@ -128,18 +132,20 @@ class Runs:
     def _finish(self, job: Document, outcome: Outcome, guard: Document) -> bool:
         passed = {} if outcome.state is not State.FINISHED else {"error": "", "message": ""}
         operators: Document = {"unset": _RUNNING | passed}
-        if _retries(job):
+        if retries_of(job):
             operators["push"] = {"attempts": history(job, outcome)}
         values = ended_fields(outcome, job)
         return self._move(job["_id"], State.RUNNING, outcome.state, guard, values, **operators)
 
-    def cancel(self, job_id: JobId, note: str) -> Document:
+    def cancel(self, job_id: JobId, note: str, reach: Mapping[str, Any] = _NOTHING) -> Document:
         """Cancel a job: at once where it is queued, by its executor where it is running.
 
         Parameters
         ----------
         note : str
             Message of a running job until its executor has ended it.
+        reach : mapping
+            What holds for the jobs that may be cancelled; see `jobserver.auth.reach`.
 
         Returns
         -------
@@ -152,25 +158,26 @@ class Runs:
             If there is no such job, or it is neither queued nor running.
         """
         job = self.jobs.get(job_id)
-        values = ended_fields(CANCELLED_EARLY, job)
+        values, mine = ended_fields(CANCELLED_EARLY, job), dict(reach)
         unaware = job["state"] == State.CREATED  # of who wants a mail, should it be queued by now
-        if unaware or not self._move(job_id, State.QUEUED, State.CANCELLED, {}, values):
-            running = {"state": State.RUNNING}
+        if not unaware and self._move(job_id, State.QUEUED, State.CANCELLED, mine, values):
+            self.jobs.quotas.settle(self.jobs.get(job_id, reach), CANCELLED_EARLY.error)
+        else:
+            running = {**mine, "state": State.RUNNING}
             if not self.jobs.change(job_id, running, {"_run.cancel": True, "message": note}):
-                state = self.jobs.get(job_id)["state"]
+                state = self.jobs.get(job_id, reach)["state"]
                 raise Conflict(
                     f"The job {job_id} is {state}; only queued and running jobs can be cancelled."
                 )
-        return self.jobs.get(job_id)
+        return self.jobs.get(job_id, reach)
 
     def report(
         self, job: Document, fraction: float, message: str | None, steps: Iterable[Document] = ()
     ) -> None:
         """Store how far a running attempt is, and the steps of a pipeline."""
         guard = {"state": State.RUNNING, "_run.attempt": job["_run"]["attempt"]}
-        values: Document = {"progress": fraction} | (
-            {} if message is None else {"message": message}
-        )
+        values: Document = {"progress": fraction}
+        values |= {} if message is None else {"message": message}
         values |= {"steps": list(steps)} if steps else {}
         self.jobs.change(job["_id"], guard, values)
 
@@ -218,7 +225,7 @@ class Runs:
             Id and new state of each: *failed*, or *queued* where retries were left.
         """
         ended = []
-        needed = ["_run", "started", "retries"]
+        needed = ["_run", "started", "retries", OWNER]
         running = self.database.find("jobs", {"state": State.RUNNING}, projection=needed)
         for job in self._watch.silent(running, self.database.now()):
             outcome = CANCELLED if job["_run"].get("cancel") else fell_silent(job)
@@ -240,12 +247,3 @@ class Runs:
             raise ValueError(f"no job goes from {old} to {new}")
         query, changed = {"state": old, **guard}, {"state": new, **values}
         return self.jobs.change(job_id, query, changed, **operators)
-
-
-def _may_be_retried(job: Document, outcome: Outcome) -> bool:
-    return outcome.state is State.FAILED and job["_run"]["attempt"] <= _retries(job)
-
-
-def _retries(job: Document) -> int:
-    retries = job.get("retries", 0)
-    return retries if isinstance(retries, int) else 0

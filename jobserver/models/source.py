@@ -12,7 +12,7 @@ from jobserver.errors import CannotRun, Problem
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.datatype import Misfit, check
-from jobserver.models.job import parse_id
+from jobserver.models.job import OWNER, parse_id
 from jobserver.models.options import OPTIONS, check_options
 
 
@@ -30,6 +30,11 @@ class Sources:
 
     datafiles: DataFiles
     data: StoredData
+
+    def of(self, job: Document) -> Sources:
+        """What the job of a user can bind: their own."""
+        owner = job.get(OWNER)
+        return Sources(self.datafiles.of_owner(owner), self.data.of(owner))
 
     def bind(self, data: Any) -> Document:
         """What a job stores of the data that it names.
@@ -66,16 +71,16 @@ class Sources:
         OSError
             If there is no room for it.
         """
-        data = job.get("data")
+        data, mine = job.get("data"), self.of(job)
         if data is None:
             yield None
         elif data["type"] == "raw_data":
             yield {**_options(data), "value": data["data"] if "data" in data else job["raw_data"]}
         elif data["type"] == "mongodb":
-            with self.data.as_file(parse_id(data["id"])) as path:
+            with mine.data.as_file(parse_id(data["id"])) as path:
                 yield {**_options(data), "stored": str(path)}
         else:
-            with self.datafiles.as_file(data["name"]) as path:
+            with mine.datafiles.as_file(data["name"]) as path:
                 yield {**_options(data), "path": str(path)}
 
     def _bind_datafile(self, data: Document) -> Document:

@@ -24,7 +24,7 @@ from jobserver.models.outcome import Outcome
 log = logging.getLogger(__name__)
 
 #: What of a job is needed to store its outcome later.
-_NEEDED = ("_id", "started", "retries", "_run")
+_NEEDED = ("_id", "started", "retries", "_owner", "_run")
 _SUFFIX, _RESULT = ".bson", ".result"
 _LOST = Outcome(
     State.FAILED,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from jobserver.database import Database
+from bson import ObjectId
+
+from jobserver.database import Database, Document
 from jobserver.errors import StoreUnavailable
 
 REFRESH_SECONDS = 60.0
@@ -18,10 +20,13 @@ class Tally:
     ----------
     database : Database
         Where the jobs are.
+    owner : ObjectId, optional
+        Of whose jobs; of all without one.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, owner: ObjectId | None = None) -> None:
         self._database = database
+        self._query: Document = {} if owner is None else {"_owner": owner}
         self._lock = threading.Lock()
         self._total: int | None = None
         self._changed = 0
@@ -54,7 +59,7 @@ class Tally:
         """Count; what comes and goes meanwhile is at most counted twice, until the next time."""
         with self._lock:
             before = self._changed
-        total = self._database.call(self._database["jobs"].count_documents, {})
+        total = self._database.call(self._database["jobs"].count_documents, self._query)
         with self._lock:
             self._total, self._changed = total, self._changed - before
             self._counted = time.monotonic()

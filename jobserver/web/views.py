@@ -44,7 +44,7 @@ PAGE = """<!doctype html>
 web = Blueprint("web", __name__)
 
 
-@endpoint(web, "GET", "/docs", answers={200: "text/html"})
+@endpoint(web, "GET", "/docs", policy="info", answers={200: "text/html"})
 def read_docs() -> Response:
     """Show the interface as a page, to look at and to try."""
     response = Response(PAGE, content_type="text/html; charset=utf-8")
@@ -56,6 +56,7 @@ def read_docs() -> Response:
     web,
     "GET",
     "/docs/<path:asset>",
+    policy="info",
     answers={200: ("text/javascript", "text/css")},
     refusals=(404,),
 )

@@ -103,3 +103,33 @@ def test_help_is_quick_and_light(tmp_path: Path, environ: dict[str, str]) -> Non
 
 def test_version(tmp_path: Path, environ: dict[str, str]) -> None:
     assert run("--version", cwd=tmp_path, environ=environ).stdout.split()[-1] == __version__
+
+
+def test_users_on_the_command_line(tmp_path: Path, environ: dict[str, str]) -> None:
+    def user(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*CLI, "user", *arguments, "--home", str(tmp_path)],
+            env=environ,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    add = ("add", "Ada@example.org", "--role", "superuser", "--password-stdin")
+    assert user(*add, text="too short\n").returncode == 2
+    assert user(*add, text="long enough for this\n").returncode == 0
+    assert user(*add, text="long enough for this\n").returncode == 2
+    assert user("quota", "ada@example.org", "5").returncode == 0
+    assert user("role", "ada@example.org", "admin").returncode == 0
+    assert user("role", "eve@example.org", "admin").returncode == 2
+    listed = user("list").stdout
+    assert "ada@example.org  admin  active  0 started, quota 5, limit 100" in listed
+    assert "argon2" not in listed
+
+
+def test_only_with_login_others_are_served(tmp_path: Path, environ: dict[str, str]) -> None:
+    refused = run("run", "--host", "0.0.0.0", cwd=tmp_path, environ=environ)  # noqa: S104
+    assert refused.returncode == 2
+    assert "LOGIN_REQUIRED" in refused.stderr

@@ -448,7 +448,7 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
 ) -> None:
     runs = Runs(database, "me", 30)
     seen = runs.jobs.create({})
-    assert runs.enqueue(seen, {"script": {"name": "noop"}}, ANNA)
+    assert runs.enqueue(seen, {"script": {"name": "noop"}}, {"_run.notify": ANNA})
     claimed = runs.claim(seen["_id"])
     assert claimed is not None
     assert runs.end(claimed, Outcome(State.FINISHED, 1)) is State.FINISHED

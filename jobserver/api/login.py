@@ -1,0 +1,115 @@
+"""``/login``, ``/logout``, ``/user/<id>/tokens``: how a client shows who it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson import ObjectId
+from flask import Blueprint, request
+
+from jobserver.api.endpoint import Answer, endpoint
+from jobserver.api.identity import actor, place, user_of
+from jobserver.api.schemas import Message
+from jobserver.api.services import services
+from jobserver.api.user_schemas import Credentials, Login, MadeToken, NewToken, TokenList
+from jobserver.api.users import said, user_within_reach
+from jobserver.database import Document
+from jobserver.errors import BadRequest, NotFound, Problem
+from jobserver.models.user import shown_token, shown_user
+
+login = Blueprint("login", __name__)
+
+_SECRET = {"Cache-Control": "no-store"}
+
+
+@endpoint(login, "GET", "/login", policy="account", answers={200: Login}, refusals=(401, 429))
+def log_in_by_header() -> Answer:
+    """Log in with HTTP Basic."""
+    return _logged_in(user_of(request.authorization))
+
+
+@endpoint(
+    login,
+    "POST",
+    "/login",
+    policy="account",
+    body=Credentials,
+    form=True,
+    answers={200: Login},
+    refusals=(401, 413, 415, 429),
+)
+def log_in(body: dict[str, Any]) -> Answer:
+    """Log in with HTTP Basic, or with email and password in the body."""
+    if not body:
+        return _logged_in(user_of(request.authorization))
+    email, password = body.get("email"), body.get("password")
+    if not isinstance(email, str) or not isinstance(password, str):
+        problems = [Problem("email", "is the address"), Problem("password", "is the password")]
+        raise BadRequest("Send HTTP Basic, or email and password as texts.", problems)
+    return _logged_in(services().accounts.log_in(email, password, place()))
+
+
+def _logged_in(user: Document) -> Answer:
+    token = services().accounts.access_token(user)
+    seconds = services().settings.ACCESS_TOKEN_LIFESPAN
+    content = {"user": shown_user(user), "access_token": token, "expires_in": seconds}
+    return Answer(content, headers=_SECRET)
+
+
+@endpoint(login, "POST", "/logout", policy="logout", answers={200: Message})
+def log_out() -> Answer:
+    """End all logins of the user; personal tokens stay."""
+    user_id = actor().id
+    if user_id is not None:
+        services().accounts.users.revoke(user_id)
+    return said(200, "All logins of this user have ended.")
+
+
+@endpoint(
+    login,
+    "GET",
+    "/user/<user_id>/tokens",
+    policy="user.tokens",
+    answers={200: TokenList},
+    refusals=(404,),
+)
+def list_tokens(user_id: str) -> Answer:
+    """List a user's personal tokens, without the tokens themselves."""
+    user = user_within_reach(user_id, "user.tokens")
+    found = [shown_token(each) for each in services().accounts.users.tokens(user["_id"])]
+    return Answer({"found": len(found), "tokens": found})
+
+
+@endpoint(
+    login,
+    "PUT",
+    "/user/<user_id>/tokens",
+    policy="user.tokens",
+    body=NewToken,
+    answers={201: MadeToken},
+    refusals=(404, 409, 413, 415),
+)
+def make_token(user_id: str, body: dict[str, Any]) -> Answer:
+    """Make a personal token for a program; it is shown this once."""
+    user = user_within_reach(user_id, "user.tokens")
+    kept, token = services().accounts.users.make_token(
+        user["_id"], body.get("name"), body.get("scopes")
+    )
+    return Answer({**shown_token(kept), "token": token}, 201, _SECRET)
+
+
+@endpoint(
+    login,
+    "DELETE",
+    "/user/<user_id>/tokens/<token_id>",
+    policy="user.tokens",
+    answers={200: Message},
+    refusals=(404,),
+)
+def delete_token(user_id: str, token_id: str) -> Answer:
+    """Delete a personal token: it is no longer good for anything."""
+    user = user_within_reach(user_id, "user.tokens")
+    if not ObjectId.is_valid(token_id):
+        raise NotFound(f"There is no token {token_id}.")
+    services().accounts.users.drop_token(user["_id"], ObjectId(token_id))
+    return said(200, f"The token {token_id} was deleted.")

@@ -1,0 +1,207 @@
+"""``/user``: accounts: register, activate, read, change, delete, reset a password."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from bson import ObjectId
+from flask import Blueprint, request
+
+from jobserver.api.endpoint import Answer, Query, endpoint
+from jobserver.api.identity import actor, place
+from jobserver.api.origin import LOOPBACK
+from jobserver.api.schemas import Message
+from jobserver.api.services import services
+from jobserver.api.user_schemas import (
+    Activation,
+    Address,
+    Changes,
+    NewPassword,
+    Registration,
+    User,
+    UserList,
+)
+from jobserver.auth import authorize
+from jobserver.database import Document
+from jobserver.errors import BadRequest, NotFound
+from jobserver.models.leaving import remove_user
+from jobserver.models.user import shown_user
+
+users = Blueprint("users", __name__)
+
+
+class TokenQuery(Query):
+    """The token of a link."""
+
+    token: str | None = None
+
+
+def said(status: int, message: str) -> Answer:
+    """An answer that only tells what was done."""
+    return Answer({"status": status, "message": message}, status)
+
+
+def address_of(path: str) -> str:
+    """The address of a page for a mail: never of a host that a stranger chose."""
+    base = services().settings.PUBLIC_URL
+    if base is None and urlsplit(request.host_url).hostname in LOOPBACK:
+        base = request.host_url
+    return (base or "").rstrip("/") + path
+
+
+def user_within_reach(user_id: str, action: str) -> Document:
+    """A user to whom who asks may do something; `NotFound` as if there were none otherwise."""
+    hidden = f"There is no user {user_id}."
+    found = services().accounts.users.get(ObjectId(user_id)) if ObjectId.is_valid(user_id) else None
+    if found is None:
+        raise NotFound(hidden)
+    authorize(actor(), action, found, hidden)
+    return found
+
+
+@endpoint(
+    users,
+    "PUT",
+    "/user",
+    policy="account",
+    body=Registration,
+    answers={201: Message},
+    refusals=(413, 415, 429),
+)
+def register(body: dict[str, Any]) -> Answer:
+    """Register; a mail with a link follows."""
+    email, password = body.get("email"), body.get("password")
+    services().accounts.register(email, password, place(), address_of)
+    return said(201, "Open the link in the mail that comes to this address, then log in.")
+
+
+@endpoint(
+    users,
+    "GET",
+    "/user/<user_id>/activate",
+    policy="account",
+    query=TokenQuery,
+    answers={200: Message},
+    refusals=(404, 409),
+)
+def activate(user_id: str, query: TokenQuery) -> Answer:
+    """Confirm an address by the link of a mail."""
+    return _activated(user_id, query.token)
+
+
+@endpoint(
+    users,
+    "PUT",
+    "/user/<user_id>/activate",
+    policy="account",
+    body=Activation,
+    query=TokenQuery,
+    answers={200: Message},
+    refusals=(404, 409, 413, 415),
+)
+def activate_by_token(user_id: str, body: dict[str, Any], query: TokenQuery) -> Answer:
+    """Confirm an address by the token of a mail."""
+    return _activated(user_id, body.get("token", query.token))
+
+
+def _activated(user_id: str, token: object) -> Answer:
+    if not isinstance(token, str) or not ObjectId.is_valid(user_id):
+        raise BadRequest("Send the token of the mail, as in its link.")
+    services().accounts.activate(ObjectId(user_id), token)
+    return said(200, "The address is confirmed. Log in.")
+
+
+@endpoint(
+    users,
+    "GET",
+    "/user/<email>/resend",
+    policy="account",
+    answers={200: Message},
+    refusals=(429,),
+)
+def resend(email: str) -> Answer:
+    """Send the mail with the link once more."""
+    services().accounts.resend(email, address_of)
+    return said(200, "If this address waits to be confirmed, a mail is on its way to it.")
+
+
+@endpoint(
+    users,
+    "POST",
+    "/user/reset",
+    policy="account",
+    body=Address,
+    answers={202: Message},
+    refusals=(413, 415, 429),
+)
+def ask_reset(body: dict[str, Any]) -> Answer:
+    """Ask for a mail to choose a new password with."""
+    services().accounts.ask_reset(body.get("email"), address_of)
+    return said(202, "If there is a user with this address, a mail is on its way to it.")
+
+
+@endpoint(users, "GET", "/user/reset", policy="account", query=TokenQuery, answers={200: Message})
+def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - it is for the next request
+    """Tell what to do with the link of a mail."""
+    return said(200, "Send the token of this link and a new password with PUT /user/reset.")
+
+
+@endpoint(
+    users,
+    "PUT",
+    "/user/reset",
+    policy="account",
+    body=NewPassword,
+    answers={200: Message},
+    refusals=(413, 415),
+)
+def reset(body: dict[str, Any]) -> Answer:
+    """Choose a new password by the token of a mail."""
+    services().accounts.reset(str(body.get("token")), body.get("password"))
+    return said(200, "The password was changed; all logins and tokens have ended. Log in.")
+
+
+@endpoint(users, "GET", "/user/<user_id>", policy="user.read", answers={200: User}, refusals=(404,))
+def read_user(user_id: str) -> Answer:
+    """Read what is known of a user, and what they have used of their quotas."""
+    found = user_within_reach(user_id, "user.read")
+    services().jobs.quotas.reconcile(found["_id"])
+    return Answer(shown_user(services().accounts.users.get(found["_id"]) or found))
+
+
+@endpoint(
+    users,
+    "POST",
+    "/user/<user_id>",
+    policy="user.change",
+    body=Changes,
+    answers={200: Message},
+    refusals=(404, 409, 413, 415),
+)
+def change_user(user_id: str, body: dict[str, Any]) -> Answer:
+    """Change the password, or the address, of the user who is logged in."""
+    found = user_within_reach(user_id, "user.change")
+    return said(200, services().accounts.change(found, body, address_of))
+
+
+@endpoint(
+    users,
+    "DELETE",
+    "/user/<user_id>",
+    policy="user.delete",
+    answers={200: Message},
+    refusals=(404, 409),
+)
+def delete_user(user_id: str) -> Answer:
+    """Delete a user, with all their jobs, data and data files."""
+    parts, found = services(), user_within_reach(user_id, "user.delete")
+    remove_user(found, parts.accounts.users, parts.jobs, parts.data, parts.datafiles)
+    return said(200, f"The user {user_id} was deleted, and everything that was theirs.")
+
+
+@endpoint(users, "GET", "/users", policy="users.list", answers={200: UserList})
+def list_users() -> Answer:
+    """List all users, the oldest first."""
+    found = [shown_user(user) for user in services().accounts.users.list()]
+    return Answer({"found": len(found), "users": found})

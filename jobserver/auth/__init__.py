@@ -1,0 +1,38 @@
+"""Who somebody is, and what they may do: passwords, tokens, and one table of what is allowed."""
+
+from __future__ import annotations
+
+from jobserver.auth.passwords import Passwords
+from jobserver.auth.policy import (
+    LOCAL,
+    NOBODY,
+    POLICY,
+    Actor,
+    Role,
+    Rule,
+    Scope,
+    Who,
+    authorize,
+    reach,
+)
+from jobserver.auth.remembered import Remembered
+from jobserver.auth.tokens import Signer, fingerprint, new_token, seems_personal
+
+__all__ = [
+    "LOCAL",
+    "NOBODY",
+    "POLICY",
+    "Actor",
+    "Passwords",
+    "Remembered",
+    "Role",
+    "Rule",
+    "Scope",
+    "Signer",
+    "Who",
+    "authorize",
+    "fingerprint",
+    "new_token",
+    "reach",
+    "seems_personal",
+]

@@ -1,0 +1,46 @@
+"""What commands have in common: the options that name a home, and a home opened for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name a home and its configuration."""
+    for option in (
+        click.option("--config", default="default", help="Name in the table of config.py."),
+        click.option(
+            "--home",
+            default=".",
+            type=click.Path(file_okay=False, path_type=Path),
+            help="Folder of the server; the present one by default.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def with_database(home: Path, config: str, action: Callable[..., Any]) -> Any:
+    """Do something with the settings and the database of a home."""
+    from jobserver.home import Home
+    from jobserver.settings import load
+
+    opened = Home(load(home, config))
+    database = opened.connect()
+    try:
+        return action(opened.settings, database)
+    finally:
+        database.close()
+        opened.disconnect()
+
+
+def with_home(home: Path, config: str, action: Callable[..., Any]) -> Any:
+    """Do something with the settings and the database of a home, and show how far it is."""
+    from jobserver.progress import shown_progress
+
+    with shown_progress() as progress:
+        return with_database(home, config, lambda *parts: action(*parts, progress))

@@ -1,0 +1,270 @@
+"""Accounts over HTTP: register, activate, log in, change, leave."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from jobserver.auth import Role
+from tests.api.members import PASSWORD, Member, Members
+from tests.conftest import finished
+
+OTHER = "another password of mine"
+
+
+def new_address() -> str:
+    return f"{secrets.token_hex(6)}@example.org"
+
+
+def register(members: Members, email: str, password: str = PASSWORD) -> httpx.Response:
+    body = {"email": email, "password": password}
+    return members.server.client.put("/user", json=body)
+
+
+def tried(members: Members, email: str, password: str = PASSWORD) -> int:
+    body = {"email": email, "password": password}
+    return members.server.client.post("/login", json=body).status_code
+
+
+def test_from_registration_to_a_result(members: Members) -> None:
+    email = new_address()
+    assert register(members, email.upper()).status_code == 201
+    assert tried(members, email) == 401
+    assert members.mails(email) == ["activate"]
+    user_id, token = members.link("activate", email)
+    anyone = members.server.client
+    assert anyone.get(f"/user/{user_id}/activate", params={"token": token}).status_code == 200
+    assert anyone.put(f"/user/{user_id}/activate", json={"token": token}).status_code == 400
+    client = members.client(members.log_in(email))
+    job_id = client.put("/job", json={"script_name": "add", "script": {"name": "add", "args": [1]}})
+    job_id = job_id.json()["_id"]
+    assert client.post(f"/job/{job_id}/run").status_code == 202
+    assert finished(client, str(job_id))["result"] == 3
+    shown = client.get(f"/user/{user_id}").json()
+    assert (shown["email"], shown["jobs_started"]) == (email, 1)
+
+
+def test_known_and_unknown_addresses_get_the_same(members: Members, alice: Member) -> None:
+    anyone, pending, unknown = members.server.client, new_address(), new_address()
+    register(members, pending)
+    asked: list[Callable[[str], httpx.Response]] = [
+        lambda email: register(members, email),
+        lambda email: anyone.get(f"/user/{email}/resend"),
+        lambda email: anyone.post("/user/reset", json={"email": email}),
+        lambda email: anyone.post("/login", json={"email": email, "password": OTHER}),
+    ]
+    for ask in asked[1:] + asked[:1]:
+        answers = [ask(email) for email in (alice.email, pending, unknown)]
+        assert len({(answer.status_code, answer.text) for answer in answers}) == 1
+
+
+def test_logins_take_as_long_for_unknown_addresses(members: Members, alice: Member) -> None:
+    took: dict[str, list[float]] = {"known": [], "unknown": []}
+    known = [members.add().email for _ in range(15)]
+    for email in known:
+        for kind, address in (("known", email), ("unknown", new_address())):
+            start = time.perf_counter()
+            assert tried(members, address, OTHER) == 401
+            took[kind].append(time.perf_counter() - start)
+    medians = [statistics.median(times) for times in took.values()]
+    assert abs(medians[0] - medians[1]) < 0.5 * max(medians)
+
+
+def test_a_later_registration_voids_the_links_before(members: Members) -> None:
+    email = new_address()
+    register(members, email, OTHER)
+    user_id, token = members.link("activate", email)
+    register(members, email)
+    answer = members.server.client.put(f"/user/{user_id}/activate", json={"token": token})
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("email", ["", "x", "a@", "@b", "a b@c.d", "a@b\nc", "ä@b.c", 5, None])
+def test_addresses_that_are_none(members: Members, email: object) -> None:
+    body = {"email": email, "password": PASSWORD}
+    assert members.server.client.put("/user", json=body).status_code == 400
+
+
+@pytest.mark.parametrize("password", ["x" * 11, "x" * 257, 123456789012, None])
+def test_passwords_that_are_none(members: Members, password: object) -> None:
+    body = {"email": new_address(), "password": password}
+    assert members.server.client.put("/user", json=body).status_code == 400
+
+
+@pytest.mark.parametrize("how", ["basic", "basic by POST", "json", "form"])
+def test_ways_to_log_in(members: Members, alice: Member, how: str) -> None:
+    client, fields = members.server.client, {"email": alice.email, "password": PASSWORD}
+    answer = {
+        "basic": lambda: client.get("/login", auth=(alice.email, PASSWORD)),
+        "basic by POST": lambda: client.post("/login", auth=(alice.email.upper(), PASSWORD)),
+        "json": lambda: client.post("/login", json=fields),
+        "form": lambda: client.post("/login", data=fields),
+    }[how]()
+    assert answer.status_code == 200
+    assert answer.json()["user"]["_id"] == alice.id
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert client.get("/jobs", headers=headers).status_code == 200
+
+
+def test_every_request_takes_basic(members: Members, alice: Member) -> None:
+    for _ in range(30):  # more often than passwords may be tried
+        assert members.server.client.get("/jobs", auth=(alice.email, PASSWORD)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer x", "Bearer jst_x", "Basic", "Basic !", "Basic eA==", "Digest x", "x y"],
+)
+def test_credentials_that_are_none(members: Members, header: str) -> None:
+    answer = members.server.client.get("/jobs", headers={"Authorization": header})
+    assert answer.status_code == 401
+    assert "Basic" in answer.headers["WWW-Authenticate"]
+
+
+def test_passwords_are_tried_a_few_times_only(members: Members) -> None:
+    member = members.add()
+    assert {tried(members, member.email, OTHER) for _ in range(25)} == {401, 429}
+    assert tried(members, member.email) == 429
+
+
+def test_tokens_of_another_purpose(members: Members, alice: Member) -> None:
+    for purpose in ("activate", "reset"):
+        _, token = members.link(purpose, alice.email)
+        headers = {"Authorization": f"Bearer {token}"}
+        assert members.server.client.get("/jobs", headers=headers).status_code == 401
+    user_id, token = members.link("reset", alice.email)
+    answer = members.server.client.put(f"/user/{user_id}/activate", json={"token": token})
+    assert answer.status_code == 400
+
+
+def test_logout_ends_all_logins(members: Members) -> None:
+    member = members.add()
+    second = members.client(members.log_in(member.email))
+    assert second.post("/logout").status_code == 200
+    assert {client.get("/jobs").status_code for client in (member.client, second)} == {401}
+
+
+def test_a_change_of_role_ends_logins(members: Members) -> None:
+    member = members.add()
+    found = members.users.at(member.email)
+    assert found
+    members.users.revoke(found["_id"], role="admin")
+    assert member.client.get("/users").status_code == 401
+    assert members.client(members.log_in(member.email)).get("/users").status_code == 200
+
+
+def test_change_of_password(members: Members) -> None:
+    member = members.add()
+    address = f"/user/{member.id}"
+    token = member.client.put(f"{address}/tokens", json={"name": "x", "scopes": ["read"]}).json()
+    program = members.client(token["token"])
+    wrong = {"current_password": OTHER, "password": OTHER}
+    assert member.client.post(address, json=wrong).status_code == 403
+    assert member.client.post(address, json={"password": OTHER}).status_code == 403
+    assert member.client.post(address, json={"current_password": PASSWORD}).status_code == 400
+    right = {"current_password": PASSWORD, "password": OTHER}
+    assert member.client.post(address, json=right).status_code == 200
+    assert {client.get("/jobs").status_code for client in (member.client, program)} == {401}
+    assert (tried(members, member.email), tried(members, member.email, OTHER)) == (401, 200)
+
+
+def test_change_of_address(members: Members, alice: Member) -> None:
+    member, email = members.add(), new_address()
+    for wanted in (alice.email, email):
+        body = {"current_password": PASSWORD, "email": wanted}
+        answer = member.client.post(f"/user/{member.id}", json=body)
+        assert answer.status_code == 200
+    assert members.mails(alice.email).count("activate") == 0
+    assert members.mails(email) == ["activate"]
+    user_id, token = members.link("activate", member.email, email=email)
+    answer = members.server.client.put(f"/user/{user_id}/activate", json={"token": token})
+    assert answer.status_code == 200
+    assert (tried(members, member.email), tried(members, email)) == (401, 200)
+
+
+def test_reset_of_a_password(members: Members) -> None:
+    member, anyone = members.add(), members.server.client
+    assert anyone.post("/user/reset", json={"email": member.email}).status_code == 202
+    assert members.mails(member.email) == ["reset"]
+    _, token = members.link("reset", member.email)
+    assert anyone.get("/user/reset", params={"token": token}).status_code == 200
+    for password, status in (("short", 400), (OTHER, 200), (OTHER, 400)):
+        body = {"token": token, "password": password}
+        assert anyone.put("/user/reset", json=body).status_code == status
+    assert member.client.get("/jobs").status_code == 401
+    assert (tried(members, member.email), tried(members, member.email, OTHER)) == (401, 200)
+
+
+def test_personal_tokens(members: Members) -> None:
+    member = members.add()
+    address = f"/user/{member.id}/tokens"
+    made = member.client.put(address, json={"name": "cron", "scopes": ["read", "run"]}).json()
+    assert member.client.get(address).json()["tokens"] == [
+        {name: made[name] for name in ("_id", "name", "scopes", "created")}
+    ]
+    kept = next(iter(members.database.find("tokens", {"name": "cron"})))
+    assert made["token"] not in str(kept)
+    member.client.post("/logout")
+    program = members.client(made["token"])
+    assert program.get("/jobs").status_code == 200
+    assert program.put("/job", json={}).status_code == 403
+    assert program.get(address).status_code == 403
+    assert program.post("/logout").status_code == 403
+    again = members.client(members.log_in(member.email))
+    assert again.delete(f"{address}/{made['_id']}").status_code == 200
+    assert again.delete(f"{address}/{made['_id']}").status_code == 404
+    assert program.get("/jobs").status_code == 401
+
+
+@pytest.mark.parametrize("scopes", [[], ["all"], "read", None, [["read"]]])
+def test_tokens_that_cannot_be(alice: Member, scopes: object) -> None:
+    answer = alice.client.put(f"/user/{alice.id}/tokens", json={"name": "x", "scopes": scopes})
+    assert answer.status_code == 400
+
+
+def test_who_leaves_takes_everything_along(members: Members) -> None:
+    member, admin = members.add(), members.add(Role.ADMIN)
+    job_id = member.client.put("/job", json={}).json()["_id"]
+    data_id = member.client.put("/data", json={"data": 1}).json()["_id"]
+    member.client.put("/datafile/a.csv", files={"file": b"1"})
+    folder = members.server.data / "users" / member.id
+    assert [path.name for path in folder.iterdir()] == ["a.csv"]
+    assert member.client.delete(f"/user/{member.id}").status_code == 200
+    assert list(folder.iterdir()) == []
+    assert admin.client.get(f"/job/{job_id}").status_code == 404
+    assert admin.client.get(f"/data/{data_id}").status_code == 404
+    assert member.client.get("/jobs").status_code == 401
+    assert tried(members, member.email) == 401
+
+
+def test_nobody_leaves_running_jobs_behind(members: Members) -> None:
+    member = members.add()
+    job_id = member.client.put("/job", json={"script_name": "hold"}).json()["_id"]
+    member.client.post(f"/job/{job_id}/run")
+    assert member.client.delete(f"/user/{member.id}").status_code == 409
+    client = members.client(members.log_in(member.email))
+    assert client.post(f"/job/{job_id}/cancel").status_code == 202
+    finished(client, job_id)
+    assert client.delete(f"/user/{member.id}").status_code == 200
+
+
+def test_other_sites_cannot_use_kept_passwords(members: Members, alice: Member) -> None:
+    headers = {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}
+    client = members.server.client
+    assert client.get("/jobs", auth=(alice.email, PASSWORD), headers=headers).status_code == 403
+    assert client.get("/jobs", headers={**headers, "Host": "any.example"}).status_code == 401
+    assert alice.client.get("/jobs", headers={"Host": "any.example"}).status_code == 200
+
+
+def test_a_stream_ends_with_the_login(members: Members) -> None:
+    member = members.add()
+    with member.client.stream("GET", "/jobs/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines).startswith(":")
+        members.client(members.log_in(member.email)).post("/logout")
+        assert [line for line in lines if line] == []
