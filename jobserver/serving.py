@@ -172,6 +172,8 @@ class Channel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types ar
     def check_client_disconnected(self) -> bool:
         """Whether the client will send nothing more; it may have gone, or only wait to read."""
         sock: Any = self.socket
+        if sock is None:  # it is closed already
+            return True
         try:
             return not len(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:

@@ -129,7 +129,7 @@ def resend(email: str) -> Answer:
 @endpoint(
     users,
     "POST",
-    "/user/reset",
+    "/password/reset",
     policy="account",
     body=Address,
     answers={202: Message},
@@ -141,16 +141,18 @@ def ask_reset(body: dict[str, Any]) -> Answer:
     return said(202, "If there is a user with this address, a mail is on its way to it.")
 
 
-@endpoint(users, "GET", "/user/reset", policy="account", query=TokenQuery, answers={200: Message})
+@endpoint(
+    users, "GET", "/password/reset", policy="account", query=TokenQuery, answers={200: Message}
+)
 def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - it is for the next request
     """Tell what to do with the link of a mail."""
-    return said(200, "Send the token of this link and a new password with PUT /user/reset.")
+    return said(200, "Send the token of this link and a new password with PUT /password/reset.")
 
 
 @endpoint(
     users,
     "PUT",
-    "/user/reset",
+    "/password/reset",
     policy="account",
     body=NewPassword,
     answers={200: Message},

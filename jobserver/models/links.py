@@ -44,7 +44,7 @@ class Links:
     def send_reset(self, user: Document, address: Address) -> None:
         """Send a link to choose a new password with."""
         token = self._signer.sign("reset", {"user": str(user["_id"]), "of": user["generation"]})
-        url = address(f"/user/reset?token={token}")
+        url = address(f"/password/reset?token={token}")
         self._outbox.post(user["email"], "reset", url=url, token=token)
 
     def read(self, purpose: str, token: str) -> Document:

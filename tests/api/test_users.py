@@ -55,7 +55,7 @@ def test_known_and_unknown_addresses_get_the_same(members: Members, alice: Membe
     asked: list[Callable[[str], httpx.Response]] = [
         lambda email: register(members, email),
         lambda email: anyone.get(f"/user/{email}/resend"),
-        lambda email: anyone.post("/user/reset", json={"email": email}),
+        lambda email: anyone.post("/password/reset", json={"email": email}),
         lambda email: anyone.post("/login", json={"email": email, "password": OTHER}),
     ]
     for ask in asked[1:] + asked[:1]:
@@ -189,13 +189,13 @@ def test_change_of_address(members: Members, alice: Member) -> None:
 
 def test_reset_of_a_password(members: Members) -> None:
     member, anyone = members.add(), members.server.client
-    assert anyone.post("/user/reset", json={"email": member.email}).status_code == 202
+    assert anyone.post("/password/reset", json={"email": member.email}).status_code == 202
     assert members.mails(member.email) == ["reset"]
     _, token = members.link("reset", member.email)
-    assert anyone.get("/user/reset", params={"token": token}).status_code == 200
+    assert anyone.get("/password/reset", params={"token": token}).status_code == 200
     for password, status in (("short", 400), (OTHER, 200), (OTHER, 400)):
         body = {"token": token, "password": password}
-        assert anyone.put("/user/reset", json=body).status_code == status
+        assert anyone.put("/password/reset", json=body).status_code == status
     assert member.client.get("/jobs").status_code == 401
     assert (tried(members, member.email), tried(members, member.email, OTHER)) == (401, 200)
 
