@@ -12,7 +12,18 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import backlog, cancel, cycle, large_results, listing, maps, read, slots, start
+from benchmarks import (
+    backlog,
+    cancel,
+    cycle,
+    large_results,
+    listing,
+    logins,
+    maps,
+    read,
+    slots,
+    start,
+)
 from benchmarks.figures import Figure
 
 BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -26,6 +37,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "memory": backlog.memory,
     "results": large_results.measure,
     "listing": listing.measure,
+    "logins": logins.measure,
 }
 
 

@@ -70,12 +70,16 @@ def new_home() -> Iterator[Path]:
 
 @contextmanager
 def serving(
-    home: Path, command: tuple[str, ...] = JOBSERVER, workers: int = WORKERS
+    home: Path,
+    command: tuple[str, ...] = JOBSERVER,
+    workers: int = WORKERS,
+    **settings: object,
 ) -> Iterator[Server]:
     """A server on a home and a free port; it is ended afterwards."""
     log = home / "server.log"
     environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
-    environ[f"{PREFIX}WORKERS"] = str(workers)
+    settings = {"WORKERS": workers, **settings}
+    environ |= {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
     with (
         log.open("w") as file,
         subprocess.Popen([*command, str(home)], stderr=file, env=environ) as process,

@@ -22,7 +22,8 @@ from jobserver.secret import secret_key
 from jobserver.settings import Settings
 
 _WINDOW = 300
-_LOGINS, _LOGINS_FROM, _MAILS, _REGISTERED_FROM = 20, 300, 5, 100
+#: Wrong passwords for an address and from a place in a window; mails and registrations in an hour.
+_LOGINS, _LOGINS_FROM, _MAILS, _REGISTERED_FROM = 100, 3000, 10, 1000
 _WRONG = "The address or the password is wrong, or the address was not activated yet."
 _EXPIRED = "The token has expired or was revoked. Log in again."
 
@@ -170,10 +171,14 @@ class Accounts:
         kept = user["password"] if user else None
         if user and user["active"] and self._remembered.holds(kept, place, password):
             return user
-        self._attempts.check("login", f"{email} {place}", _LOGINS, _WINDOW)
-        self._attempts.check("login", place, _LOGINS_FROM, _WINDOW)
+        tries = [
+            self._attempts.check("login", f"{email} {place}", _LOGINS, _WINDOW),
+            self._attempts.check("login", place, _LOGINS_FROM, _WINDOW),
+        ]
         if not self.passwords.fits(password, kept) or user is None or not user["active"]:
             raise Unauthorized(_WRONG)
+        for one in tries:
+            self._attempts.give_back(one)
         self._remembered.add(kept, place, password)
         return user
 

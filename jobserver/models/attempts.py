@@ -29,8 +29,8 @@ class Attempts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def check(self, what: str, who: str, limit: int, seconds: float) -> None:
-        """Count an attempt.
+    def check(self, what: str, who: str, limit: int, seconds: float) -> str:
+        """Count an attempt; its id, for `give_back`.
 
         Parameters
         ----------
@@ -60,10 +60,14 @@ class Attempts:
             until = datetime.fromtimestamp(end, UTC).replace(tzinfo=None)
             mark = {"_id": f"{prefix}{place:06}", "until": until, "mark": ObjectId()}
             if self._database.insert("attempts", mark):
-                return
+                return str(mark["_id"])
             place += 1  # somebody took it at the same time
         wait = max(1, math.ceil(end - now))
         raise TooMany(f"Too many attempts. Try again in {wait} s.", retry_after=wait)
+
+    def give_back(self, attempt: str) -> None:
+        """Count an attempt no longer, as it was a good one."""
+        self._database.call(self._database["attempts"].delete_one, {"_id": attempt})
 
     def _taken(self, prefix: str) -> int:
         """How many places of a window are taken."""

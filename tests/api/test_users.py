@@ -6,6 +6,7 @@ import secrets
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -128,7 +129,11 @@ def test_credentials_that_are_none(members: Members, header: str) -> None:
 
 def test_passwords_are_tried_a_few_times_only(members: Members) -> None:
     member = members.add()
-    assert {tried(members, member.email, OTHER) for _ in range(25)} == {401, 429}
+    for _ in range(3):
+        assert tried(members, member.email) == 200  # good ones do not count
+    with ThreadPoolExecutor(4) as pool:
+        codes = pool.map(lambda _: tried(members, member.email, OTHER), range(104))
+    assert {*codes} == {401, 429}
     assert tried(members, member.email) == 429
 
 
