@@ -50,21 +50,24 @@ INDEXES: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
         (("_run.change", 1),),
         (("_run.file.key", 1),),
         (("_run.mail", 1),),
-        (("_owner", 1), ("created", 1)),
-        (("_owner", 1), ("state", 1)),
     ),
     "windows": ((("owner", 1),),),
     "tokens": ((("user", 1),),),
     "jobs.content.chunks": ((("files_id", 1), ("n", 1)),),
     "data": (
         (("created", 1), ("_id", 1)),
-        (("_owner", 1), ("created", 1), ("_id", 1)),
         (("_value", 1),),
     ),
     "data.content.chunks": ((("files_id", 1), ("n", 1)),),
     "datafiles": ((("file", 1),), (("owner", 1), ("_id", 1))),
     "outbox": ((("due", 1),),),
     "datafiles.content.chunks": ((("files_id", 1), ("n", 1)),),
+}
+
+#: Those that only servers with login need: each index makes every write slower.
+OWNED: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
+    "jobs": ((("_owner", 1), ("created", 1)), (("_owner", 1), ("state", 1))),
+    "data": ((("_owner", 1), ("created", 1), ("_id", 1)),),
 }
 
 #: Fields of which no two documents of a collection have the same value.
@@ -170,9 +173,15 @@ class Database:
         reply: Document = self.call(self.client.admin.command, "hello")
         return reply["localTime"]  # type: ignore[no-any-return]  # documented type of the reply
 
-    def create_indexes(self) -> None:
-        """Make the indexes that are missing; cheap where they exist."""
-        for name, indexes in INDEXES.items():
+    def create_indexes(self, *, login: bool = False) -> None:
+        """Make the indexes that are missing; cheap where they exist.
+
+        Parameters
+        ----------
+        login : bool
+            Whether users log in.
+        """
+        for name, indexes in (*INDEXES.items(), *(OWNED.items() if login else ())):
             for keys in indexes:
                 self.call(self[name].create_index, list(keys))
         for name, field in UNIQUE.items():

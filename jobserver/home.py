@@ -65,7 +65,7 @@ class Home:
             self.store = "embedded server (beta; use MongoDB in production)"
         try:
             database = Database(uri, folder)
-            database.create_indexes()
+            database.create_indexes(login=self.settings.LOGIN_REQUIRED)
         except JobserverError:
             self.disconnect()
             raise

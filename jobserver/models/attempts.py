@@ -1,8 +1,9 @@
 """How often somebody tried something lately, counted in the database for all servers together.
 
-Time is cut into windows. Each attempt takes a numbered place in the window it falls into: a
-document with an id of its own, so that exactly so many succeed as there are places, whoever else
-tries at the same time, and a write that is repeated finds itself. A refused attempt writes nothing.
+Time is cut into windows, and a window of somebody who tries something is one document with a count,
+which is raised by a guarded update: exactly so many succeed as may, whoever else tries at the same
+time. Where the answer to an update was lost it may be counted twice. A refused attempt writes
+nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from bson import ObjectId
 from jobserver.database import Database
 from jobserver.errors import TooMany
 
+_ONE_MORE = {"$inc": {"count": 1}}
+_NONE = {"count": 0}
+
 
 class Attempts:
     """Limits on how often something may be tried.
@@ -28,6 +32,7 @@ class Attempts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._attempts = database["attempts"]
 
     def check(self, what: str, who: str, limit: int, seconds: float) -> str:
         """Count an attempt; its id, for `give_back`.
@@ -54,24 +59,27 @@ class Attempts:
         window = math.floor(now / seconds)
         end = (window + 1) * seconds
         digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        prefix = f"{what}:{digest}:{seconds:g}:{window}:"
-        place = self._taken(prefix)
-        while place < limit:
-            until = datetime.fromtimestamp(end, UTC).replace(tzinfo=None)
-            mark = {"_id": f"{prefix}{place:06}", "until": until, "mark": ObjectId()}
-            if self._database.insert("attempts", mark):
-                return str(mark["_id"])
-            place += 1  # somebody took it at the same time
-        wait = max(1, math.ceil(end - now))
-        raise TooMany(f"Too many attempts. Try again in {wait} s.", retry_after=wait)
+        key = f"{what}:{digest}:{seconds:g}:{window}"
+        until = datetime.fromtimestamp(end, UTC).replace(tzinfo=None)
+        if not self._counted(key, limit, until):
+            wait = max(1, math.ceil(end - now))
+            raise TooMany(f"Too many attempts. Try again in {wait} s.", retry_after=wait)
+        return key
 
     def give_back(self, attempt: str) -> None:
         """Count an attempt no longer, as it was a good one."""
-        self._database.call(self._database["attempts"].delete_one, {"_id": attempt})
+        guard = {"_id": attempt, "count": {"$gt": 0}}
+        self._database.call(self._attempts.update_one, guard, {"$inc": {"count": -1}})
 
-    def _taken(self, prefix: str) -> int:
-        """How many places of a window are taken."""
-        window = {"_id": {"$gte": prefix, "$lt": f"{prefix};"}}
-        order = [("_id", -1)]
-        last = next(self._database.find("attempts", window, sort=order, limit=1), None)
-        return 0 if last is None else int(last["_id"].removeprefix(prefix)) + 1
+    def _counted(self, key: str, limit: int, until: datetime) -> bool:
+        """Count one more in a window, unless it is full; as one update, as others try too."""
+        while True:
+            guard = {"_id": key, "count": {"$lt": limit}}
+            if self._database.call(self._attempts.update_one, guard, _ONE_MORE).modified_count:
+                return True
+            found = self._database.call(self._attempts.find_one, {"_id": key})
+            if (found or _NONE)["count"] >= limit:
+                return False
+            first = {"_id": key, "count": 1, "until": until, "mark": ObjectId()}
+            if found is None and self._database.insert("attempts", first):
+                return True

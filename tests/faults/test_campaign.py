@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.faults.campaign import campaign
 
-KILLS = 6
+KILLS = 4
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_runs_twice() -> None:
