@@ -20,6 +20,7 @@ import hypothesis
 import psutil
 import pytest
 
+from jobserver.embedded import EmbeddedServer
 from jobserver.settings import PREFIX
 from jobserver.template import make_home
 from tests.api.contract import check_answer
@@ -301,6 +302,14 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
             server.stop()
 
     return make
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An embedded database, for tests that speak to it themselves."""
+    embedded = EmbeddedServer(tmp_path_factory.mktemp("home"))
+    yield embedded.start()
+    embedded.stop()
 
 
 @pytest.fixture(scope="session")

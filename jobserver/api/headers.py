@@ -21,8 +21,8 @@ DOCUMENT_POLICY = (
 )
 #: The server's own pages, with scripts and styles from files of their own. For views in `web`.
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
 #: On every answer, also those to requests that cannot be read.

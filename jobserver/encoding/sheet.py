@@ -7,6 +7,7 @@ other columns of a DataFrame. An array is one column, its values in the order of
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -26,7 +27,7 @@ CELLS = 2**16
 BSON, CODES = "bson", "codes"
 
 
-class Column:
+class Column(ABC):
     """Values that can be read from anywhere, as they are stored.
 
     Attributes
@@ -38,9 +39,9 @@ class Column:
 
     form = BSON
 
+    @abstractmethod
     def values(self, start: int, stop: int) -> list[Any]:
         """Some of the values, keys inside them escaped."""
-        raise NotImplementedError
 
     def piece(self, start: int, stop: int) -> bytes:
         """The same values as bytes."""

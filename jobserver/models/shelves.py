@@ -54,11 +54,12 @@ class Shelves:
         if owner is None:
             return self._all
         with self._lock:
-            shelf = self._kept.setdefault(owner, Shelf(self._database, owner))
+            if owner not in self._kept:
+                self._kept[owner] = Shelf(self._database, owner)
             self._kept.move_to_end(owner)
             if len(self._kept) > _MOST:
                 self._kept.popitem(last=False)
-        return shelf
+            return self._kept[owner]
 
     def having(self, owner: ObjectId | None) -> list[Shelf]:
         """All shelves that a job of this owner stands on."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Blueprint, Response, send_file
 
 from jobserver.api.endpoint import endpoint
+from jobserver.api.headers import PAGE_POLICY, POLICY
 from jobserver.errors import NotFound
 
 STATIC = Path(__file__).parent / "static"
@@ -17,11 +18,6 @@ ASSETS = {
     "swagger-ui/swagger-ui-bundle.js": "text/javascript",
 }
 CACHE_SECONDS = 3600
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -48,7 +44,7 @@ web = Blueprint("web", __name__)
 def read_docs() -> Response:
     """Show the interface as a page, to look at and to try."""
     response = Response(PAGE, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = POLICY
+    response.headers[POLICY] = PAGE_POLICY
     return response
 
 

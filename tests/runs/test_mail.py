@@ -39,13 +39,6 @@ SENDER = "Jobs <jobs@example.org>"
 LINK = {"url": "/user/1/activate?token=abc", "token": "abc"}
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    embedded = EmbeddedServer(tmp_path_factory.mktemp("home"))
-    yield embedded.start()
-    embedded.stop()
-
-
 @pytest.fixture
 def database(uri: str) -> Iterator[Database]:
     opened = Database(uri)

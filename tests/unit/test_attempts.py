@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from jobserver.database import EXPIRY, Database
-from jobserver.embedded import EmbeddedServer
 from jobserver.errors import TooMany
 from jobserver.models.attempts import Attempts
 from tests.conftest import until
@@ -16,13 +15,6 @@ from tests.conftest import until
 HOUR = 3600.0
 #: Long enough that no test sees its end.
 AGE = 10 * 365 * 24 * HOUR
-
-
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    embedded = EmbeddedServer(tmp_path_factory.mktemp("home"))
-    yield embedded.start()
-    embedded.stop()
 
 
 @pytest.fixture
