@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from bson import ObjectId
-from flask import Blueprint, request
+from flask import Blueprint
 
 from jobserver.api.endpoint import Answer, Query, endpoint
 from jobserver.api.identity import actor, place
-from jobserver.api.origin import LOOPBACK
 from jobserver.api.schemas import Message
 from jobserver.api.services import services
 from jobserver.api.user_schemas import (
@@ -42,14 +40,6 @@ def said(status: int, message: str) -> Answer:
     return Answer({"status": status, "message": message}, status)
 
 
-def address_of(path: str) -> str:
-    """The address of a page for a mail: never of a host that a stranger chose."""
-    base = services().settings.PUBLIC_URL
-    if base is None and urlsplit(request.host_url).hostname in LOOPBACK:
-        base = request.host_url
-    return (base or "").rstrip("/") + path
-
-
 def user_within_reach(user_id: str, action: str) -> Document:
     """A user to whom who asks may do something; `NotFound` as if there were none otherwise."""
     hidden = f"There is no user {user_id}."
@@ -72,7 +62,7 @@ def user_within_reach(user_id: str, action: str) -> Document:
 def register(body: dict[str, Any]) -> Answer:
     """Register; a mail with a link follows."""
     email, password = body.get("email"), body.get("password")
-    services().accounts.register(email, password, place(), address_of)
+    services().accounts.register(email, password, place())
     return said(201, "Open the link in the mail that comes to this address, then log in.")
 
 
@@ -122,7 +112,7 @@ def _activated(user_id: str, token: object) -> Answer:
 )
 def resend(email: str) -> Answer:
     """Send the mail with the link once more."""
-    services().accounts.resend(email, address_of)
+    services().accounts.resend(email)
     return said(200, "If this address waits to be confirmed, a mail is on its way to it.")
 
 
@@ -137,7 +127,7 @@ def resend(email: str) -> Answer:
 )
 def ask_reset(body: dict[str, Any]) -> Answer:
     """Ask for a mail to choose a new password with."""
-    services().accounts.ask_reset(body.get("email"), address_of)
+    services().accounts.ask_reset(body.get("email"))
     return said(202, "If there is a user with this address, a mail is on its way to it.")
 
 
@@ -184,7 +174,7 @@ def read_user(user_id: str) -> Answer:
 def change_user(user_id: str, body: dict[str, Any]) -> Answer:
     """Change the password, or the address, of the user who is logged in."""
     found = user_within_reach(user_id, "user.change")
-    return said(200, services().accounts.change(found, body, address_of))
+    return said(200, services().accounts.change(found, body))
 
 
 @endpoint(

@@ -16,7 +16,7 @@ from jobserver.database import Database, Document
 from jobserver.errors import BadRequest, Conflict, Forbidden, Unauthorized
 from jobserver.mail import Outbox
 from jobserver.models.attempts import Attempts
-from jobserver.models.links import USED, Address, Links
+from jobserver.models.links import USED, Links
 from jobserver.models.user import Users, parse_address
 from jobserver.secret import secret_key
 from jobserver.settings import Settings
@@ -69,7 +69,7 @@ class Accounts:
         self._signer  # noqa: B018 - it is kept
         self.passwords.prepare()
 
-    def register(self, email: object, password: object, place: str, address: Address) -> None:
+    def register(self, email: object, password: object, place: str) -> None:
         """Note a new user, who has to follow the link in a mail.
 
         Parameters
@@ -91,24 +91,24 @@ class Accounts:
         elif not user["confirmed"]:
             # Links of an earlier registration, perhaps somebody else's, are void from now on.
             self.users.revoke(user["_id"], password=hashed)
-        self._send_link(email, address)
+        self._send_link(email)
 
-    def resend(self, email: object, address: Address) -> None:
+    def resend(self, email: object) -> None:
         """Send the link of a registration again."""
         email = parse_address(email)
         self._attempts.check("mail", email, _MAILS, 3600)
         user = self.users.at(email)
         if user is not None and not user["confirmed"]:
-            self._send_link(email, address)
+            self._send_link(email)
 
-    def _send_link(self, email: str, address: Address) -> None:
+    def _send_link(self, email: str) -> None:
         user = self.users.at(email)
         if user is None:
             return
         if user["confirmed"]:
-            self.links.send_reset(user, address)
+            self.links.send_reset(user)
         else:
-            self.links.send_activation(user, email, address)
+            self.links.send_activation(user, email)
 
     def activate(self, user_id: ObjectId, token: str) -> None:
         """Confirm an address: that of a registration, or a new one; the token is used up.
@@ -131,13 +131,13 @@ class Accounts:
         if not self.users.change(user_id, guard, {**values, "generation": told["of"] + 1}):
             raise BadRequest(USED)
 
-    def ask_reset(self, email: object, address: Address) -> None:
+    def ask_reset(self, email: object) -> None:
         """Send a link to choose a new password with."""
         email = parse_address(email)
         self._attempts.check("mail", email, _MAILS, 3600)
         user = self.users.at(email)
         if user is not None and user["active"]:
-            self.links.send_reset(user, address)
+            self.links.send_reset(user)
 
     def reset(self, token: str, password: object) -> None:
         """Set a new password by a token that was mailed; it is used up.
@@ -204,7 +204,7 @@ class Accounts:
             raise Unauthorized("The token is unknown or was deleted. Make a new one.")
         return Actor(user["_id"], Role(user["role"]), frozenset(kept["scopes"]))
 
-    def change(self, user: Document, fields: Document, address: Address) -> str:
+    def change(self, user: Document, fields: Document) -> str:
         """Change the password, or begin to change the address; what was done.
 
         Raises
@@ -229,7 +229,7 @@ class Accounts:
             self._attempts.check("mail", email, _MAILS, 3600)
             current = self.users.get(user["_id"]) or user
             if self.users.at(email) is None:
-                self.links.send_activation(current, email, address)
+                self.links.send_activation(current, email)
             said.append("The address changes once the link in the mail to it is opened.")
         return " ".join(said)
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from jobserver.auth import Signer
 from jobserver.database import Document
 from jobserver.errors import BadRequest
 from jobserver.mail import Outbox
-
-#: Makes the address of a page from the path of it.
-Address = Callable[[str], str]
 
 LINKS_LAST = 86400
 USED = "This link has expired or was used already. Ask for a new one."
@@ -34,17 +29,17 @@ class Links:
         self._signer = signer
         self._outbox = outbox
 
-    def send_activation(self, user: Document, email: str, address: Address) -> None:
+    def send_activation(self, user: Document, email: str) -> None:
         """Send a link that confirms an address of a user."""
         told = {"user": str(user["_id"]), "of": user["generation"], "email": email}
         token = self._signer.sign("activate", told)
-        url = address(f"/user/{user['_id']}/activate?token={token}")
+        url = f"/user/{user['_id']}/activate?token={token}"
         self._outbox.post(email, "activate", url=url, token=token)
 
-    def send_reset(self, user: Document, address: Address) -> None:
+    def send_reset(self, user: Document) -> None:
         """Send a link to choose a new password with."""
         token = self._signer.sign("reset", {"user": str(user["_id"]), "of": user["generation"]})
-        url = address(f"/password/reset?token={token}")
+        url = f"/password/reset?token={token}"
         self._outbox.post(user["email"], "reset", url=url, token=token)
 
     def read(self, purpose: str, token: str) -> Document:
