@@ -10,6 +10,7 @@ from jobserver.app import create_app
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import JobserverError
+from jobserver.executors import check_executor
 from jobserver.mail import with_sender
 from jobserver.masking import hide, mask_log
 from jobserver.memory import hand_back_memory
@@ -86,6 +87,7 @@ class Home:
         """
         with_sender(self.settings)  # before anything is started
         check_origins(self.settings)
+        check_executor(self.settings)
         self._parts = Services(self.settings, self.connect())
         self._parts.start()
         self.app = create_app(self._parts)

@@ -44,9 +44,12 @@ class Settings:
     ----------
     home : Path
         Folder of the server; relative paths in the settings start here.
+    config : str
+        Name in the ``config`` table that they were read from.
     """
 
     home: Path
+    config: str = "default"
 
     MONGO_URI: str | None = setting(
         None,
@@ -89,7 +92,14 @@ class Settings:
     PROCESS_FILE_PATH: str = setting("files", "Folder of the executables that jobs may run.")
     PROCESS_EVAL_ALLOWED: bool = setting(False, "Whether superusers may run code they send.")
 
-    EXECUTOR: str = setting("local", "What runs jobs.", choices=("local", "thread"))
+    EXECUTOR: str = setting(
+        "local",
+        "What runs jobs: local (children of the server), thread (its own threads) or dask.",
+        choices=("local", "thread", "dask"),
+    )
+    DASK_SCHEDULER: str | None = setting(
+        None, "Address of the Dask scheduler, such as tcp://10.0.0.5:8786, for EXECUTOR = dask."
+    )
     WORKERS: int = setting(0, "Jobs that run at once. 0 means one per processor core.")
     JOB_TIMEOUT: float = setting(86400, "Longest run of a job. 0 means no limit.")
     JOB_MEMORY_LIMIT: int = setting(2 * GIB, "Most memory a run may take. 0 means no limit.")
@@ -183,7 +193,7 @@ def load(
             values[key] = checked(*known[key], value)
         else:
             _warn_unknown(key, list(known))
-    return Settings(home=home, **values)
+    return Settings(home=home, config=config, **values)
 
 
 def _from_config(path: Path, name: str) -> Iterator[tuple[str, Any]]:

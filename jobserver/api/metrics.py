@@ -85,7 +85,7 @@ class Collector:
         yield InfoMetricFamily("jobserver", "What answers here.", value=version)
         executor = self._parts.executor
         for name, text, value in (
-            ("slots", "Runs that can go on at once.", self._parts.settings.workers),
+            ("slots", "Runs that can go on at once.", executor.capacity),
             ("running", "Runs that go on here.", len(executor.running)),
             ("waiting", "Jobs that are known to wait.", len(executor.room)),
         ):

@@ -12,6 +12,6 @@ It is used when ``MONGO_URI`` is not set. From the bottom up:
 
 from __future__ import annotations
 
-from jobserver.embedded.server import EmbeddedServer
+from jobserver.embedded.server import EmbeddedServer, uri_of
 
-__all__ = ["EmbeddedServer"]
+__all__ = ["EmbeddedServer", "uri_of"]

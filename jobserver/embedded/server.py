@@ -25,6 +25,13 @@ STEADY_SECONDS = 10.0  # after which an end is not a failed start
 PAUSES = (0.1, 5.0)  # before it is started again: the first, and the longest
 
 
+def uri_of(home: Path) -> str | None:
+    """The connection string of the database that another process runs; None before its start."""
+    folder = Folder(home)
+    endpoint, password = folder.endpoint(), folder.password()
+    return _uri(endpoint.port, password) if endpoint and password else None
+
+
 class EmbeddedServer:
     """The database of a home, shared by every Jobserver process that works there.
 

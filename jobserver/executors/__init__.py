@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING
+
+from jobserver.errors import SettingsError
 
 if TYPE_CHECKING:
     from jobserver.database import Database
@@ -11,12 +14,29 @@ if TYPE_CHECKING:
     from jobserver.settings import Settings
 
 
+def check_executor(settings: Settings) -> None:
+    """Raise `SettingsError` if what the setting ``EXECUTOR`` names lacks something."""
+    if settings.EXECUTOR != "dask":
+        return
+    if importlib.util.find_spec("distributed") is None:
+        raise SettingsError('EXECUTOR = dask needs Dask: pip install "jobserver-rest[dask]".')
+    if settings.DASK_SCHEDULER is None:
+        raise SettingsError(
+            "EXECUTOR = dask needs DASK_SCHEDULER, the address of the scheduler, such as "
+            "tcp://127.0.0.1:8786."
+        )
+
+
 def make_executor(database: Database, datafiles: DataFiles, settings: Settings) -> Executor:
     """The executor that the setting ``EXECUTOR`` names."""
     if settings.EXECUTOR == "thread":
         from jobserver.executors.thread import ThreadExecutor
 
         return ThreadExecutor(database, datafiles, settings)
+    if settings.EXECUTOR == "dask":
+        from jobserver.executors.dask import DaskExecutor
+
+        return DaskExecutor(database, datafiles, settings)
     from jobserver.executors.local import LocalExecutor
 
     return LocalExecutor(database, datafiles, settings)

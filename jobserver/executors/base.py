@@ -191,6 +191,11 @@ class Executor(ABC):
         """Take a queued job; returns at once."""
 
     @property
+    def capacity(self) -> int:
+        """Number of runs that can go on at once."""
+        return self.settings.workers
+
+    @property
     @abstractmethod
     def idle(self) -> bool:
         """Whether no job is known to wait."""

@@ -44,9 +44,17 @@ class Keeper:
 
     Their order matters when the database was away: leases are renewed and spooled outcomes stored
     before anything is recovered. Other servers get the time to do the same: see `_wait_for_others`.
+
+    Parameters
+    ----------
+    executor : Executor
+        Whose runs to look after.
+    shared : bool
+        Whether to do also what any server of the database can do for all: recover runs that fell
+        silent, find queued jobs, post mails that are due.
     """
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, *, shared: bool = True) -> None:
         self._executor = executor
         self._runs = executor.runs
         self._over = threading.Event()
@@ -58,10 +66,13 @@ class Keeper:
             Duty(self._beat_seconds, self._renew),
             Duty(SCAN_SECONDS, self._flush),
             Duty(ORDER_SECONDS, self._pass_on_orders),
-            self._recovery,
-            Duty(SCAN_SECONDS, self._scan),
-            Duty(SCAN_SECONDS, self._runs.jobs.notices.post_due),
         ]
+        if shared:
+            self._duties += [
+                self._recovery,
+                Duty(SCAN_SECONDS, self._scan),
+                Duty(SCAN_SECONDS, self._runs.jobs.notices.post_due),
+            ]
 
     def start(self) -> None:
         """Begin."""

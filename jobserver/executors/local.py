@@ -52,13 +52,16 @@ class SlotHost(Host, Protocol):
 class LocalExecutor(Executor):
     """Runs jobs in ``WORKERS`` slots."""
 
+    #: What ended the runs that `drain` interrupts.
+    shut_down = "the server was shut down"
+
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         super().__init__(database, datafiles, settings)
         self.scripts = self.load_scripts()
         self.waiting = Waiting()
         self.board = Board(settings.workers, self.waiting.call, lambda: not self.waiting.empty)
         self.slots = [Slot(self, number) for number in range(settings.workers)]
-        self._keeper = Keeper(self)
+        self._keeper = self.make_keeper()
 
     def load_scripts(self) -> Scripts:
         """The script table."""
@@ -67,6 +70,10 @@ class LocalExecutor(Executor):
     def make_host(self) -> SlotHost:
         """What a slot runs its jobs with."""
         return Shepherd(setup_message(self.settings), self.board)
+
+    def make_keeper(self) -> Keeper:
+        """What looks after the runs."""
+        return Keeper(self)
 
     def start(self) -> None:
         """Start the slots, and the keeper that looks after their runs."""
@@ -77,6 +84,11 @@ class LocalExecutor(Executor):
     def submit(self, job_id: JobId) -> None:
         """Leave a queued job to the next free slot."""
         self.waiting.put(job_id)
+
+    def left(self, job_id: JobId, state: State | None) -> None:
+        """Take note that a job left its slot in this state; None if the slot cannot tell it."""
+        if state is State.QUEUED:
+            self.submit(job_id)
 
     @property
     def idle(self) -> bool:
@@ -104,7 +116,7 @@ class LocalExecutor(Executor):
             slot.thread.join(max(0.0, deadline - time.monotonic()))
         for slot in self.slots:
             while slot.thread.is_alive():  # one that was just claiming began a run meanwhile
-                self.stop(interrupted("the server was shut down"))
+                self.stop(interrupted(self.shut_down))
                 slot.thread.join(POLL_SECONDS)
         self._keeper.stop()
 
@@ -151,19 +163,26 @@ class Slot:
         self.host.close()
 
     def _run(self, job_id: JobId) -> None:
+        state = None
+        try:
+            state = self._carried_out(job_id)
+        finally:
+            self.executor.left(job_id, state)
+        self._renew()
+
+    def _carried_out(self, job_id: JobId) -> State | None:
+        """Run a job, if it is still to be had, and tell its new state."""
         job = self.executor.runs.claim(job_id)
         self.executor.room.leave(job_id)
         if job is None:
-            return
+            return None
         self._occupy(job)
         try:
             state = self.executor.runner.run_job(job, self.host)
         finally:
             self._occupy(None)
         self.executor.counts.add("runs", (state or "spooled",))
-        if state is State.QUEUED:
-            self.executor.submit(job_id)
-        self._renew()
+        return state
 
     def _help(self, crew: Crew) -> None:
         """Help with the map of a job that another slot runs."""

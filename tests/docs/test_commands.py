@@ -86,6 +86,12 @@ def test_what_cannot_be_served_is_told(
     assert reason in " ".join(done.stderr.split())
 
 
+def test_dask_needs_a_scheduler(tmp_path: Path, environ: dict[str, str]) -> None:
+    done = run("run", "--port", "0", cwd=tmp_path, environ=environ | {"JOBSERVER_EXECUTOR": "dask"})
+    assert done.returncode == 2
+    assert "needs DASK_SCHEDULER" in " ".join(done.stderr.split())
+
+
 def test_help_is_quick_and_light(tmp_path: Path, environ: dict[str, str]) -> None:
     began = time.monotonic()
     done = run("--help", cwd=tmp_path, environ=environ)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import psutil
@@ -22,6 +23,7 @@ from tests.conftest import until
 
 ROOT = Path(__file__).parents[2]
 SIGNING = Path(__file__).with_name("signing.py")
+F = TypeVar("F", bound="Fleet")
 START_SECONDS = 60.0
 #: Processes have to be gone that many seconds after what they belong to.
 GONE_SECONDS = 3.0
@@ -44,7 +46,7 @@ class Fleet:
         self.home = home
         make_home(home)
         shutil.copy(SIGNING, home / "scripts")
-        self.port = _free_port()
+        self.port = free_port()
         self.members: dict[str, subprocess.Popen[bytes]] = {}
         self._mark = f"/nowhere/{secrets.token_hex(8)}"
         self.names = names
@@ -60,20 +62,24 @@ class Fleet:
                 self.members[name] = self._start(name)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        command = {"server": ("run", "--port", str(self.port)), "worker": ("worker",)}[name]
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
         # Everything that they start inherits the path, and is known by the mark in it.
         paths = os.pathsep.join((str(ROOT), self._mark))
         environ |= {"TMPDIR": str(self.home / "tmp"), "PYTHONPATH": paths, **self._settings}
         with (self.home / f"{name}.log").open("a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "jobserver.cli", *command, "--home", str(self.home)],
+                [sys.executable, "-m", *self.command(name)],
                 stdout=log,
                 stderr=log,
                 env=environ,
                 cwd=ROOT,
                 start_new_session=True,
             )
+
+    def command(self, name: str) -> tuple[str, ...]:
+        """The module of a member, and its options."""
+        options = {"server": ("run", "--port", str(self.port)), "worker": ("worker",)}[name]
+        return "jobserver.cli", *options, "--home", str(self.home)
 
     def log(self, name: str) -> str:
         """What a member wrote, over all its lives."""
@@ -166,7 +172,13 @@ class Fleet:
 @contextmanager
 def fleet(home: Path, *names: str, **settings: object) -> Iterator[Fleet]:
     """A fleet that is ready; nothing of it is left afterwards."""
-    members = Fleet(home, names or ("server", "worker"), **settings)
+    with manned(Fleet(home, names or ("server", "worker"), **settings)) as members:
+        yield members
+
+
+@contextmanager
+def manned(members: F) -> Iterator[F]:
+    """Have a fleet get ready; nothing of it is left afterwards."""
     try:
         members.wait_ready()
         yield members
@@ -189,7 +201,8 @@ def _line(process: psutil.Process) -> set[int]:
     return set()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody uses now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
