@@ -44,6 +44,7 @@ class DaskExecutor(Executor):
         self._handed: set[JobId] = set()
         self._changed = threading.Condition()
         self._over = threading.Event()
+        self._failure = ""
         self._cluster: Cluster | None = None
         self._keeper = Keeper(self)
         self._thread = threading.Thread(target=self._work, name="dask", daemon=True)
@@ -161,9 +162,16 @@ class DaskExecutor(Executor):
         """
         try:
             if future.status == "finished":
+                self._failure = ""
                 return State(future.result(RESULT_SECONDS))
             if future.status == "error":
-                log.warning("a Dask worker could not run a job: %s", future.exception())
+                self._warn(f"a Dask worker could not run a job: {future.exception()}")
         except Exception as error:  # whatever a cluster that ends may raise
-            log.warning("nobody told how a job ended in the Dask cluster: %s", error)
+            self._warn(f"nobody told how a job ended in the Dask cluster: {error}")
         return None
+
+    def _warn(self, failure: str) -> None:
+        """Log what fails, once: the job is handed over again and again."""
+        if failure != self._failure:
+            self._failure = failure
+            log.warning("%s", failure)

@@ -1,0 +1,68 @@
+"""What a Dask worker is told: enough to run jobs as the server would, and no secret."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import SettingsError
+from jobserver.executors.dask.post import Post
+from jobserver.settings import Settings
+from jobserver.template import make_home
+
+URI = "mongodb://anna:wonderland@db.example.org/jobserver"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Settings:
+    make_home(tmp_path)
+    return Settings(
+        home=tmp_path,
+        MONGO_URI=URI,
+        SECRET_KEY="looking-glass-looking-glass",
+        MAIL_PASSWORD="jabberwock",
+        JOB_TIMEOUT=7.0,
+        SCRIPT_MODULES=("statistics",),
+        WORKERS=9,
+    )
+
+
+def test_no_secret_goes_with_it(served: Settings) -> None:
+    sent = pickle.dumps(Post.of(served))
+    for secret in (b"wonderland", b"looking-glass", b"jabberwock"):
+        assert secret not in sent
+
+
+def test_the_limits_are_the_servers_and_the_slots_the_workers(
+    served: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBSERVER_JOB_TIMEOUT", "1")
+    settings = Post.of(served).settings(slots=2)
+    assert (settings.JOB_TIMEOUT, settings.WORKERS) == (7.0, 2)
+    assert settings.SCRIPT_MODULES == ("statistics",)
+    assert settings.home == served.home
+
+
+def test_the_database_is_known_to_the_workers_machine(
+    served: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = Post.of(served)
+    with pytest.raises(SettingsError, match="set JOBSERVER_MONGO_URI"):
+        post.address(post.settings(slots=1))
+    monkeypatch.setenv("JOBSERVER_MONGO_URI", URI)
+    assert post.address(post.settings(slots=1)) == URI
+
+
+def test_an_embedded_database_is_found_on_its_own_machine_only(tmp_path: Path) -> None:
+    make_home(tmp_path)
+    post = Post.of(Settings(home=tmp_path))
+    with pytest.raises(SettingsError, match="set MONGO_URI to a MongoDB server"):
+        post.address(post.settings(slots=1))
+
+
+def test_a_home_that_is_not_there(tmp_path: Path) -> None:
+    post = Post.of(Settings(home=tmp_path / "elsewhere"))
+    with pytest.raises(SettingsError, match="There is no folder"):
+        post.settings(slots=1)
