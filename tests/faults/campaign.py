@@ -18,13 +18,13 @@ from pathlib import Path
 import httpx
 
 from tests.conftest import finished, until
+from tests.faults.cluster import Cluster
 from tests.faults.database import own_database
-from tests.faults.fleet import GONE_SECONDS, Fleet, fleet
+from tests.faults.fleet import GONE_SECONDS, PAIR, Fleet, fleet, manned
 from tests.faults.ledger import Entry, Ledger
 from tests.faults.races import ASKERS, race
 from tests.runs.conftest import read, start
 
-TARGETS = ("server", "worker", "child", "database", "all")
 LEASE = 3.0
 #: Seconds that may pass beyond the lease until an interrupted job says so.
 MARGIN = 5.0
@@ -103,7 +103,7 @@ class Campaign:
         deadline = time.monotonic() + self.random.uniform(0.0, PAUSE)
         while time.monotonic() < deadline:
             self._ask(client)
-        target = self.random.choice(TARGETS)
+        target = self.random.choice((*self.fleet.names, "child", "database", "all"))
         self._kill(target)
         self.figures.kills[target] += 1
         self.fleet.start()
@@ -142,7 +142,7 @@ class Campaign:
         self.fleet.wait_ready()
         began, moment = time.monotonic(), datetime.now(UTC)
         started = [entry for entry in self.ledger.open() if entry.started is not False]
-        until(lambda: all(self._is_through(client, entry) for entry in started), REST_SECONDS)
+        until(lambda: self._are_through(client, started), REST_SECONDS)
         self.figures.settled.append(time.monotonic() - began)
         late = [_interrupted(entry) for entry in started if _interrupted(entry)]
         if late:
@@ -150,6 +150,10 @@ class Campaign:
             assert took <= LEASE + MARGIN, f"an interrupted job said so after {took:.1f} s"
             self.figures.interrupted.append(took)
         self.ledger.check(client, self.fleet.home / "book")
+
+    def _are_through(self, client: httpx.Client, started: list[Entry]) -> bool:
+        self.fleet.tend()
+        return all(self._is_through(client, entry) for entry in started)
 
     def _is_through(self, client: httpx.Client, entry: Entry) -> bool:
         """Whether a job came to its end, or was not started after all."""
@@ -171,14 +175,17 @@ def _interrupted(entry: Entry) -> datetime | None:
     return datetime.fromisoformat(job["finished"])
 
 
-def campaign(seed: int, kills: int) -> Figures:
-    """One campaign in a home of its own."""
+def campaign(seed: int, kills: int, *, dask: bool = False) -> Figures:
+    """One campaign in a home of its own, on its slots or in front of a Dask cluster."""
     with tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder:
-        settings = {"WORKERS": 2, "LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
-        with fleet(Path(folder), **settings) as members:
+        settings = {"LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
+        home = Path(folder)
+        crew = Cluster(home, **settings) if dask else Fleet(home, PAIR, WORKERS=2, **settings)
+        with manned(crew) as members:
             figures = Campaign(members, seed).run(kills)
-            members.stop()
-            until(lambda: not members.processes(), GONE_SECONDS)
+            if not dask:
+                members.stop()
+                until(lambda: not members.processes(), GONE_SECONDS)
     return figures
 
 
@@ -224,20 +231,31 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="how many campaigns (5)")
     parser.add_argument("--first", type=int, default=1, help="seed of the first (1)")
     parser.add_argument("--kills", type=int, default=200, help="kills in each (200)")
+    parser.add_argument("--dask", type=int, default=50, help="kills in a Dask cluster, each (50)")
     parser.add_argument("--races", type=int, default=1000, help="starts by 20 at once (1000)")
     parser.add_argument("--outage", type=float, default=60, help="seconds without database (60)")
     options = parser.parse_args()
     for seed in range(options.first, options.first + options.seeds):
-        began = time.monotonic()
-        figures = campaign(seed, options.kills)
-        print(f"seed {seed}: {time.monotonic() - began:.0f} s, nothing lost, nothing run twice")
-        for name, found in vars(figures).items():
-            print(f"  {name}: {dict(found) if isinstance(found, Counter) else found}", flush=True)
+        for dask, kills in ((False, options.kills), (True, options.dask)):
+            _tell(seed, kills, dask=dask)
     kept = outage(options.outage)
     print(
         f"{options.outage:g} s without database: {kept} jobs ended meanwhile, all results arrived"
     )
     print(f"{races(options.races)} races of {ASKERS} starts: one 202 and all others 409 each time")
+
+
+def _tell(seed: int, kills: int, *, dask: bool) -> None:
+    """Carry out one campaign and print what it found."""
+    if not kills:
+        return
+    began = time.monotonic()
+    figures = campaign(seed, kills, dask=dask)
+    where = "in front of Dask, " if dask else ""
+    took = time.monotonic() - began
+    print(f"seed {seed}: {where}{took:.0f} s, nothing lost, nothing run twice")
+    for name, found in vars(figures).items():
+        print(f"  {name}: {dict(found) if isinstance(found, Counter) else found}", flush=True)
 
 
 if __name__ == "__main__":

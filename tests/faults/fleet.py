@@ -24,6 +24,7 @@ from tests.conftest import until
 ROOT = Path(__file__).parents[2]
 SIGNING = Path(__file__).with_name("signing.py")
 F = TypeVar("F", bound="Fleet")
+PAIR = ("server", "worker")
 START_SECONDS = 60.0
 #: Processes have to be gone that many seconds after what they belong to.
 GONE_SECONDS = 3.0
@@ -75,6 +76,9 @@ class Fleet:
                 cwd=ROOT,
                 start_new_session=True,
             )
+
+    def tend(self) -> None:
+        """Start anew what ends when another member does: nothing, in this fleet."""
 
     def command(self, name: str) -> tuple[str, ...]:
         """The module of a member, and its options."""
@@ -172,7 +176,7 @@ class Fleet:
 @contextmanager
 def fleet(home: Path, *names: str, **settings: object) -> Iterator[Fleet]:
     """A fleet that is ready; nothing of it is left afterwards."""
-    with manned(Fleet(home, names or ("server", "worker"), **settings)) as members:
+    with manned(Fleet(home, names or PAIR, **settings)) as members:
         yield members
 
 

@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
 from tests.conftest import finished, run_through, until
-from tests.faults.fleet import Fleet, free_port, manned
+from tests.faults.cluster import HANDS, Cluster
+from tests.faults.fleet import manned
 from tests.runs.conftest import add_unruly, begin, cancel, carry_out, log_of, read, start
 
 LEASE = 3.0
-HANDS = ("hand-1", "hand-2")
-
-
-class Cluster(Fleet):
-    """A server in front of a scheduler with two workers of one thread each."""
-
-    def __init__(self, home: Path) -> None:
-        self.address = f"tcp://127.0.0.1:{free_port()}"
-        settings = {"LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 0, "DASK_SCHEDULER": self.address}
-        super().__init__(home, ("scheduler", *HANDS, "server"), EXECUTOR="dask", **settings)
-
-    def command(self, name: str) -> tuple[str, ...]:
-        """The module of a member, and its options."""
-        if name == "scheduler":
-            place = ("--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
-            return "distributed.cli.dask_scheduler", *place, "--no-dashboard"
-        if name in HANDS:
-            size = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
-            return "distributed.cli.dask_worker", self.address, *size
-        return super().command(name)
-
-    def hand_of(self, job_pid: int) -> str:
-        """The worker above the process of a script."""
-        above = {process.pid for process in psutil.Process(job_pid).parents()}
-        return next(name for name in HANDS if self.members[name].pid in above)
-
-    def replace_hands(self) -> None:
-        """Start what ends anew."""
-        until(lambda: all(self.members[name].poll() is not None for name in HANDS), 30)
-        self.start()
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     home = tmp_path_factory.mktemp("home")
     add_unruly(home)
-    with manned(Cluster(home)) as members:
+    with manned(Cluster(home, LEASE_SECONDS=LEASE, SHUTDOWN_GRACE=0)) as members:
         yield members
         assert "Traceback" not in members.log("server"), members.log("server")
 

@@ -21,8 +21,8 @@ def served(tmp_path: Path) -> Settings:
     return Settings(
         home=tmp_path,
         MONGO_URI=URI,
-        SECRET_KEY="looking-glass-looking-glass",
-        MAIL_PASSWORD="jabberwock",
+        SECRET_KEY="looking-glass-looking-glass",  # noqa: S106 - no real one
+        MAIL_PASSWORD="jabberwock",  # noqa: S106 - no real one
         JOB_TIMEOUT=7.0,
         SCRIPT_MODULES=("statistics",),
         WORKERS=9,
