@@ -8,16 +8,21 @@ from typing import Any
 
 import click
 
+from jobserver.settings import CONFIG, HOME
+
 
 def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name a home and its configuration."""
     for option in (
-        click.option("--config", default="default", help="Name in the table of config.py."),
+        click.option(
+            "--config", default="default", envvar=CONFIG, help="Name in the table of config.py."
+        ),
         click.option(
             "--home",
             default=".",
+            envvar=HOME,
             type=click.Path(file_okay=False, path_type=Path),
-            help="Folder of the server; the present one by default.",
+            help="Folder of the server; JOBSERVER_HOME or the present one by default.",
         ),
     ):
         command = option(command)

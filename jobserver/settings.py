@@ -21,6 +21,8 @@ from jobserver.errors import SettingsError
 from jobserver.sizes import GIB, MIB
 
 PREFIX = "JOBSERVER_"
+#: Where settings are looked for; the environment tells it too, but these are no settings.
+HOME, CONFIG = f"{PREFIX}HOME", f"{PREFIX}CONFIG"
 
 
 def setting(
@@ -184,7 +186,9 @@ def load(
     known = {entry.name: (entry, kind) for entry, kind in table()}
     given = dict(_from_config(home / "config.py", config))
     given |= {
-        key.removeprefix(PREFIX): text for key, text in environ.items() if key.startswith(PREFIX)
+        key.removeprefix(PREFIX): text
+        for key, text in environ.items()
+        if key.startswith(PREFIX) and key not in (HOME, CONFIG)
     }
     given |= {key: value for key, value in (options or {}).items() if value is not None}
     values = {}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.home import Home
-from jobserver.settings import load
+from jobserver.settings import CONFIG, HOME, load
 
 
 class Application:
@@ -37,10 +37,8 @@ class Application:
         with self._lock:
             if self._pid == os.getpid():
                 return
-            environ = dict(os.environ)
-            folder = Path(environ.pop("JOBSERVER_HOME", "."))
-            name = environ.pop("JOBSERVER_CONFIG", "default")
-            self._home = Home(load(folder, name, environ)).open()
+            folder, name = Path(os.environ.get(HOME, ".")), os.environ.get(CONFIG, "default")
+            self._home = Home(load(folder, name)).open()
             atexit.register(self._home.close)
             self._pid = os.getpid()
 

@@ -62,6 +62,14 @@ def test_an_embedded_database_is_found_on_its_own_machine_only(tmp_path: Path) -
         post.address(post.settings(slots=1))
 
 
+def test_a_worker_may_have_the_home_elsewhere(
+    served: Settings, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("copy")
+    monkeypatch.setenv("JOBSERVER_HOME", str(elsewhere))
+    assert Post.of(served).settings(slots=1).home == elsewhere
+
+
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:
     post = Post.of(Settings(home=tmp_path / "elsewhere"))
     with pytest.raises(SettingsError, match="There is no folder"):

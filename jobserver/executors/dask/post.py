@@ -11,7 +11,7 @@ from jobserver.database import Database
 from jobserver.embedded import uri_of
 from jobserver.errors import SettingsError
 from jobserver.masking import hide
-from jobserver.settings import Settings, load, public_values
+from jobserver.settings import HOME, Settings, load, public_values
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Post:
     Attributes
     ----------
     home : str
-        Folder of the server; it has the same path on the worker's machine.
+        Folder of the server; a worker has its own where ``JOBSERVER_HOME`` says so.
     config : str
         Name in the ``config`` table of its ``config.py``.
     embedded : bool
@@ -50,7 +50,8 @@ class Post:
             If the home is not there.
         """
         values = {**dict(self.values), "WORKERS": slots}
-        return load(Path(self.home), self.config, os.environ, values)
+        home = Path(os.environ.get(HOME, self.home))
+        return load(home, self.config, os.environ, values)
 
     def address(self, settings: Settings) -> str:
         """Connection string of the server's database.
@@ -73,7 +74,7 @@ class Post:
             )
         return uri
 
-    def connect(self, uri: str) -> Database:
+    def connect(self, uri: str, settings: Settings) -> Database:
         """Connect to the server's database."""
         hide(uri)
-        return Database(uri, Path(self.home) if self.embedded else None)
+        return Database(uri, settings.home if self.embedded else None)

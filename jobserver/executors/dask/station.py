@@ -97,7 +97,8 @@ class Station(LocalExecutor):
     shut_down = "its Dask worker was shut down"
 
     def __init__(self, post: Post, uri: str, slots: int) -> None:
-        settings, database = post.settings(slots), post.connect(uri)
+        settings = post.settings(slots)
+        database = post.connect(uri, settings)
         super().__init__(database, DataFiles.of(database, settings), settings)
         self._serves = post, uri
         self._tickets: dict[JobId, threading.Event] = {}
