@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jobserver.checksum import checksum
 from jobserver.encoding import dumps
 from jobserver.errors import Refusal
+from jobserver.models.composition import as_script, target
 from jobserver.models.process import make_process
 from jobserver.scripts.version import base_packages
 
@@ -48,15 +49,11 @@ def provenance(registry: Registry, spec: Message) -> dict[str, Any]:
 
 def _origin(registry: Registry, script: dict[str, Any]) -> dict[str, Any]:
     """Where a script comes from; one that is made of others comes from all of theirs."""
-    if "steps" in script:
-        parts = script["steps"]
-    elif "over" in script:
-        parts = [script.get("script", script.get("name"))]
-    else:
+    kind = script.get("type")
+    if kind not in ("pipeline", "map"):
         return make_process(registry, script).origin()
-    origins = [
-        _origin(registry, {"name": part} if isinstance(part, str) else part) for part in parts
-    ]
+    made_of = [target(script)] if kind == "map" else map(as_script, script["steps"])
+    origins = [_origin(registry, part) for part in made_of]
     steps: list[dict[str, Any]] = []
     for origin in origins:
         found = origin["script"].get("steps", [origin["script"]])

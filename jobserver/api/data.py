@@ -35,7 +35,6 @@ def list_data(query: DocumentQuery) -> Response:
     body=DataFields,
     query=DocumentQuery,
     answers={201: DataDocument},
-    refusals=(400, 413, 415),
 )
 def create_data(body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Store data; its id is made by the server."""
@@ -50,7 +49,7 @@ def create_data(body: dict[str, Any], query: DocumentQuery) -> Answer:
     body=DataFields,
     query=DocumentQuery,
     answers={201: DataDocument},
-    refusals=(400, 409, 413, 415),
+    refusals=(409,),
 )
 def create_named_data(data_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Store data with an id of your own."""
@@ -64,7 +63,7 @@ def create_named_data(data_id: str, body: dict[str, Any], query: DocumentQuery) 
     policy="data.read",
     query=DocumentQuery,
     answers={200: DataDocument},
-    refusals=(400, 404),
+    refusals=(404,),
 )
 def read_data(data_id: str, query: DocumentQuery) -> Answer:
     """Read stored data."""
@@ -79,7 +78,7 @@ def read_data(data_id: str, query: DocumentQuery) -> Answer:
     body=DataFields,
     query=DocumentQuery,
     answers={200: DataDocument},
-    refusals=(400, 404, 413, 415),
+    refusals=(404,),
 )
 def change_data(data_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Merge fields into stored data; what is sent as `data` replaces what was there."""
@@ -92,7 +91,7 @@ def change_data(data_id: str, body: dict[str, Any], query: DocumentQuery) -> Ans
     "/data/<data_id>",
     policy="data.delete",
     answers={200: Deleted},
-    refusals=(400, 404),
+    refusals=(404,),
 )
 def delete_data(data_id: str) -> Answer:
     """Delete stored data."""

@@ -37,7 +37,7 @@ class FormatQuery(Query):
     policy="datafile.read",
     query=FormatQuery,
     answers={200: (DataFileAnswer, "text/csv", "text/html", "text/plain")},
-    refusals=(400, 404, 415),
+    refusals=(404, 415),
 )
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     """Describe a data file, or give its content in a format."""
@@ -60,7 +60,7 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     policy="datafile.create",
     upload=True,
     answers={201: Uploaded},
-    refusals=(400, 409, 413, 415, 429),
+    refusals=(409, 429),
 )
 def upload_datafile(name: str) -> Answer:
     """Upload a new data file as the field `file` of a multipart form."""
@@ -94,7 +94,7 @@ def _sent_file(limit: int) -> IO[bytes]:
     "/datafile/<path:name>",
     policy="datafile.delete",
     answers={200: Deleted},
-    refusals=(400, 404, 415),
+    refusals=(404, 415),
 )
 def delete_datafile(name: str) -> Answer:
     """Delete a data file."""

@@ -36,7 +36,7 @@ def _own() -> dict[str, Any]:
     return {"status": 200, "message": message, "version": jobserver.__version__}
 
 
-@endpoint(info, "GET", "/health", policy="info", answers={200: Message}, refusals=(503,))
+@endpoint(info, "GET", "/health", policy="info", answers={200: Message})
 def health() -> Answer:
     """Tell whether the server and its database are well."""
     services().database.ping()

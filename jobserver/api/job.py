@@ -40,7 +40,6 @@ def readable(job_id: str) -> Document:
     body=JobFields,
     query=DocumentQuery,
     answers={201: JobDocument},
-    refusals=(400, 413, 415),
 )
 def create_job(body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Create a job; its id is made by the server."""
@@ -56,7 +55,7 @@ def create_job(body: dict[str, Any], query: DocumentQuery) -> Answer:
     body=JobFields,
     query=DocumentQuery,
     answers={201: JobDocument},
-    refusals=(400, 409, 413, 415),
+    refusals=(409,),
 )
 def create_named_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Create a job with an id of your own."""
@@ -76,7 +75,7 @@ def _created(document: Document, query: DocumentQuery) -> Answer:
     policy="job.read",
     query=DocumentQuery,
     answers={200: JobDocument},
-    refusals=(400, 404),
+    refusals=(404,),
 )
 def read_job(job_id: str, query: DocumentQuery) -> Answer:
     """Read a job: its state, its times, its result."""
@@ -91,7 +90,7 @@ def read_job(job_id: str, query: DocumentQuery) -> Answer:
     body=JobFields,
     query=DocumentQuery,
     answers={200: JobDocument},
-    refusals=(400, 404, 409, 413, 415),
+    refusals=(404, 409),
 )
 def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Merge fields into a job that was not started."""
@@ -106,7 +105,7 @@ def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answe
     body=JobFields,
     query=DocumentQuery,
     answers={201: JobDocument},
-    refusals=(400, 404, 413, 415),
+    refusals=(404,),
 )
 def rerun_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Make a new job of an old one, to be started; fields of the body replace the old one's."""
@@ -120,7 +119,7 @@ def rerun_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer
     "/job/<job_id>",
     policy="job.delete",
     answers={200: Deleted},
-    refusals=(400, 404, 409),
+    refusals=(404, 409),
 )
 def delete_job(job_id: str) -> Answer:
     """Delete a job that is neither queued nor running."""

@@ -49,7 +49,6 @@ class JobsQuery(DocumentQuery):
     policy="jobs.list",
     query=JobsQuery,
     answers={200: JobList},
-    refusals=(400,),
 )
 def list_jobs(query: JobsQuery) -> Answer | Response:
     """List all jobs, oldest first."""
@@ -64,7 +63,6 @@ def list_jobs(query: JobsQuery) -> Answer | Response:
     body=Filter,
     query=JobsQuery,
     answers={200: JobList},
-    refusals=(400, 413, 415),
 )
 def search_jobs(body: dict[str, Any], query: JobsQuery) -> Answer | Response:
     """List the jobs that match a filter, oldest first."""

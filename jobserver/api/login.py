@@ -36,7 +36,7 @@ def log_in_by_header() -> Answer:
     body=Credentials,
     form=True,
     answers={200: Login},
-    refusals=(401, 413, 415, 429),
+    refusals=(401, 429),
 )
 def log_in(body: dict[str, Any]) -> Answer:
     """Log in with HTTP Basic, or with email and password in the body."""
@@ -87,7 +87,7 @@ def list_tokens(user_id: str) -> Answer:
     policy="user.tokens",
     body=NewToken,
     answers={201: MadeToken},
-    refusals=(404, 409, 413, 415),
+    refusals=(404, 409),
 )
 def make_token(user_id: str, body: dict[str, Any]) -> Answer:
     """Make a personal token for a program; it is shown this once."""

@@ -36,6 +36,8 @@ _REFUSALS = {
 _ALWAYS = (400, 403, 503)
 #: What any endpoint may answer besides that takes a user.
 _WITH_USERS = (401, 429)
+#: What any endpoint may answer besides that reads a body.
+_OF_BODIES = (413, 415)
 _SCHEMES = {
     "password": {"type": "http", "scheme": "basic"},
     "token": {"type": "http", "scheme": "bearer"},
@@ -80,7 +82,9 @@ def document(*, login: bool = True) -> Schema:
 
 def refused(entry: Endpoint) -> list[int]:
     """The codes of all refusals that an endpoint may answer."""
-    return sorted({*entry.refusals, *_ALWAYS, *(_WITH_USERS if _takes_user(entry) else ())})
+    of_body = _OF_BODIES if entry.body or entry.upload else ()
+    of_user = _WITH_USERS if _takes_user(entry) else ()
+    return sorted({*entry.refusals, *_ALWAYS, *of_body, *of_user})
 
 
 def _takes_user(entry: Endpoint) -> bool:

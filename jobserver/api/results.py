@@ -40,7 +40,7 @@ class ResultQuery(Query):
     policy="job.read",
     query=ResultQuery,
     answers={200: (Result, "text/csv", "text/html", "text/plain", "image/png")},
-    refusals=(400, 404, 409, 415),
+    refusals=(404, 409, 415),
 )
 def read_result(job_id: str, query: ResultQuery) -> Response:
     """Read the result of a finished job alone, in a format that fits it."""

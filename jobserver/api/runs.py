@@ -36,7 +36,7 @@ class LogQuery(Query):
     policy="job.run",
     query=DocumentQuery,
     answers={202: JobDocument},
-    refusals=(400, 403, 404, 409, 422, 429, 503),
+    refusals=(404, 409, 422, 429),
 )
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
     """Start a job: it is checked, queued and run."""
@@ -72,7 +72,7 @@ def admit(document: Document) -> str | None:
     policy="job.cancel",
     query=DocumentQuery,
     answers={202: JobDocument},
-    refusals=(400, 404, 409),
+    refusals=(404, 409),
 )
 def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
     """Cancel a job that is queued or running."""
@@ -86,7 +86,7 @@ def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
     policy="job.log",
     query=LogQuery,
     answers={200: "text/plain"},
-    refusals=(400, 404),
+    refusals=(404,),
 )
 def read_log(job_id: str, query: LogQuery) -> Response:
     """Read what a job's script printed, from an offset in bytes on."""
@@ -102,7 +102,7 @@ def read_log(job_id: str, query: LogQuery) -> Response:
     "/job/<job_id>/events",
     policy="job.log",
     answers={200: "text/event-stream"},
-    refusals=(400, 404, 503),
+    refusals=(404,),
 )
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, its progress and its log as server-sent events."""
@@ -117,7 +117,6 @@ def follow_job(job_id: str) -> Response:
     "/jobs/events",
     policy="jobs.list",
     answers={200: "text/event-stream"},
-    refusals=(503,),
 )
 def follow_jobs() -> Response:
     """Follow all jobs: each change of a state or of progress as a server-sent event."""

@@ -24,9 +24,7 @@ class ScriptQuery(Query):
     type: Literal["function", "file"] | None = None
 
 
-@endpoint(
-    scripts, "GET", "/scripts", policy="scripts.read", answers={200: ScriptList}, refusals=(503,)
-)
+@endpoint(scripts, "GET", "/scripts", policy="scripts.read", answers={200: ScriptList})
 def list_scripts() -> Answer:
     """List all scripts, and the modules that could not be loaded."""
     table = services().scripts.describe()
@@ -42,7 +40,7 @@ def list_scripts() -> Answer:
     policy="scripts.read",
     query=ScriptQuery,
     answers={200: Script},
-    refusals=(404, 503),
+    refusals=(404,),
 )
 def read_script(name: str, query: ScriptQuery) -> Answer:
     """Describe a script and its parameters; a function comes before a file of the same name."""

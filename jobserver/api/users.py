@@ -57,7 +57,7 @@ def user_within_reach(user_id: str, action: str) -> Document:
     policy="account",
     body=Registration,
     answers={201: Message},
-    refusals=(413, 415, 429),
+    refusals=(429,),
 )
 def register(body: dict[str, Any]) -> Answer:
     """Register; a mail with a link follows."""
@@ -88,7 +88,7 @@ def activate(user_id: str, query: TokenQuery) -> Answer:
     body=Activation,
     query=TokenQuery,
     answers={200: Message},
-    refusals=(404, 409, 413, 415),
+    refusals=(404, 409),
 )
 def activate_by_token(user_id: str, body: dict[str, Any], query: TokenQuery) -> Answer:
     """Confirm an address by the token of a mail."""
@@ -123,7 +123,7 @@ def resend(email: str) -> Answer:
     policy="account",
     body=Address,
     answers={202: Message},
-    refusals=(413, 415, 429),
+    refusals=(429,),
 )
 def ask_reset(body: dict[str, Any]) -> Answer:
     """Ask for a mail to choose a new password with."""
@@ -146,7 +146,6 @@ def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - it is for the 
     policy="account",
     body=NewPassword,
     answers={200: Message},
-    refusals=(413, 415),
 )
 def reset(body: dict[str, Any]) -> Answer:
     """Choose a new password by the token of a mail."""
@@ -169,7 +168,7 @@ def read_user(user_id: str) -> Answer:
     policy="user.change",
     body=Changes,
     answers={200: Message},
-    refusals=(404, 409, 413, 415),
+    refusals=(404, 409),
 )
 def change_user(user_id: str, body: dict[str, Any]) -> Answer:
     """Change the password, or the address, of the user who is logged in."""
