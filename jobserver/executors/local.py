@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 from jobserver.database import Database, Document
@@ -19,6 +20,7 @@ from jobserver.executors.keeper import Keeper
 from jobserver.executors.setup import setup_message
 from jobserver.executors.shepherd import Shepherd
 from jobserver.executors.waiting import Waiting
+from jobserver.models.claims import Claim
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
 from jobserver.models.outcome import CANCELLED, Outcome, interrupted
@@ -35,6 +37,10 @@ class SlotHost(Host, Protocol):
     """What a slot runs its jobs with."""
 
     runs: int
+
+    @property
+    def warm(self) -> bool:
+        """Whether a run can begin at once."""
 
     def start(self) -> object:
         """Get ready for a run."""
@@ -151,19 +157,40 @@ class Slot:
         self.host.close()
 
     def _run(self, job_id: JobId) -> None:
-        job = self.executor.runs.claim(job_id)
+        """Claim a job and run it, and then those whose claims go along with the end of the last."""
+        job = self.executor.runs.claim(job_id, self.executor.waiting)
         self.executor.room.leave(job_id)
-        if job is None:
-            return
+        while job is not None:
+            job = self._carry_out(job)
+
+    def _carry_out(self, job: Document) -> Document | None:
+        """Run a claimed job; the next one, if it is claimed then."""
+        claims: list[Claim] = []
+
+        def following() -> Claim | None:
+            claims.extend(self._following())
+            return claims[0] if claims else None
+
         self._occupy(job)
         try:
-            state = self.executor.runner.run_job(job, self.host)
+            state = self.executor.runner.run_job(job, self.host, following)
         finally:
             self._occupy(None)
         self.executor.counts.add("runs", (state or "spooled",))
         if state is State.QUEUED:
-            self.executor.submit(job_id)
+            self.executor.submit(job["_id"])
         self._renew()
+        return claims[0].job if claims and self.executor.runs.claims.make(claims[0]) else None
+
+    def _following(self) -> Iterator[Claim]:
+        """The claim of the job that waited longest, if this slot could run it at once."""
+        executor = self.executor
+        if self._renews or not self.host.warm or executor.draining.is_set():
+            return
+        if job_id := executor.waiting.take(0):
+            executor.room.leave(job_id)
+            if claim := executor.runs.claims.of(job_id, executor.waiting):
+                yield claim
 
     def _help(self, crew: Crew) -> None:
         """Help with the map of a job that another slot runs."""
@@ -184,8 +211,12 @@ class Slot:
 
     def _renew(self) -> None:
         """Replace a child that carried out enough runs."""
-        if self.host.runs >= self.executor.settings.JOBS_PER_CHILD:
+        if self._renews:
             self.host.close()
+
+    @property
+    def _renews(self) -> bool:
+        return self.host.runs >= self.executor.settings.JOBS_PER_CHILD
 
     def _occupy(self, job: Document | None, crew: Crew | None = None) -> None:
         """Say what runs here; an order to stop is only ever meant for that."""
