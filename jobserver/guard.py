@@ -114,8 +114,8 @@ def _descendants(root: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     try:
-        threads = Path(f"/proc/{pid}/task").iterdir()
-        lists = [(thread / "children").read_text() for thread in threads]
+        with os.scandir(f"/proc/{pid}/task") as threads:
+            lists = [Path(thread.path, "children").read_text() for thread in threads]
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(child) for line in lists for child in line.split()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from jobserver.encoding import encoded_size
 from jobserver.errors import Refusal, StoreUnavailable, TooLarge
 from jobserver.journal import Journal
 from jobserver.models import logs
+from jobserver.models.claims import Claim
 from jobserver.models.job import JobId, State
 from jobserver.models.outcome import NOT_BEGUN, Outcome
 from jobserver.models.runs import Runs
@@ -61,8 +63,15 @@ class Runner:
     settings: Settings
     storing: set[JobId] = field(default_factory=set)
 
-    def run_job(self, job: Document, host: Host) -> State | None:
+    def run_job(
+        self, job: Document, host: Host, following: Callable[[], Claim | None] = lambda: None
+    ) -> State | None:
         """Carry out a claimed job and store how it ended.
+
+        Parameters
+        ----------
+        following : callable
+            Gives the claim that may be made in the same request as the end, once the script ended.
 
         Returns
         -------
@@ -74,7 +83,7 @@ class Runner:
             outcome = journal.completed(self._outcome(job, host, journal, stack))
             try:
                 journal.write()
-                return self._end(job, outcome)
+                return self._end(job, outcome, following)
             except StoreUnavailable:
                 self.spool.save(Ended(job, outcome, journal.unwritten, journal.written))
                 return None
@@ -98,9 +107,11 @@ class Runner:
         finally:
             self.storing.discard(ended.job["_id"])
 
-    def _end(self, job: Document, outcome: Outcome) -> State | None:
+    def _end(
+        self, job: Document, outcome: Outcome, following: Callable[[], Claim | None] = lambda: None
+    ) -> State | None:
         if outcome.file is None:
-            return self._end_with(job, outcome)
+            return self._end_with(job, outcome, following())
         results, limit = self.runs.jobs.results, self.settings.RESULT_LIMIT
         try:
             with results.stored(job, outcome, limit) as stored:
@@ -113,9 +124,11 @@ class Runner:
             message = f"the result cannot be read: {error.strerror}"
             return self._end_with(job, _failed(error, message, outcome))
 
-    def _end_with(self, job: Document, outcome: Outcome) -> State | None:
+    def _end_with(
+        self, job: Document, outcome: Outcome, claim: Claim | None = None
+    ) -> State | None:
         try:
-            state = self.runs.end(job, outcome)
+            state = self.runs.end(job, outcome, claim)
         except TooLarge:
             state = self.runs.end(job, _too_large(outcome))
         if state is None:

@@ -133,12 +133,13 @@ def provision(folder: Folder) -> None:
 
 
 def _command(folder: Folder, port: int) -> list[str]:
+    # As a replica set, which it is by default, it writes each change down twice: we need no oplog.
     return [
         *(sys.executable, "-P", "-m", "secantus"),
         *("--config", str(folder.config)),
         *("--host", HOST, "--port", str(port)),
         *("--storage-path", str(folder.database)),
-        *("--sync-on-commit", "--auth"),
+        *("--sync-on-commit", "--auth", "--standalone"),
         *("--cache-size", "256M", "--log-level", "WARNING"),
     ]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Protocol
 
 from jobserver.database import Database, Document
@@ -19,6 +21,7 @@ from jobserver.executors.keeper import Keeper
 from jobserver.executors.setup import setup_message
 from jobserver.executors.shepherd import Shepherd
 from jobserver.executors.waiting import Waiting
+from jobserver.models.claims import Claim
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
 from jobserver.models.outcome import CANCELLED, Outcome, interrupted
@@ -35,6 +38,10 @@ class SlotHost(Host, Protocol):
     """What a slot runs its jobs with."""
 
     runs: int
+
+    @property
+    def warm(self) -> bool:
+        """Whether a run can begin at once."""
 
     def start(self) -> object:
         """Get ready for a run."""
@@ -85,10 +92,8 @@ class LocalExecutor(Executor):
         """Leave a queued job to the next free slot."""
         self.waiting.put(job_id)
 
-    def left(self, job_id: JobId, state: State | None) -> None:
-        """Take note that a job left its slot in this state; None if the slot cannot tell it."""
-        if state is State.QUEUED:
-            self.submit(job_id)
+    def left(self, job_id: JobId) -> None:
+        """Take note that a slot is through with a job that waited."""
 
     @property
     def idle(self) -> bool:
@@ -163,26 +168,43 @@ class Slot:
         self.host.close()
 
     def _run(self, job_id: JobId) -> None:
-        state = None
-        try:
-            state = self._carried_out(job_id)
-        finally:
-            self.executor.left(job_id, state)
-        self._renew()
+        """Claim a job and run it, and then those whose claims go along with the end of the last."""
+        with ExitStack() as leaving:
+            leaving.callback(self.executor.left, job_id)
+            job = self.executor.runs.claim(job_id, self.executor.waiting)
+            self.executor.room.leave(job_id)
+            while job is not None:
+                job = self._carry_out(job, leaving)
 
-    def _carried_out(self, job_id: JobId) -> State | None:
-        """Run a job, if it is still to be had, and tell its new state."""
-        job = self.executor.runs.claim(job_id)
-        self.executor.room.leave(job_id)
-        if job is None:
-            return None
+    def _carry_out(self, job: Document, leaving: ExitStack) -> Document | None:
+        """Run a claimed job; the next one, if it is claimed then."""
+        claims: list[Claim] = []
+
+        def following() -> Claim | None:
+            claims.extend(self._following(leaving))
+            return claims[0] if claims else None
+
         self._occupy(job)
         try:
-            state = self.executor.runner.run_job(job, self.host)
+            state = self.executor.runner.run_job(job, self.host, following)
         finally:
             self._occupy(None)
         self.executor.counts.add("runs", (state or "spooled",))
-        return state
+        if state is State.QUEUED:
+            self.executor.submit(job["_id"])
+        self._renew()
+        return claims[0].job if claims and self.executor.runs.claims.make(claims[0]) else None
+
+    def _following(self, leaving: ExitStack) -> Iterator[Claim]:
+        """The claim of the job that waited longest, if this slot could run it at once."""
+        executor = self.executor
+        if self._renews or not self.host.warm or executor.draining.is_set():
+            return
+        if job_id := executor.waiting.take(0):
+            leaving.callback(executor.left, job_id)
+            executor.room.leave(job_id)
+            if claim := executor.runs.claims.of(job_id, executor.waiting):
+                yield claim
 
     def _help(self, crew: Crew) -> None:
         """Help with the map of a job that another slot runs."""
@@ -203,8 +225,12 @@ class Slot:
 
     def _renew(self) -> None:
         """Replace a child that carried out enough runs."""
-        if self.host.runs >= self.executor.settings.JOBS_PER_CHILD:
+        if self._renews:
             self.host.close()
+
+    @property
+    def _renews(self) -> bool:
+        return self.host.runs >= self.executor.settings.JOBS_PER_CHILD
 
     def _occupy(self, job: Document | None, crew: Crew | None = None) -> None:
         """Say what runs here; an order to stop is only ever meant for that."""

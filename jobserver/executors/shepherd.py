@@ -76,7 +76,7 @@ class Shepherd:
             If it ends, says nothing within `READY_SECONDS`, or has to stop.
         """
         stamps = script_stamps(Path(self._setup["scripts"]))
-        if stamps != self._stamps or (self._child and self._child.is_gone):
+        if stamps != self._stamps or not self.warm:
             self.close()
         if self._child is None:
             self._child = ChildProcess(self._wake_read, self._walls)
@@ -194,9 +194,9 @@ class Shepherd:
             child.end()
 
     @property
-    def pid(self) -> int | None:
-        """Process number of the guard above the child."""
-        return self._child.process.pid if self._child else None
+    def warm(self) -> bool:
+        """Whether there is a child."""
+        return self._child is not None and not self._child.is_gone
 
     @property
     def _alive(self) -> ChildProcess:

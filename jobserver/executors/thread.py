@@ -112,6 +112,11 @@ class InProcess:
         self._thread: threading.Thread | None = None
         self._stopped: Outcome | None = None
 
+    @property
+    def warm(self) -> bool:
+        """Whether no script runs on that could not be stopped."""
+        return self._thread is None or not self._thread.is_alive()
+
     def start(self) -> None:
         """Load the scripts, and wait for a script that could not be stopped.
 

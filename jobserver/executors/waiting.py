@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 
 from jobserver.models.job import JobId
+
+_NEXT = 20
 
 
 class Waiting:
@@ -31,6 +35,11 @@ class Waiting:
             while not self._ids and calls == self._calls and (left := due - time.monotonic()) > 0:
                 self._changed.wait(left)
             return self._ids.popleft() if self._ids else None
+
+    def __iter__(self) -> Iterator[JobId]:
+        """Those that come next, a few at the most."""
+        with self._changed:
+            return iter([*islice(self._ids, _NEXT)])
 
     def call(self) -> None:
         """Have all who wait look for other work."""

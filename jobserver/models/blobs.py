@@ -10,7 +10,7 @@ whose server was killed is looked after by the next one that stores something, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from io import SEEK_SET, BufferedReader, RawIOBase
@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol
 
 from bson import ObjectId
 
-from jobserver.database import Database
+from jobserver.database import Database, Document
 from jobserver.errors import NotFound
 from jobserver.models.job import utcnow
 from jobserver.sizes import MIB
@@ -49,7 +49,7 @@ class Blobs:
     owners : str
         Collection of the documents that refer to it.
     field : str
-        Their field that holds the key; it has an index.
+        Their field that holds the key.
     """
 
     def __init__(self, database: Database, owners: str, field: str) -> None:
@@ -61,16 +61,23 @@ class Blobs:
         self._files, self._chunks = database[f"{name}.files"], database[f"{name}.chunks"]
 
     @contextmanager
-    def settled(self, *keys: ObjectId) -> Iterator[None]:
-        """Change what refers to some keys; afterwards those that nothing refers to are deleted."""
+    def settled(self, owners: Mapping[ObjectId, Any]) -> Iterator[None]:
+        """Change what refers to some keys; afterwards those that nothing refers to are deleted.
+
+        Parameters
+        ----------
+        owners : mapping
+            Each key, and the id of the one document that may refer to it.
+        """
         self.clear()
-        for key in keys:
-            self._database.insert(self._marks.name, {"_id": key, "since": utcnow()})
+        marks = [{"_id": key, "of": owner, "since": utcnow()} for key, owner in owners.items()]
+        for mark in marks:
+            self._database.insert(self._marks.name, mark)
         try:
             yield
         finally:
-            for key in keys:
-                self._settle(key)
+            for mark in marks:
+                self._settle(mark)
 
     def save(self, key: ObjectId, content: Content) -> int:
         """Store content under a marked key; its size in bytes.
@@ -113,7 +120,7 @@ class Blobs:
         """Look after the marks of servers that are gone."""
         old = {"since": {"$lt": utcnow() - MARKS_LAST}}
         for mark in list(self._database.find(self._marks.name, old)):
-            self._settle(mark["_id"])
+            self._settle(mark)
 
     def _write(self, key: ObjectId, content: Content) -> int:
         self._erase(key)  # what a try before this one left
@@ -127,8 +134,9 @@ class Blobs:
         self._files.insert_one({"_id": key, "filename": str(key), **described})
         return size
 
-    def _settle(self, key: ObjectId) -> None:
-        if not self._database.call(self._owners.find_one, {self._field: key}, {"_id": 1}):
+    def _settle(self, mark: Document) -> None:
+        key, refers = mark["_id"], {"_id": mark["of"], self._field: mark["_id"]}
+        if not self._database.call(self._owners.find_one, refers, {"_id": 1}):
             self._database.call(self._erase, key)
         self._database.call(self._marks.delete_one, {"_id": key})
 

@@ -81,7 +81,7 @@ class StoredData:
         document = {"_id": data_id, "created": utcnow(), **described, _PRIVATE: key}
         document |= owned_by(self._owner)
         self._database.check_room()
-        with self.values.settled(key):
+        with self.values.settled({key: data_id}):
             self._save(key, value)
             if not self._database.insert("data", document):
                 raise Conflict(f"There is data {data_id} already. Choose another id, or PUT /data.")
@@ -127,7 +127,7 @@ class StoredData:
         left: Document | None = self._find(data_id)
         while left:  # again where it was changed meanwhile
             seen = {"_id": data_id, _PRIVATE: left[_PRIVATE]}
-            with self.values.settled(left[_PRIVATE]):
+            with self.values.settled({left[_PRIVATE]: data_id}):
                 self._database.call(self._collection.delete_one, seen)
             left = self._seen(data_id)
 
@@ -169,7 +169,7 @@ class StoredData:
         guard = {"_id": data_id, "datatype": seen["datatype"], _PRIVATE: seen[_PRIVATE]}
         if value is _ABSENT or seen[_PRIVATE] == key:  # the latter: a retry of what was done
             return self._update(guard, fields)
-        with self.values.settled(key, seen[_PRIVATE]):
+        with self.values.settled({key: data_id, seen[_PRIVATE]: data_id}):
             self._save(key, value)
             return self._update(guard, {**fields, _PRIVATE: key})
 

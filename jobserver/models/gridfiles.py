@@ -55,7 +55,7 @@ class GridFiles:
     def add(self, name: str, content: Content) -> bool:
         """Store a file under a name that is free; False if it is taken."""
         key = ObjectId()
-        with self._blobs.settled(key):
+        with self._blobs.settled({key: self._key(name)}):
             size = self._blobs.save(key, content)
             entry = {"_id": self._key(name), "file": key, "size": size}
             if self._owner is not None:
@@ -65,7 +65,7 @@ class GridFiles:
     def remove(self, name: str) -> None:
         """Delete a file, if it is there."""
         if found := self._find(name):
-            with self._blobs.settled(found["file"]):
+            with self._blobs.settled({found["file"]: found["_id"]}):
                 self._database.call(self._names.delete_one, found)
 
     def open(self, name: str) -> BinaryIO | None:

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from jobserver.database import Database, Document
 from jobserver.errors import BadRequest, Conflict, NotFound
+from jobserver.models.changes import Change, Changes
 from jobserver.models.job import (
     FLAGS,
     OWNER,
@@ -43,6 +44,7 @@ class Jobs:
         self.results = Results(database)
         self.notices = Notices(database)
         self.removal = Removal(database, self.shelves, self.quotas, self.results, self.notices)
+        self.changes = Changes(database)
         self._jobs = database["jobs"]
 
     def create(
@@ -149,7 +151,7 @@ class Jobs:
         values: Mapping[str, Any],
         **operators: Mapping[str, Any],
     ) -> bool:
-        """Change a job if it is still as the guard says: the one way any job ever changes.
+        """Change a job if it is still as the guard says.
 
         Parameters
         ----------
@@ -165,16 +167,7 @@ class Jobs:
         bool
             Whether this call changed it. A repeated try recognises its own mark.
         """
-        mark = ObjectId()
-        update = {f"${name}": value for name, value in operators.items()}
-        update["$set"] = {**values, "_run.change": mark}
-        query = {"_id": job_id, **guard}
-        done = self.database.call(self._jobs.update_one, query, update)
-        return bool(done.modified_count) or self._carries(job_id, mark)
-
-    def _carries(self, job_id: JobId, mark: ObjectId) -> bool:
-        query = {"_id": job_id, "_run.change": mark}
-        return self.database.call(self._jobs.find_one, query, {"_id": 1}) is not None
+        return self.changes.make(Change.of(job_id, guard, values, operators))[0]
 
     def delete(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> None:
         """Delete a job and all that was stored for it.

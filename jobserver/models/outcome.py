@@ -50,7 +50,8 @@ NOT_BEGUN = Outcome(State.QUEUED)
 CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while it ran")
 CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled before it started")
 
-
+#: Fields that only a running job has.
+RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
 INTERRUPTED = "Interrupted"
 
 
@@ -87,6 +88,15 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
     if outcome.steps:
         values["steps"] = outcome.steps
     return values if outcome.file is None else {**values, "_run.file": outcome.file}
+
+
+def ended(outcome: Outcome, job: Document) -> tuple[Document, Document]:
+    """What the end of a run sets, and its further update operators."""
+    passed = {"error": "", "message": ""} if outcome.state is State.FINISHED else {}
+    operators: Document = {"unset": RUNNING | passed}
+    if retries_of(job):
+        operators["push"] = {"attempts": history(job, outcome)}
+    return ended_fields(outcome, job), operators
 
 
 def history(job: Document, outcome: Outcome) -> Document:

@@ -59,7 +59,7 @@ class Results:
                 most = exact_size(limit)
                 raise TooLarge(f"the result has {size} bytes; at most {most} can be kept")
             key = ObjectId()
-            with self._blobs.settled(key):
+            with self._blobs.settled({key: job["_id"]}):
                 self._save(key, file, size)
                 shown = {"type": given["kind"], "size": size, "href": f"/job/{job['_id']}/result"}
                 kept = {"key": key, "kind": given["kind"], "form": given["form"], "size": size}
@@ -86,8 +86,8 @@ class Results:
 
     def settled(self, jobs: Iterable[Document]) -> AbstractContextManager[None]:
         """Delete some jobs; afterwards the results of those that are gone are deleted."""
-        keys = (job["_run"].get("file", {}).get("key") for job in jobs)
-        return self._blobs.settled(*filter(None, keys))
+        with_files = (job for job in jobs if "file" in job["_run"])
+        return self._blobs.settled({job["_run"]["file"]["key"]: job["_id"] for job in with_files})
 
     def clear(self) -> None:
         """Delete what was left where a server was killed while it stored or deleted."""

@@ -20,22 +20,24 @@ from typing import Any
 
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict
+from jobserver.models.changes import Change
+from jobserver.models.claims import Claim, Claims
 from jobserver.models.job import OWNER, TRANSITIONS, JobId, State, utcnow
 from jobserver.models.jobs import Jobs
 from jobserver.models.outcome import (
     CANCELLED,
     CANCELLED_EARLY,
     LOST,
+    RUNNING,
     Outcome,
+    ended,
     ended_fields,
     fell_silent,
     history,
     may_be_retried,
-    retries_of,
 )
 from jobserver.models.silence import Watch
 
-_RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
 _NOT_CANCELLED = {"_run.cancel": {"$exists": False}}
 _NOBODYS = {"attempt": 0}
 _NOTHING: Mapping[str, Any] = {}
@@ -54,6 +56,7 @@ class Runs:
 
     def __init__(self, database: Database, owner: str, lease: float) -> None:
         self.jobs = Jobs(database)
+        self.claims = Claims(database, owner, lease)
         self.owner, self.lease = owner, lease
         self._watch = Watch(lease)
         self.database = database
@@ -85,24 +88,19 @@ class Runs:
         moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, {**values, **private})
         return {**seen, **values, "state": State.QUEUED} if moved else None
 
-    def claim(self, job_id: JobId) -> Document | None:
-        """queued -> running for this owner; the job, or None if another took it."""
-        taken = self._move(
-            job_id,
-            State.QUEUED,
-            State.RUNNING,
-            {},
-            {"_run.owner": self.owner, "_run.lease": self.lease, "_run.claimed": utcnow()},
-            inc={"_run.attempt": 1},
-            currentDate={"_run.beat": True},
-        )
-        return self.jobs.get(job_id) if taken else None
+    def claim(self, job_id: JobId, coming: Iterable[JobId] = ()) -> Document | None:
+        """queued -> running for this owner; see `Claims.take`."""
+        return self.claims.take(job_id, coming)
 
-    def end(self, job: Document, outcome: Outcome, **guard: Any) -> State | None:
+    def end(
+        self, job: Document, outcome: Outcome, claim: Claim | None = None, **guard: Any
+    ) -> State | None:
         """running -> a terminal state, or queued again where retries are left.
 
         Parameters
         ----------
+        claim : Claim, optional
+            What its slot wants to run next. If it can go along, it is made in the same request.
         **guard
             Fields of the private part that must hold too.
 
@@ -117,25 +115,36 @@ class Runs:
             if self._requeue(job, outcome, query | _NOT_CANCELLED):
                 return State.QUEUED
             outcome, query = CANCELLED, query | {"_run.cancel": True}
-        if not self._finish(job, outcome, query):
+            done = self._finish(job, outcome, query)
+        else:
+            seen = not guard and self._finish(job, outcome, None, claim)
+            done = seen or self._finish(job, outcome, query)
+        if not done:
             return None
         self.jobs.quotas.settle(job, outcome.error)
         return outcome.state
 
     def _requeue(self, job: Document, outcome: Outcome, guard: Document) -> bool:
-        operators: Document = {"unset": _RUNNING}
+        operators: Document = {"unset": RUNNING}
         if outcome.state is not State.QUEUED:
             operators["push"] = {"attempts": history(job, outcome)}
         values = {"edited": utcnow()}
         return self._move(job["_id"], State.RUNNING, State.QUEUED, guard, values, **operators)
 
-    def _finish(self, job: Document, outcome: Outcome, guard: Document) -> bool:
-        passed = {} if outcome.state is not State.FINISHED else {"error": "", "message": ""}
-        operators: Document = {"unset": _RUNNING | passed}
-        if retries_of(job):
-            operators["push"] = {"attempts": history(job, outcome)}
-        values = ended_fields(outcome, job)
-        return self._move(job["_id"], State.RUNNING, outcome.state, guard, values, **operators)
+    def _finish(
+        self, job: Document, outcome: Outcome, guard: Document | None, claim: Claim | None = None
+    ) -> bool:
+        """End a run; without a guard, if nobody else changed its job: nearly always it is so."""
+        values, operators = ended(outcome, job)
+        values["state"] = outcome.state
+        if guard is None:
+            change = Change.of_seen(job, values, operators)
+        else:
+            change = Change.of(job["_id"], {"state": State.RUNNING, **guard}, values, operators)
+        done, *made = self.jobs.changes.make(change, *([claim.change] if claim else ()))
+        if claim:
+            claim.made = made[0]
+        return done
 
     def cancel(self, job_id: JobId, note: str, reach: Mapping[str, Any] = _NOTHING) -> Document:
         """Cancel a job: at once where it is queued, by its executor where it is running.
@@ -179,7 +188,9 @@ class Runs:
         values: Document = {"progress": fraction}
         values |= {} if message is None else {"message": message}
         values |= {"steps": list(steps)} if steps else {}
-        self.jobs.change(job["_id"], guard, values)
+        change = Change.of(job["_id"], guard, values)
+        if self.jobs.changes.make(change)[0]:
+            job["_run"]["change"] = change.mark
 
     def waiting(self) -> list[JobId]:
         """Ids of the queued jobs, those that waited longest first."""

@@ -71,16 +71,16 @@ class Sources:
         OSError
             If there is no room for it.
         """
-        data, mine = job.get("data"), self.of(job)
+        data = job.get("data")
         if data is None:
             yield None
         elif data["type"] == "raw_data":
             yield {**_options(data), "value": data["data"] if "data" in data else job["raw_data"]}
         elif data["type"] == "mongodb":
-            with mine.data.as_file(parse_id(data["id"])) as path:
+            with self.of(job).data.as_file(parse_id(data["id"])) as path:
                 yield {**_options(data), "stored": str(path)}
         else:
-            with mine.datafiles.as_file(data["name"]) as path:
+            with self.of(job).datafiles.as_file(data["name"]) as path:
                 yield {**_options(data), "path": str(path)}
 
     def _bind_datafile(self, data: Document) -> Document:

@@ -93,7 +93,7 @@ def killed(database: Database, age: Any = blobs_module.MARKS_LAST) -> ObjectId:
     key = ObjectId()
     blobs = Blobs(database, "datafiles", "file")
     blobs.save(key, BytesIO(b"cut off"))
-    database["datafiles.marks"].insert_one({"_id": key, "since": utcnow() - age})
+    database["datafiles.marks"].insert_one({"_id": key, "of": "a.csv", "since": utcnow() - age})
     return key
 
 

@@ -14,7 +14,7 @@ from jobserver.executors.dask.post import Post
 from jobserver.executors.keeper import Keeper
 from jobserver.executors.local import LocalExecutor
 from jobserver.models.datafile import DataFiles
-from jobserver.models.job import JobId, State, parse_id
+from jobserver.models.job import JobId, parse_id
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class Station(LocalExecutor):
             ticket = self._tickets.get(job_id)
             if ticket is None:
                 ticket = self._tickets[job_id] = threading.Event()
-                self.submit(job_id)
+                self.waiting.put(job_id)
         ticket.wait()
         try:
             return str(self.runs.jobs.get(job_id)["state"])
@@ -130,8 +130,11 @@ class Station(LocalExecutor):
             )
             raise NotFound(message) from None
 
-    def left(self, job_id: JobId, state: State | None) -> None:  # noqa: ARG002 - a retry too
-        """Have `run` return; a job that is queued again goes back to the server."""
+    def submit(self, job_id: JobId) -> None:
+        """Leave a job that is queued again to the server: `run` tells it."""
+
+    def left(self, job_id: JobId) -> None:
+        """Have `run` return."""
         with self._guard:
             if ticket := self._tickets.pop(job_id, None):
                 ticket.set()
@@ -140,5 +143,5 @@ class Station(LocalExecutor):
         """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""
         super().drain(grace)
         for job_id in list(self._tickets):
-            self.left(job_id, None)
+            self.left(job_id)
         self.scripts.close()

@@ -1,0 +1,113 @@
+"""Taking queued jobs: queued -> running, in one update that only one server can win."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from jobserver.database import Database, Document
+from jobserver.models.changes import Change, Changes
+from jobserver.models.job import JobId, State, utcnow
+
+#: Jobs that are read at once.
+_AHEAD = 16
+_RAW = CodecOptions(document_class=RawBSONDocument)
+_NOBODY: Iterable[JobId] = ()
+
+
+@dataclass
+class Claim:
+    """A queued job that is about to be taken.
+
+    Attributes
+    ----------
+    change : Change
+        What takes it.
+    job : dict
+        The job as it is then.
+    made : bool
+        Whether it is known to be taken.
+    """
+
+    change: Change
+    job: Document
+    made: bool = field(default=False)
+
+
+class Claims:
+    """Prepares and makes the claims of one owner.
+
+    Queued jobs are read some at a time. What was read is only ever run if nothing changed the job
+    since: the claim asks for that.
+
+    Parameters
+    ----------
+    owner : str
+        Name of who claims; unique for each process.
+    lease : float
+        Seconds without a heartbeat after which a run counts as interrupted.
+    """
+
+    def __init__(self, database: Database, owner: str, lease: float) -> None:
+        self._database = database
+        self._changes = Changes(database)
+        self._jobs = database["jobs"]
+        self._owner, self._lease = owner, lease
+        self._read: dict[JobId, RawBSONDocument] = {}
+        self._lock = threading.Lock()
+
+    def of(self, job_id: JobId, coming: Iterable[JobId] = _NOBODY) -> Claim | None:
+        """The claim of a job, to be made; None if it is not queued."""
+        job = self._seen(job_id, coming)
+        if job is None or job["state"] != State.QUEUED:
+            return None
+        private = {"owner": self._owner, "lease": self._lease, "claimed": utcnow()}
+        private["attempt"] = job["_run"]["attempt"] + 1
+        values = {f"_run.{name}": value for name, value in private.items()}
+        values["state"] = State.RUNNING
+        change = Change.of_seen(job, values, {"currentDate": {"_run.beat": True}})
+        private |= {"change": change.mark}
+        return Claim(change, {**job, "state": State.RUNNING, "_run": {**job["_run"], **private}})
+
+    def take(self, job_id: JobId, coming: Iterable[JobId] = _NOBODY) -> Document | None:
+        """Claim a job; None if it is not queued any more, as another took it.
+
+        Parameters
+        ----------
+        coming : iterable
+            Ids of jobs that may be claimed next: they are read together.
+        """
+        while claim := self.of(job_id, coming):
+            if self.make(claim):
+                return claim.job
+        return None
+
+    def make(self, claim: Claim) -> bool:
+        """Make a claim, unless it is made; False if the job changed meanwhile."""
+        claim.made = claim.made or self._changes.make(claim.change)[0]
+        return claim.made
+
+    def _seen(self, job_id: JobId, coming: Iterable[JobId]) -> Document | None:
+        """A job as it was a moment ago; as it is now, if it was not queued then."""
+        with self._lock:  # another slot wants one of those that are being read
+            if job_id not in self._read:
+                ids = list(islice(chain([job_id], coming), _AHEAD))
+                self._read = self._database.call(self._look, ids)
+            raw = self._read.pop(job_id, None)
+        if raw is not None and raw["state"] == State.QUEUED:
+            return bson.decode(raw.raw)
+        return self._database.call(self._jobs.find_one, {"_id": job_id})
+
+    def _look(self, job_ids: list[JobId]) -> dict[JobId, RawBSONDocument]:
+        """Read jobs, as many as come with the first answer: it is 16 MB long at the most."""
+        with self._jobs.find_raw_batches({"_id": {"$in": job_ids}}) as batches:
+            first: Any = next(batches, b"")
+            found = bson.decode_all(first, _RAW)
+        return {job["_id"]: job for job in found}
