@@ -69,6 +69,13 @@ OWNED: Mapping[str, tuple[tuple[tuple[str, int], ...], ...]] = {
 #: Fields that few documents of a collection have: the others have no entry.
 SPARSE: Mapping[str, str] = {"jobs": "_run.mail"}
 
+#: Fields whose full index older homes still have: it would make every write slower.
+OUTDATED: Mapping[str, tuple[str, ...]] = {
+    "jobs": ("_run.file.key", "_run.mail"),
+    "data": ("_value",),
+    "datafiles": ("file",),
+}
+
 #: Fields of which no two documents of a collection have the same value.
 UNIQUE: Mapping[str, str] = {"users": "email"}
 
@@ -183,6 +190,11 @@ class Database:
         for name, indexes in (*INDEXES.items(), *(OWNED.items() if login else ())):
             for keys in indexes:
                 self.call(self[name].create_index, list(keys))
+        for name, fields in OUTDATED.items():
+            known = self.call(self[name].index_information)
+            for index in (f"{field}_1" for field in fields):
+                if index in known and not known[index].get("sparse"):
+                    self.call(self[name].drop_index, index)
         for name, field in SPARSE.items():
             self.call(self[name].create_index, field, sparse=True)
         for name, field in UNIQUE.items():

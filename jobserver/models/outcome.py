@@ -96,7 +96,15 @@ def ended(outcome: Outcome, job: Document) -> tuple[Document, Document]:
     operators: Document = {"unset": RUNNING | passed}
     if retries_of(job):
         operators["push"] = {"attempts": history(job, outcome)}
-    return ended_fields(outcome, job), operators
+    return {**ended_fields(outcome, job), "state": outcome.state}, operators
+
+
+def requeued(outcome: Outcome, job: Document) -> tuple[Document, Document]:
+    """What a run sets whose job is to be tried again, and its further update operators."""
+    operators: Document = {"unset": RUNNING}
+    if outcome.state is not State.QUEUED:
+        operators["push"] = {"attempts": history(job, outcome)}
+    return {"edited": utcnow(), "state": State.QUEUED}, operators
 
 
 def history(job: Document, outcome: Outcome) -> Document:

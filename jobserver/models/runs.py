@@ -7,10 +7,10 @@
                          |  +----cancel-------|-----------> cancelled
                          +-- end, retries left+
 
-An accepted run starts at most once: `claim` asks for the state *queued* and counts the attempt in
-the same update, and every later update of a run asks for the attempt that it belongs to. A running
-job carries its owner's heartbeat in the database's own time; `Runs.recover` finds those that fell
-silent.
+An accepted run starts at most once: `claim` asks for a job that is queued, as it was seen, and
+counts the attempt in the same update. Every later update of a run asks for the attempt that it
+belongs to, or for the mark of the last change that its slot made. A running job carries its owner's
+heartbeat in the database's own time; `Runs.recover` finds those that fell silent.
 """
 
 from __future__ import annotations
@@ -22,19 +22,18 @@ from jobserver.database import Database, Document
 from jobserver.errors import Conflict
 from jobserver.models.changes import Change
 from jobserver.models.claims import Claim, Claims
-from jobserver.models.job import OWNER, TRANSITIONS, JobId, State, utcnow
+from jobserver.models.job import OWNER, JobId, State, utcnow
 from jobserver.models.jobs import Jobs
 from jobserver.models.outcome import (
     CANCELLED,
     CANCELLED_EARLY,
     LOST,
-    RUNNING,
     Outcome,
     ended,
     ended_fields,
     fell_silent,
-    history,
     may_be_retried,
+    requeued,
 )
 from jobserver.models.silence import Watch
 
@@ -82,11 +81,12 @@ class Runs:
             If the disk is too full for what may come of it.
         """
         self.database.check_room()
+        if seen["state"] != State.CREATED:
+            return None
         now = utcnow()
-        guard = {"_run.change": seen["_run"]["change"]}
-        values = {**bound, "started": now, "edited": now}
-        moved = self._move(seen["_id"], State.CREATED, State.QUEUED, guard, {**values, **private})
-        return {**seen, **values, "state": State.QUEUED} if moved else None
+        values = {**bound, "started": now, "edited": now, "state": State.QUEUED}
+        queued = self._made(Change.of_seen(seen, {**values, **private}))
+        return {**seen, **values} if queued else None
 
     def claim(self, job_id: JobId, coming: Iterable[JobId] = ()) -> Document | None:
         """queued -> running for this owner; see `Claims.take`."""
@@ -110,40 +110,26 @@ class Runs:
             The new state; None if the attempt is not this one any more: it came too late.
         """
         private = {"attempt": job["_run"]["attempt"], **guard}
-        query = {f"_run.{name}": value for name, value in private.items()}
+        query = {"state": State.RUNNING, **{f"_run.{name}": private[name] for name in private}}
+        as_seen = not guard
         if outcome.state is State.QUEUED or may_be_retried(job, outcome):
-            if self._requeue(job, outcome, query | _NOT_CANCELLED):
+            again = Change.of(job["_id"], query | _NOT_CANCELLED, *requeued(outcome, job))
+            if self._made(again):
                 return State.QUEUED
-            outcome, query = CANCELLED, query | {"_run.cancel": True}
-            done = self._finish(job, outcome, query)
-        else:
-            seen = not guard and self._finish(job, outcome, None, claim)
-            done = seen or self._finish(job, outcome, query)
-        if not done:
+            outcome, query, as_seen = CANCELLED, query | {"_run.cancel": True}, False
+        update = ended(outcome, job)
+        # Nearly always nobody else changed the job, and the cheaper of two ways to guard will do.
+        done = as_seen and self._made(Change.of_seen(job, *update), claim)
+        if not done and not self._made(Change.of(job["_id"], query, *update)):
             return None
         self.jobs.quotas.settle(job, outcome.error)
         return outcome.state
 
-    def _requeue(self, job: Document, outcome: Outcome, guard: Document) -> bool:
-        operators: Document = {"unset": RUNNING}
-        if outcome.state is not State.QUEUED:
-            operators["push"] = {"attempts": history(job, outcome)}
-        values = {"edited": utcnow()}
-        return self._move(job["_id"], State.RUNNING, State.QUEUED, guard, values, **operators)
-
-    def _finish(
-        self, job: Document, outcome: Outcome, guard: Document | None, claim: Claim | None = None
-    ) -> bool:
-        """End a run; without a guard, if nobody else changed its job: nearly always it is so."""
-        values, operators = ended(outcome, job)
-        values["state"] = outcome.state
-        if guard is None:
-            change = Change.of_seen(job, values, operators)
-        else:
-            change = Change.of(job["_id"], {"state": State.RUNNING, **guard}, values, operators)
-        done, *made = self.jobs.changes.make(change, *([claim.change] if claim else ()))
-        if claim:
-            claim.made = made[0]
+    def _made(self, change: Change, claim: Claim | None = None) -> bool:
+        """Make a change, and a claim with it; whether the change was made."""
+        if claim is None:
+            return self.jobs.changes.make(change)[0]
+        done, claim.made = self.jobs.changes.make(change, claim.change)
         return done
 
     def cancel(self, job_id: JobId, note: str, reach: Mapping[str, Any] = _NOTHING) -> Document:
@@ -167,9 +153,10 @@ class Runs:
             If there is no such job, or it is neither queued nor running.
         """
         job = self.jobs.get(job_id)
-        values, mine = ended_fields(CANCELLED_EARLY, job), dict(reach)
+        values = {**ended_fields(CANCELLED_EARLY, job), "state": State.CANCELLED}
+        mine, waits = dict(reach), {**reach, "state": State.QUEUED}
         unaware = job["state"] == State.CREATED  # of who wants a mail, should it be queued by now
-        if not unaware and self._move(job_id, State.QUEUED, State.CANCELLED, mine, values):
+        if not unaware and self.jobs.change(job_id, waits, values):
             self.jobs.quotas.settle(self.jobs.get(job_id, reach), CANCELLED_EARLY.error)
         else:
             running = {**mine, "state": State.RUNNING}
@@ -243,18 +230,3 @@ class Runs:
             state = self.end(job, outcome, beat=job["_run"]["beat"])
             ended += [(job["_id"], state)] if state else []
         return ended
-
-    def _move(
-        self,
-        job_id: JobId,
-        old: State,
-        new: State,
-        guard: Document,
-        values: Document,
-        **operators: Document,
-    ) -> bool:
-        """Change a job's state along one line of the table."""
-        if new not in TRANSITIONS[old]:
-            raise ValueError(f"no job goes from {old} to {new}")
-        query, changed = {"state": old, **guard}, {"state": new, **values}
-        return self.jobs.change(job_id, query, changed, **operators)

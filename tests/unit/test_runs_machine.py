@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -115,7 +115,7 @@ class Life(RuleBasedStateMachine):
     def claim(self, job_id: JobId, first: int) -> dict[str, Any] | None:
         """Of two that claim, the first gets it, if it is queued."""
         queued = self.seen[job_id]["state"] == State.QUEUED
-        job = self.owners[first].claim(job_id)
+        job = self.owners[first].claim(job_id, self.seen)  # all others are read ahead
         assert (job is not None) == queued
         assert self.owners[1 - first].claim(job_id) is None
         self.note(job_id, claimed=queued)
@@ -136,6 +136,35 @@ class Life(RuleBasedStateMachine):
     @rule(claim=consumes(claims), outcome=st.sampled_from(OUTCOMES))
     def end_for_good(self, claim: dict[str, Any] | None, outcome: Outcome) -> None:
         self.end(claim, outcome)
+
+    @rule(
+        target=claims,
+        claim=claims,
+        outcome=st.sampled_from(OUTCOMES),
+        job_id=jobs,
+        stale=st.booleans(),
+    )
+    def end_and_claim(
+        self, claim: dict[str, Any] | None, outcome: Outcome, job_id: JobId, stale: bool
+    ) -> dict[str, Any] | None:
+        """The end of a run and the claim of another job, in one request and each for itself."""
+        if claim is None or claim["_id"] == job_id:
+            return None
+        claims = self.owners[0].claims
+        following = claims.of(job_id, self.seen)
+        assert (following is not None) == (self.seen[job_id]["state"] == State.QUEUED)
+        if stale and following:
+            self.owners[1].jobs.edit(job_id, {"pinned": True})
+        seen = self.seen[claim["_id"]]
+        current = seen["state"] == State.RUNNING
+        current = current and seen["_run"]["attempt"] == claim["_run"]["attempt"]
+        state = self.owners[0].end(claim, outcome, following)
+        assert (state is not None) == current
+        self.note(claim["_id"], ended=state)
+        taken = following is not None and claims.make(following)
+        assert taken == (following is not None and not stale)
+        self.note(job_id, claimed=taken)
+        return following.job if following and taken else None
 
     @rule(claim=claims, fraction=st.floats(0, 1))
     def report(self, claim: dict[str, Any] | None, fraction: float) -> None:
@@ -194,6 +223,41 @@ def test_jobs_go_along_the_table_only(database: Database) -> None:
         max_examples=12, stateful_step_count=25, deadline=None, suppress_health_check=checks
     )
     run_state_machine_as_test(OnDatabase, settings=few)
+
+
+@pytest.fixture
+def answers_get_lost(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each request carried out, and tried again as if its answer had not arrived."""
+    once = database.call
+
+    def twice(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        once(operation, *args, **kwargs)
+        return once(operation, *args, **kwargs)
+
+    monkeypatch.setattr(database, "call", twice)
+
+
+@pytest.mark.usefixtures("answers_get_lost")
+def test_what_is_tried_again_is_done_once(database: Database) -> None:
+    runs = Runs(database, "mine", LEASE)
+    first, second, third = (runs.jobs.create({"retries": 1}) for _ in range(3))
+    for job in (first, second, third):
+        assert runs.enqueue(job, SUBMITTED)
+    running = runs.claim(first["_id"])
+    following = runs.claims.of(second["_id"])
+    cancelled = runs.claims.of(third["_id"])
+    assert running is not None
+    assert following is not None
+    assert cancelled is not None
+    assert runs.end(running, Outcome(State.FINISHED, 42), following) is State.FINISHED
+    assert following.made
+    assert runs.cancel(third["_id"], "")["state"] == State.CANCELLED
+    assert runs.end(following.job, Outcome(State.FINISHED, 43), cancelled) is State.FINISHED
+    assert not cancelled.made
+    jobs = [runs.jobs.get(job["_id"]) for job in (first, second, third)]
+    assert [job["result"] for job in jobs] == [42, 43, None]
+    assert [job["_run"]["attempt"] for job in jobs] == [1, 1, 0]
+    assert [len(job.get("attempts", [])) for job in jobs] == [1, 1, 0]
 
 
 def test_bounds_of_lists_are_found_where_jobs_came_another_way(database: Database) -> None:
