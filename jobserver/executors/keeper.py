@@ -138,7 +138,7 @@ class Keeper:
     def _scan(self) -> None:
         """Find jobs that others queued, or that waited before this server began."""
         if self._executor.idle and not self._executor.draining.is_set():
-            waiting = self._runs.waiting()
+            waiting = [*dict.fromkeys((*self._runs.claims.unsure, *self._runs.waiting()))]
             self._executor.room.add(waiting)
             for job_id in waiting:
                 self._executor.submit(job_id)

@@ -62,9 +62,17 @@ class Claims:
         self._owner, self._lease = owner, lease
         self._read: dict[JobId, RawBSONDocument] = {}
         self._lock = threading.Lock()
+        self._unsure: dict[JobId, Claim] = {}
+
+    @property
+    def unsure(self) -> list[JobId]:
+        """Jobs whose claim was sent to a database that went away: they may be taken, or wait."""
+        return [*self._unsure]
 
     def of(self, job_id: JobId, coming: Iterable[JobId] = _NOBODY) -> Claim | None:
         """The claim of a job, to be made; None if it is not queued."""
+        if sent := self._unsure.pop(job_id, None):
+            return sent
         job = self._seen(job_id, coming)
         if job is None or job["state"] != State.QUEUED:
             return None
@@ -91,7 +99,10 @@ class Claims:
 
     def make(self, claim: Claim) -> bool:
         """Make a claim, unless it is made; False if the job changed meanwhile."""
-        claim.made = claim.made or self._changes.make(claim.change)[0]
+        if not claim.made:
+            self._unsure[claim.job["_id"]] = claim  # until the database tells
+            claim.made = self._changes.make(claim.change)[0]
+            del self._unsure[claim.job["_id"]]
         return claim.made
 
     def _seen(self, job_id: JobId, coming: Iterable[JobId]) -> Document | None:

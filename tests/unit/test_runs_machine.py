@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
-from jobserver.errors import Conflict
+from jobserver.errors import Conflict, StoreUnavailable
 from jobserver.models.calendar import SIZE, Calendar
 from jobserver.models.job import TERMINAL, TRANSITIONS, JobId, State, new_document, utcnow
 from jobserver.models.outcome import CANCELLED, Outcome, interrupted
@@ -258,6 +258,34 @@ def test_what_is_tried_again_is_done_once(database: Database) -> None:
     assert [job["result"] for job in jobs] == [42, 43, None]
     assert [job["_run"]["attempt"] for job in jobs] == [1, 1, 0]
     assert [len(job.get("attempts", [])) for job in jobs] == [1, 1, 0]
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_claim_that_the_database_left_open_is_made_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, arrived: bool
+) -> None:
+    runs = Runs(database, "mine", LEASE)
+    job = runs.jobs.create({})
+    assert runs.enqueue(job, SUBMITTED)
+    call = database.call
+
+    def cut_off(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if operation.__name__ == "update_one":
+            if arrived:
+                call(operation, *args, **kwargs)
+            raise StoreUnavailable("The database went away.", retry_after=1)
+        return call(operation, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "call", cut_off)
+        with pytest.raises(StoreUnavailable):
+            runs.claim(job["_id"])
+    assert runs.claims.unsure == [job["_id"]]
+    claimed = runs.claim(job["_id"])
+    assert claimed is not None
+    assert claimed["_run"]["attempt"] == runs.jobs.get(job["_id"])["_run"]["attempt"] == 1
+    assert runs.claims.unsure == []
+    assert runs.claim(job["_id"]) is None
 
 
 def test_bounds_of_lists_are_found_where_jobs_came_another_way(database: Database) -> None:
