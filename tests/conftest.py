@@ -224,10 +224,11 @@ MakeServer = Callable[..., AbstractContextManager[Server]]
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
     """Poll until a condition holds; its value."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
-        time.sleep(0.01)
+        time.sleep(min(max(0.01, (time.monotonic() - began) / 8), 0.1))
     return value
 
 
