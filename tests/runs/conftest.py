@@ -149,7 +149,7 @@ def unruly(unruly_server: Server) -> Iterator[httpx.Client]:
 def single_server(make_server: MakeServer) -> Iterator[Server]:
     """A server with one slot, so that one child runs one job after another."""
     with make_server(
-        prepare=add_unruly, WORKERS=1, JOBS_PER_CHILD=5, QUEUE_LIMIT=3, JOB_MEMORY_LIMIT=MEMORY
+        prepare=add_unruly, JOBS_PER_CHILD=5, QUEUE_LIMIT=3, JOB_MEMORY_LIMIT=MEMORY
     ) as server:
         yield server
 

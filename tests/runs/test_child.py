@@ -15,7 +15,7 @@ SECRET = "open-sesame-1c9f"  # noqa: S105 - it is looked for
 
 
 def test_a_script_sees_neither_secrets_nor_the_server(make_server: MakeServer) -> None:
-    with make_server(prepare=add_unruly, WORKERS=1, SECRET_KEY=SECRET) as server:
+    with make_server(prepare=add_unruly, SECRET_KEY=SECRET) as server:
         job = carry_out(server.client, "surroundings")
     seen = job["result"]
     assert not [name for name in seen["environ"] if name.startswith(("JOBSERVER", "MONGO"))]

@@ -48,7 +48,7 @@ def add_scripts(home: Path) -> None:
 @pytest.fixture(scope="module")
 def bound(make_server: MakeServer) -> Iterator[Server]:
     """A server with these scripts."""
-    with make_server(prepare=add_scripts, WORKERS=1) as server:
+    with make_server(prepare=add_scripts) as server:
         yield server
 
 

@@ -49,9 +49,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnDatabase]:
 @pytest.fixture(scope="module")
 def server_of_results(make_server: MakeServer, database: OwnDatabase) -> Iterator[Server]:
     """One server for most of these tests."""
-    with make_server(
-        prepare=add_yielding, MONGO_URI=database.uri, WORKERS=2, RESULT_LIMIT=LIMIT
-    ) as server:
+    with make_server(prepare=add_yielding, MONGO_URI=database.uri, RESULT_LIMIT=LIMIT) as server:
         yield server
 
 
@@ -243,7 +241,7 @@ def test_a_result_outlives_the_server_that_made_it(
     make_server: MakeServer, database: OwnDatabase
 ) -> None:
     uri = database.uri.replace("/jobserver?", "/other?")
-    with make_server(prepare=add_yielding, MONGO_URI=uri, WORKERS=1) as server:
+    with make_server(prepare=add_yielding, MONGO_URI=uri) as server:
         spool = server.home / "spool"
         job_id = begin(server.client, "late", mib=9, gate="open")
         with database.away():
@@ -255,14 +253,14 @@ def test_a_result_outlives_the_server_that_made_it(
     def add_spool(home: Path) -> None:
         shutil.copytree(spool, home / "spool")
 
-    with make_server(prepare=add_spool, MONGO_URI=uri, WORKERS=1) as server:
+    with make_server(prepare=add_spool, MONGO_URI=uri) as server:
         until(lambda: read(server.client, job_id)["state"] == "finished", 30)
         assert b64decode(server.client.get(f"/job/{job_id}/result").json()) == binary(9)
         until(lambda: not list((server.home / "spool").iterdir()))
 
 
 def test_the_thread_executor_keeps_large_results_too(make_server: MakeServer) -> None:
-    with make_server(prepare=add_yielding, EXECUTOR="thread", WORKERS=1) as server:
+    with make_server(prepare=add_yielding, EXECUTOR="thread") as server:
         job = give(server.client, "table", rows=200_000)
         found = pd.read_csv(io.BytesIO(shown(server.client, job, "csv")))
         assert_frame_equal(found, table(200_000), check_exact=True)
@@ -271,7 +269,7 @@ def test_the_thread_executor_keeps_large_results_too(make_server: MakeServer) ->
 def test_a_table_never_lies_whole_in_the_server(make_server: MakeServer) -> None:
     """One of 64 MiB here; ``make bench`` shows the same with 200 and 500 MiB."""
     rows = 64 * MIB // 64
-    with make_server(prepare=add_yielding, WORKERS=1) as server:
+    with make_server(prepare=add_yielding) as server:
         sizes = [server_size(server)]
         job_id = start(server.client, "table", rows=rows)
         until(lambda: ended_while_watched(server, job_id, sizes), 200)
