@@ -70,12 +70,14 @@ class Campaign:
         What is killed.
     seed : int
         Of all chance.
+    longest : float
+        Seconds that the longest job takes.
     """
 
-    def __init__(self, members: Fleet, seed: int) -> None:
+    def __init__(self, members: Fleet, seed: int, longest: float) -> None:
         self.random = random.Random(seed)  # noqa: S311 - it has to repeat itself
         self.fleet = members
-        self.ledger = Ledger(self.random, LONGEST)
+        self.ledger = Ledger(self.random, longest)
         self.figures = Figures()
 
     def run(self, kills: int) -> Figures:
@@ -171,12 +173,12 @@ def _interrupted(entry: Entry) -> datetime | None:
     return datetime.fromisoformat(job["finished"])
 
 
-def campaign(seed: int, kills: int) -> Figures:
+def campaign(seed: int, kills: int, workers: int = 2, longest: float = LONGEST) -> Figures:
     """One campaign in a home of its own."""
     with tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder:
-        settings = {"WORKERS": 2, "LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
+        settings = {"WORKERS": workers, "LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
         with fleet(Path(folder), **settings) as members:
-            figures = Campaign(members, seed).run(kills)
+            figures = Campaign(members, seed, longest).run(kills)
             members.stop()
             until(lambda: not members.processes(), GONE_SECONDS)
     return figures
