@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
+UNRULY = (
+    *("cancel", "child", "data_binding", "events", "limits", "map", "output"),
+    *("pipeline", "queue", "races", "results", "retries", "thread"),
+)
 #: What the files of a group begin with.
 GROUPS = {
-    "one server, one with logins, one that is public": (
+    "servers for everybody, with a login, with a public address": (
         *("tests/api/", "tests/web/", "tests/docs/test_guide", "tests/docs/test_pages"),
     ),
-    "servers with unruly scripts": tuple(
-        f"tests/runs/test_{name}.py"
-        for name in (
-            *("cancel", "child", "events", "limits", "map", "output", "pipeline", "queue"),
-            *("races", "retries", "thread"),
-        )
-    ),
+    "servers with unruly scripts": tuple(f"tests/runs/test_{name}.py" for name in UNRULY),
 }
 
 

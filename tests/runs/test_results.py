@@ -259,11 +259,10 @@ def test_a_result_outlives_the_server_that_made_it(
         until(lambda: not list((server.home / "spool").iterdir()))
 
 
-def test_the_thread_executor_keeps_large_results_too(make_server: MakeServer) -> None:
-    with make_server(prepare=add_yielding, EXECUTOR="thread") as server:
-        job = give(server.client, "table", rows=140_000)
-        found = pd.read_csv(io.BytesIO(shown(server.client, job, "csv")))
-        assert_frame_equal(found, table(140_000), check_exact=True)
+def test_the_thread_executor_keeps_large_results_too(threads: httpx.Client) -> None:
+    job = give(threads, "table", rows=140_000)
+    found = pd.read_csv(io.BytesIO(shown(threads, job, "csv")))
+    assert_frame_equal(found, table(140_000), check_exact=True)
 
 
 def test_a_table_never_lies_whole_in_the_server(make_server: MakeServer) -> None:
