@@ -3,6 +3,9 @@
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
+# Compiled once, not again in each process that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo run test check docs bench faults clean
 

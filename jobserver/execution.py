@@ -38,11 +38,15 @@ class App:
         Folder of the server.
     config : dict
         Settings that are no secrets.
+    runs : bool
+        Whether this process will run scripts. One of the server's only looks at them, to tell what
+        they are and check parameters: there is nothing to load for runs there.
     """
 
     def __init__(self, setup: Message) -> None:
         self.home: str = setup["home"]
         self.config: Message = setup["config"]
+        self.runs: bool = setup["runs"]
 
 
 @dataclass(frozen=True)

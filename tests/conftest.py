@@ -24,6 +24,7 @@ from jobserver.embedded import EmbeddedServer
 from jobserver.settings import PREFIX
 from jobserver.template import make_home
 from tests.api.contract import check_answer
+from tests.together import Together
 
 # How long an example takes says more of the machine than of what is tested.
 hypothesis.settings.register_profile(
@@ -102,6 +103,12 @@ def advance(steps: int = 4):
 '''
 
 Job = dict[str, Any]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Have tests that share servers run in the same process."""
+    return Together(config, log)
 
 
 class Server:
@@ -224,10 +231,11 @@ MakeServer = Callable[..., AbstractContextManager[Server]]
 
 def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
     """Poll until a condition holds; its value."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
-        time.sleep(0.01)
+        time.sleep(min(max(0.01, (time.monotonic() - began) / 8), 0.1))
     return value
 
 
@@ -274,7 +282,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
     """Run servers: ``with make_server(config="...", STRINGIFY=False) as server``.
 
     ``config`` is the text of ``config.py``, ``prepare`` is called with the home before the start,
-    everything else is a setting.
+    everything else is a setting. There is one slot unless ``WORKERS`` says more: each takes time.
     """
 
     @contextmanager
@@ -291,6 +299,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         if prepare is not None:
             prepare(home)
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
+        settings = {"WORKERS": 1, **settings}
         environ |= {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
         with _database(environ):
             server = Server(home, environ)

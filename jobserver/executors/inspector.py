@@ -29,7 +29,7 @@ class Inspector:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._shepherd = Shepherd(setup_message(settings))
+        self._shepherd = Shepherd(setup_message(settings, runs=False))
         self._lock = threading.Lock()
 
     def start(self) -> None:

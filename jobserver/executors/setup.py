@@ -6,9 +6,18 @@ from jobserver.protocol import Message
 from jobserver.settings import Settings, public_values
 
 
-def setup_message(settings: Settings) -> Message:
-    """What a child needs to load its scripts, and no secret among it."""
+def setup_message(settings: Settings, runs: bool = True) -> Message:
+    """What a child needs to load its scripts, and no secret among it.
+
+    Parameters
+    ----------
+    settings : Settings
+        Where scripts are, and what they may know.
+    runs : bool
+        Whether the child will run scripts, or only look at them.
+    """
     return {
+        "runs": runs,
         "home": str(settings.home),
         "scripts": str(settings.scripts_path),
         "modules": list(settings.SCRIPT_MODULES),

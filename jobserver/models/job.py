@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
-from jobserver.database import Document
 from jobserver.encoding import restore_keys
 from jobserver.errors import BadRequest, InvalidId, Problem
+
+if TYPE_CHECKING:  # a child loads this module, and has no use for pymongo
+    from jobserver.database import Document
 
 JobId = ObjectId | str
 

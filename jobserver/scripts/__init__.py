@@ -14,11 +14,14 @@ Files in the folder may import each other by name: the folder is the last entry 
 So installed modules come first, and a file named like one of them (``json.py``) is a script
 module, but cannot be imported by others.
 
-A module may define the hook ``on_init(app)``. It is called once in every process that runs
-scripts, before the first job: the place to load what all runs need.
+A module may define the hook ``on_init(app)``. It is called once in every process that loads the
+scripts, before the first job: the place to load what all runs need. One of these processes only
+looks at the scripts; ``app.runs`` is False there.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from jobserver.scripts.drawing import plot
 from jobserver.scripts.flow import flow_duration_curve
@@ -27,14 +30,16 @@ from jobserver.scripts.timeseries import gaps, resample, rolling, summary
 __all__ = ["flow_duration_curve", "gaps", "on_init", "plot", "resample", "rolling", "summary"]
 
 
-def on_init(app: object) -> None:  # noqa: ARG001 - every hook gets the app
+def on_init(app: Any) -> None:
     """Warm pandas up, so that the first run is as fast as the later ones.
 
     Parameters
     ----------
-    app : object
-        What the server tells scripts about itself: ``home``, ``config``.
+    app : jobserver.execution.App
+        What the server tells scripts about itself: ``home``, ``config``, ``runs``.
     """
+    if not app.runs:
+        return
     from io import StringIO
 
     import pandas as pd

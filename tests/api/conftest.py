@@ -1,4 +1,4 @@
-"""A server that asks for a login, shared by the tests of a module."""
+"""Servers that several modules share: one that asks for a login, and one with a public address."""
 
 from __future__ import annotations
 
@@ -7,13 +7,30 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.members import Member, Members, database_of
-from tests.conftest import MakeServer
+from tests.conftest import MakeServer, Server
+
+#: Pages of other origins that may call the public server.
+PAGE = "https://page.example"
+LOCAL = "http://localhost:8080"
+#: Seconds that it keeps jobs after their end.
+KEPT_SECONDS = 2
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def public_server(make_server: MakeServer) -> Iterator[Server]:
+    """A server behind a proxy that pages of two other origins may call, and that forgets jobs."""
+    with make_server(
+        PUBLIC_URL="https://jobs.example/api",
+        CORS_ORIGINS=f"{PAGE},{LOCAL}",
+        RESULT_TTL=KEPT_SECONDS,
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def members(make_server: MakeServer) -> Iterator[Members]:
     """Users of a server that asks for a login."""
-    with make_server(LOGIN_REQUIRED=True, WORKERS=2) as server, database_of(server) as database:
+    with make_server(LOGIN_REQUIRED=True) as server, database_of(server) as database:
         made = Members(server, database)
         yield made
         made.close()

@@ -18,7 +18,7 @@ LIMIT = 5_000_000
 @pytest.fixture(scope="module")
 def grid(make_server: MakeServer) -> Iterator[Server]:
     """A server that keeps data files in the database."""
-    with make_server(DATAFILE_STORAGE="gridfs", MAX_UPLOAD_SIZE=LIMIT, WORKERS=1) as server:
+    with make_server(DATAFILE_STORAGE="gridfs", MAX_UPLOAD_SIZE=LIMIT) as server:
         yield server
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from http.client import HTTPResponse
 
 import httpx
@@ -11,12 +10,11 @@ import pytest
 from jobserver.api.cors import check_origins
 from jobserver.errors import SettingsError
 from jobserver.settings import Settings
+from tests.api.conftest import LOCAL, PAGE
 from tests.api.contract import check_headers
 from tests.api.test_http import connect
-from tests.conftest import MakeServer, Server
+from tests.conftest import Server
 
-PAGE = "https://page.example"
-LOCAL = "http://localhost:8080"
 ALLOW = "Access-Control-Allow-Origin"
 
 
@@ -61,23 +59,15 @@ def test_streams_have_them(client: httpx.Client) -> None:
         check_headers(answer)
 
 
-@pytest.fixture(scope="module")
-def calling(make_server: MakeServer) -> Iterator[Server]:
-    """A server that pages of two other origins may call."""
-    settings = {"PUBLIC_URL": "https://jobs.example", "CORS_ORIGINS": f"{PAGE},{LOCAL}"}
-    with make_server(**settings) as server:
-        yield server
-
-
 def preflight(server: Server, origin: str, path: str = "/job/x/run", **more: str) -> httpx.Response:
     asked = {"Access-Control-Request-Method": "POST", **more}
     return server.client.options(path, headers={"Origin": origin, **asked})
 
 
 @pytest.mark.parametrize("origin", [PAGE, LOCAL])
-def test_listed_pages_may_call(calling: Server, origin: str) -> None:
+def test_listed_pages_may_call(public_server: Server, origin: str) -> None:
     more = {"Access-Control-Request-Headers": "authorization,content-type"}
-    asked = preflight(calling, origin, **more)
+    asked = preflight(public_server, origin, **more)
     assert (asked.status_code, asked.content) == (204, b"")
     assert asked.headers[ALLOW] == origin
     assert {"POST", "PUT", "GET"} <= {*asked.headers["Access-Control-Allow-Methods"].split(", ")}
@@ -85,10 +75,10 @@ def test_listed_pages_may_call(calling: Server, origin: str) -> None:
     assert {"authorization", "content-type"} <= {*allowed}
     assert int(asked.headers["Access-Control-Max-Age"]) > 0
     for status, answer in (
-        (201, calling.client.put("/job", json={}, headers={"Origin": origin})),
-        (404, calling.client.get("/job/none", headers={"Origin": origin})),
-        (404, calling.client.get("/nothing", headers={"Origin": origin})),
-        (415, calling.client.put("/job", content=b"{}", headers={"Origin": origin})),
+        (201, public_server.client.put("/job", json={}, headers={"Origin": origin})),
+        (404, public_server.client.get("/job/none", headers={"Origin": origin})),
+        (404, public_server.client.get("/nothing", headers={"Origin": origin})),
+        (415, public_server.client.put("/job", content=b"{}", headers={"Origin": origin})),
     ):
         assert answer.status_code == status
         assert answer.headers[ALLOW] == origin
@@ -96,7 +86,7 @@ def test_listed_pages_may_call(calling: Server, origin: str) -> None:
     for each in (asked, answer):
         assert each.headers["Vary"] == "Origin"
         assert "Access-Control-Allow-Credentials" not in each.headers
-    assert preflight(calling, origin, "/nothing").status_code == 204
+    assert preflight(public_server, origin, "/nothing").status_code == 204
 
 
 @pytest.mark.parametrize(
@@ -107,30 +97,30 @@ def test_listed_pages_may_call(calling: Server, origin: str) -> None:
         *(f"{PAGE}, https://evil.example", "http://localhost:8081", "https://jobs.example"),
     ],
 )
-def test_others_may_not(calling: Server, origin: str) -> None:
+def test_others_may_not(public_server: Server, origin: str) -> None:
     for answer in (
-        preflight(calling, origin),
-        calling.client.get("/info", headers={"Origin": origin}),
+        preflight(public_server, origin),
+        public_server.client.get("/info", headers={"Origin": origin}),
     ):
         assert [name for name in answer.headers if name.startswith("access-control-")] == []
         assert answer.headers["Vary"] == "Origin"
         assert answer.status_code in {200, 403}
 
 
-def test_who_sends_no_origin_is_told_nothing(calling: Server) -> None:
-    answer = calling.client.get("/info")
+def test_who_sends_no_origin_is_told_nothing(public_server: Server) -> None:
+    answer = public_server.client.get("/info")
     assert ALLOW not in answer.headers
     assert answer.headers["Vary"] == "Origin"
-    assert calling.client.options("/info").status_code == 200
+    assert public_server.client.options("/info").status_code == 200
 
 
-def test_the_host_is_looked_at_first(calling: Server) -> None:
+def test_the_host_is_looked_at_first(public_server: Server) -> None:
     headers = {"Origin": PAGE, "Host": "evil.example", "Access-Control-Request-Method": "GET"}
-    assert calling.client.options("/info", headers=headers).status_code == 403
+    assert public_server.client.options("/info", headers=headers).status_code == 403
 
 
-def test_behind_https_browsers_stay_with_it(calling: Server) -> None:
-    answer = calling.client.get("/info")
+def test_behind_https_browsers_stay_with_it(public_server: Server) -> None:
+    answer = public_server.client.get("/info")
     assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
 
 

@@ -29,7 +29,7 @@ def disorder(home: Path) -> None:
 def small(make_server: MakeServer) -> Iterator[Server]:
     """A server with small limits and one slot, whose answers are native."""
     limits = {"MAX_UPLOAD_SIZE": UPLOAD_LIMIT, "MAX_JSON_SIZE": JSON_LIMIT, "QUEUE_LIMIT": 2}
-    with make_server(**limits, WORKERS=1, STRINGIFY=False, prepare=disorder) as server:
+    with make_server(**limits, STRINGIFY=False, prepare=disorder) as server:
         (server.data / ".keep").unlink()
         yield server
 
@@ -135,21 +135,3 @@ def test_a_data_folder_that_cannot_be_written(server: Server) -> None:
     aside.rename(server.data)
     assert answer.status_code == 503
     assert answer.json()["message"].startswith("The file cannot be stored:")
-
-
-def test_a_server_that_shuts_down_takes_no_more_runs(make_server: MakeServer) -> None:
-    with make_server(WORKERS=1) as server:
-        client = server.client
-        for name in "ab":
-            client.put(f"/job/{name}", json={"script_name": "hold"})
-        client.put("/job/empty")
-        client.post("/job/a/run")
-        until(lambda: client.get("/job/a").json()["state"] == "running")
-        server.terminate()
-        until(lambda: client.post("/job/empty/run").status_code == 503)
-        answer = client.post("/job/b/run")
-        assert answer.status_code == 503
-        assert int(answer.headers["Retry-After"]) > 0
-        assert client.get("/job/b").json()["state"] == "created"
-        assert client.put("/job/c").status_code == 201
-        (server.home / "gate").touch()

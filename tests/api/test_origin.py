@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from http.client import HTTPResponse
 
 import pytest
 
 from tests.api.contract import check_error_body
 from tests.api.test_http import connect
-from tests.conftest import MakeServer, Server
+from tests.conftest import Server
 
 PATHS = (b"GET /info", b"GET /jobs", b"DELETE /jobs", b"PUT /job/raw", b"GET /nothing")
 
@@ -77,14 +76,6 @@ def test_pages_of_other_sites(server: Server, header: str) -> None:
         assert statuses(server, "Host: localhost", header) == {403}
 
 
-@pytest.fixture(scope="module")
-def known(make_server: MakeServer) -> Iterator[Server]:
-    """A server behind a proxy, whom a page of another origin may call."""
-    settings = {"PUBLIC_URL": "https://jobs.example/api", "CORS_ORIGINS": "https://page.example"}
-    with make_server(**settings) as server:
-        yield server
-
-
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -98,6 +89,8 @@ def known(make_server: MakeServer) -> Iterator[Server]:
         (("Host: jobs.example", "Origin: null"), {403}),
     ],
 )
-def test_names_in_the_settings(known: Server, headers: tuple[str], expected: set[int]) -> None:
-    known.client.delete("/jobs")
-    assert statuses(known, *headers) == expected
+def test_names_in_the_settings(
+    public_server: Server, headers: tuple[str], expected: set[int]
+) -> None:
+    public_server.client.delete("/jobs")
+    assert statuses(public_server, *headers) == expected

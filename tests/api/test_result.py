@@ -8,7 +8,7 @@ import io
 import httpx
 import pytest
 
-from tests.conftest import Job, MakeServer, Server, finished, run_through, until
+from tests.conftest import Job, Server, finished, run_through, until
 
 TABLE = {"script_name": "echo", "datafile": "timeseries.csv"}
 FORMATS = ("json", "csv", "html", "txt", "png")
@@ -108,21 +108,21 @@ def test_pinned_is_true_or_false(client: httpx.Client, pinned: object) -> None:
         assert answer.json()["errors"][0]["field"] == "pinned"
 
 
-def test_jobs_are_deleted_some_time_after_their_end(make_server: MakeServer) -> None:
-    with make_server(RESULT_TTL=2, WORKERS=1) as server:
-        client = server.client
-        client.put("/job/never_run")
-        kept = run_through(client, script_name="noop", pinned=True)
-        failed = run_through(client, script_name="fail")
-        done = run_through(client, **TABLE)
-        assert client.get(f"/job/{done['_id']}/result").status_code == 200
+def test_jobs_are_deleted_some_time_after_their_end(public_server: Server) -> None:
+    client = public_server.client
+    client.delete("/jobs")
+    client.put("/job/never_run")
+    kept = run_through(client, script_name="noop", pinned=True)
+    failed = run_through(client, script_name="fail")
+    done = run_through(client, **TABLE)
+    assert client.get(f"/job/{done['_id']}/result").status_code == 200
 
-        def ids() -> set[str]:
-            jobs: list[Job] = client.get("/jobs").json()["jobs"]
-            return {job["_id"] for job in jobs}
+    def ids() -> set[str]:
+        jobs: list[Job] = client.get("/jobs").json()["jobs"]
+        return {job["_id"] for job in jobs}
 
-        assert ids() >= {"never_run", kept["_id"], done["_id"]}
-        until(lambda: ids() == {"never_run", kept["_id"]}, 20)
-        assert client.get(f"/job/{failed['_id']}/log").status_code == 404
-        assert client.post(f"/job/{kept['_id']}", json={"pinned": False}).status_code == 200
-        until(lambda: ids() == {"never_run"}, 20)
+    assert ids() >= {"never_run", kept["_id"], done["_id"]}
+    until(lambda: ids() == {"never_run", kept["_id"]}, 20)
+    assert client.get(f"/job/{failed['_id']}/log").status_code == 404
+    assert client.post(f"/job/{kept['_id']}", json={"pinned": False}).status_code == 200
+    until(lambda: ids() == {"never_run"}, 20)

@@ -15,7 +15,7 @@ PATHS = "/events$|^/docs"
 
 
 def test_no_answer_is_outside_the_declaration(make_server: MakeServer, tmp_path: Path) -> None:
-    with make_server(WORKERS=1) as server:
+    with make_server() as server:
         done = subprocess.run(
             [
                 *(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from jobserver.auth import Role
+from jobserver.models.attempts import Attempts
 from tests.api.members import PASSWORD, Member, Members
 from tests.conftest import finished
 
@@ -131,9 +133,12 @@ def test_passwords_are_tried_a_few_times_only(members: Members) -> None:
     member = members.add()
     for _ in range(3):
         assert tried(members, member.email) == 200  # good ones do not count
+    counted = Attempts(members.database)
+    for _ in range(95):  # as the server counts them; each that it answers takes long on purpose
+        counted.check("login", f"{member.email} 127.0.0.1", 100, 300)
     with ThreadPoolExecutor(4) as pool:
-        codes = pool.map(lambda _: tried(members, member.email, OTHER), range(104))
-    assert {*codes} == {401, 429}
+        codes = Counter(pool.map(lambda _: tried(members, member.email, OTHER), range(9)))
+    assert codes == {401: 5, 429: 4}
     assert tried(members, member.email) == 429
 
 

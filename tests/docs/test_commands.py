@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from jobserver import __version__
+from jobserver.embedded import EmbeddedServer
 from tests.conftest import ROOT, until
 
 CLI = [sys.executable, "-m", "jobserver.cli"]
@@ -111,7 +112,9 @@ def test_version(tmp_path: Path, environ: dict[str, str]) -> None:
     assert run("--version", cwd=tmp_path, environ=environ).stdout.split()[-1] == __version__
 
 
-def test_users_on_the_command_line(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_users_on_the_command_line(
+    tmp_path: Path, environ: dict[str, str], request: pytest.FixtureRequest
+) -> None:
     def user(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*CLI, "user", *arguments, "--home", str(tmp_path)],
@@ -124,8 +127,11 @@ def test_users_on_the_command_line(tmp_path: Path, environ: dict[str, str]) -> N
         )
 
     add = ("add", "Ada@example.org", "--role", "superuser", "--password-stdin")
-    assert user(*add, text="too short\n").returncode == 2
     assert user(*add, text="long enough for this\n").returncode == 0
+    database = EmbeddedServer(tmp_path)  # as a server would; else each command starts it
+    database.start()
+    request.addfinalizer(database.stop)
+    assert user(*add, text="too short\n").returncode == 2
     assert user(*add, text="long enough for this\n").returncode == 2
     assert user("quota", "ada@example.org", "5").returncode == 0
     assert user("role", "ada@example.org", "admin").returncode == 0

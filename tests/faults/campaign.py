@@ -70,12 +70,14 @@ class Campaign:
         What is killed.
     seed : int
         Of all chance.
+    longest : float
+        Seconds that the longest job takes.
     """
 
-    def __init__(self, members: Fleet, seed: int) -> None:
+    def __init__(self, members: Fleet, seed: int, longest: float) -> None:
         self.random = random.Random(seed)  # noqa: S311 - it has to repeat itself
         self.fleet = members
-        self.ledger = Ledger(self.random, LONGEST)
+        self.ledger = Ledger(self.random, longest)
         self.figures = Figures()
 
     def run(self, kills: int) -> Figures:
@@ -175,14 +177,16 @@ def _interrupted(entry: Entry) -> datetime | None:
     return datetime.fromisoformat(job["finished"])
 
 
-def campaign(seed: int, kills: int, *, dask: bool = False) -> Figures:
+def campaign(
+    seed: int, kills: int, workers: int = 2, longest: float = LONGEST, *, dask: bool = False
+) -> Figures:
     """One campaign in a home of its own, on its slots or in front of a Dask cluster."""
     with tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder:
         settings = {"LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
         home = Path(folder)
-        crew = Cluster(home, **settings) if dask else Fleet(home, PAIR, WORKERS=2, **settings)
+        crew = Cluster(home, **settings) if dask else Fleet(home, PAIR, WORKERS=workers, **settings)
         with manned(crew) as members:
-            figures = Campaign(members, seed).run(kills)
+            figures = Campaign(members, seed, longest).run(kills)
             if not dask:
                 members.stop()
                 until(lambda: not members.processes(), GONE_SECONDS)

@@ -39,6 +39,7 @@ def database(tmp_path_factory: pytest.TempPathFactory, clock: Path) -> Iterator[
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else its waits end at once, and begin anew
     }
     folder = tmp_path_factory.mktemp("own") / "database"
     with own_database(folder, environ if FAKETIME else None) as database:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from jobserver import current_job
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOME = Path(__file__).resolve().parents[1]
 

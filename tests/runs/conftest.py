@@ -17,6 +17,10 @@ from tests.conftest import Job, MakeServer, Server, finished, until
 
 UNRULY = Path(__file__).with_name("unruly.py")
 COMPOSING = Path(__file__).with_name("composing.py")
+KINDS = Path(__file__).with_name("kinds.py")
+YIELDING = Path(__file__).with_name("yielding.py")
+#: Of the server with low limits.
+SECRET = "open-sesame-1c9f"  # noqa: S105 - it is looked for
 MIB = 1024 * 1024
 NATIVE = {"stringify": "false"}
 WORKERS = 3
@@ -30,6 +34,18 @@ def add_unruly(home: Path) -> None:
     (home / "scripts").mkdir(parents=True, exist_ok=True)
     shutil.copy(UNRULY, home / "scripts")
     shutil.copy(COMPOSING, home / "scripts")
+
+
+def add_kinds(home: Path) -> None:
+    """Put these scripts and those of `tests.runs.kinds` into a home."""
+    add_unruly(home)
+    shutil.copy(KINDS, home / "scripts")
+
+
+def add_all(home: Path) -> None:
+    """Put all scripts into a home."""
+    add_kinds(home)
+    shutil.copy(YIELDING, home / "scripts")
 
 
 @pytest.fixture
@@ -128,8 +144,9 @@ def _is_below(process: psutil.Process, home: str) -> bool:
 def unruly_server(make_server: MakeServer) -> Iterator[Server]:
     """One server with low limits for all tests that may share it."""
     with make_server(
-        prepare=add_unruly,
+        prepare=add_kinds,
         WORKERS=WORKERS,
+        SECRET_KEY=SECRET,
         LEASE_SECONDS=4,
         JOB_MEMORY_LIMIT=MEMORY,
         JOB_FILE_SIZE_LIMIT=FILE_SIZE,
@@ -149,7 +166,7 @@ def unruly(unruly_server: Server) -> Iterator[httpx.Client]:
 def single_server(make_server: MakeServer) -> Iterator[Server]:
     """A server with one slot, so that one child runs one job after another."""
     with make_server(
-        prepare=add_unruly, WORKERS=1, JOBS_PER_CHILD=5, QUEUE_LIMIT=3, JOB_MEMORY_LIMIT=MEMORY
+        prepare=add_unruly, JOBS_PER_CHILD=5, QUEUE_LIMIT=3, JOB_MEMORY_LIMIT=MEMORY
     ) as server:
         yield server
 
@@ -163,16 +180,20 @@ def single(single_server: Server) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def threads_server(make_server: MakeServer) -> Iterator[Server]:
-    """One server that runs scripts in its own threads."""
+    """One server that runs scripts in its own threads, with data files in the database."""
     with make_server(
-        prepare=add_unruly,
+        prepare=add_all,
         EXECUTOR="thread",
+        DATAFILE_STORAGE="gridfs",
         WORKERS=2,
         LEASE_SECONDS=4,
         SHUTDOWN_GRACE=1,
         PROCESS_FILE_ALLOWED=True,
         PROCESS_EVAL_ALLOWED=True,
     ) as server:
+        shipped = server.data / "timeseries.csv"
+        sent = server.client.put(f"/datafile/{shipped.name}", files={"file": shipped.read_bytes()})
+        assert sent.status_code == 201
         yield server
 
 

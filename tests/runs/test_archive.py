@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobserver.embedded import EmbeddedServer
 from tests.conftest import MakeServer, run_through
 
 OWN = 'def shout():\n    print("hey")\n    return {"a.b": 1, "$c": None}\n'
@@ -25,7 +27,9 @@ def add_script(home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def exported(
+    make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Any]]:
     """An archive of a home with a finished job, its log, stored data and a script."""
     with make_server(prepare=add_script) as server:
         job = run_through(server.client, script_name="shout", kept="yes")
@@ -38,7 +42,10 @@ def exported(make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory) 
     archive = tmp_path_factory.mktemp("archive") / "home.zip"
     done = command("export", archive, "--home", home)
     assert done.returncode == 0, done.stderr
-    return {"archive": archive, "job": job, "home": home}
+    database = EmbeddedServer(home)  # which further commands would start, each for itself
+    database.start()
+    yield {"archive": archive, "job": job, "home": home}
+    database.stop()
 
 
 def test_a_home_comes_back_from_its_archive(

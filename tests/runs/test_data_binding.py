@@ -4,63 +4,33 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import Job, MakeServer, Server, finished, run_through
+from tests.conftest import Job, Server, finished, run_through
+from tests.runs.conftest import WORKERS, all_busy
 
-SCRIPTS = '''
-from pathlib import Path
-
-
-def kind_of(data):
-    """The type of the data."""
-    return type(data).__name__
-
-
-def index_of(data):
-    """The type of the labels, and those of the columns."""
-    columns = data.columns.tolist() if hasattr(data, "columns") else data.name
-    return {"index": type(data.index).__name__, "columns": columns}
-
-
-def text_at(path: str):
-    """What stands in a file, and its name."""
-    return [Path(path).name, Path(path).read_text()]
-
-
-def complain(path: Path):
-    """Tell where the file is."""
-    raise ValueError(f"look at {path}")
-'''
 TIMES = {"2018-09-05T17:24": 1.5, "2018-09-05T18:24": 2.5}
 SHIPPED = {"type": "datafile", "name": "timeseries.csv"}
 
 
-def add_scripts(home: Path) -> None:
-    """Put the scripts into a home."""
-    (home / "scripts" / "kinds.py").write_text(SCRIPTS)
-
-
-@pytest.fixture(scope="module")
-def bound(make_server: MakeServer) -> Iterator[Server]:
-    """A server with these scripts."""
-    with make_server(prepare=add_scripts, WORKERS=1) as server:
-        yield server
-
-
 @pytest.fixture
-def client(bound: Server) -> Iterator[httpx.Client]:
-    """A client of that server."""
-    yield bound.client
-    for stored in bound.client.get("/data").json()["data"]:
-        bound.client.delete(f"/data/{stored['_id']}")
-    for file in bound.client.get("/datafiles").json()["files"]:
+def client(unruly: httpx.Client) -> Iterator[httpx.Client]:
+    """A client of a server without data but the shipped file."""
+    clear(unruly)
+    yield unruly
+    clear(unruly)
+
+
+def clear(client: httpx.Client) -> None:
+    """Delete data and data files."""
+    for stored in client.get("/data").json()["data"]:
+        client.delete(f"/data/{stored['_id']}")
+    for file in client.get("/datafiles").json()["files"]:
         if file["name"] != "timeseries.csv":
-            bound.client.delete(f"/datafile/{file['name']}")
+            client.delete(f"/datafile/{file['name']}")
 
 
 def upload(client: httpx.Client, name: str, content: bytes) -> None:
@@ -240,14 +210,12 @@ def test_data_is_bound_once(client: httpx.Client) -> None:
     assert "once" in problems["raw_data"]
 
 
-def test_data_that_goes_before_its_run(client: httpx.Client) -> None:
-    holder = client.put("/job", json={"script_name": "hold"}).json()["_id"]
-    client.post(f"/job/{holder}/run")
+def test_data_that_goes_before_its_run(client: httpx.Client, unruly_server: Server) -> None:
     stored = store(client, 1)
-    job_id = client.put("/job", json={"script_name": "echo", "data": stored}).json()["_id"]
-    assert client.post(f"/job/{job_id}/run").status_code == 202
-    client.delete(f"/data/{stored['id']}")
-    client.post(f"/job/{holder}/cancel")
+    with all_busy(unruly_server, WORKERS):
+        job_id = client.put("/job", json={"script_name": "echo", "data": stored}).json()["_id"]
+        assert client.post(f"/job/{job_id}/run").status_code == 202
+        client.delete(f"/data/{stored['id']}")
     job = finished(client, job_id)
     assert (job["state"], job["error"]) == ("failed", "NotFound")
     assert stored["id"] in job["message"]
@@ -261,14 +229,13 @@ def test_large_data_reaches_its_script(client: httpx.Client) -> None:
     assert job["data"] == {**stored, "datatype": "series"}
 
 
-def test_the_thread_executor_gets_the_same(make_server: MakeServer) -> None:
-    with make_server(prepare=add_scripts, EXECUTOR="thread", DATAFILE_STORAGE="gridfs") as server:
-        client = server.client
-        upload(client, "a.csv", b"t;v\n2018-09-05;1,5\n")
-        stored = store(client, TIMES, datatype="timeseries")
-        assert result(client, "kind_of", data=stored) == "DataFrame"
-        assert result(client, "summary", datafile="a.csv")["v"]["max"] == 1.5
-        assert result(client, "size_of", datafile="a.csv") == 19
-        failed = run_through(client, script_name="complain", datafile="a.csv")
-        assert failed["message"].endswith("/a.csv")
-        assert "at /" not in failed["message"]
+def test_the_thread_executor_gets_the_same(threads: httpx.Client) -> None:
+    client = threads
+    upload(client, "a.csv", b"t;v\n2018-09-05;1,5\n")
+    stored = store(client, TIMES, datatype="timeseries")
+    assert result(client, "kind_of", data=stored) == "DataFrame"
+    assert result(client, "summary", datafile="a.csv")["v"]["max"] == 1.5
+    assert result(client, "size_of", datafile="a.csv") == 19
+    failed = run_through(client, script_name="complain", datafile="a.csv")
+    assert failed["message"].endswith("/a.csv")
+    assert "at /" not in failed["message"]

@@ -27,7 +27,7 @@ def prepare(home: Path) -> None:
 
 @pytest.fixture(scope="module")
 def eval_server(make_server: MakeServer) -> Iterator[Server]:
-    with make_server(prepare=prepare, PROCESS_EVAL_ALLOWED=True, WORKERS=1) as server:
+    with make_server(prepare=prepare, PROCESS_EVAL_ALLOWED=True) as server:
         yield server
 
 

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from jobserver.api import events
-from tests.conftest import MakeServer, Server, until
-from tests.runs.conftest import add_unruly, begin, cancel, carry_out, create, log_of, start
+from tests.conftest import Server, until
+from tests.runs.conftest import begin, cancel, carry_out, create, log_of, start
 
 Event = tuple[str, str, Any]
 
@@ -166,13 +166,3 @@ def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
 
     kept = events._kept_alive(silence())
     assert {next(kept) for _ in range(3)} == {b": the stream is alive\n\n"}
-
-
-def test_streams_end_when_the_server_does(make_server: MakeServer) -> None:
-    with make_server(prepare=add_unruly, WORKERS=1, SHUTDOWN_GRACE=0.2) as server:
-        job_id = create(server.client, "noop")
-        with server.client.stream("GET", f"/job/{job_id}/events") as answer:
-            lines = answer.iter_lines()
-            assert next(lines).startswith(":")
-            server.terminate()
-            assert [event[1] for event in parsed(lines)] == ["state"]

@@ -98,7 +98,6 @@ def files_server(make_server: MakeServer) -> Iterator[Server]:
     with make_server(
         prepare=add_files,
         PROCESS_FILE_ALLOWED=True,
-        WORKERS=2,
         JOB_OUTPUT_LIMIT=OUTPUT,
         JOB_MEMORY_LIMIT=256 * MIB,
     ) as server:

@@ -106,7 +106,7 @@ def test_long_messages_are_clipped(unruly: httpx.Client) -> None:
 
 def test_limits_of_the_server_hold_for_every_job(make_server: MakeServer) -> None:
     settings = {"JOB_TIMEOUT": 0.6, "JOB_MEMORY_LIMIT": 0, "SHUTDOWN_GRACE": 0}
-    with make_server(prepare=add_unruly, WORKERS=1, **settings) as server:
+    with make_server(prepare=add_unruly, **settings) as server:
         job = carry_out(server.client, "hold_gil")
         assert job["message"] == "timeout of 0.6 s exceeded"
         job_id = begin(server.client, "doze", {"timeout": 60})

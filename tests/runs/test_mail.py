@@ -361,7 +361,7 @@ def box() -> Iterator[Mailbox]:
 
 @pytest.fixture(scope="module")
 def mailing(make_server: MakeServer, box: Mailbox) -> Iterator[Server]:
-    settings: dict[str, object] = {"MAIL_SERVER": HOST, "MAIL_PORT": box.port, "WORKERS": 1}
+    settings: dict[str, object] = {"MAIL_SERVER": HOST, "MAIL_PORT": box.port}
     settings |= {"MAIL_USE_TLS": "false", "MAIL_DEFAULT_SENDER": SENDER}
     settings |= {"MAIL_PASSWORD": SECRETS[0], "SECRET_KEY": SECRETS[1]}
     with make_server(**settings) as server:
@@ -470,7 +470,7 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
 
 
 def test_kill_9_loses_and_doubles_nothing(home: Path) -> None:
-    with fleet(home, "server", WORKERS=2, LEASE_SECONDS=3) as members:
+    with fleet(home, "server", WORKERS=1, LEASE_SECONDS=3) as members:
         with members.client() as client:
             ids = [start(client, "noop", {"notify": ANNA, "retries": 5}) for _ in range(20)]
             ids.append(start(client, "doze", {"notify": ANNA}))

@@ -49,9 +49,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnDatabase]:
 @pytest.fixture(scope="module")
 def server_of_results(make_server: MakeServer, database: OwnDatabase) -> Iterator[Server]:
     """One server for most of these tests."""
-    with make_server(
-        prepare=add_yielding, MONGO_URI=database.uri, WORKERS=2, RESULT_LIMIT=LIMIT
-    ) as server:
+    with make_server(prepare=add_yielding, MONGO_URI=database.uri, RESULT_LIMIT=LIMIT) as server:
         yield server
 
 
@@ -97,18 +95,18 @@ def shown(client: httpx.Client, job: Job, form: str = "json") -> bytes:
 
 
 def test_a_large_table(client: httpx.Client) -> None:
-    job = give(client, "table", rows=200_000)
+    job = give(client, "table", rows=140_000)
     assert job["result"]["type"] == "dataframe"
-    assert 200_000 * 8 * 8 < job["result"]["size"] < 200_000 * 8 * 8 + 10_000
+    assert 140_000 * 8 * 8 < job["result"]["size"] < 140_000 * 8 * 8 + 10_000
     found = pd.read_csv(io.BytesIO(shown(client, job, "csv")))
-    assert_frame_equal(found, table(200_000), check_exact=True)
+    assert_frame_equal(found, table(140_000), check_exact=True)
     answer = client.get(job["result"]["href"]).json()
     assert answer["columns"] == list(found.columns)
     assert answer["index"] is None
-    assert answer["data"]["c7"] == table(200_000)["c7"].tolist()
+    assert answer["data"]["c7"] == table(140_000)["c7"].tolist()
     assert answer["data"]["c0"][:2] == [None, None]
-    assert shown(client, job, "txt").count(b"\n") == 200_001
-    assert shown(client, job, "html").count(b"<tr>") == 200_001
+    assert shown(client, job, "txt").count(b"\n") == 140_001
+    assert shown(client, job, "html").count(b"<tr>") == 140_001
 
 
 def test_a_large_table_of_all_kinds(client: httpx.Client) -> None:
@@ -124,21 +122,21 @@ def test_a_large_table_of_all_kinds(client: httpx.Client) -> None:
 
 
 def test_a_large_array(client: httpx.Client) -> None:
-    job = give(client, "cube", side=120)
+    job = give(client, "cube", side=104)
     answer = client.get(job["result"]["href"]).json()
-    assert answer["shape"] == [120, 120, 120]
-    np.testing.assert_array_equal(answer["data"], cube(120))
+    assert answer["shape"] == [104, 104, 104]
+    np.testing.assert_array_equal(answer["data"], cube(104))
     refused = client.get(job["result"]["href"], params={"format": "csv"})
     assert refused.status_code == 415
     assert "3 dimensions" in refused.json()["message"]
 
 
 def test_a_table_inside_of_something(client: httpx.Client) -> None:
-    job = give(client, "within", rows=100_000)
+    job = give(client, "within", rows=90_000)
     assert job["result"]["type"] == "json"
     answer = client.get(job["result"]["href"]).json()
     assert answer["$odd"] == [1, None, {"a.b": None}]
-    assert answer["table"]["data"]["c3"] == within(100_000)["table"]["c3"].tolist()
+    assert answer["table"]["data"]["c3"] == within(90_000)["table"]["c3"].tolist()
 
 
 def test_texts_bytes_and_pictures(client: httpx.Client) -> None:
@@ -189,10 +187,10 @@ def test_a_job_that_holds_much_itself_leaves_its_result_to_a_file(client: httpx.
 @pytest.mark.parametrize(
     ("script", "kwargs", "size"),
     [
-        ("binary", {"mib": 30}, 30 * MIB),
-        ("text", {"mib": 30}, len(text(30).encode())),
-        ("table", {"rows": 500_000}, 500_000 * 8 * 8),
-        ("within", {"rows": 300_000}, None),
+        ("binary", {"mib": 25}, 25 * MIB),
+        ("text", {"mib": 25}, len(text(25).encode())),
+        ("table", {"rows": 400_000}, 400_000 * 8 * 8),
+        ("within", {"rows": 180_000}, None),
     ],
 )
 def test_what_is_too_large_fails_with_its_size(
@@ -243,7 +241,7 @@ def test_a_result_outlives_the_server_that_made_it(
     make_server: MakeServer, database: OwnDatabase
 ) -> None:
     uri = database.uri.replace("/jobserver?", "/other?")
-    with make_server(prepare=add_yielding, MONGO_URI=uri, WORKERS=1) as server:
+    with make_server(prepare=add_yielding, MONGO_URI=uri) as server:
         spool = server.home / "spool"
         job_id = begin(server.client, "late", mib=9, gate="open")
         with database.away():
@@ -255,23 +253,22 @@ def test_a_result_outlives_the_server_that_made_it(
     def add_spool(home: Path) -> None:
         shutil.copytree(spool, home / "spool")
 
-    with make_server(prepare=add_spool, MONGO_URI=uri, WORKERS=1) as server:
+    with make_server(prepare=add_spool, MONGO_URI=uri) as server:
         until(lambda: read(server.client, job_id)["state"] == "finished", 30)
         assert b64decode(server.client.get(f"/job/{job_id}/result").json()) == binary(9)
         until(lambda: not list((server.home / "spool").iterdir()))
 
 
-def test_the_thread_executor_keeps_large_results_too(make_server: MakeServer) -> None:
-    with make_server(prepare=add_yielding, EXECUTOR="thread", WORKERS=1) as server:
-        job = give(server.client, "table", rows=200_000)
-        found = pd.read_csv(io.BytesIO(shown(server.client, job, "csv")))
-        assert_frame_equal(found, table(200_000), check_exact=True)
+def test_the_thread_executor_keeps_large_results_too(threads: httpx.Client) -> None:
+    job = give(threads, "table", rows=140_000)
+    found = pd.read_csv(io.BytesIO(shown(threads, job, "csv")))
+    assert_frame_equal(found, table(140_000), check_exact=True)
 
 
 def test_a_table_never_lies_whole_in_the_server(make_server: MakeServer) -> None:
     """One of 64 MiB here; ``make bench`` shows the same with 200 and 500 MiB."""
     rows = 64 * MIB // 64
-    with make_server(prepare=add_yielding, WORKERS=1) as server:
+    with make_server(prepare=add_yielding) as server:
         sizes = [server_size(server)]
         job_id = start(server.client, "table", rows=rows)
         until(lambda: ended_while_watched(server, job_id, sizes), 200)

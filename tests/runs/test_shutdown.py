@@ -9,10 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.conftest import END_SECONDS, MakeServer, finished, until
 from tests.faults.fleet import Fleet, fleet
 from tests.runs.conftest import add_unruly, begin, create, last_state, read, start
+from tests.runs.test_events import parsed
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    home = tmp_path_factory.mktemp("home")
+    add_unruly(home)
+    with fleet(home, "server", WORKERS=2, SHUTDOWN_GRACE=0.3) as members:
+        yield members
 
 
 @contextmanager
@@ -24,53 +34,63 @@ def again(members: Fleet) -> Iterator[httpx.Client]:
 
 
 def test_a_grace_lets_runs_end_and_refuses_new_ones(make_server: MakeServer) -> None:
-    with make_server(prepare=add_unruly, WORKERS=1, SHUTDOWN_GRACE=20) as server:
+    with make_server(prepare=add_unruly, SHUTDOWN_GRACE=20) as server:
         client, gate = server.client, server.home / "gate"
         job_id = begin(client, "wait_for", name=gate.name)
         other = create(client, "noop")
-        server.terminate()
-        refused = until(lambda: _refused(client, other))
-        assert int(refused.headers["Retry-After"]) > 0
-        assert "shutting down" in refused.json()["message"]
-        assert read(client, job_id)["state"] == "running"  # it still answers
-        gate.touch()
-        assert last_state(client, job_id) == "finished"
+        client.put("/job/empty")
+        with client.stream("GET", f"/job/{other}/events") as answer:
+            lines = answer.iter_lines()
+            assert next(lines).startswith(":")
+            server.terminate()
+            until(lambda: client.post("/job/empty/run").status_code == 503)  # and no longer 422
+            refused = client.post(f"/job/{other}/run")
+            assert refused.status_code == 503
+            assert int(refused.headers["Retry-After"]) > 0
+            assert "shutting down" in refused.json()["message"]
+            assert read(client, other)["state"] == "created"
+            assert read(client, job_id)["state"] == "running"  # it still answers
+            assert client.put("/job/late").status_code == 201
+            gate.touch()
+            assert last_state(client, job_id) == "finished"
+            assert [kind for _, kind, _ in parsed(lines)] == ["state"]  # the stream ends too
         assert server.process.wait(END_SECONDS) == 0
 
 
-def _refused(client: httpx.Client, job_id: str) -> httpx.Response | None:
-    answer = client.post(f"/job/{job_id}/run")
-    return answer if answer.status_code == 503 else None
+def test_after_the_grace_runs_are_interrupted_and_tried_again(members: Fleet) -> None:
+    with members.client() as client:
+        cut = begin(client, "spin")
+        tried = begin(client, "wait_for", {"retries": 1}, name="gate")
+        waiting = start(client, "noop")
+    began = time.monotonic()
+    members.stop()
+    assert time.monotonic() - began < 10
+    assert not members.processes()
+    assert list((members.home / "tmp").iterdir()) == []
+    (members.home / "gate").touch()
+    with again(members) as client:
+        job = read(client, cut)
+        assert (job["state"], job["error"]) == ("failed", "Interrupted")
+        assert job["message"] == "interrupted: the server was shut down"
+        assert finished(client, waiting)["state"] == "finished"
+        job = finished(client, tried)
+    assert job["state"] == "finished"
+    assert [one["error"] for one in job["attempts"]] == ["Interrupted", None]
+    assert (members.home / "book").read_text() == f"{tried} 1\n{tried} 2\n"
 
 
-def test_after_the_grace_runs_are_interrupted(home: Path) -> None:
-    with fleet(home, "server", WORKERS=1, SHUTDOWN_GRACE=0.3) as members:
-        with members.client() as client:
-            cut = begin(client, "spin")
-            waiting = start(client, "noop")
-        began = time.monotonic()
-        members.stop()
-        assert time.monotonic() - began < 10
-        assert not members.processes()
-        assert list((home / "tmp").iterdir()) == []
-        with again(members) as client:
-            job = read(client, cut)
-            assert (job["state"], job["error"]) == ("failed", "Interrupted")
-            assert job["message"] == "interrupted: the server was shut down"
-            assert finished(client, waiting)["state"] == "finished"
-
-
-def test_an_interrupted_run_with_retries_is_taken_up_again(home: Path) -> None:
-    with fleet(home, "server", WORKERS=1, SHUTDOWN_GRACE=0) as members:
-        with members.client() as client:
-            job_id = begin(client, "wait_for", {"retries": 1}, name="gate")
-        members.stop()
-        (home / "gate").touch()
-        with again(members) as client:
-            job = finished(client, job_id)
-        assert job["state"] == "finished"
-        assert [one["error"] for one in job["attempts"]] == ["Interrupted", None]
-        assert (home / "book").read_text() == f"{job_id} 1\n{job_id} 2\n"
+def test_it_ends_while_many_jobs_are_claimed(members: Fleet) -> None:
+    """None of them may hold up the end."""
+    with members.client() as client:
+        ids = [start(client, "doze")]
+        ids += [start(client, "noop") for _ in range(40)]
+    began = time.monotonic()
+    members.stop()
+    assert time.monotonic() - began < 10
+    with again(members) as client:
+        states = [finished(client, job_id)["state"] for job_id in ids[1:]]
+        assert set(states) <= {"finished", "failed"}
+        assert states.count("failed") <= 2
 
 
 def test_a_second_signal_ends_it_at_once(home: Path) -> None:
@@ -95,18 +115,3 @@ def test_it_ends_while_its_children_still_start(home: Path) -> None:
         began = time.monotonic()
         members.stop()
         assert time.monotonic() - began < 10
-
-
-def test_it_ends_while_many_jobs_are_claimed(home: Path) -> None:
-    """None of them may hold up the end."""
-    with fleet(home, "server", WORKERS=3, SHUTDOWN_GRACE=0) as members:
-        with members.client() as client:
-            ids = [start(client, "doze") for _ in range(2)]
-            ids += [start(client, "noop") for _ in range(40)]
-        began = time.monotonic()
-        members.stop()
-        assert time.monotonic() - began < 10
-        with again(members) as client:
-            states = [finished(client, job_id)["state"] for job_id in ids[2:]]
-            assert set(states) <= {"finished", "failed"}
-            assert states.count("failed") <= 3

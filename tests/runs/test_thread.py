@@ -75,7 +75,7 @@ def test_a_timeout_ends_the_job_and_keeps_its_slot(
 
 
 def test_a_script_that_never_ends_does_not_hold_up_the_end(make_server: MakeServer) -> None:
-    with make_server(prepare=add_unruly, EXECUTOR="thread", WORKERS=1, SHUTDOWN_GRACE=0) as server:
+    with make_server(prepare=add_unruly, EXECUTOR="thread", SHUTDOWN_GRACE=0) as server:
         job_id = begin(server.client, "doze")
         server.client.post(f"/job/{job_id}/cancel")
         assert finished(server.client, job_id)["state"] == "cancelled"

@@ -364,7 +364,7 @@ def test_every_hook_is_called_and_none_can_break_the_start(load: Load) -> None:
         borrowed="from good import on_init",
         value="on_init = 5",
     )
-    app: Any = SimpleNamespace(seen=[])
+    app: Any = SimpleNamespace(seen=[], runs=True)
     registry.run_on_init(app)
     assert app.seen == ["good"]
     assert errors(registry) == {"broken": "on_init: SystemExit: no (broken.py, line 1)"}

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,8 +128,9 @@ def test_summary_binds_data_and_runs() -> None:
 
 def test_the_hook_loads_what_runs_need() -> None:
     code = (
-        "import sys\nfrom jobserver.scripts import on_init\n"
-        "before = set(sys.modules)\non_init(None)\nwarm = set(sys.modules)\n"
+        "import sys\nfrom types import SimpleNamespace\nfrom jobserver.scripts import on_init\n"
+        "on_init(SimpleNamespace(runs=False))\nbefore = set(sys.modules)\n"
+        "on_init(SimpleNamespace(runs=True))\nwarm = set(sys.modules)\n"
         "import io, pandas as pd\nfrom jobserver.scripts import summary\n"
         "summary(pd.read_csv(io.StringIO('date,value\\n2018-09-05,1\\n')))\n"
         "print('pandas' in before, 'pandas' in warm, sorted(set(sys.modules) - warm))"
@@ -141,6 +143,6 @@ def test_the_hook_loads_what_runs_need() -> None:
 
 def test_the_hook_is_called_through_the_registry() -> None:
     registry = Registry.load(Sources(None))
-    registry.run_on_init(object())
+    registry.run_on_init(SimpleNamespace(runs=True))
     assert registry.describe()["errors"] == []
-    on_init(None)
+    on_init(SimpleNamespace(runs=False))

@@ -1,0 +1,28 @@
+"""Which tests run in the same process: those that share servers, and else those of a file.
+
+A server costs two seconds of a core, and every process of a test run has servers of its own.
+"""
+
+from __future__ import annotations
+
+from xdist.scheduler import LoadScopeScheduling
+
+UNRULY = (
+    *("cancel", "child", "data_binding", "events", "limits", "map", "output"),
+    *("pipeline", "queue", "races", "results", "retries", "thread"),
+)
+#: What the files of a group begin with.
+GROUPS = {
+    "servers for everybody, with a login, with a public address": (
+        *("tests/api/", "tests/web/", "tests/docs/test_guide", "tests/docs/test_pages"),
+    ),
+    "servers with unruly scripts": tuple(f"tests/runs/test_{name}.py" for name in UNRULY),
+}
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # it has no types
+    """Hands out whole groups, in their order; small files come last and fill what is left."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((name for name, starts in GROUPS.items() if file.startswith(starts)), file)
