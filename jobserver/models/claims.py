@@ -13,6 +13,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.database import Database, Document
+from jobserver.errors import StoreUnavailable
 from jobserver.models.changes import Change, Changes
 from jobserver.models.job import JobId, State, utcnow
 
@@ -99,10 +100,11 @@ class Claims:
 
     def make(self, claim: Claim) -> bool:
         """Make a claim, unless it is made; False if the job changed meanwhile."""
-        if not claim.made:
-            self._unsure[claim.job["_id"]] = claim  # until the database tells
-            claim.made = self._changes.make(claim.change)[0]
-            del self._unsure[claim.job["_id"]]
+        try:
+            claim.made = claim.made or self._changes.make(claim.change)[0]
+        except StoreUnavailable:  # whoever asks for it next gets it: it must have one owner
+            self._unsure[claim.job["_id"]] = claim
+            raise
         return claim.made
 
     def _seen(self, job_id: JobId, coming: Iterable[JobId]) -> Document | None:
