@@ -14,7 +14,7 @@ from pydantic import Field
 
 from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
 from jobserver.api.identity import actor, mine
-from jobserver.api.rendered import Cache, Rendered
+from jobserver.api.rendered import Cache, Key, Rendered
 from jobserver.api.schemas import AllDeleted, Filter, JobList
 from jobserver.api.services import services
 from jobserver.database import Document
@@ -22,12 +22,15 @@ from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.filters import compile_filter
 from jobserver.models.job import OWNER, PRIVATE, State, parse_id, public
-from jobserver.models.listing import Place, Selection
+from jobserver.models.listing import Listing, Place, Selection
 from jobserver.models.shelves import Shelf
+from jobserver.sizes import MIB
 
 jobs = Blueprint("jobs", __name__)
 
 LARGEST_PAGE = 1000
+#: Bytes of a list that are written at once, and one job more.
+LARGEST_PART = 2 * MIB
 _PLACE_SEPARATOR = "~"
 
 
@@ -165,16 +168,29 @@ def _windows(shelf: Shelf, cache: Cache, strings: bool) -> Iterator[bytes]:
     found = 0
     yield b'{"jobs":['
     for window in shelf.listing.windows():
-        key = (shelf.owner, window, strings)
-        rendered = cache.get(key)
-        if rendered is None:
-            shown = [dumps(public(job), strings=strings) for job in shelf.listing.window(window)]
-            rendered = Rendered(len(shown), b",".join(shown))
-            cache.put(key, rendered)
-        if rendered.jobs:
-            yield (b"," if found else b"") + rendered.text
-        found += rendered.jobs
+        for part in _window((shelf.owner, window, strings), shelf.listing, cache):
+            yield (b"," if found else b"") + part.text
+            found += part.jobs
     yield b'],"found":%d}' % found
+
+
+def _window(key: Key, listing: Listing, cache: Cache) -> Iterator[Rendered]:
+    """The jobs of a window, as they were written before; in parts, and anew, where that is much."""
+    if kept := cache.get(key):
+        yield from (kept,) if kept.jobs else ()
+        return
+    texts: list[bytes] = []
+    size, is_whole = 0, True
+    for job in listing.window(key[1]):
+        if size > LARGEST_PART:
+            yield Rendered(len(texts), b",".join(texts))
+            texts, size, is_whole = [], 0, False
+        texts.append(dumps(public(job), strings=key[2]))
+        size += len(texts[-1])
+    rest = Rendered(len(texts), b",".join(texts))
+    if is_whole:
+        cache.put(key, rest)
+    yield from (rest,) if rest.jobs else ()
 
 
 def _link(place: Place) -> str:

@@ -86,8 +86,8 @@ class Listing:
         """The windows that cover all jobs, oldest first."""
         return self._calendar.windows(None, False)
 
-    def window(self, window: Window) -> list[Document]:
-        """All jobs of a window, oldest first."""
+    def window(self, window: Window) -> Iterator[Document]:
+        """All jobs of a window, oldest first, fetched while they are read."""
         return self._window(Selection({}), window, None)
 
     def changed(self, since: datetime) -> list[datetime]:
@@ -102,7 +102,7 @@ class Listing:
 
     def _window(
         self, selection: Selection, window: Window, start: datetime | None
-    ) -> list[Document]:
+    ) -> Iterator[Document]:
         """The selected jobs of a window, or of its part from ``start`` on in reading direction."""
         bounds = {"$gte": window[0], "$lt": window[1]}
         if start:
@@ -111,11 +111,12 @@ class Listing:
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
         fields = [*selection.fields, "created"] if selection.fields else None
-        jobs = list(self._database.find("jobs", query, projection=fields, sort=order))
+        times = []
+        for job in self._database.find("jobs", query, projection=fields, sort=order):
+            times.append(job["created"])
+            yield job
         if not selection.query and not start:
-            times = sorted(job["created"] for job in jobs)
-            self._calendar.mend(window, times)
-        return jobs
+            self._calendar.mend(window, sorted(times))
 
 
 def _narrowed(bounds: Document, query: Mapping[str, Any]) -> Document:
