@@ -24,6 +24,7 @@ from jobserver.embedded import EmbeddedServer
 from jobserver.settings import PREFIX
 from jobserver.template import make_home
 from tests.api.contract import check_answer
+from tests.prepared import prepared
 from tests.together import Together
 
 # How long an example takes says more of the machine than of what is tested.
@@ -291,8 +292,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         prepare: Callable[[Path], object] | None = None,
         **settings: object,
     ) -> Iterator[Server]:
-        home = tmp_path_factory.mktemp("home")
-        make_home(home)
+        home = prepared(tmp_path_factory.mktemp("home"))
         (home / "scripts" / "trials.py").write_text(SCRIPTS)
         if config is not None:
             (home / "config.py").write_text(config)
@@ -316,7 +316,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An embedded database, for tests that speak to it themselves."""
-    embedded = EmbeddedServer(tmp_path_factory.mktemp("home"))
+    embedded = EmbeddedServer(prepared(tmp_path_factory.mktemp("home")))
     yield embedded.start()
     embedded.stop()
 

@@ -470,7 +470,7 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
 
 
 def test_kill_9_loses_and_doubles_nothing(home: Path) -> None:
-    with fleet(home, "server", WORKERS=1, LEASE_SECONDS=3) as members:
+    with fleet(home, "server", WORKERS=2, LEASE_SECONDS=3) as members:
         with members.client() as client:
             ids = [start(client, "noop", {"notify": ANNA, "retries": 5}) for _ in range(20)]
             ids.append(start(client, "doze", {"notify": ANNA}))
