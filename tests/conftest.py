@@ -221,7 +221,7 @@ class Server:
             assert self.process.wait(END_SECONDS) == 0, self.log
         finally:
             self.process.kill()
-        assert psutil.wait_procs(self._family, timeout=5)[1] == []
+        until(lambda: not any(map(lives, self._family)), 5.0)
         assert "Traceback" not in self.log, self.log
         assert list(self._temporary.iterdir()) == []
         assert [path.name for path in self.data.glob(".*")] == []
@@ -238,6 +238,14 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
         time.sleep(min(max(0.01, (time.monotonic() - began) / 8), 0.1))
     return value
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process still runs; the system may take its time to forget one that ended."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def finished(client: httpx.Client, job_id: str, seconds: float = RUN_SECONDS) -> Job:
