@@ -24,6 +24,7 @@ from jobserver.embedded import EmbeddedServer
 from jobserver.settings import PREFIX
 from jobserver.template import make_home
 from tests.api.contract import check_answer
+from tests.prepared import prepared
 from tests.together import Together
 
 # How long an example takes says more of the machine than of what is tested.
@@ -220,7 +221,7 @@ class Server:
             assert self.process.wait(END_SECONDS) == 0, self.log
         finally:
             self.process.kill()
-        assert psutil.wait_procs(self._family, timeout=5)[1] == []
+        until(lambda: not any(map(lives, self._family)), 5.0)
         assert "Traceback" not in self.log, self.log
         assert list(self._temporary.iterdir()) == []
         assert [path.name for path in self.data.glob(".*")] == []
@@ -237,6 +238,14 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds:g} s"
         time.sleep(min(max(0.01, (time.monotonic() - began) / 8), 0.1))
     return value
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process still runs; the system may take its time to forget one that ended."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def finished(client: httpx.Client, job_id: str, seconds: float = RUN_SECONDS) -> Job:
@@ -291,8 +300,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         prepare: Callable[[Path], object] | None = None,
         **settings: object,
     ) -> Iterator[Server]:
-        home = tmp_path_factory.mktemp("home")
-        make_home(home)
+        home = prepared(tmp_path_factory.mktemp("home"))
         (home / "scripts" / "trials.py").write_text(SCRIPTS)
         if config is not None:
             (home / "config.py").write_text(config)
@@ -316,7 +324,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An embedded database, for tests that speak to it themselves."""
-    embedded = EmbeddedServer(tmp_path_factory.mktemp("home"))
+    embedded = EmbeddedServer(prepared(tmp_path_factory.mktemp("home")))
     yield embedded.start()
     embedded.stop()
 

@@ -116,6 +116,7 @@ class LocalExecutor(Executor):
     def drain(self, grace: float) -> None:
         """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""
         self.draining.set()
+        self.waiting.call()  # a slot without a job has nothing to wait for
         deadline = time.monotonic() + grace
         for slot in self.slots:
             slot.thread.join(max(0.0, deadline - time.monotonic()))

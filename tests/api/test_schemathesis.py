@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import MakeServer
+from tests.conftest import Server
 
 #: What a check cannot know: whether a job has what it needs to run is no matter of a schema.
 LEFT_OUT = "positive_data_acceptance"
@@ -14,25 +14,24 @@ LEFT_OUT = "positive_data_acceptance"
 PATHS = "/events$|^/docs"
 
 
-def test_no_answer_is_outside_the_declaration(make_server: MakeServer, tmp_path: Path) -> None:
-    with make_server() as server:
-        done = subprocess.run(
-            [
-                *(
-                    sys.executable,
-                    "-c",
-                    "from schemathesis.cli import schemathesis; schemathesis()",
-                ),
-                *("run", f"{server.address}/openapi.json", "--checks", "all"),
-                *("--exclude-checks", LEFT_OUT, "--exclude-path-regex", PATHS),
-                *("--max-examples", "5", "--seed", "1", "--no-color"),
-            ],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-        )
-        server.check()
+def test_no_answer_is_outside_the_declaration(public_server: Server, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-c",
+                "from schemathesis.cli import schemathesis; schemathesis()",
+            ),
+            *("run", f"{public_server.address}/openapi.json", "--checks", "all"),
+            *("--exclude-checks", LEFT_OUT, "--exclude-path-regex", PATHS),
+            *("--max-examples", "5", "--seed", "1", "--no-color"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    public_server.check()
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
     assert "Selected" in done.stdout

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from jobserver.demo import WIDTH, as_curl, laid_out
-from tests.conftest import ROOT, until
+from tests.conftest import ROOT, lives, until
 
 COMMAND = [sys.executable, "-m", "jobserver.cli", "demo"]
 
@@ -64,7 +64,7 @@ def test_demo_leaves_nothing_when_it_is_ended(environ: dict[str, str], tmp_path:
         demo.send_signal(signal.SIGTERM)
         demo.stdout.read()
     assert demo.returncode == 1
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    until(lambda: not any(map(lives, family)), 10.0)
     assert list(tmp_path.iterdir()) == []
 
 
