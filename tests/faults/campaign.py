@@ -28,9 +28,8 @@ from tests.runs.conftest import read, start
 LEASE = 3.0
 #: Seconds that may pass beyond the lease until an interrupted job says so.
 MARGIN = 5.0
-#: Jobs that are kept going, in all states.
-JOBS = 50
-LONGEST = 1.2
+#: Jobs that are kept going, and the seconds that the longest takes.
+JOBS, LONGEST = 50, 1.2
 #: The longest pause between two kills, and the kills between two times of rest.
 PAUSE = 1.5
 ROUND = 20
@@ -70,11 +69,14 @@ class Campaign:
         What is killed.
     seed : int
         Of all chance.
+    jobs : int
+        Jobs that are kept going, in all states.
     longest : float
-        Seconds that the longest job takes.
+        Seconds that the longest of them takes.
     """
 
-    def __init__(self, members: Fleet, seed: int, longest: float) -> None:
+    def __init__(self, members: Fleet, seed: int, jobs: int, longest: float) -> None:
+        self._jobs = jobs
         self.random = random.Random(seed)  # noqa: S311 - it has to repeat itself
         self.fleet = members
         self.ledger = Ledger(self.random, longest)
@@ -125,7 +127,7 @@ class Campaign:
     def _ask(self, client: httpx.Client) -> None:
         """Ask for one thing."""
         entries = self.ledger.open()
-        entry = self.random.choice(entries) if len(entries) >= JOBS else self.ledger.new()
+        entry = self.random.choice(entries) if len(entries) >= self._jobs else self.ledger.new()
         if not entry.created:
             self.ledger.create(client, entry)
             if self.random.random() < 0.3:
@@ -178,7 +180,13 @@ def _interrupted(entry: Entry) -> datetime | None:
 
 
 def campaign(
-    seed: int, kills: int, workers: int = 2, longest: float = LONGEST, *, dask: bool = False
+    seed: int,
+    kills: int,
+    workers: int = 2,
+    jobs: int = JOBS,
+    longest: float = LONGEST,
+    *,
+    dask: bool = False,
 ) -> Figures:
     """One campaign in a home of its own, on its slots or in front of a Dask cluster."""
     with tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder:
@@ -186,7 +194,7 @@ def campaign(
         home = Path(folder)
         crew = Cluster(home, **settings) if dask else Fleet(home, PAIR, WORKERS=workers, **settings)
         with manned(crew) as members:
-            figures = Campaign(members, seed, longest).run(kills)
+            figures = Campaign(members, seed, jobs, longest).run(kills)
             if not dask:
                 members.stop()
                 until(lambda: not members.processes(), GONE_SECONDS)

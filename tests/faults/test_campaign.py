@@ -8,7 +8,7 @@ KILLS = 4
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_runs_twice() -> None:
-    figures = campaign(seed=1, kills=KILLS, workers=1, longest=0.4)
+    figures = campaign(seed=1, kills=KILLS, workers=1, jobs=15, longest=0.4)
     assert figures.kills.total() == KILLS
     assert figures.states["finished"] > 0
     assert figures.told["202"] > 0

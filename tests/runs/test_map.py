@@ -48,7 +48,8 @@ STATIONS = "name,level\nWien,3\nLinz,5\nWien,4\n"
 
 
 def test_results_are_in_the_order_of_the_items(unruly: httpx.Client) -> None:
-    assert mapped(unruly, [3, 1, 2], "half")["result"] == [1.5, 0.5, 1.0]
+    job = mapped(unruly, [3, 1, 2], "half")
+    assert job["result"] == [1.5, 0.5, 1.0], job
     assert mapped(unruly, {"range": [6, 0, -2]}, "half")["result"] == [3.0, 2.0, 1.0]
     many = mapped(unruly, {"range": [20_000]}, "both", {"args": [1]})["result"]
     assert many == [[n, 1] for n in range(20_000)]
@@ -91,6 +92,7 @@ def test_each_item_of_a_grid_gets_the_data_as_it_was(unruly: httpx.Client) -> No
 def test_anything_may_be_an_items_result(unruly: httpx.Client) -> None:
     job = mapped(unruly, [{"a.b": [1, {"c": None}]}], "same")
     assert job["result"] == [{"a.b": [1, {"c": None}]}]
+    table(unruly, "stations.csv", STATIONS)
     job = mapped(unruly, {"groups": "name"}, "same", datafile="stations.csv")
     assert job["result"][0]["data"] == {"name": ["Linz"], "level": [5]}
 

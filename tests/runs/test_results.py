@@ -259,12 +259,6 @@ def test_a_result_outlives_the_server_that_made_it(
         until(lambda: not list((server.home / "spool").iterdir()))
 
 
-def test_the_thread_executor_keeps_large_results_too(threads: httpx.Client) -> None:
-    job = give(threads, "table", rows=140_000)
-    found = pd.read_csv(io.BytesIO(shown(threads, job, "csv")))
-    assert_frame_equal(found, table(140_000), check_exact=True)
-
-
 def test_a_table_never_lies_whole_in_the_server(make_server: MakeServer) -> None:
     """One of 64 MiB here; ``make bench`` shows the same with 200 and 500 MiB."""
     rows = 64 * MIB // 64

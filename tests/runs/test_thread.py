@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import time
 
 import httpx
+import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 from tests.conftest import END_SECONDS, MakeServer, Server, finished, until
 from tests.runs.conftest import add_unruly, begin, carry_out, log_of, read, start
+from tests.runs.test_results import give, shown
+from tests.runs.yielding import table
 
 
 def test_jobs_run(threads: httpx.Client, threads_server: Server) -> None:
@@ -72,6 +77,12 @@ def test_a_timeout_ends_the_job_and_keeps_its_slot(
     assert job["message"] == "timeout of 0.3 s exceeded"
     (threads_server.home / "late").touch()
     assert carry_out(threads, "noop")["state"] == "finished"
+
+
+def test_large_results_are_kept_too(threads: httpx.Client) -> None:
+    job = give(threads, "table", rows=140_000)
+    found = pd.read_csv(io.BytesIO(shown(threads, job, "csv")))
+    assert_frame_equal(found, table(140_000), check_exact=True)
 
 
 def test_a_script_that_never_ends_does_not_hold_up_the_end(make_server: MakeServer) -> None:
