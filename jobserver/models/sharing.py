@@ -71,7 +71,11 @@ def carry_out(
     ItemFailed
         If an item fails and ``collect`` is not set.
     """
-    with tempfile.TemporaryDirectory(prefix=_FOLDER, dir=course.folder) as name:
+    # A child that came to help when nothing was left may just be opening its files. What it leaves
+    # goes with the run's folder.
+    with tempfile.TemporaryDirectory(
+        prefix=_FOLDER, dir=course.folder, ignore_cleanup_errors=True
+    ) as name:
         folder = Path(name)
         if not course.ask or not write_plan(items, folder / PLAN):
             return _one_by_one(items, course, folder, collect=collect)
