@@ -38,7 +38,7 @@ time.sleep(60)
 """
 
 
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Poll until the condition holds; its value."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
