@@ -188,9 +188,9 @@ class Slot:
         self._occupy(job)
         try:
             state = self.executor.runner.run_job(job, self.host, following)
+            self.executor.counts.add("runs", (state or "spooled",))
         finally:
             self._occupy(None)
-        self.executor.counts.add("runs", (state or "spooled",))
         if state is State.QUEUED:
             self.executor.submit(job["_id"])
         self._renew()
