@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobserver.database import EXPIRY, Database
+from jobserver.database import Database
 from jobserver.errors import TooMany
+from jobserver.indexes import EXPIRY
 from jobserver.models.attempts import Attempts
 from tests.conftest import until
 
