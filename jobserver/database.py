@@ -41,6 +41,9 @@ RETRIES = 3
 #: Codes of a server that fails whatever it is asked: an internal error, a full disk.
 _BROKEN = {1, 14031}
 _OVERSIZE = {10334, 17419, 17420}
+#: Codes of a member of a replica set that ends, or is its primary no longer: what it was asked to
+#: write may be undone. They are those after which drivers try again.
+_LEAVING = {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
 _TOO_LARGE = "The document is larger than the 16 MB that the database can keep."
 
 
@@ -99,6 +102,9 @@ class Database:
                     raise
                 except AutoReconnect:
                     continue
+                except OperationFailure as error:
+                    if _code(error) not in _LEAVING:
+                        raise
             return operation(*args, **kwargs)
 
     def check_room(self, size: int = 0) -> None:
@@ -170,27 +176,41 @@ def translated() -> Iterator[None]:
     try:
         yield
     except ConnectionFailure as error:
-        raise StoreUnavailable(
-            "The database does not answer. Try again in a moment.", retry_after=SELECTION_SECONDS
-        ) from error
+        raise _away() from error
     except OperationFailure as error:
-        if error.code in {13, 18, 8000}:
+        code = _code(error)
+        if code in _LEAVING:
+            raise _away() from error
+        if code in {13, 18, 8000}:
             raise StoreUnavailable(
                 "The database refuses the server. Its administrator has to check MONGO_URI.",
                 retry_after=60,
             ) from error
-        if error.code in _BROKEN:
+        if code in _BROKEN:
             raise StoreUnavailable(
                 "The database failed; its disk may be full. Its administrator has to look at it.",
                 retry_after=60,
             ) from error
-        if error.code in _OVERSIZE:
+        if code in _OVERSIZE:
             raise TooLarge(_TOO_LARGE) from error
         raise
     except ConfigurationError as error:  # of a name that is looked up when it is used first
         raise _unusable(error) from None
     except DocumentTooLarge as error:
         raise TooLarge(_TOO_LARGE) from error
+
+
+def _code(error: OperationFailure) -> int | None:
+    """The code of what failed; of several writes sent together, that of the first one."""
+    told = error.details or {}
+    failed = [*told.get("writeErrors", ()), *told.get("writeConcernErrors", ())]
+    return failed[0]["code"] if failed else error.code
+
+
+def _away() -> StoreUnavailable:
+    return StoreUnavailable(
+        "The database does not answer. Try again in a moment.", retry_after=SELECTION_SECONDS
+    )
 
 
 def _unusable(error: Exception) -> SettingsError:
