@@ -89,12 +89,19 @@ class Keeper:
         while not self._over.wait(TICK_SECONDS):
             try:
                 for duty in self._duties:
-                    duty.do_if_due()
+                    self._attend(duty)
             except StoreUnavailable as error:
                 log.warning("%s", error)
                 self._wait_for_others()
-            except Exception:  # leases of running jobs depend on this thread
-                log.exception("a duty failed; it is tried again")
+
+    def _attend(self, duty: Duty) -> None:
+        """Do a duty if it is due; one that fails keeps this thread from no other."""
+        try:
+            duty.do_if_due()
+        except StoreUnavailable:  # the others need the database too
+            raise
+        except Exception:
+            log.exception("a duty failed; it is tried again")
 
     def _wait_for_others(self) -> None:
         """Let the other servers of the database renew their leases before any is looked at."""

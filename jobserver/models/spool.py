@@ -134,7 +134,7 @@ class Spool:
                 store(Ended.read(path))
             except FileNotFoundError:  # another process of this home was faster
                 continue
-            except (BSONError, KeyError, ValueError):
+            except (BSONError, KeyError, TypeError, ValueError):
                 log.exception("%s cannot be read; it is left aside", path.name)
                 path.rename(path.with_suffix(".broken"))
                 continue
