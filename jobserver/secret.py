@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from jobserver.durable import sync
 from jobserver.errors import SettingsError
 from jobserver.masking import hide
 from jobserver.settings import Settings
@@ -54,8 +55,7 @@ def _make(path: Path) -> None:
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
         try:
             path.hardlink_to(part)  # unlike a rename, it never replaces a key that is in use
         except FileExistsError:

@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jobserver.durable import sync
 from jobserver.errors import SettingsError
 
 
@@ -146,6 +147,5 @@ def _write(path: Path, text: str) -> None:
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
     fresh.replace(path)

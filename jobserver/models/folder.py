@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from bson import ObjectId
 
+from jobserver.durable import sync, sync_folder
 from jobserver.errors import Unavailable
 from jobserver.models.blobs import Content
 from jobserver.room import check_room
@@ -69,7 +70,7 @@ class Folder:
             with _part(self._path) as (part, file):
                 _copy(content, file, self._path)
                 added = _link(part, self._path / name)
-            _sync_folder(self._path)
+            sync_folder(self._path)
         except OSError as error:
             raise Unavailable(f"The file cannot be stored: {error.strerror}.") from error
         return added
@@ -113,8 +114,7 @@ def _copy(content: Content, file: BinaryIO, folder: Path) -> None:
     while piece := content.read(_PIECE):
         check_room(folder, len(piece))
         file.write(piece)
-    file.flush()
-    os.fsync(file.fileno())
+    sync(file)
 
 
 def _link(part: Path, path: Path) -> bool:
@@ -123,13 +123,3 @@ def _link(part: Path, path: Path) -> bool:
         os.link(part, path)
         return True
     return False
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name durable; not every system can."""
-    if os.name == "posix":
-        fd = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)

@@ -6,7 +6,6 @@ Each is a file ``<key>-<attempt>.bson``, with a large result beside it: ``<key>-
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import bson
 from bson.errors import BSONError
 
 from jobserver.database import Document
+from jobserver.durable import sync, sync_folder
 from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
 
@@ -98,9 +98,9 @@ class Spool:
             self._take_file(ended)
             with part.open("xb") as file:
                 file.write(ended.encode())
-                file.flush()
-                os.fsync(file.fileno())
+                sync(file)
             part.rename(self._folder / ended.name)
+            sync_folder(self._folder)
         except OSError:
             log.exception("the outcome of job %s waits in memory", ended.job["_id"])
             with suppress(OSError):
@@ -154,4 +154,4 @@ class Spool:
         path = (self._folder / ended.name).with_suffix(_RESULT)
         shutil.move(given["path"], path)
         with path.open("rb") as file:
-            os.fsync(file.fileno())
+            sync(file)
