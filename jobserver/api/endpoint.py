@@ -177,6 +177,8 @@ def _read_query(model: type[Query]) -> Query:
     known = ", ".join(field.alias or name for name, field in model.model_fields.items())
     message = f"The query string is wrong. It may hold: {known or 'nothing'}."
     given = dict(request.args.lists())
+    if "stringify" not in model.model_fields:
+        given.pop("stringify", None)  # clients may send it with all their requests
     twice = [Problem(name, "is given twice") for name, values in given.items() if len(values) > 1]
     if twice:
         raise BadRequest(message, twice)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import BinaryIO, Protocol
 
@@ -117,10 +118,9 @@ class DataFiles:
     def info(self, name: str) -> Document:
         """Name, path relative to the home, and size of a file; `NotFound` if there is none."""
         check_name(name)
-        size = self._storage.size(name)
-        if size is None:
-            raise _not_found(name)
-        return self._info(name, size)
+        if found := self._find(name):
+            return self._info(*found)
+        raise _not_found(name)
 
     def list(self) -> Iterator[Document]:
         """`info` of all files, by name."""
@@ -130,16 +130,14 @@ class DataFiles:
 
     def open(self, name: str) -> BinaryIO:
         """A file to read; `NotFound` if there is none."""
-        self.info(name)
-        file = self._storage.open(name)
+        file = self._storage.open(self.info(name)["name"])
         if file is None:
             raise _not_found(name)
         return file
 
     def as_file(self, name: str) -> AbstractContextManager[Path]:
         """The absolute path of a file, for a while; `NotFound` if there is none."""
-        self.info(name)
-        return self._storage.as_file(name)
+        return self._storage.as_file(self.info(name)["name"])
 
     def save(self, name: str, content: Content, limit: int) -> Document:
         """Store a new file, whole or not at all.
@@ -157,14 +155,15 @@ class DataFiles:
         """
         check_name(name)
         limited = _Limited(content, limit)
+        if found := self._find(name):
+            raise _taken(found[0])
         if not self._storage.add(name, limited):
-            raise Conflict(f"There is a file {name} already. Delete it first.")
+            raise _taken(name)
         return self._info(name, limited.size)
 
     def delete(self, name: str) -> None:
         """Delete a file; `NotFound` if there is none."""
-        self.info(name)
-        self._storage.remove(name)
+        self._storage.remove(self.info(name)["name"])
 
     def delete_all(self) -> int:
         """Delete all data files; returns how many there were."""
@@ -172,6 +171,16 @@ class DataFiles:
         for name in names:
             self._storage.remove(name)
         return len(names)
+
+    def _find(self, name: str) -> tuple[str, int] | None:
+        """Stored name and size of a file: the case of its extension does not matter."""
+        wanted = _with_small_extension(name)
+        alike = (one for one in self._storage.names() if _with_small_extension(one) == wanted)
+        for stored in chain([name], alike):
+            size = self._storage.size(stored)
+            if size is not None:
+                return stored, size
+        return None
 
     def _info(self, name: str, size: int) -> Document:
         return {"name": name, "path": str(self._storage.shown / name), "size": rounded_size(size)}
@@ -195,6 +204,15 @@ class _Limited:
         if self.size > self._limit:
             raise TooLarge(f"A data file has at most {rounded_size(self._limit)}.")
         return piece
+
+
+def _with_small_extension(name: str) -> str:
+    stem, dot, extension = name.rpartition(".")
+    return stem + dot + extension.lower()
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"There is a file {name} already. Delete it first.")
 
 
 def _not_found(name: str) -> NotFound:

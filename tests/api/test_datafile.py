@@ -70,6 +70,21 @@ def test_a_changed_case_is_another_file(client: httpx.Client) -> None:
     assert {"a.csv", "A.csv"} <= set(files(client))
 
 
+def test_the_case_of_an_extension_does_not_matter(server: Server) -> None:
+    client = server.client
+    shipped = client.get("/datafile/timeseries.csv").json()
+    assert client.get("/datafile/timeseries.CSV").json() == shipped
+    assert upload(client, "timeseries.Csv").status_code == 409
+    assert upload(client, "B.TXT").status_code == 201
+    assert client.get("/datafile/B.txt", params={"format": "txt"}).status_code == 200
+    job = run_through(client, script_name="summary", datafile="timeseries.CSV")
+    assert job["data"]["name"] == "timeseries.csv"
+    assert job["result"]["value"]["count"] == 12000
+    assert client.delete("/datafile/B.tXt").status_code == 200
+    assert set(files(client)) == {"timeseries.csv"}
+    assert client.get("/datafile/TIMESERIES.csv").status_code == 404
+
+
 BAD_NAMES = [
     *("%2e%2e%2fconfig.csv", "..%2Fx.csv", "x%2Fy.csv", "x/y.csv", "x/", "a%2F..%2Fb.csv"),
     *("...", ".hidden.csv", "...csv", "-a.csv", " a.csv", "a.csv ", "a.csv.", "a%00.csv"),

@@ -55,11 +55,25 @@ def test_no_host(server: Server) -> None:
     assert statuses(server) == SERVED  # every browser sends one
 
 
-@pytest.mark.parametrize("origin", ["http://localhost", "http://127.0.0.1:5000", "https://[::1]:8"])
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("localhost", "http://localhost"),
+        ("localhost:5000", "http://127.0.0.1:5000"),
+        ("127.0.0.1:5000", "http://LOCALHOST:5000"),
+        ("[::1]:8", "https://[::1]:8"),
+    ],
+)
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
-def test_pages_of_this_machine(server: Server, origin: str, site: str) -> None:
-    headers = ("Host: localhost", f"Origin: {origin}", f"Sec-Fetch-Site: {site}")
+def test_own_pages(server: Server, host: str, origin: str, site: str) -> None:
+    headers = (f"Host: {host}", f"Origin: {origin}", f"Sec-Fetch-Site: {site}")
     assert statuses(server, *headers) == SERVED
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:8888", "http://localhost", "http://[::1]:80"])
+def test_pages_of_other_servers_of_this_machine(server: Server, origin: str) -> None:
+    with server.unchanged():
+        assert statuses(server, "Host: localhost:5000", f"Origin: {origin}") == {403}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +82,7 @@ def test_pages_of_this_machine(server: Server, origin: str, site: str) -> None:
         *("Origin: https://evil.example", "Origin: null", "Origin: ", "Origin: file://"),
         *("Origin: http://localhost.evil.example", "Origin: http://evil.example:5000"),
         *("Origin: localhost", "Origin: http://[::1", "Sec-Fetch-Site: cross-site"),
+        *("Origin: http://localhost:x", "Origin: http://localhost:99999"),
         *("Origin: http://localhost@evil.example", "Origin: http://localhost, http://evil.example"),
     ],
 )
