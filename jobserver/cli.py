@@ -55,8 +55,10 @@ def init(folder: Path) -> None:
 @click.option("--port", default=5000, show_default=True, help="Port; 0 takes a free one.")
 def run(home: Path, config: str, host: str, port: int) -> None:
     """Serve a home over HTTP."""
+    from jobserver.ending import end_at_once
     from jobserver.settings import load
 
+    end_at_once()
     settings = load(home, config)
     _check_host(host, settings.LOGIN_REQUIRED)
 
@@ -86,10 +88,11 @@ def _check_host(host: str, has_login: bool) -> None:
 @home_options
 def worker(home: Path, config: str) -> None:
     """Run a home's jobs without serving HTTP, beside the server or on another machine."""
-    from jobserver.ending import wait
+    from jobserver.ending import end_at_once, wait
     from jobserver.home import Home
     from jobserver.settings import load
 
+    end_at_once()
     settings = load(home, config)
     opened = Home(settings).open()
     line = f"Jobserver {jobserver.__version__} worker with {settings.workers} slots, "

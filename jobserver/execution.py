@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -85,9 +86,10 @@ def execute(registry: Registry, spec: Message, home: str, link: Link) -> Message
         ``state``, and ``result``, ``file`` (of `jobserver.encoding.Kept`) or ``error`` and
         ``message``.
     """
-    hidden = [home, *_folders_of(spec), *_import_folders()]
+    folder = spec["folder"]  # it may lie in the home
+    hidden = [folder, home, *_data_folders(spec), *_import_folders()]
     describe = partial(_described, spec, hidden)
-    say, folder = partial(_say, sys.stdout), spec["folder"]
+    say = partial(_say, sys.stdout)
     course = Course(folder, link.tell, link.ask, say, describe, spec["file_size"])
     try:
         with taken(course):
@@ -210,17 +212,17 @@ def _is_own(path: Path) -> bool:
 
 
 def _without(folders: list[str], text: str) -> str:
-    """A text without the folders that the server lives in."""
+    """A text without the folders that the server lives in; one that is named itself is a dot."""
     for folder in folders:
-        text = text.replace(folder.rstrip("/") + "/", "")
+        plain = folder.rstrip("/")
+        text = re.sub(re.escape(plain) + r"(?![\w.-])", ".", text.replace(f"{plain}/", ""))
     return text
 
 
-def _folders_of(spec: Message) -> list[str]:
-    """The folder that a run works in, and that of its data."""
+def _data_folders(spec: Message) -> list[str]:
+    """The folder of a run's data file, where it has one."""
     data = spec["data"] or {}
-    folders = [str(Path(data["path"]).parent)] if "path" in data else []
-    return [spec["folder"], *folders]
+    return [str(Path(data["path"]).parent)] if "path" in data else []
 
 
 def _import_folders() -> list[str]:

@@ -45,6 +45,8 @@ def _identified() -> Actor:
 
 def user_of(shown: Authorization | None) -> Document:
     """The user whose address and password came as HTTP Basic; `Unauthorized` if they are wrong."""
+    if "Authorization" not in request.headers:
+        raise Unauthorized("Send your mail address and your password by HTTP Basic: curl -u.")
     if shown is None or shown.type != "basic" or not shown.username:
         raise Unauthorized(_UNKNOWN)
     return services().accounts.log_in(shown.username, shown.password or "", place())

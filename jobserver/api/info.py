@@ -38,7 +38,8 @@ def _own() -> dict[str, Any]:
 
 @endpoint(info, "GET", "/health", policy="info", answers={200: Message})
 def health() -> Answer:
-    """Tell whether the server and its database are well."""
+    """Tell whether the server and its database are well, and jobs can be started."""
+    services().executor.check_open()
     services().database.ping()
     return Answer({"status": 200, "message": "The server and its database are well."})
 

@@ -115,8 +115,8 @@ def _fields(query: JobsQuery) -> tuple[str, ...]:
     names = tuple(name.strip() for name in (query.fields or "").split(",") if name.strip())
     names = tuple(name for name in names if not _is_inside(name, names))
     wrong = [name for name in names if not _is_field(name)]
-    if wrong:
-        problems = [Problem("fields", f"{name!r} is no field") for name in wrong]
+    if wrong or (query.fields and not names):
+        problems = [Problem("fields", f"{name!r} is no field") for name in wrong or [""]]
         raise BadRequest("Name the fields of a job, separated by commas.", problems)
     return names
 

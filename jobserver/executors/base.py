@@ -150,8 +150,7 @@ class Executor(ABC):
         TooMany, Unavailable
             If the queue is full, a quota is used up, or the server is shutting down.
         """
-        if self.draining.is_set():
-            raise Unavailable("The server is shutting down. Try again soon.", retry_after=10)
+        self.check_open()
         while True:
             job = self.runs.jobs.get(job_id, reach)
             if job["state"] != State.CREATED:
@@ -163,6 +162,11 @@ class Executor(ABC):
             if queued:
                 self.submit(job_id)
                 return queued
+
+    def check_open(self) -> None:
+        """Raise `Unavailable` if the server is shutting down."""
+        if self.draining.is_set():
+            raise Unavailable("The server is shutting down. Try again soon.", retry_after=10)
 
     def _queue(self, job: Document, bound: Document, private: Document) -> Document | None:
         """Queue a job that was checked, if there is room and its owner may; None if it changed."""

@@ -47,7 +47,7 @@ class Folder:
 
     def size(self, name: str) -> int | None:
         """Size of a file in bytes; links are none of ours."""
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             found = (self._path / name).lstat()
             return found.st_size if stat.S_ISREG(found.st_mode) else None
         return None

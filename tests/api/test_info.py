@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 import jobserver
-from tests.conftest import Server
+from tests.conftest import Server, run_through
 
 
 @pytest.mark.parametrize("path", ["/", "/info"])
@@ -96,6 +96,14 @@ def test_wrong_values_in_the_address(client: httpx.Client, query: str, field: st
     body = answer.json()
     assert "It may hold: stringify" in body["message"]
     assert body["errors"][0]["field"] == field
+
+
+def test_stringify_may_come_with_any_request(client: httpx.Client) -> None:
+    job_id = run_through(client, script_name="noop")["_id"]
+    paths = ("/info", "/datafiles", "/datafile/timeseries.csv", "/scripts", f"/job/{job_id}/result")
+    for method, path in [*(("GET", path) for path in paths), ("DELETE", f"/job/{job_id}")]:
+        answer = client.request(method, path, params={"stringify": "false"})
+        assert answer.status_code == 200, path
 
 
 @pytest.mark.parametrize("query", ["stringify=false", "stringify=0", "stringify=False&"])

@@ -81,6 +81,7 @@ def test_fields(rows: httpx.Client) -> None:
     assert strings[3] == {"_id": NAMES[3], "number": "3"}
     assert rows.get("/jobs?fields=none").json()["jobs"][0] == {"_id": NAMES[0]}
     assert rows.get("/jobs?fields=created").json()["jobs"][0].keys() == {"_id", "created"}
+    assert rows.get("/jobs?fields=,").status_code == 400
     assert rows.get("/jobs?fields=_id,_id").json()["jobs"][0].keys() == {"_id"}
     assert rows.get("/jobs?fields=deep.a,deep").json()["jobs"][0]["deep"] == {"a": "1"}
 

@@ -50,6 +50,12 @@ def test_a_traceback_ends_the_log_without_the_servers_folders(unruly: httpx.Clie
     assert "jobserver/" not in text
 
 
+def test_a_failure_does_not_tell_the_folder_of_its_run(unruly: httpx.Client) -> None:
+    job = carry_out(unruly, "fail_somewhere")
+    assert job["message"].startswith("RuntimeError: in ., at a.csv, not tmp/")
+    assert "RuntimeError: in ., at a.csv, not tmp/" in log_of(unruly, job["_id"])
+
+
 def test_no_output_is_lost_between_jobs(single: httpx.Client) -> None:
     for number in range(1, 20):
         job = carry_out(single, "chatter", lines=number)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import END_SECONDS, MakeServer, finished, until
@@ -48,6 +52,7 @@ def test_a_grace_lets_runs_end_and_refuses_new_ones(make_server: MakeServer) -> 
             assert refused.status_code == 503
             assert int(refused.headers["Retry-After"]) > 0
             assert "shutting down" in refused.json()["message"]
+            assert client.get("/health").json() == refused.json()
             assert read(client, other)["state"] == "created"
             assert read(client, job_id)["state"] == "running"  # it still answers
             assert client.put("/job/late").status_code == 201
@@ -106,6 +111,20 @@ def test_a_second_signal_ends_it_at_once(home: Path) -> None:
         assert server.wait(END_SECONDS) == 0
         assert time.monotonic() - began < 5
         until(lambda: not members.processes(), 2.0)
+
+
+@pytest.mark.parametrize("command", ["run", "worker"])
+def test_it_ends_at_once_while_it_waits_for_its_database(home: Path, command: str) -> None:
+    environ = {**os.environ, "JOBSERVER_MONGO_URI": "mongodb://127.0.0.1:1/"}
+    log, arguments = (
+        home / "log",
+        [sys.executable, "-m", "jobserver.cli", command, "--home", str(home)],
+    )
+    with log.open("w") as file, subprocess.Popen(arguments, env=environ, stderr=file) as process:
+        until(lambda: psutil.Process(process.pid).num_threads() > 1)  # pymongo's
+        process.terminate()
+        assert process.wait(2) == 0
+    assert log.read_text() == ""
 
 
 def test_it_ends_while_its_children_still_start(home: Path) -> None:

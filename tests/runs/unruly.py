@@ -286,6 +286,12 @@ def write_own_file() -> str:
     return str(Path.cwd())
 
 
+def fail_somewhere() -> None:
+    """Raise what names the present folder, a file in it, and one whose name begins alike."""
+    here = Path.cwd()
+    raise RuntimeError(f"in {here}, at {here}/a.csv, not {here}-b.csv")
+
+
 # Scripts that look around.
 
 
