@@ -80,9 +80,17 @@ class Attempt:
             message = execute(self.registry, spec, self.home, self.link)
         if os.getpid() != process:  # the script forked, and this is the copy
             os._exit(0)
+        _end_monitor()
         killed, strays = end_descendants(), set(threading.enumerate()) - threads
         tainted = bool(killed or strays) or _traces() != before
         return {**message, "op": "done", "tainted": tainted, "grown": _memory()[1] - memory}
+
+
+def _end_monitor() -> None:
+    """End the thread that tqdm keeps for its bars, or it would count as left behind."""
+    bars = sys.modules.get("tqdm.std")
+    if bars and bars.tqdm.monitor:
+        bars.tqdm.monitor.exit()
 
 
 def _traces() -> list[object]:

@@ -134,6 +134,11 @@ def test_a_child_is_recycled(single: httpx.Client) -> None:
     assert all(pids.count(pid) <= 5 for pid in pids)
 
 
+def test_a_progress_bar_leaves_nothing_behind(single: httpx.Client) -> None:
+    pids = [carry_out(single, "bar", steps=3, pause=0.0)["result"] for _ in range(4)]
+    assert len(set(pids)) <= 2
+
+
 def test_a_child_that_dies_while_it_waits_is_replaced(single: httpx.Client) -> None:
     pid = carry_out(single, "pid")["result"]
     os.kill(pid, 9)
