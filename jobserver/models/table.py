@@ -1,7 +1,8 @@
 """Showing a data file: as it is, or its rows as CSV, JSON or HTML, piece by piece.
 
-A table is shown as scripts get it, where that is sure; where it is not, it is shown all the same,
-with the first row as its header.
+JSON is shown as what it is, or as the table that it holds: see `jobserver.models.jsonfile`. A table
+is shown as scripts get it, where that is sure; where it is not, it is shown all the same, with the
+first row as its header.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import orjson
 
 from jobserver.errors import WrongType
 from jobserver.models.dialect import Dialect, Unsure, infer
+from jobserver.models.jsonfile import rows_of, strictly
 from jobserver.models.textfile import first_lines, marked_encoding
 
 MEDIA_TYPES = {
@@ -30,11 +32,12 @@ MEDIA_TYPES = {
     "html": "text/html; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
 }
-_TABLES = (".csv", ".tsv", ".dat", ".txt")
+_TABLES, _JSON = (".csv", ".tsv", ".dat", ".txt"), (".json", ".geojson")
 _PIECE = 256 * 1024
 #: Not `007`, nor more digits than an integer has: those are names made of digits.
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,18})", re.ASCII)
 _REAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", re.ASCII)
+_NO_NUMBER = re.compile(r"nan|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -49,7 +52,7 @@ def content(file: BinaryIO, name: str, form: str) -> Iterator[bytes]:
         Its name.
     form : str
         ``csv``, ``json``, ``html`` or ``txt``. As ``json`` a table is a list of objects, one for
-        each row, with numbers as numbers and empty cells as null.
+        each row, with numbers as numbers; empty cells, NaN and infinities are null.
 
     Raises
     ------
@@ -57,14 +60,24 @@ def content(file: BinaryIO, name: str, form: str) -> Iterator[bytes]:
         If a file of this kind has no such form, or holds no table.
     """
     kind = PurePath(name).suffix.lower()
-    if form == "txt" or kind == f".{form}":
+    if form == "txt" or (form == "csv" and kind == ".csv"):
         return _pieces(file)
-    if kind not in _TABLES:
+    if kind not in (*_TABLES, *_JSON):
         file.close()
-        forms = "txt or json" if kind == ".json" else "txt"
-        raise WrongType(f"A {kind[1:]} file cannot be shown as {form}, only as {forms}.")
-    pieces = _joined(_written(file, form))
-    return chain(list(islice(pieces, 1)), pieces)  # what is no table mostly shows at once
+        raise WrongType(f"A {kind[1:]} file cannot be shown as {form}, only as txt.")
+    pieces = _json_pieces(file, form) if kind in _JSON else _joined(_written(file, form))
+    return chain(list(islice(pieces, 1)), pieces)  # what does not fit mostly shows at once
+
+
+def _json_pieces(file: BinaryIO, form: str) -> Iterator[bytes]:
+    with file:
+        if form != "json":
+            names, rows = rows_of(file)
+            yield from _joined(_WRITERS[form](_Table(names, rows, ".")))
+        elif (text := strictly(file)) is not None:
+            yield text
+        else:
+            yield from _pieces(file)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
@@ -172,7 +185,7 @@ def _names(header: list[str]) -> list[str]:
 
 
 def _value(cell: str, decimal: str) -> int | float | str | None:
-    if not cell:
+    if not cell or _NO_NUMBER.fullmatch(cell):
         return None
     if _INTEGER.fullmatch(cell) and int(cell) in _INT64:
         return int(cell)

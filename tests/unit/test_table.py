@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.errors import WrongType
+from jobserver.models.jsonfile import LARGEST
 from jobserver.models.table import content
 from tests.api.contract import strict_json
 
@@ -119,7 +120,7 @@ def test_a_file_is_read_as_its_content_is_taken(form: str) -> None:
 
 
 def test_kinds_that_are_no_table() -> None:
-    for name in ("a.png", "a.json", "a.csv.gz"):
+    for name in ("a.png", "a.nc", "a.csv.gz"):
         file = BytesIO(b"x")
         with pytest.raises(WrongType, match="only as txt"):
             content(file, name, "html")
@@ -127,3 +128,48 @@ def test_kinds_that_are_no_table() -> None:
     quoted = b'a;"b\n' + b"x" * 200_000
     with pytest.raises(WrongType, match="Show it as txt"):
         shown(quoted, "json")
+
+
+ROWS = [{"a": 1, "b": "x"}, {"a": None, "c": [1, {"d": "ä"}]}]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.GeoJSON"])
+def test_json_is_shown_as_it_is(name: str) -> None:
+    text = '{ "a":\n1e2 }'
+    for form in ("json", "txt"):
+        assert shown(text, form, name) == text.encode()
+
+
+def test_json_is_strict() -> None:
+    text = '[NaN, {"a": -Infinity}, "NaN", 12345678901234567890123]'
+    assert strict_json(shown(text, "json", "a.json")) == [
+        *(None, {"a": None}, "NaN", 12345678901234567890123)
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "nan", "{", '{"a": 1,}', "[1] [2]", b"\xff", "[" * 100_000])
+def test_what_is_no_json(text: str | bytes) -> None:
+    for form in ("json", "csv", "html"):
+        with pytest.raises(WrongType, match=r"no JSON.*Ask for txt"):
+            shown(text, form, "a.json")
+
+
+def test_the_table_in_json() -> None:
+    text = json.dumps(ROWS)
+    assert shown(text, "csv", "a.json").decode() == ('a,b,c\n1,x,\n,,"[1, {""d"": ""ä""}]"\n')
+    assert "<td>x</td>" in shown(text, "html", "a.json").decode()
+    split = '{"columns": ["x"], "index": ["p", "q"], "data": [[true], [NaN]]}'
+    assert shown(split, "csv", "a.json").decode() == ",x\np,true\nq,\n"
+
+
+@pytest.mark.parametrize("text", ["1", '"a"', "[[1], [2, 3]]", '{"a": [1], "b": [1, 2]}'])
+def test_json_that_is_no_table(text: str) -> None:
+    with pytest.raises(WrongType, match="ask for txt or json"):
+        shown(text, "csv", "a.json")
+
+
+def test_much_json_is_not_read_as_a_whole() -> None:
+    text = b"[" + b"1," * LARGEST + b"1]"
+    assert shown(text, "json", "a.json") == text
+    with pytest.raises(WrongType, match="up to 8"):
+        shown(text, "csv", "a.json")
