@@ -15,10 +15,10 @@ The grammar, in JSON::
     value      a scalar, list or object; no name in it starts with $
     scalar     text, a number, true, false or null
 
-Ids and times are understood as answers show them. In ``_id``, 24 hex digits are an ObjectId. In
-``created``, ``started``, ``finished`` and ``edited``, a time is ``2018-09-05 17:24:22.607225``
-(UTC), ``2018-09-05`` (its first moment) or RFC 3339 with ``Z`` or an offset, cut to milliseconds as
-in the database; ``"None"`` is null. All else compares as in MongoDB: ``"42"`` is not 42.
+Ids and times are understood as answers show them. In ``_id``, 24 hex digits are an ObjectId. Where
+a job has times, one is ``2018-09-05 17:24:22.607225`` (UTC), ``2018-09-05`` (its first moment) or
+RFC 3339 with ``Z`` or an offset, cut to milliseconds as stored; ``"None"`` is null. All else
+compares as in MongoDB.
 
 The query is built from this grammar alone, so an operator it does not name cannot get through.
 """
@@ -43,6 +43,7 @@ MAX_PATH = 256  # characters in a field
 MAX_PROBLEMS = 100  # told at once
 
 _JUNCTIONS, _TIMES = ("$and", "$or", "$nor"), ("created", "started", "finished", "edited")
+_INNER_TIMES = ("attempts.started", "attempts.finished", "steps.started")
 _TIME = re.compile(r"(?ai)\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?")
 # JSON can spell a lone surrogate, but neither BSON nor an answer can hold one.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -72,8 +73,7 @@ def compile_filter(body: Mapping[str, Any], hidden: Collection[str] = ("_run",))
     Raises
     ------
     BadRequest
-        The filter breaks the grammar or a limit. ``errors`` names every place, but nothing
-        after the comparison that is one too many, and at most `MAX_PROBLEMS`.
+        It breaks the grammar or a limit. ``errors`` names every place, up to `MAX_PROBLEMS`.
     """
     if not isinstance(body, Mapping):
         raise BadRequest('A filter must be an object, such as {"state": "failed"}.')
@@ -128,7 +128,7 @@ def _size(operand: object) -> int:
     return operand
 
 
-_READERS = {"_id": _id, "_owner": _id, **dict.fromkeys(_TIMES, _time)}
+_READERS = {"_id": _id, "_owner": _id, **dict.fromkeys(_TIMES + _INNER_TIMES, _time)}
 
 
 def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:

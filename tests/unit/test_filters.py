@@ -23,7 +23,7 @@ RANGES = ("$gt", "$gte", "$lt", "$lte")
 LISTS = ("$in", "$nin", "$all")
 OPERATORS = (*EQUALS, *RANGES, *LISTS, "$exists", "$size", "$not")
 FOREIGN = ("$where", "$expr", "$regex", "$elemMatch", "$function", "$jsonSchema", "$text", "$")
-TIMES = ("created", "started", "finished", "edited")
+TIMES = ("created", "started", "finished", "edited", "attempts.finished", "steps.started")
 HEX = "5b9011469eb82b0d84ca212f"
 STAMP = datetime(2018, 9, 5, 17, 24, 22, 607000)  # naive UTC, as stored
 
