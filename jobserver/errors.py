@@ -15,7 +15,7 @@
         ├── WrongType      415
         ├── CannotRun      422
         ├── TooMany        429
-        └── Unavailable    503 ── StoreUnavailable
+        └── Unavailable    503 ── StoreUnavailable, ShuttingDown
 
 Library errors are translated into these once, where the library is called, with the cause kept.
 """
@@ -141,10 +141,17 @@ class TooMany(Refusal):
 
 
 class Unavailable(Refusal):
-    """Not now: shutting down, or a part is away."""
+    """Not now: a part is away."""
 
     status = 503
 
 
 class StoreUnavailable(Unavailable):
     """The database does not answer."""
+
+
+class ShuttingDown(Unavailable):
+    """The server is about to end."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down. Try again soon.", retry_after=10)

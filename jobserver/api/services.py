@@ -59,6 +59,8 @@ class Services:
 
     def drain(self, grace: float) -> None:
         """Start no more runs, and give those that go on ``grace`` seconds."""
+        self.executor.draining.set()
+        self.scripts.close()  # nothing is left to be checked
         self.executor.drain(grace)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from jobserver.database import Database, Document
-from jobserver.errors import Conflict, TooMany, Unavailable
+from jobserver.errors import Conflict, ShuttingDown, TooMany
 from jobserver.metrics import Counts
 from jobserver.models.binding import ScriptTable, bind
 from jobserver.models.data import StoredData
@@ -164,9 +164,9 @@ class Executor(ABC):
                 return queued
 
     def check_open(self) -> None:
-        """Raise `Unavailable` if the server is shutting down."""
+        """Raise `ShuttingDown` if the server is."""
         if self.draining.is_set():
-            raise Unavailable("The server is shutting down. Try again soon.", retry_after=10)
+            raise ShuttingDown
 
     def _queue(self, job: Document, bound: Document, private: Document) -> Document | None:
         """Queue a job that was checked, if there is room and its owner may; None if it changed."""

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from jobserver.database import Document
-from jobserver.errors import Problem, Unavailable
+from jobserver.errors import Problem, ShuttingDown, Unavailable
 from jobserver.executors.child_process import ChildEnded
 from jobserver.executors.setup import setup_message
 from jobserver.executors.shepherd import Shepherd
+from jobserver.models.outcome import ENDING
 from jobserver.settings import Settings
 
 log = logging.getLogger(__name__)
 
-CHECK_SECONDS = 20.0
+CHECK_SECONDS = 10.0
+#: Seconds that anybody may wait for their turn, and how many may wait longer, up to a limit: each
+#: holds a thread of the server, which has 64 for everything.
+PATIENCE_SECONDS = 1.0
+PATIENT = 32
+TURN_SECONDS = 60.0
+STOP_SECONDS = 0.1
 
 
 class Inspector:
@@ -31,6 +39,8 @@ class Inspector:
     def __init__(self, settings: Settings) -> None:
         self._shepherd = Shepherd(setup_message(settings, runs=False))
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(PATIENT)
+        self._closed = False
 
     def start(self) -> None:
         """Load the scripts in the background."""
@@ -59,8 +69,12 @@ class Inspector:
         return [Problem(**problem) for problem in answer["problems"]]
 
     def close(self) -> None:
-        """End the child."""
+        """End the child, and what is asked of it."""
+        self._closed = True
+        while not self._lock.acquire(timeout=STOP_SECONDS):
+            self._shepherd.stop(ENDING)
         self._shepherd.close()
+        self._lock.release()
 
     def _load(self) -> None:
         with self._lock:
@@ -71,15 +85,45 @@ class Inspector:
 
     def _tried_twice(self, action: Callable[[], Document]) -> Document:
         """Ask the child, and a new one where it had died unnoticed."""
-        with self._lock:
+        with self._turn():
             try:
                 return action()
             except ChildEnded as ended:
                 log.warning("the child that knows the scripts is started again: %s", ended)
             try:
+                self._check_open()
                 return action()
             except ChildEnded as ended:
                 raise _unavailable(ended) from ended
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One after another; scripts that load slowly must not take all threads of the server."""
+        self._check_open()
+        if not self._lock.acquire(timeout=PATIENCE_SECONDS) and not self._waited():
+            raise Unavailable(
+                "The scripts are still being loaded. Try again later; if this lasts, look for what "
+                "the scripts do when they are imported, and in on_init.",
+                retry_after=5,
+            )
+        try:
+            self._check_open()
+            yield
+        finally:
+            self._lock.release()
+
+    def _waited(self) -> bool:
+        """Wait for a turn in a place for that; False if there was none, or it took too long."""
+        if not self._places.acquire(blocking=False):
+            return False
+        try:
+            return self._lock.acquire(timeout=TURN_SECONDS)
+        finally:
+            self._places.release()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ShuttingDown
 
 
 def _unavailable(ended: ChildEnded) -> Unavailable:

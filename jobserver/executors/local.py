@@ -24,7 +24,7 @@ from jobserver.executors.waiting import Waiting
 from jobserver.models.claims import Claim
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
-from jobserver.models.outcome import CANCELLED, Outcome, interrupted
+from jobserver.models.outcome import CANCELLED, ENDING, Outcome, interrupted
 from jobserver.runner import Host
 from jobserver.settings import Settings
 
@@ -116,8 +116,10 @@ class LocalExecutor(Executor):
     def drain(self, grace: float) -> None:
         """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""
         self.draining.set()
-        self.waiting.call()  # a slot without a job has nothing to wait for
+        self.waiting.call()
         deadline = time.monotonic() + grace
+        for slot in self.slots:
+            slot.stop_idle()
         for slot in self.slots:
             slot.thread.join(max(0.0, deadline - time.monotonic()))
         for slot in self.slots:
@@ -143,6 +145,12 @@ class Slot:
         with self._lock:
             if job_id is None or self._is_at(job_id, attempt):
                 self.host.stop(outcome)
+
+    def stop_idle(self) -> None:
+        """End what goes on without a job, such as a child that still loads its scripts."""
+        with self._lock:
+            if self.job is None and self._crew is None:
+                self.host.stop(ENDING)
 
     def _is_at(self, job_id: JobId, attempt: int | None) -> bool:
         job = self.job

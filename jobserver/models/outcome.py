@@ -60,6 +60,8 @@ def interrupted(why: str) -> Outcome:
     return Outcome(State.FAILED, error=INTERRUPTED, message=f"interrupted: {why}")
 
 
+#: For what goes on beside runs, and ends with the server.
+ENDING = interrupted("the server ends")
 LOST = interrupted("it belongs to another server now")
 
 

@@ -125,12 +125,3 @@ def test_it_ends_at_once_while_it_waits_for_its_database(home: Path, command: st
         process.terminate()
         assert process.wait(2) == 0
     assert log.read_text() == ""
-
-
-def test_it_ends_while_its_children_still_start(home: Path) -> None:
-    slow = "import time\ntime.sleep(30)\n"
-    (home / "scripts" / "slow.py").write_text(slow)
-    with fleet(home, "server", WORKERS=2, SHUTDOWN_GRACE=0) as members:
-        began = time.monotonic()
-        members.stop()
-        assert time.monotonic() - began < 10
