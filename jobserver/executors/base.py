@@ -7,12 +7,12 @@ import secrets
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from jobserver.database import Database, Document
-from jobserver.errors import Conflict, ShuttingDown, TooMany
+from jobserver.errors import Conflict, ShuttingDown
+from jobserver.executors.queued import Room
 from jobserver.metrics import Counts
 from jobserver.models.binding import ScriptTable, bind
 from jobserver.models.data import StoredData
@@ -27,54 +27,6 @@ from jobserver.runner import Runner
 from jobserver.settings import Settings
 
 _ANYBODYS: Mapping[str, Any] = {}
-
-
-class Room:
-    """Knows the jobs that wait, so that no request has to count them.
-
-    Parameters
-    ----------
-    limit : int
-        Most jobs that may wait.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._waiting: set[JobId] = set()
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def taken(self, job_id: JobId) -> Iterator[None]:
-        """Take a place for a job that is being queued; it is given back if that fails.
-
-        Raises
-        ------
-        TooMany
-            If there is none.
-        """
-        with self._lock:
-            if len(self._waiting) >= self._limit:
-                message = f"The queue is full: {len(self._waiting)} jobs wait. Try again later."
-                raise TooMany(message, retry_after=10)
-            self._waiting.add(job_id)
-        try:
-            yield
-        except BaseException:
-            self.leave(job_id)
-            raise
-
-    def __len__(self) -> int:
-        return len(self._waiting)
-
-    def leave(self, job_id: JobId) -> None:
-        """A job waits no longer."""
-        with self._lock:
-            self._waiting.discard(job_id)
-
-    def add(self, job_ids: Iterable[JobId]) -> None:
-        """Take in jobs that others queued."""
-        with self._lock:
-            self._waiting.update(job_ids)
 
 
 def owner_name() -> str:
@@ -118,7 +70,7 @@ class Executor(ABC):
         sources = Sources(datafiles, StoredData(database))
         self.runner = Runner(self.runs, sources, Spool(settings.home / "spool"), settings)
 
-        self.room = Room(settings.QUEUE_LIMIT)
+        self.room = Room(settings.QUEUE_LIMIT, self.runs.waiting)
         self.draining = threading.Event()
         self.counts = Counts()
 
