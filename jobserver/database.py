@@ -36,7 +36,8 @@ T = TypeVar("T")
 
 NAME = "jobserver"
 SELECTION_SECONDS = 3
-SOCKET_SECONDS = 30
+#: Without an answer: a database that hangs must not take a thread for each request for long.
+SOCKET_SECONDS = 10
 RETRIES = 3
 #: Codes of a server that fails whatever it is asked: an internal error, a full disk.
 _BROKEN = {1, 14031}

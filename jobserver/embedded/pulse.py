@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PING_SECONDS = 1.0  # between two pings
+FIRST_SECONDS = 0.1  # the same before the first answer
 SILENCE_SECONDS = 10.0  # without an answer: hung
 RECOVERY_SECONDS = 300.0  # the same before the first answer: after a crash it reads its journal
 INTERNAL_ERROR = 1
@@ -24,11 +25,14 @@ def watch(daemon: Daemon, uri: str) -> None:
     """Ping a database until it ends, and kill it when it falls silent or has broken down."""
     from pymongo import MongoClient
 
-    heard, patience = time.monotonic(), RECOVERY_SECONDS
-    with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=1000) as client:
-        while not daemon.gone.wait(PING_SECONDS):
+    heard, patience, pause = time.monotonic(), RECOVERY_SECONDS, FIRST_SECONDS
+    silence = int(SILENCE_SECONDS * 1000)  # or one that hangs while it is asked would hold us up
+    with MongoClient[dict[str, object]](
+        uri, serverSelectionTimeoutMS=1000, socketTimeoutMS=silence
+    ) as client:
+        while not daemon.gone.wait(pause):
             if ports.answers(daemon.port, SILENCE_SECONDS):
-                heard, patience = time.monotonic(), SILENCE_SECONDS
+                heard, patience, pause = time.monotonic(), SILENCE_SECONDS, PING_SECONDS
                 if _is_broken(client):
                     log.warning("The embedded database failed and is killed; is its disk full?")
                     daemon.kill()
