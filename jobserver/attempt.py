@@ -6,7 +6,6 @@ import ctypes
 import logging
 import os
 import resource
-import signal
 import sys
 import tempfile
 import threading
@@ -18,13 +17,13 @@ from typing import TYPE_CHECKING, TextIO
 from jobserver.context import current_job
 from jobserver.execution import Link, execute
 from jobserver.guard import end_descendants
+from jobserver.traces import Traces, told
 
 if TYPE_CHECKING:
     from jobserver.protocol import Message
     from jobserver.scripts.registry import Registry
 
-_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
-_OWN_LIMITS, _OWN_SIZE = Path("/proc/self/limits"), Path("/proc/self/statm")
+_OWN_SIZE = Path("/proc/self/statm")
 _C = ctypes.CDLL(None)
 
 
@@ -69,7 +68,7 @@ class Attempt:
     def carry_out(self) -> Message:
         """Run, clean up, and give the message that ends the attempt."""
         spec = self.spec
-        before, threads = _traces(), set(threading.enumerate())
+        before, threads = Traces(), set(threading.enumerate())
         memory, process = _memory()[1], os.getpid()
         with (
             current_job.entered(spec["id"], spec["attempt"], self.report),
@@ -80,47 +79,28 @@ class Attempt:
             message = execute(self.registry, spec, self.home, self.link)
         if os.getpid() != process:  # the script forked, and this is the copy
             os._exit(0)
-        _end_monitor()
+        _end_watchers()
         killed, strays = end_descendants(), set(threading.enumerate()) - threads
-        tainted = bool(killed or strays) or _traces() != before
+        tainted = bool(killed or strays) or Traces().left_by(before)
         return {**message, "op": "done", "tainted": tainted, "grown": _memory()[1] - memory}
 
 
-def _end_monitor() -> None:
-    """End the thread that tqdm keeps for its bars, or it would count as left behind."""
+def _end_watchers() -> None:
+    """End what libraries keep running: it would count as left behind, or end the next run."""
     bars = sys.modules.get("tqdm.std")
     if bars and bars.tqdm.monitor:
         bars.tqdm.monitor.exit()
-
-
-def _traces() -> list[object]:
-    """What a script may leave behind in its process that would disturb the next one."""
-    umask = os.umask(0o022)
-    os.umask(umask)
-    clocks = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-    return [
-        umask,
-        signal.pthread_sigmask(signal.SIG_BLOCK, ()),
-        [signal.getitimer(clock) for clock in clocks],
-        _told(_OWN_LIMITS) or [resource.getrlimit(kind) for kind in _LIMITS],
-    ]
+    if faults := sys.modules.get("faulthandler"):
+        faults.cancel_dump_traceback_later()
 
 
 def _memory() -> tuple[int, int]:
     """Bytes of address space that this process has, 0 if unknown, and of memory that it holds."""
-    if pages := _told(_OWN_SIZE).split():
+    if pages := told(_OWN_SIZE).split():
         return int(pages[0]) * resource.getpagesize(), int(pages[1]) * resource.getpagesize()
     import psutil
 
     return 0, int(psutil.Process().memory_info().rss)
-
-
-def _told(file: Path) -> bytes:
-    """What Linux tells of this process in one look; nothing on other systems."""
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return b""
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def _work(commands: int, messages: int, output: int) -> None:
     for fd in (commands, messages, output):
         os.set_inheritable(fd, False)
 
-    from jobserver.protocol import Broken, receive, send
+    from jobserver.protocol import CUT_OFF, Broken, receive, send
 
     try:
         setup, listen = receive(commands), partial(receive, commands)
@@ -39,7 +39,7 @@ def _work(commands: int, messages: int, output: int) -> None:
         while True:
             worker.handle(receive(commands))
     except Broken:
-        return
+        os._exit(CUT_OFF)
 
 
 class Worker:

@@ -116,7 +116,7 @@ def _children(pid: int) -> list[int]:
     try:
         with os.scandir(f"/proc/{pid}/task") as threads:
             lists = [Path(thread.path, "children").read_text() for thread in threads]
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, PermissionError, ProcessLookupError):  # or of another user now
         return []
     return [int(child) for line in lists for child in line.split()]
 

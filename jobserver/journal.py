@@ -97,13 +97,13 @@ class Journal:
         self._part = begin, min(max(begin, end), 1.0)
 
     def completed(self, outcome: Outcome) -> Outcome:
-        """The outcome with the steps of a pipeline; a failure tells the step that it was in."""
-        step, message = self._steps.running, str(outcome.message)
-        steps = self._steps.listed(outcome.state, utcnow())
+        """The outcome of a run that ends now; a failure tells the step that it was in."""
+        step, message, now = self._steps.running, str(outcome.message), utcnow()
+        steps = self._steps.listed(outcome.state, now)
         told = message.startswith(step) or outcome.error == INTERRUPTED
         if step and outcome.state is State.FAILED and not told:
             outcome = replace(outcome, message=f"{step}: {message}")
-        return replace(outcome, steps=steps) if steps else outcome
+        return replace(outcome, steps=steps or None, finished=now)
 
     def tick(self) -> None:
         """Write what is due; where the database is away, try again later."""

@@ -18,6 +18,8 @@ Message = dict[str, Any]
 
 #: Longest message that is read, in bytes; larger results travel as files.
 LIMIT = 64 * 1024 * 1024
+#: Exit code of a child whose pipes do not work any more.
+CUT_OFF = 113
 _HEADER = struct.Struct("<i")
 
 
@@ -31,14 +33,14 @@ def send(fd: int, message: Message) -> None:
     Raises
     ------
     Broken
-        If nobody reads it any more.
+        If nobody reads it any more, or a script closed it.
     """
     view = memoryview(bson.encode(message))
     try:
         while view:
             view = view[os.write(fd, view) :]
-    except BrokenPipeError as error:
-        raise Broken("the other end is closed") from error
+    except OSError as error:
+        raise Broken("the pipe is closed") from error
 
 
 def receive(fd: int) -> Message:
@@ -83,7 +85,10 @@ class Reader:
 def _read_exactly(fd: int, size: int) -> bytes:
     pieces = []
     while size:
-        piece = os.read(fd, min(size, 1024 * 1024))
+        try:
+            piece = os.read(fd, min(size, 1024 * 1024))
+        except OSError as error:
+            raise Broken("the pipe is closed") from error
         if not piece:
             raise Broken("the other end is closed")
         pieces.append(piece)

@@ -15,7 +15,7 @@ from jobserver.journal import Journal
 from jobserver.models import logs
 from jobserver.models.claims import Claim
 from jobserver.models.job import JobId, State
-from jobserver.models.outcome import NOT_BEGUN, Outcome
+from jobserver.models.outcome import NOT_BEGUN, UNSTORABLE, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.source import Sources
 from jobserver.models.spool import Ended, Spool
@@ -87,6 +87,9 @@ class Runner:
             except StoreUnavailable:
                 self.spool.save(Ended(job, outcome, journal.unwritten, journal.written))
                 return None
+            except Exception:  # what comes from a child may be anything
+                log.exception("the outcome of job %s cannot be stored", job["_id"])
+                return self._end_with(job, replace(UNSTORABLE, finished=outcome.finished))
 
     def store(self, ended: Ended) -> None:
         """Store an attempt that waited in the spool."""
@@ -137,7 +140,8 @@ class Runner:
 
     def _outcome(self, job: Document, host: Host, journal: Journal, stack: ExitStack) -> Outcome:
         """Run the job; what it works with goes when the stack is closed."""
-        timeout = job.get("timeout") or self.settings.JOB_TIMEOUT
+        limits = [seconds for seconds in (job.get("timeout"), self.settings.JOB_TIMEOUT) if seconds]
+        timeout = min(limits, default=0)
         try:
             source = stack.enter_context(self.sources.fetched(job))
             folder = stack.enter_context(temporary_folder("run"))
@@ -173,6 +177,8 @@ def _too_large(outcome: Outcome) -> Outcome:
 
 def _failed(error: Exception, message: str, ended: Outcome | None = None) -> Outcome:
     """The failure of a run that ended otherwise, or did not begin."""
-    known = ended.provenance if ended else None
     name = type(error).__name__
-    return Outcome(State.FAILED, error=name, message=message, provenance=known)
+    failed = Outcome(State.FAILED, error=name, message=message)
+    if ended is None:
+        return failed
+    return replace(failed, provenance=ended.provenance, finished=ended.finished)

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 from bson.raw_bson import RawBSONDocument
 
-from jobserver.protocol import Broken, Message, Reader, send
+from jobserver.protocol import CUT_OFF, Broken, Message, Reader, send
 
 TICK_SECONDS = 0.25
 _PIECE = 64 * 1024
@@ -59,6 +59,8 @@ class ChildEnded(Exception):
             return "the process that ran it ended"
         if self.status < 0:
             return f"killed by {_signal_name(-self.status)}"
+        if self.status == CUT_OFF:
+            return "the script closed the pipes of its process"
         return f"the script ended its process with exit code {self.status}"
 
 

@@ -155,7 +155,7 @@ class Shepherd:
             return outcome
         except ChildEnded as ended:
             outcome = Outcome(State.FAILED, error="Killed", message=ended.describe())
-        except BSONError:
+        except (BSONError, KeyError, TypeError, ValueError):  # of what the child says
             outcome = DISTURBED
         self.close()
         return self._stopped or outcome
@@ -225,9 +225,10 @@ class Shepherd:
         party.output(self._alive.rest_of_output())
         self.runs += 1
         self._held += int(message["grown"])
-        if message.get("tainted"):
+        outcome = ended(message, folder)
+        if message.get("tainted") or outcome is DISTURBED:
             self.close()
-        return ended(message, folder)
+        return outcome
 
     def _replace_if_swollen(self, limit: int) -> None:
         """End a child that kept much of what a run took: the next one must not pay for it."""

@@ -7,6 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import bson
+from bson.raw_bson import RawBSONDocument
+
 from jobserver.database import Document
 from jobserver.encoding import describes_file
 from jobserver.execution import clipped
@@ -15,6 +18,8 @@ from jobserver.models.outcome import DISTURBED, Outcome
 
 #: The most that is kept of what a run depends on: steps, packages, characters of a text.
 _MOST, _LONGEST = 200, 200
+#: Bytes of a message that is looked through in no time.
+_SHORT = 64 * 1024
 
 
 def ended(message: Mapping[str, Any], folder: str) -> Outcome:
@@ -24,7 +29,14 @@ def ended(message: Mapping[str, Any], folder: str) -> Outcome:
     ----------
     folder : str
         Where the attempt left the file of a large result.
+
+    Raises
+    ------
+    bson.errors.BSONError
+        If it is malformed. A long one is left to the database, which reads it anyway.
     """
+    if isinstance(message, RawBSONDocument) and len(message.raw) <= _SHORT:
+        bson.decode(message.raw)
     if message.get("state") != State.FINISHED:
         error, text = clipped(str(message.get("error"))), clipped(str(message.get("message")))
         return Outcome(State.FAILED, error=error, message=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from jobserver.database import Document
@@ -31,6 +32,8 @@ class Outcome:
         `jobserver.provenance`.
     steps : list of dict or None
         Of a pipeline: which began when, took how long, ended how.
+    finished : datetime or None
+        When the attempt ended, which may be long before that can be stored.
     """
 
     state: State
@@ -40,10 +43,16 @@ class Outcome:
     file: Document | None = None
     provenance: Document | None = None
     steps: list[Document] | None = None
+    finished: datetime | None = None
 
 
 DISTURBED = Outcome(
     State.FAILED, error="Killed", message="the script disturbed the process that ran it"
+)
+UNSTORABLE = Outcome(
+    State.FAILED,
+    error="Unstorable",
+    message="what the script gave cannot be stored; the server's log tells more",
 )
 #: The script was not called yet, and waits for another attempt.
 NOT_BEGUN = Outcome(State.QUEUED)
@@ -52,6 +61,8 @@ CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled
 
 #: Fields that only a running job has.
 RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
+#: What an attempt told of itself, and another one tells anew.
+_TOLD = {"progress": "", "message": "", "steps": ""}
 INTERRUPTED = "Interrupted"
 
 
@@ -74,11 +85,12 @@ def fell_silent(job: Document) -> Outcome:
 def ended_fields(outcome: Outcome, job: Document) -> Document:
     """The fields of a job that came to its end."""
     now = utcnow()
-    began = job["started"] or now
+    finished = outcome.finished or now
+    began = job["started"] or finished
     values = {
-        "finished": now,
+        "finished": finished,
         "edited": now,
-        "time_sec": (now - began).total_seconds(),
+        "time_sec": (finished - began).total_seconds(),
         "result": outcome.result,
     }
     if outcome.provenance is not None:
@@ -103,7 +115,7 @@ def ended(outcome: Outcome, job: Document) -> tuple[Document, Document]:
 
 def requeued(outcome: Outcome, job: Document) -> tuple[Document, Document]:
     """What a run sets whose job is to be tried again, and its further update operators."""
-    operators: Document = {"unset": RUNNING}
+    operators: Document = {"unset": RUNNING | _TOLD}
     if outcome.state is not State.QUEUED:
         operators["push"] = {"attempts": history(job, outcome)}
     return {"edited": utcnow(), "state": State.QUEUED}, operators
@@ -114,7 +126,7 @@ def history(job: Document, outcome: Outcome) -> Document:
     return {
         "attempt": job["_run"]["attempt"],
         "started": job["_run"]["claimed"],
-        "finished": utcnow(),
+        "finished": outcome.finished or utcnow(),
         "state": outcome.state,
         "error": outcome.error,
         "message": outcome.message,

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,7 @@ from tests.faults.fleet import Fleet, fleet
 from tests.runs.conftest import add_unruly, begin, log_of, read
 
 LEASE = 2.0
+SECOND = timedelta(seconds=1)
 LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 FAKETIME = [
     path for folder in LIBRARIES for path in Path(folder).glob("faketime/libfaketimeMT.so.1")
@@ -101,12 +103,19 @@ def test_results_wait_for_a_database_that_is_away(
             assert int(answer.headers["Retry-After"]) > 0
             assert "database does not answer" in answer.json()["message"]
         (members.home / "gate").touch()
+        opened = datetime.now(UTC)
         until(lambda: spooled(members) == 2, 30)
         wait(LEASE + 1 - (time.monotonic() - began))
     for job_id in ids:
         job = finished(client, job_id)
         assert (job["state"], job["result"]) == ("finished", "seen")
         assert log_of(client, job_id) == "begun\n"
+        started, ended, stored = (
+            datetime.fromisoformat(job[name]) for name in ("started", "finished", "edited")
+        )
+        assert opened - SECOND < ended < opened + SECOND  # when it ended, not when that was stored
+        assert ended < stored
+        assert job["time_sec"] == (ended - started).total_seconds()
     until(lambda: spooled(members) == 0)
 
 

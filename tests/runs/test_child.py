@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import httpx
@@ -76,6 +77,13 @@ def test_whatever_a_script_raises_is_its_failure(
     assert 'File "scripts/unruly.py"' in log_of(unruly, job["_id"])
 
 
+def test_a_script_that_closes_the_pipes_is_told_so(unruly: httpx.Client) -> None:
+    job = carry_out(unruly, "close_pipes")
+    assert (job["state"], job["error"]) == ("failed", "Killed")
+    assert job["message"] == "the script closed the pipes of its process"
+    assert "Traceback" not in log_of(unruly, job["_id"])
+
+
 @pytest.mark.parametrize("script", ["shut", "end_guard"])
 def test_a_script_that_cuts_itself_off_fails(unruly: httpx.Client, script: str) -> None:
     job = carry_out(unruly, script)
@@ -113,6 +121,30 @@ def test_the_next_job_notices_nothing(
 
 
 EVERYWHERE = "by print\nto stderr\nby C\nto the descriptor\nby a process\nthe end without a line"
+
+
+CHANGES = [
+    *("children", "input", "files", "logging", "recursion", "priority", "network", "open"),
+    "watchdog",
+]
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_next_job_has_a_process_without_changes(single: httpx.Client, what: str) -> None:
+    assert carry_out(single, "leave_changes", what=what)["state"] == "finished"
+    job = carry_out(single, "expect_nothing", seconds=1.0 if what == "watchdog" else 0.0)
+    assert (job["state"], job["result"]) == ("finished", [3, True, True, 0, None])
+    assert "WARNING root: still heard" in log_of(single, job["_id"])
+
+
+@pytest.mark.parametrize("how", ["size", "file", "text"])
+def test_a_forged_end_is_a_failure_at_once(unruly: httpx.Client, how: str) -> None:
+    began = time.monotonic()
+    job = carry_out(unruly, "forge", how=how)
+    assert job["state"] == "failed"
+    assert job["error"] in {"Killed", "Unstorable"}
+    assert time.monotonic() - began < 3
+    assert carry_out(unruly, "noop")["state"] == "finished"
 
 
 def test_each_job_gets_its_own_result_after_a_fork(single: httpx.Client) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.runs.conftest import begin, cancel, carry_out, create, log_of
+from tests.conftest import Server, finished
+from tests.runs.conftest import begin, cancel, carry_out, create, log_of, read
 
 
 def test_every_attempt_is_kept(unruly: httpx.Client) -> None:
@@ -32,6 +33,19 @@ def test_the_last_failure_counts(unruly: httpx.Client) -> None:
     assert (job["state"], job["error"]) == ("failed", "RuntimeError")
     assert job["message"] == "RuntimeError: attempt 2 had to fail"
     assert [one["attempt"] for one in job["attempts"]] == [1, 2]
+
+
+def test_an_attempt_begins_without_what_the_last_one_told(
+    unruly: httpx.Client, unruly_server: Server
+) -> None:
+    job_id = begin(unruly, "stumble", {"retries": 1}, name="stumbled")
+    job = read(unruly, job_id)
+    assert job["attempts"][0]["message"] == "RuntimeError: it was not"
+    assert job["state"] == "running"
+    assert "progress" not in job
+    assert "message" not in job
+    (unruly_server.home / "stumbled").touch()
+    assert finished(unruly, job_id)["state"] == "finished"
 
 
 def test_a_killed_child_and_a_timeout_are_tried_again(unruly: httpx.Client) -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import builtins
 import ctypes
+import faulthandler
+import fcntl
+import logging
 import mmap
 import os
 import resource
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import bson
 
 from jobserver import current_job
 
@@ -223,6 +232,37 @@ def tell_much(mib: int, seconds: float = 1.0) -> None:
     time.sleep(seconds)
 
 
+def close_pipes() -> None:
+    """Close all files but the standard ones, as daemons do."""
+    os.closerange(3, 256)
+
+
+def forge(how: str) -> None:
+    """Tell the server in the name of its process how the run ended, and not as it wants to hear."""
+    end: dict[str, Any] = {"op": "done", "state": "finished", "grown": 0, "result": {"a": "xx"}}
+    changes: dict[str, dict[str, Any]] = {"size": {"grown": "much"}, "file": {"file": {"name": 5}}}
+    message = bson.encode(end | changes.get(how, {}))
+    if how == "text":
+        message = message.replace(b"xx", b"\xff\xfe")
+    for fd in _pipes():
+        os.write(fd, message)
+    time.sleep(FOREVER)
+
+
+def _pipes() -> list[int]:
+    """Pipes that can be written to."""
+    found = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]  # noqa: PTH208
+    return [fd for fd in found if _is_writable_pipe(fd)]
+
+
+def _is_writable_pipe(fd: int) -> bool:
+    try:
+        is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
+        return is_pipe and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+    except OSError:
+        return False
+
+
 # Scripts that leave something behind.
 
 
@@ -252,6 +292,25 @@ def fork_twice() -> int:
 def leave_alarm() -> None:
     """Leave a clock that ends the process soon."""
     signal.setitimer(signal.ITIMER_REAL, 0.3)
+
+
+def leave_changes(what: str) -> None:
+    """Change one thing of the process, and let it stay so."""
+    changes: dict[str, Callable[[], object]] = {
+        "children": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        "input": lambda: os.close(0),
+        "files": lambda: _kept.extend(os.dup(1) for _ in range(900)),
+        "logging": lambda: logging.disable(logging.CRITICAL),
+        "recursion": lambda: sys.setrecursionlimit(200),
+        "priority": lambda: os.nice(3),
+        "network": lambda: socket.setdefaulttimeout(0.001),
+        "open": lambda: setattr(builtins, "open", None),
+        "watchdog": lambda: faulthandler.dump_traceback_later(0.5, exit=True),
+    }
+    changes[what]()
+
+
+_kept: list[int] = []
 
 
 def leave_mess() -> str:
@@ -293,6 +352,23 @@ def fail_somewhere() -> None:
 
 
 # Scripts that look around.
+
+
+def expect_nothing(seconds: float) -> list[Any]:
+    """What one script finds that another may have changed; a warning is logged."""
+    time.sleep(seconds)
+    logging.getLogger().warning("still heard")
+    code = subprocess.run(["sh", "-c", "exit 3"], check=False).returncode
+    assert len(_open_files()) < 100
+    with open(__file__) as file:  # noqa: PTH123 - it is looked at
+        is_known = bool(file.readline())
+    own, above = (os.getpriority(os.PRIO_PROCESS, pid) for pid in (0, os.getppid()))
+    assert sys.stdin.read() == ""
+    return [code, is_known, _depth(300) == 300, own - above, socket.getdefaulttimeout()]
+
+
+def _depth(levels: int) -> int:
+    return 1 + _depth(levels - 1) if levels > 1 else 1
 
 
 def surroundings() -> dict[str, Any]:
@@ -382,6 +458,15 @@ def wait_for(name: str) -> str:
     while not (_home / name).exists():
         time.sleep(0.01)
     return "seen"
+
+
+def stumble(name: str) -> None:
+    """Report progress and fail at first, then wait until the home has a file of that name."""
+    if current_job.attempt == 1:
+        current_job.progress(0.9, "nearly there")
+        time.sleep(0.7)  # until that is stored
+        raise RuntimeError("it was not")
+    wait_for(name)
 
 
 def fail_slowly() -> None:
