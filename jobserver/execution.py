@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -87,7 +87,7 @@ def execute(registry: Registry, spec: Message, home: str, link: Link) -> Message
         ``message``.
     """
     folder = spec["folder"]  # it may lie in the home
-    hidden = [folder, home, *_data_folders(spec), *_import_folders()]
+    hidden = [folder, home, *_data_folders(spec), *import_folders()]
     describe = partial(_described, spec, hidden)
     say = partial(_say, sys.stdout)
     course = Course(folder, link.tell, link.ask, say, describe, spec["file_size"])
@@ -225,7 +225,8 @@ def _data_folders(spec: Message) -> list[str]:
     return [str(Path(data["path"]).parent)] if "path" in data else []
 
 
-def _import_folders() -> list[str]:
+@cache
+def import_folders() -> list[str]:
     """Folders that modules come from, the longest first."""
     folders = {folder for folder in sys.path if len(folder) > 1} | {str(_PACKAGE.parent)}
     return sorted(folders, key=len, reverse=True)

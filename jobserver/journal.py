@@ -17,13 +17,13 @@ from jobserver.models.job import State, utcnow
 from jobserver.models.outcome import INTERRUPTED, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.steps import Steps
+from jobserver.printed import Printed
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two writes to the database, and the same while it is away.
 WRITE_SECONDS = 0.5
 AWAY_SECONDS = 5.0
-CUT = b"\n[the output is cut here: the limit is reached]\n"
 
 #: A progress bar as tqdm and its like draw it: ``summing:  42%|####      | ...``
 _BAR = re.compile(rb"(?:^|[\r\n])([^\r\n|%]*?):?\s*(\d{1,3})%\|")
@@ -39,8 +39,8 @@ class Journal:
         The life of the jobs in the database.
     job : dict
         The claimed job.
-    limit : int
-        Bytes of output that are kept; what comes after is left out, and a mark says so.
+    printed : Printed
+        Tells what is kept of the output.
 
     Attributes
     ----------
@@ -48,10 +48,10 @@ class Journal:
         Bytes of output that are in the database.
     """
 
-    def __init__(self, runs: Runs, job: Document, limit: int) -> None:
+    def __init__(self, runs: Runs, job: Document, printed: Printed) -> None:
         self._runs = runs
         self._job = job
-        self._left = limit
+        self._printed = printed
         self._text = bytearray()
         self._piece = b""
         self._tail = b""
@@ -73,11 +73,7 @@ class Journal:
             if b"%|" in text:
                 self._look_for_bar(text)
             self._tail = text[-_TAIL:]
-            if text and self._left >= 0:
-                self._text += text[: self._left]
-                self._left -= len(text)
-                if self._left < 0:
-                    self._text += CUT
+            self._text += self._printed.feed(text)
 
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the script is."""
@@ -98,6 +94,7 @@ class Journal:
 
     def completed(self, outcome: Outcome) -> Outcome:
         """The outcome of a run that ends now; a failure tells the step that it was in."""
+        self._text += self._printed.end(failed=outcome.state is State.FAILED)
         step, message, now = self._steps.running, str(outcome.message), utcnow()
         steps = self._steps.listed(outcome.state, now)
         told = message.startswith(step) or outcome.error == INTERRUPTED

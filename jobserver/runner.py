@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from jobserver.database import Document
 from jobserver.encoding import encoded_size
 from jobserver.errors import Refusal, StoreUnavailable, TooLarge
+from jobserver.execution import import_folders
 from jobserver.journal import Journal
 from jobserver.models import logs
 from jobserver.models.claims import Claim
@@ -19,6 +20,7 @@ from jobserver.models.outcome import NOT_BEGUN, UNSTORABLE, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.source import Sources
 from jobserver.models.spool import Ended, Spool
+from jobserver.printed import Printed
 from jobserver.settings import Settings
 from jobserver.sizes import MIB
 from jobserver.temporary import temporary_folder
@@ -78,9 +80,11 @@ class Runner:
         State or None
             The job's new state; None if it is not this attempt's to change, or waits in the spool.
         """
-        journal = Journal(self.runs, job, self.settings.JOB_OUTPUT_LIMIT)
+        folders = [str(self.settings.home), *import_folders()]
+        printed = Printed(self.settings.JOB_OUTPUT_LIMIT, folders)
+        journal = Journal(self.runs, job, printed)
         with ExitStack() as stack:
-            outcome = journal.completed(self._outcome(job, host, journal, stack))
+            outcome = journal.completed(self._outcome(job, host, journal, printed, stack))
             try:
                 journal.write()
                 return self._end(job, outcome, following)
@@ -138,13 +142,16 @@ class Runner:
             log.warning("a late outcome of job %s was refused", job["_id"])
         return state
 
-    def _outcome(self, job: Document, host: Host, journal: Journal, stack: ExitStack) -> Outcome:
+    def _outcome(
+        self, job: Document, host: Host, journal: Journal, printed: Printed, stack: ExitStack
+    ) -> Outcome:
         """Run the job; what it works with goes when the stack is closed."""
         limits = [seconds for seconds in (job.get("timeout"), self.settings.JOB_TIMEOUT) if seconds]
         timeout = min(limits, default=0)
         try:
             source = stack.enter_context(self.sources.fetched(job))
             folder = stack.enter_context(temporary_folder("run"))
+            printed.hide(folder)
             return host.run(self._spec(job, source, folder), timeout, journal)
         except StoreUnavailable:  # while its data was fetched
             return NOT_BEGUN

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import httpx
+import pytest
 
 from tests.conftest import Server, finished, until
 from tests.runs.conftest import begin, carry_out, log_of, read, start
@@ -48,6 +51,30 @@ def test_a_traceback_ends_the_log_without_the_servers_folders(unruly: httpx.Clie
     assert text.endswith("ValueError: failed on purpose\n")
     assert '  File "scripts/trials.py", line' in text
     assert "jobserver/" not in text
+
+
+def test_a_traceback_comes_after_too_much_output(unruly: httpx.Client) -> None:
+    text = log_of(unruly, carry_out(unruly, "say_and_fail", kib=500)["_id"])
+    _, mark, after = text.partition("\n[the output is cut here: the limit is reached]\n")
+    assert mark
+    assert after.startswith("Traceback (most recent call last):\n")
+    assert after.endswith("ValueError: after all\n")
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("warning", r"^scripts/unruly\.py:\d+: UserWarning: be warned$"),
+        ("logging", r'^  File "scripts/unruly\.py", line \d+, in warn$'),
+        ("print", r"^this is scripts/unruly\.py$"),
+    ],
+)
+def test_nothing_tells_the_folder_of_the_home(
+    unruly: httpx.Client, unruly_server: Server, how: str, line: str
+) -> None:
+    text = log_of(unruly, carry_out(unruly, "warn", how=how)["_id"])
+    assert re.search(line, text, re.M), text
+    assert str(unruly_server.home) not in text
 
 
 def test_a_failure_does_not_tell_the_folder_of_its_run(unruly: httpx.Client) -> None:

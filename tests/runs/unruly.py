@@ -345,6 +345,25 @@ def write_own_file() -> str:
     return str(Path.cwd())
 
 
+def warn(how: str) -> None:
+    """Complain in a way that tells where this file is."""
+    if how == "warning":
+        warnings.warn("be warned", stacklevel=1)
+    elif how == "logging":
+        try:
+            raise ValueError("be logged")
+        except ValueError:
+            logging.getLogger().exception("it failed")
+    else:
+        print(f"this is {__file__}")
+
+
+def say_and_fail(kib: int) -> None:
+    """Print much, and raise."""
+    say(kib)
+    raise ValueError("after all")
+
+
 def fail_somewhere() -> None:
     """Raise what names the present folder, a file in it, and one whose name begins alike."""
     here = Path.cwd()
