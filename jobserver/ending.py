@@ -1,4 +1,7 @@
-"""How a process ends on SIGTERM and Ctrl-C: no new runs, a grace, then everything stops."""
+"""How a process ends on SIGTERM, Ctrl-C and with its terminal.
+
+No new runs begin, those that go on get a grace, then everything stops.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from jobserver.home import Home
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+if hasattr(signal, "SIGHUP"):  # of a terminal that is closed
+    SIGNALS.append(signal.SIGHUP)
 
 
 def end_at_once() -> None:
@@ -38,6 +43,8 @@ def ending(home: Home, before: Callable[[], None]) -> Iterator[None]:
     """
     end = _End(home, before)
     for number in SIGNALS:
+        if number is not signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
+            continue  # as nohup wants it
         signal.signal(number, end.on_signal)
     with contextlib.suppress(SystemExit):
         yield
@@ -62,7 +69,7 @@ class _End:
         self._begun = False
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        """Handle SIGTERM and SIGINT."""
+        """Handle SIGTERM, SIGINT and SIGHUP."""
         if self._begun:
             raise SystemExit
         self._begun = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import threading
 import time
@@ -30,6 +31,7 @@ OVERLAP_SECONDS = 2
 
 _PLACE = re.compile(r"([0-9a-f]{24})/([0-9]{6}:[0-9]{12})?", re.ASCII)
 _NO_MARK = "0" * 24
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_ALIVE = b": the stream is alive\n\n"
 _SHOWN = ("state", "progress", "message")
 _places = threading.BoundedSemaphore(STREAMS)
@@ -73,11 +75,12 @@ def job_events(
     key = job["_run"]["key"]
     fields = [*_SHOWN, "_run.change"]
     same = {"_id": job["_id"], "_run.key": key}
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end in a character
     for _ in _beats(parts, still_in):
         current = next(parts.database.find("jobs", same, projection=fields), None)
         for piece_place, text in logs.since(parts.database, key, place):
             place = piece_place
-            shown = {"text": text.decode(errors="replace")}
+            shown = {"text": decoder.decode(text)}
             yield _event("log", shown, f"{mark or _NO_MARK}/{place}")
         if current is None:
             return
@@ -113,7 +116,7 @@ def jobs_events(
 def _changed(
     parts: Services, since: datetime, fields: list[str], reach: Document
 ) -> Iterator[Document]:
-    oldest = ObjectId.from_datetime(since - timedelta(seconds=OVERLAP_SECONDS))
+    oldest = ObjectId.from_datetime(max(since - timedelta(seconds=OVERLAP_SECONDS), _BEGINNING))
     window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}, **reach}
     order = [("_run.change", 1)]
     return parts.database.find("jobs", window, projection=fields, sort=order)

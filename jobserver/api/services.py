@@ -14,6 +14,7 @@ from jobserver.models.datafile import DataFiles
 from jobserver.models.jobs import Jobs
 from jobserver.models.retention import Retention
 from jobserver.settings import Settings
+from jobserver.strays import end_abandoned
 from jobserver.temporary import remove_abandoned
 
 KEY = "jobserver"
@@ -48,6 +49,7 @@ class Services:
         """Clear up, and begin to load scripts and to run jobs."""
         if self.settings.LOGIN_REQUIRED:
             self.accounts.prepare()
+        end_abandoned()
         remove_abandoned()
         self.datafiles.clear()
         self.data.values.clear()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -20,6 +20,7 @@ import psutil
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.protocol import CUT_OFF, Broken, Message, Reader, send
+from jobserver.strays import MARK, end_marked, new_mark
 
 TICK_SECONDS = 0.25
 _PIECE = 64 * 1024
@@ -81,6 +82,7 @@ class ChildProcess:
         self._output, output = os.pipe()
         self._news, news = os.pipe()
         life, self._life = os.pipe()
+        self._mark = new_mark()
         theirs = (commands, messages, output)
         try:
             self.process = subprocess.Popen(
@@ -88,7 +90,7 @@ class ChildProcess:
                 stdin=life,
                 stdout=news,
                 pass_fds=theirs,
-                env=_environment(),
+                env=_environment() | {MARK: self._mark},
                 cwd="/",
             )
         finally:
@@ -155,11 +157,20 @@ class ChildProcess:
         return b"".join(islice(pieces, _PIPE_PIECES))
 
     def memory(self) -> int:
-        """Bytes of memory that the child and its descendants hold."""
+        """Bytes of memory that the child and its descendants hold, each with what they share."""
+        return self._sum(lambda process: process.memory_info().rss)
+
+    def memory_alone(self) -> int:
+        """The same with what they share counted once, where the system tells; it takes longer."""
+        return self._sum(lambda process: getattr(process.memory_full_info(), "pss", 0)) or (
+            self.memory()
+        )
+
+    def _sum(self, size: Callable[[psutil.Process], int]) -> int:
         total = 0
         for process in self._tree():
             with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
+                total += size(process)
         return total
 
     def end(self) -> None:
@@ -174,6 +185,8 @@ class ChildProcess:
                     process.kill()
             self.process.kill()
             self.process.wait()
+        if self.process.returncode:  # the guard itself was ended, and left what was below it
+            end_marked(self._mark)
         self._close()
 
     def _take_messages(self) -> None:

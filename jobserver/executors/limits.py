@@ -45,7 +45,8 @@ class Limits:
             return timed_out(self._timeout)
         if self._memory and now - self._looked > LOOK_SECONDS:
             self._looked = now
-            if child.memory() > self._memory + self._held:
+            most = self._memory + self._held
+            if child.memory() > most and child.memory_alone() > most:
                 message = memory_exceeded(self._memory)
                 return Outcome(State.FAILED, error="MemoryError", message=message)
         return None

@@ -6,10 +6,11 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import entry_points
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, cast
@@ -20,22 +21,35 @@ SHIPPED = "jobserver.scripts"
 #: Goes before the name of a file that has the name of an installed module.
 PREFIX = "jobserver_home_scripts."
 
+#: How deep packages in the folder are looked into, and how many files are looked at: it is done
+#: before every run.
+DEPTH, MOST_FILES = 4, 2000
 #: Name, time of the last change in nanoseconds and size of each file: what tells a change.
 Stamps = dict[str, tuple[int, int]]
 
 
 def stamps(folder: Path | None) -> Stamps:
-    """What the ``*.py`` files directly in a folder look like now.
+    """What the ``*.py`` files in a folder, and in the folders below it, look like now.
 
     A folder that is not there, or cannot be read, has none; `load_modules` says which.
     """
-    if folder is None:
-        return {}
+    return {} if folder is None else dict(islice(_sources(folder, "", DEPTH), MOST_FILES))
+
+
+def _sources(folder: Path | str, prefix: str, depth: int) -> Iterator[tuple[str, tuple[int, int]]]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: _stamp(entry) for entry in entries if _is_source(entry)}
+            for entry in entries:
+                if _is_source(entry):
+                    yield prefix + entry.name, _stamp(entry)
+                elif depth and _may_be_package(entry):
+                    yield from _sources(entry.path, f"{prefix}{entry.name}/", depth - 1)
     except OSError:
-        return {}
+        return
+
+
+def _may_be_package(entry: os.DirEntry[str]) -> bool:
+    return entry.name.isidentifier() and entry.is_dir() and entry.name != "__pycache__"
 
 
 def _is_source(entry: os.DirEntry[str]) -> bool:
@@ -88,22 +102,22 @@ def _plan(
 ) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
     yield SHIPPED, partial(importlib.import_module, SHIPPED)
     if folder is not None:
-        _prepare(folder)
+        _prepare(folder, {str(folder / file) for file in files})
         for file in sorted(files):
-            if not file.startswith(("_", ".")) and file.isprintable():
+            if not file.startswith(("_", ".")) and "/" not in file and file.isprintable():
                 yield file.removesuffix(".py"), partial(_load_file, folder / file)
     installed = [point.value for point in entry_points(group=SHIPPED)]
     for name in dict.fromkeys([*names, *installed]):
         yield name, partial(importlib.import_module, name)
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, files: Collection[str]) -> None:
     """Let the files import each other, as they are now and not as they were at a former load."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__dict__", {}).get("__file__")
-        if isinstance(file, str) and Path(file).parent == folder:
+        if isinstance(file, str) and file in files:
             del sys.modules[name]
     importlib.invalidate_caches()
 

@@ -68,6 +68,15 @@ def test_two_that_recover_do_it_once(members: Fleet) -> None:
     assert signed(members, *ids) == sorted(f"{job_id} {one}" for job_id in ids for one in (1, 2))
 
 
+def test_a_stopped_guard_does_not_outlive_the_next_start(members: Fleet) -> None:
+    with members.client() as client:
+        begin(client, "stop_guard")
+        members.kill(*members.members.values())
+        assert members.orphans()
+        members.wait_ready()
+        until(lambda: not members.orphans(), GONE_SECONDS)
+
+
 def test_a_killed_guard_takes_its_child_along(members: Fleet) -> None:
     with members.client() as client:
         job_id = begin(client, "doze")

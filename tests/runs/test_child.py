@@ -90,6 +90,14 @@ def test_a_script_that_cuts_itself_off_fails(unruly: httpx.Client, script: str) 
     assert (job["state"], job["error"]) == ("failed", "Killed")
 
 
+def test_a_process_apart_does_not_outlive_a_killed_guard(
+    unruly: httpx.Client, unruly_server: Server
+) -> None:
+    assert carry_out(unruly, "leave_guard")["error"] == "Killed"
+    commands = (process.name() for process in below(unruly_server.home))
+    until(lambda: "sleep" not in commands, 2.0)
+
+
 def test_a_script_that_writes_into_every_pipe_disturbs_itself_only(unruly: httpx.Client) -> None:
     job = carry_out(unruly, "babble", {"timeout": 1})
     assert job["state"] == "failed"
@@ -108,7 +116,7 @@ def test_the_next_job_notices_nothing(
     after = carry_out(single, "surroundings")["result"]
     assert left["state"] == "finished"
     for name in ("umask", "path", "interrupt", "blocked", "listing", "environ"):
-        own = {"environ": {"TMPDIR", "PWD"}}.get(name, set())
+        own = {"environ": {"TMPDIR", "PWD", "RUN_GUARD"}}.get(name, set())
         if own:
             assert {key: after[name][key] for key in after[name].keys() - own} == {
                 key: before[name][key] for key in before[name].keys() - own

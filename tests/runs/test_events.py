@@ -77,6 +77,11 @@ def test_a_stream_ends_with_its_job_and_has_all_of_it(unruly: httpx.Client) -> N
     assert texts(found) == log_of(unruly, job_id)
 
 
+def test_a_character_in_two_pieces_is_one(unruly: httpx.Client) -> None:
+    job_id = start(unruly, "split_character")
+    assert texts(list(stream(unruly, f"/job/{job_id}/events"))) == "caf\u00e9\n"
+
+
 def test_a_broken_stream_is_resumed(unruly: httpx.Client) -> None:
     job_id = carry_out(unruly, "fail_until", {"retries": 2}, attempt=3)["_id"]
     whole = list(stream(unruly, f"/job/{job_id}/events"))
@@ -95,6 +100,12 @@ def test_strange_marks_begin_anew(unruly: httpx.Client) -> None:
         with unruly.stream("GET", f"/job/{job_id}/events", headers=headers) as answer:
             found = list(parsed(answer.iter_lines()))
         assert texts(found) == texts(whole)
+
+
+def test_all_jobs_are_told_from_the_beginning(unruly: httpx.Client) -> None:
+    job_id = carry_out(unruly, "noop")["_id"]
+    with contextlib.closing(stream(unruly, "/jobs/events", "0" * 24)) as following:
+        assert any(content["_id"] == job_id for _, _, content in following)
 
 
 def test_all_jobs_are_told(unruly: httpx.Client) -> None:

@@ -59,6 +59,11 @@ def test_memory_that_a_script_kept_is_not_the_next_ones_loss(single: httpx.Clien
     assert job["state"] == "finished", job["message"]
 
 
+def test_memory_that_processes_share_counts_once(unruly: httpx.Client) -> None:
+    job = carry_out(unruly, "share", mib=100, copies=4, seconds=1.5)
+    assert job["state"] == "finished", job["message"]
+
+
 def test_open_files(unruly: httpx.Client) -> None:
     assert carry_out(unruly, "open_files", count=500)["result"] == 500
     job = carry_out(unruly, "open_files", count=1100)

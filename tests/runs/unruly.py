@@ -169,6 +169,12 @@ def end_guard() -> None:
     time.sleep(FOREVER)
 
 
+def leave_guard() -> None:
+    """Start a process apart, and kill the one that would end it."""
+    subprocess.Popen(["sleep", "600"], start_new_session=True)
+    end_guard()
+
+
 # Scripts that take much.
 
 
@@ -191,6 +197,20 @@ def take_in_children(mib: int, children: int) -> None:
     for _ in range(children):
         subprocess.Popen([sys.executable, "-c", code])
     time.sleep(FOREVER)
+
+
+def share(mib: int, copies: int, seconds: float) -> None:
+    """Take memory, and fork copies that only look at it."""
+    held = b"x" * (mib * MIB)
+    children = []
+    for _ in range(copies):
+        if pid := os.fork():
+            children.append(pid)
+        else:
+            time.sleep(seconds)
+            os._exit(len(held) == 0)
+    for pid in children:
+        os.waitpid(pid, 0)
 
 
 def keep(mib: int) -> int:
@@ -356,6 +376,13 @@ def warn(how: str) -> None:
             logging.getLogger().exception("it failed")
     else:
         print(f"this is {__file__}")
+
+
+def split_character() -> None:
+    """Print a character in two pieces."""
+    os.write(1, b"caf\xc3")
+    time.sleep(1.2)
+    os.write(1, b"\xa9\n")
 
 
 def say_and_fail(kib: int) -> None:

@@ -307,6 +307,20 @@ def test_changes_are_noticed_and_loaded(load: Load, folder: Path) -> None:
     assert "unknown" in refusal(load(), "f")
 
 
+def test_changes_in_packages_of_the_folder_are_noticed(load: Load, folder: Path) -> None:
+    inner = folder / "own_library" / "deeper"
+    inner.mkdir(parents=True)
+    (inner / "core.py").write_text("value = 1")
+    registry = load(uses="from own_library.deeper.core import value\ndef f(): return value")
+    assert registry.lookup("f").func() == 1
+    assert not registry.changed()
+    (inner / "core.py").write_text("value = 2 + 0")
+    assert registry.changed()
+    registry = load()
+    assert registry.lookup("f").func() == 2
+    assert "core" not in {script["module"] for script in registry.describe()["scripts"]}
+
+
 def test_what_is_no_script_does_not_count_as_a_change(load: Load, folder: Path) -> None:
     registry = load(steady="def f(): pass")
     (folder / "notes.txt").write_text("hello")
