@@ -78,7 +78,7 @@ def test_a_stream_ends_with_its_job_and_has_all_of_it(unruly: httpx.Client) -> N
 
 
 def test_a_character_in_two_pieces_is_one(unruly: httpx.Client) -> None:
-    job_id = start(unruly, "split_character")
+    job_id = start(unruly, "split_character", pause=0.8)
     assert texts(list(stream(unruly, f"/job/{job_id}/events"))) == "caf\u00e9\n"
 
 

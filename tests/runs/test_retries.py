@@ -38,7 +38,7 @@ def test_the_last_failure_counts(unruly: httpx.Client) -> None:
 def test_an_attempt_begins_without_what_the_last_one_told(
     unruly: httpx.Client, unruly_server: Server
 ) -> None:
-    job_id = begin(unruly, "stumble", {"retries": 1}, name="stumbled")
+    job_id = begin(unruly, "stumble", {"retries": 1}, name="stumbled", pause=0.7)
     job = read(unruly, job_id)
     assert job["attempts"][0]["message"] == "RuntimeError: it was not"
     assert job["state"] == "running"

@@ -378,10 +378,10 @@ def warn(how: str) -> None:
         print(f"this is {__file__}")
 
 
-def split_character() -> None:
+def split_character(pause: float) -> None:
     """Print a character in two pieces."""
     os.write(1, b"caf\xc3")
-    time.sleep(1.2)
+    time.sleep(pause)
     os.write(1, b"\xa9\n")
 
 
@@ -506,11 +506,11 @@ def wait_for(name: str) -> str:
     return "seen"
 
 
-def stumble(name: str) -> None:
+def stumble(name: str, pause: float) -> None:
     """Report progress and fail at first, then wait until the home has a file of that name."""
     if current_job.attempt == 1:
         current_job.progress(0.9, "nearly there")
-        time.sleep(0.7)  # until that is stored
+        time.sleep(pause)  # until that is stored
         raise RuntimeError("it was not")
     wait_for(name)
 
