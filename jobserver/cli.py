@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ class Commands(click.Group):
 @click.version_option(jobserver.__version__, prog_name="jobserver")
 def main() -> None:
     """Put Python functions, executables and command line tools behind HTTP, as jobs."""
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"  # no line of the source
 
 
 @main.command()

@@ -119,8 +119,8 @@ def _described(
         _print_traceback(error, hidden)
     if isinstance(error, MemoryError):
         return Failure("MemoryError", memory_exceeded(spec["memory"]))
-    text = f"{kind}: {_text(error)}{_limit_hit(error, spec)}"
-    return Failure(kind, _without(hidden, text))
+    said = f"{_text(error)}{_limit_hit(error, spec)}"
+    return Failure(kind, _without(hidden, f"{kind}: {said}" if said else kind))
 
 
 def _say(stream: TextIO | None, text: str) -> None:
