@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -95,6 +96,7 @@ class Campaign:
                 self._kill_one(client)
                 if number % ROUND == ROUND - 1 or number == kills - 1:
                     self._rest(client)
+                    print(f"{number + 1} of {kills} kills", file=sys.stderr, flush=True)
             self.figures.states = self.ledger.check(client, self.fleet.home / "book")
         self.figures.told = self.ledger.told
         assert list((self.fleet.home / "spool").glob("*")) == []
