@@ -9,6 +9,7 @@ sites, which are refused therefore; tokens they do not know.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, request
@@ -18,6 +19,8 @@ from jobserver.errors import Forbidden
 from jobserver.settings import Settings
 
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
+#: Addresses that are remembered: nearly all requests come to the same few.
+_ADDRESSES = 64
 
 
 def register(app: Flask) -> None:
@@ -60,6 +63,7 @@ def _refuse_sites(settings: Settings) -> None:
         )
 
 
+@lru_cache(_ADDRESSES)
 def _hostname(address: str) -> str | None:
     try:
         return urlsplit(address).hostname
@@ -76,6 +80,7 @@ def _is_ours(origin: str, settings: Settings) -> bool:
     return both_local or place in (here, _place(settings.PUBLIC_URL or ""))
 
 
+@lru_cache(_ADDRESSES)
 def _place(address: str) -> tuple[str, int | None] | None:
     """Name and port in an address; None where there is no name."""
     try:
