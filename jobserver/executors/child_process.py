@@ -162,9 +162,7 @@ class ChildProcess:
 
     def memory_alone(self) -> int:
         """The same with what they share counted once, where the system tells; it takes longer."""
-        return self._sum(lambda process: getattr(process.memory_full_info(), "pss", 0)) or (
-            self.memory()
-        )
+        return self._sum(_share)
 
     def _sum(self, size: Callable[[psutil.Process], int]) -> int:
         total = 0
@@ -223,6 +221,14 @@ class ChildProcess:
         self._selector.close()
         for fd in (self._commands, self._messages, self._output, self._news):
             os.close(fd)
+
+
+def _share(process: psutil.Process) -> int:
+    """Bytes that a process holds, of what it shares its part."""
+    try:
+        return int(process.memory_full_info().pss)
+    except (AttributeError, psutil.AccessDenied):  # no Linux, or another user's process
+        return int(process.memory_info().rss)
 
 
 def _signal_name(number: int) -> str:

@@ -29,7 +29,7 @@ def strictly(file: BinaryIO) -> bytes | None:
         return None
     strange: list[str] = []
     value = _parsed(text, strange)
-    return dumps(value) if strange else text
+    return dumps(value) if strange or json.detect_encoding(text) != "utf-8" else text
 
 
 def rows_of(file: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:

@@ -147,6 +147,11 @@ def test_json_is_strict() -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_json_is_told_in_utf_8(encoding: str) -> None:
+    assert shown('["ä"]'.encode(encoding), "json", "a.json") == '["ä"]'.encode()
+
+
 @pytest.mark.parametrize("text", ["", "nan", "{", '{"a": 1,}', "[1] [2]", b"\xff", "[" * 100_000])
 def test_what_is_no_json(text: str | bytes) -> None:
     for form in ("json", "csv", "html"):
