@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint
 
-from jobserver.api.endpoint import Answer, endpoint
+from jobserver.api.endpoint import Answer, endpoint, refuse_filter
 from jobserver.api.identity import own_datafiles
 from jobserver.api.schemas import AllDeleted, DataFileList
 
@@ -18,9 +18,17 @@ def list_datafiles() -> Answer:
     return Answer({"found": len(files), "files": files})
 
 
-@endpoint(datafiles, "DELETE", "/datafiles", policy="datafile.delete", answers={200: AllDeleted})
+@endpoint(
+    datafiles,
+    "DELETE",
+    "/datafiles",
+    policy="datafile.delete",
+    answers={200: AllDeleted},
+    refusals=(413, 415),
+)
 def delete_datafiles() -> Answer:
     """Delete all data files, without asking again."""
+    refuse_filter()
     deleted = own_datafiles().delete_all()
     return Answer(
         {

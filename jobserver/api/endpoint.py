@@ -223,6 +223,21 @@ def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
     return read_object(data, stored=stored)
 
 
+def refuse_filter() -> None:
+    """Refuse a body where all there is would be deleted, whatever the body says.
+
+    Raises
+    ------
+    BadRequest, TooLarge, WrongType
+        If there is one that is not empty.
+    """
+    if read_body(stored=False):
+        raise BadRequest(
+            "This deletes all there is and takes no filter: nothing was deleted. Send no body, or "
+            "delete one by one."
+        )
+
+
 def wants_strings(query: DocumentQuery) -> bool:
     """Whether this answer carries every value as a string."""
     return services().settings.STRINGIFY if query.stringify is None else query.stringify

@@ -12,7 +12,13 @@ from bson import ObjectId
 from flask import Blueprint, Response, request
 from pydantic import Field
 
-from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.endpoint import (
+    Answer,
+    DocumentQuery,
+    endpoint,
+    refuse_filter,
+    wants_strings,
+)
 from jobserver.api.identity import actor, mine
 from jobserver.api.rendered import Cache, Key, Rendered
 from jobserver.api.schemas import AllDeleted, Filter, JobList
@@ -72,9 +78,17 @@ def search_jobs(body: dict[str, Any], query: JobsQuery) -> Answer | Response:
     return _listed(compile_filter(body), query)
 
 
-@endpoint(jobs, "DELETE", "/jobs", policy="jobs.delete", answers={200: AllDeleted})
+@endpoint(
+    jobs,
+    "DELETE",
+    "/jobs",
+    policy="jobs.delete",
+    answers={200: AllDeleted},
+    refusals=(413, 415),
+)
 def delete_jobs() -> Answer:
     """Delete all jobs but those queued or running."""
+    refuse_filter()
     deleted, total = services().jobs.delete_all(actor().id)
     message = f"{deleted} of {total} jobs were deleted."
     return Answer(

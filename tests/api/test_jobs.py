@@ -154,6 +154,18 @@ def test_delete_all(rows: httpx.Client) -> None:
     assert (again["deleted"], again["total"], again["acknowledged"]) == (0, 0, True)
 
 
+@pytest.mark.parametrize("path", ["/jobs", "/datafiles"])
+def test_what_deletes_all_takes_no_filter(server: Server, path: str) -> None:
+    client = server.client
+    client.put("/job/kept", json={})
+    with server.unchanged():
+        answer = client.request("DELETE", path, json={"state": "created"})
+        assert answer.status_code == 400
+        assert "takes no filter" in answer.json()["message"]
+        assert client.request("DELETE", path, content=b"state=created").status_code == 415
+    assert client.request("DELETE", path, json={}).status_code == 200
+
+
 def test_delete_leaves_what_is_queued_or_running(server: Server) -> None:
     client = server.client
     for name in ("a", "b", "c"):  # two workers: one of them waits
