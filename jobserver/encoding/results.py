@@ -12,11 +12,13 @@ from typing import Any
 
 import bson
 from bson.int64 import Int64
+from bson.timestamp import Timestamp
 
 from jobserver.encoding.encoder import Encoder
 from jobserver.encoding.keys import restore_keys, unescape_key
 from jobserver.encoding.sheet import Sheet
 from jobserver.encoding.tables import decode_table, is_table
+from jobserver.encoding.text import time_of
 from jobserver.errors import BadRequest
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -29,8 +31,9 @@ class Encoded:
     Attributes
     ----------
     value : Any
-        Of dict, list, str, int (64 bits), float, bool, None, datetime (UTC, without zone) and
-        bytes. Keys are escaped: `restore_keys` undoes it.
+        Of dict, list, str, int (64 bits), float, bool, None, datetime (UTC, without zone),
+        `bson.Timestamp` (a time with microseconds) and bytes. Keys are escaped: `restore_keys`
+        undoes it.
     kind : str
         ``dataframe``, ``series``, ``index``, ``ndarray``, ``png``, ``bytes``, ``text`` or
         ``json``.
@@ -71,14 +74,25 @@ def decode_result(value: Any) -> Any:
     """
     if isinstance(value, list):
         return [decode_result(item) for item in value]
+    if isinstance(value, Timestamp):
+        return time_of(value)
     if not isinstance(value, dict):
         return int(value) if isinstance(value, Int64) else value
     if is_table(value):
         try:
-            return decode_table(restore_keys(value))
+            return decode_table(restore_keys(_with_times(value)))
         except BadRequest:  # it only looks like a table
             return restore_keys(value)
     return {unescape_key(key): decode_result(item) for key, item in value.items()}
+
+
+def _with_times(value: Any) -> Any:
+    """A table whose cells have Python's own times."""
+    if isinstance(value, dict):
+        return {key: _with_times(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_times(item) for item in value]
+    return time_of(value) if isinstance(value, Timestamp) else value
 
 
 def encoded_size(value: Any) -> int:

@@ -12,8 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from bson import ObjectId
+from bson.timestamp import Timestamp
 
-from jobserver.encoding.text import as_utc, text_of
+from jobserver.encoding.text import as_utc, fine_time, text_of
 
 Scalars = dict[type, Callable[[Any], Any]]
 
@@ -24,7 +25,8 @@ def scalars() -> Scalars:
     """How single values are stored, by type; of numpy and pandas where they are imported.
 
     Exact: integers beyond 64 bits, Decimal, Fraction and complex numbers become their text, times
-    the database's own (UTC, milliseconds) or ISO 8601 text where they are finer, spans seconds.
+    the database's own (UTC, milliseconds), its timestamps where they have microseconds, or ISO 8601
+    text where they are finer, spans seconds.
     """
     found = dict(_SCALARS)
     if numpy := sys.modules.get("numpy"):
@@ -50,17 +52,17 @@ def _integer(value: Any) -> int | str:
     return number if number in _INT64 else str(Decimal(number))  # str(int) stops at 4300 digits
 
 
-def _instant(value: datetime) -> datetime | str:
-    """A time in UTC, as text where it is finer than the database's milliseconds."""
+def _instant(value: datetime) -> datetime | Timestamp | str:
+    """A time in UTC, in another form where it is finer than the database's milliseconds."""
     try:
         value = as_utc(value)
     except OverflowError:  # in its zone it is in year 1 or 9999, in UTC outside
         return value.isoformat()
-    value = datetime.combine(value.date(), value.time())
-    return value.isoformat() + "Z" if value.microsecond % 1000 else value
+    value = datetime.combine(value.date(), value.time()).replace(fold=0)  # nothing tells it later
+    return (fine_time(value) or value.isoformat() + "Z") if value.microsecond % 1000 else value
 
 
-def _timestamp(value: Any) -> datetime | str:
+def _timestamp(value: Any) -> datetime | Timestamp | str:
     try:
         plain = None if value.nanosecond else value.to_pydatetime()
     except (OverflowError, ValueError):  # years that Python's own times cannot hold
@@ -71,7 +73,7 @@ def _timestamp(value: Any) -> datetime | str:
     return f"{utc.isoformat()}Z"
 
 
-def _numpy_time(value: Any) -> datetime | str | None:
+def _numpy_time(value: Any) -> datetime | Timestamp | str | None:
     text = str(value)
     if text == "NaT":
         return None

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from bson.timestamp import Timestamp
+
+_BEGINNING = datetime(1970, 1, 1)
+_SECOND = timedelta(seconds=1)
 
 
 def text_of(value: Any) -> str:
@@ -22,6 +27,21 @@ def text_of(value: Any) -> str:
 def as_utc(value: datetime) -> datetime:
     """A time in UTC without its zone; one that has no zone is taken to be in UTC."""
     return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+
+
+def fine_time(value: datetime) -> Timestamp | None:
+    """A time in UTC with microseconds as BSON can keep it, whose times have milliseconds.
+
+    Its timestamps are two numbers of 32 bits: seconds since 1970, and here microseconds. None for
+    what is outside of 1970 to 2106.
+    """
+    seconds = (value - _BEGINNING) // _SECOND
+    return Timestamp(seconds, value.microsecond) if 0 <= seconds < 2**32 else None
+
+
+def time_of(value: Timestamp) -> datetime:
+    """The time that `fine_time` keeps."""
+    return _BEGINNING + timedelta(seconds=value.time, microseconds=value.inc)
 
 
 def stamp(value: datetime) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 from bson import ObjectId
+from bson.timestamp import Timestamp
 
-from jobserver.encoding.text import base64, rfc3339, stamp, text_of
+from jobserver.encoding.text import base64, rfc3339, stamp, text_of, time_of
 
 _Writer = Callable[[Any], Any]
 
@@ -111,6 +112,7 @@ _TEXTS: dict[type, _Writer] = {
     str: text_of,
     dict: _dict_texts,
     datetime: stamp,
+    Timestamp: lambda value: stamp(time_of(value)),
     ObjectId: str,
     bytes: base64,
     bytearray: base64,
@@ -123,6 +125,7 @@ _TEXTS: dict[type, _Writer] = {
 }
 _SIMPLER: dict[type, _Writer] = {
     datetime: rfc3339,
+    Timestamp: lambda value: rfc3339(time_of(value)),
     bytes: base64,
     bytearray: base64,
     str: str.__str__,

@@ -91,6 +91,15 @@ def test_no_output_is_lost_between_jobs(single: httpx.Client) -> None:
         assert text.endswith("INFO chatter: logged\n")
 
 
+def test_times_have_microseconds(unruly: httpx.Client) -> None:
+    job = carry_out(unruly, "fine_times")
+    text = "2018-09-05T17:24:22.607225Z"
+    assert job["result"] == {"alone": text, "listed": [text]}
+    assert unruly.get(f"/job/{job['_id']}/result").json() == job["result"]
+    stringified = unruly.get(f"/job/{job['_id']}").json()["result"]
+    assert stringified["alone"] == "2018-09-05 17:24:22.607225"
+
+
 def test_progress_is_in_the_job(unruly: httpx.Client) -> None:
     job = carry_out(unruly, "advance")
     assert job["progress"] == 1.0

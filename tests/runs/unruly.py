@@ -19,6 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -504,3 +505,9 @@ def fail_slowly() -> None:
     print("begun")
     time.sleep(0.05)
     raise RuntimeError("again")
+
+
+def fine_times() -> dict[str, Any]:
+    """Times with microseconds, alone and in a list."""
+    moment = datetime(2018, 9, 5, 17, 24, 22, 607225)
+    return {"alone": moment, "listed": [moment]}

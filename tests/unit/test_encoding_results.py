@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import json
 import math
 import re
 import uuid
@@ -25,11 +26,12 @@ import numpy as np
 import pandas as pd
 import pydantic
 import pytest
-from bson import Int64, ObjectId
+from bson import Int64, ObjectId, Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.encoding import (
+    decode_result,
     dumps,
     encode_result,
     encoded_size,
@@ -171,7 +173,12 @@ def test_nan_is_kept_as_a_number() -> None:
         (time(17, 24, tzinfo=UTC), "17:24:00+00:00"),
         (timedelta(minutes=1, microseconds=5), 60.000005),
         (datetime(2018, 9, 5, 17, tzinfo=BERLIN), datetime(2018, 9, 5, 15)),
-        (datetime(2018, 9, 5, 17, 0, 0, 7, BERLIN), "2018-09-05T15:00:00.000007Z"),
+        (datetime(2018, 9, 5, 17, 0, 0, 7, BERLIN), Timestamp(1_536_159_600, 7)),
+        (np.datetime64("2018-09-05T15:00:00.000007"), Timestamp(1_536_159_600, 7)),
+        (pd.Timestamp("2018-09-05T15:00:00.000007"), Timestamp(1_536_159_600, 7)),
+        (datetime(1969, 12, 31, 23, 59, 59, 7), "1969-12-31T23:59:59.000007Z"),
+        (datetime(2106, 2, 7, 6, 28, 15, 7), Timestamp(2**32 - 1, 7)),
+        (datetime(2106, 2, 7, 6, 28, 16, 7), "2106-02-07T06:28:16.000007Z"),
         (datetime(1, 1, 1, tzinfo=BERLIN), "0001-01-01T00:00:00+02:00"),
         (np.int64(5), 5),
         (np.uint64(2**64 - 1), str(2**64 - 1)),
@@ -452,10 +459,31 @@ def test_json_keeps_its_shape_and_every_value(value: Any) -> None:
 @settings(deadline=None)
 @given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=st.timezones()))
 def test_an_instant_stays_the_same_instant(moment: datetime) -> None:
-    result = stored(moment)
+    result = decode_result(stored(moment))
     if isinstance(result, str):
         result = datetime.fromisoformat(result)
     assert result.replace(tzinfo=UTC) == moment.astimezone(UTC)
+
+
+FINE = datetime(2018, 9, 5, 17, 24, 22, 607225)
+
+
+def test_microseconds_are_shown_as_documented() -> None:
+    value = stored({"t": FINE, "l": [FINE, 1]})
+    assert stringify(value) == {
+        "t": "2018-09-05 17:24:22.607225",
+        "l": "['2018-09-05 17:24:22.607225', 1]",
+    }
+    assert json.loads(dumps(value)) == {
+        "t": "2018-09-05T17:24:22.607225Z",
+        "l": ["2018-09-05T17:24:22.607225Z", 1],
+    }
+
+
+def test_microseconds_in_a_table_come_back() -> None:
+    frame = pd.DataFrame({"a": pd.Series([FINE, "b"], dtype=object)}, index=[FINE, 2])
+    back = decode_result(bson.decode(bson.encode({"r": encode_result(frame).value}))["r"])
+    pd.testing.assert_frame_equal(back, frame)
 
 
 @settings(deadline=None)
