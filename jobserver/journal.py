@@ -67,6 +67,10 @@ class Journal:
         """Output that is not in the database yet."""
         return self._piece + bytes(self._text)
 
+    def hide(self, folder: str) -> None:
+        """Do not tell a folder in the output."""
+        self._printed.hide(folder)
+
     def output(self, text: bytes) -> None:
         """Take what was printed."""
         with self._lock:

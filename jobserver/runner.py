@@ -81,10 +81,9 @@ class Runner:
             The job's new state; None if it is not this attempt's to change, or waits in the spool.
         """
         folders = [str(self.settings.home), *import_folders()]
-        printed = Printed(self.settings.JOB_OUTPUT_LIMIT, folders)
-        journal = Journal(self.runs, job, printed)
+        journal = Journal(self.runs, job, Printed(self.settings.JOB_OUTPUT_LIMIT, folders))
         with ExitStack() as stack:
-            outcome = journal.completed(self._outcome(job, host, journal, printed, stack))
+            outcome = journal.completed(self._outcome(job, host, journal, stack))
             try:
                 journal.write()
                 return self._end(job, outcome, following)
@@ -142,16 +141,14 @@ class Runner:
             log.warning("a late outcome of job %s was refused", job["_id"])
         return state
 
-    def _outcome(
-        self, job: Document, host: Host, journal: Journal, printed: Printed, stack: ExitStack
-    ) -> Outcome:
+    def _outcome(self, job: Document, host: Host, journal: Journal, stack: ExitStack) -> Outcome:
         """Run the job; what it works with goes when the stack is closed."""
         limits = [seconds for seconds in (job.get("timeout"), self.settings.JOB_TIMEOUT) if seconds]
         timeout = min(limits, default=0)
         try:
             source = stack.enter_context(self.sources.fetched(job))
             folder = stack.enter_context(temporary_folder("run"))
-            printed.hide(folder)
+            journal.hide(folder)
             return host.run(self._spec(job, source, folder), timeout, journal)
         except StoreUnavailable:  # while its data was fetched
             return NOT_BEGUN

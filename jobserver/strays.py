@@ -18,8 +18,8 @@ MARK = "RUN_GUARD"
 _LOOKS = 5
 
 
-def new_mark() -> str:
-    """A mark that no other guard has."""
+def unique_name() -> str:
+    """A name that nothing else has: host, process number and a random part."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}"
 
 
@@ -34,13 +34,10 @@ def end_abandoned() -> None:
     def is_abandoned(mark: str) -> bool:
         host, _, rest = mark.partition(":")
         number = rest.partition(":")[0]
-        return host == socket.gethostname() and number.isdigit() and not _lives(int(number))
+        ours = host == socket.gethostname() and number.isdigit()
+        return ours and not psutil.pid_exists(int(number))
 
     _end(is_abandoned)
-
-
-def _lives(number: int) -> bool:
-    return psutil.pid_exists(number)
 
 
 def _end(wanted: Callable[[str], bool]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -25,13 +22,9 @@ from jobserver.models.source import Sources
 from jobserver.models.spool import Spool
 from jobserver.runner import Runner
 from jobserver.settings import Settings
+from jobserver.strays import unique_name
 
 _ANYBODYS: Mapping[str, Any] = {}
-
-
-def owner_name() -> str:
-    """A name that no other process has: host, process number and a random part."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class Scripts(ScriptTable, Protocol):
@@ -66,7 +59,7 @@ class Executor(ABC):
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         self.settings = settings
-        self.runs = Runs(database, owner_name(), settings.LEASE_SECONDS)
+        self.runs = Runs(database, unique_name(), settings.LEASE_SECONDS)
         sources = Sources(datafiles, StoredData(database))
         self.runner = Runner(self.runs, sources, Spool(settings.home / "spool"), settings)
 

@@ -20,7 +20,7 @@ import psutil
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.protocol import CUT_OFF, Broken, Message, Reader, send
-from jobserver.strays import MARK, end_marked, new_mark
+from jobserver.strays import MARK, end_marked, unique_name
 
 TICK_SECONDS = 0.25
 _PIECE = 64 * 1024
@@ -82,7 +82,7 @@ class ChildProcess:
         self._output, output = os.pipe()
         self._news, news = os.pipe()
         life, self._life = os.pipe()
-        self._mark = new_mark()
+        self._mark = unique_name()
         theirs = (commands, messages, output)
         try:
             self.process = subprocess.Popen(
