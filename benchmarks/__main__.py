@@ -7,6 +7,8 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import psutil
 from rich.console import Console
@@ -43,24 +45,43 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
 
 def main() -> None:
     """Run the benchmarks that are named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
-    options = parser.parse_args()
-    if unknown := set(options.names) - BENCHMARKS.keys():
-        parser.error(f"no benchmark: {', '.join(sorted(unknown))}; there are {list(BENCHMARKS)}")
+    options = _options()
+    benchmarks = dict(BENCHMARKS)
+    if options.against:
+        benchmarks["cycle"] = partial(cycle.compare, against=options.against)
     console = Console(highlight=False)
     python = platform.python_version()
     console.print(f"{platform.system()}, {os.cpu_count()} cores, Python {python}")
-    for name in options.names or BENCHMARKS:
-        _show(console, name, options.quick)
+    for name in options.names or benchmarks:
+        _show(console, name, partial(benchmarks[name], options.quick))
 
 
-def _show(console: Console, name: str, quick: bool) -> None:
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
+    parser.add_argument(
+        "--against", type=_absolute, metavar="CHECKOUT", help="compare cycle with another checkout"
+    )
+    options = parser.parse_args()
+    if unknown := set(options.names) - BENCHMARKS.keys():
+        parser.error(f"no benchmark: {', '.join(sorted(unknown))}; there are {list(BENCHMARKS)}")
+    if options.against and options.names != ["cycle"]:
+        parser.error("--against is for the benchmark cycle alone")
+    if options.against and not (options.against / "jobserver").is_dir():
+        parser.error(f"{options.against} is not a checkout of Jobserver")
+    return options
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).resolve()
+
+
+def _show(console: Console, name: str, measure: Callable[[], list[Figure]]) -> None:
     """Run one benchmark and print its table, with what else the machine did meanwhile."""
     began, used = time.monotonic(), _used_by_others()
     with console.status(f"{name} ..."):
-        figures = BENCHMARKS[name](quick)
+        figures = measure()
     there_was = (time.monotonic() - began) * (os.cpu_count() or 1)
     others = (_used_by_others() - used) / there_was
     table = Table("figure", "value", "aim", title=f"{name} (others used {others:.0%} of the cores)")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from statistics import median
 
 from benchmarks.client import Client, apart, together, warm
 from benchmarks.figures import Figure, percentile
-from benchmarks.server import new_server
+from benchmarks.server import Server, jobserver_of, new_server
 
 CLIENTS = (1, 8)
+ROOT = Path(__file__).parents[1]
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -21,13 +24,48 @@ def measure(quick: bool) -> list[Figure]:
     return figures
 
 
-def cycles(port: int, clients: int, jobs: int) -> list[Figure]:
+def compare(quick: bool, against: Path) -> list[Figure]:
+    """Take jobs of one client through this server and that of another checkout by turns."""
+    rounds, jobs = (2, 50) if quick else (10, 100)
+    with new_server() as ours, new_server(jobserver=jobserver_of(against)) as other:
+        for server, checkout in ((ours, ROOT), (other, against)):
+            warm(server)
+            _check_origin(server, checkout)
+        pairs = [(_p50(ours, jobs), _p50(other, jobs)) for _ in range(rounds)]
+    what = "create, run, poll until finished, 1 client, p50"
+    found = [median(column) for column in zip(*pairs, strict=True)]
+    more = median(mine - theirs for mine, theirs in pairs)
+    return [
+        Figure(f"{what}, median of {rounds} rounds", found[0], "ms"),
+        Figure("the same of the other checkout", found[1], "ms"),
+        Figure("how much longer ours takes, median over the rounds", more, "ms", at_most=2),
+    ]
+
+
+def _p50(server: Server, jobs: int) -> float:
+    """Return the p50 of some jobs in milliseconds."""
+    return apart(cycles, server.port, 1, jobs)[0].value
+
+
+def _check_origin(server: Server, checkout: Path) -> None:
+    """Raise RuntimeError if a server's jobs run with the Jobserver of another checkout."""
+    client = Client(server.port)
+    job_id = client.create("origin")
+    client.start(job_id)
+    origin = client.wait(job_id)["result"]
+    if not Path(origin).is_relative_to(checkout.resolve()):
+        raise RuntimeError(f"the server of {checkout} runs jobs with {origin}")
+
+
+def cycles(
+    port: int, clients: int, jobs: int, script: str = "noop", **kwargs: object
+) -> list[Figure]:
     """Figures of jobs that some clients share between them."""
     share = jobs // clients
 
     def work(_number: int) -> list[float | None]:
         client = Client(port)
-        return [_cycle(client) for _ in range(share)]
+        return [_cycle(client, script, kwargs) for _ in range(share)]
 
     began = time.perf_counter()
     found = [seconds for list_ in together(clients, work) for seconds in list_]
@@ -42,10 +80,10 @@ def cycles(port: int, clients: int, jobs: int) -> list[Figure]:
     ]
 
 
-def _cycle(client: Client) -> float | None:
+def _cycle(client: Client, script: str, kwargs: dict[str, object]) -> float | None:
     """Seconds that one job takes, or None if it does not finish."""
     began = time.perf_counter()
-    job_id = client.create("noop")
+    job_id = client.create(script, **kwargs)
     client.start(job_id)
     job = client.wait(job_id)
     return time.perf_counter() - began if job["state"] == "finished" else None

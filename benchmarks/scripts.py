@@ -58,3 +58,10 @@ def table(mib: int, columns: int) -> Any:
 
     values = np.random.default_rng(1).normal(size=(mib * 2**17 // columns, columns))
     return pd.DataFrame(values, columns=[f"c{n}" for n in range(columns)])
+
+
+def origin() -> str:
+    """Give the file that Jobserver was imported from."""
+    import jobserver
+
+    return str(jobserver.__file__)

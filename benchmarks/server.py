@@ -17,12 +17,13 @@ from pathlib import Path
 import psutil
 
 from jobserver.settings import PREFIX
-from jobserver.template import make_home
 
 START_SECONDS = 60
 WORKERS = 2
+#: The command line of this Jobserver.
+JOBSERVER = (sys.executable, "-m", "jobserver.cli")
 #: Starts a server on the home that is named after it.
-JOBSERVER = (sys.executable, "-m", "jobserver.cli", "run", "--port", "0", "--home")
+RUN = ("run", "--port", "0", "--home")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
 _SCRIPTS = Path(__file__).with_name("scripts.py")
 
@@ -58,12 +59,20 @@ class Server:
         return float(times.user + times.system)
 
 
+def jobserver_of(checkout: Path) -> tuple[str, ...]:
+    """Return the command line of another checkout's Jobserver."""
+    program = checkout / ".venv" / "bin" / "jobserver"
+    if program.is_file():
+        return (str(program),)
+    return ("env", f"PYTHONPATH={checkout}", sys.executable, "-P", "-m", "jobserver.cli")
+
+
 @contextmanager
-def new_home() -> Iterator[Path]:
+def new_home(jobserver: tuple[str, ...] = JOBSERVER) -> Iterator[Path]:
     """A home with the scripts of the benchmarks."""
     with tempfile.TemporaryDirectory(prefix="jobserver-bench-") as folder:
         home = Path(folder)
-        make_home(home)
+        subprocess.run([*jobserver, "init", folder], check=True, stdout=subprocess.DEVNULL)
         shutil.copy(_SCRIPTS, home / "scripts" / "bench.py")
         yield home
 
@@ -71,7 +80,7 @@ def new_home() -> Iterator[Path]:
 @contextmanager
 def serving(
     home: Path,
-    command: tuple[str, ...] = JOBSERVER,
+    command: tuple[str, ...] = (*JOBSERVER, *RUN),
     workers: int = WORKERS,
     **settings: object,
 ) -> Iterator[Server]:
@@ -91,9 +100,9 @@ def serving(
 
 
 @contextmanager
-def new_server(workers: int = WORKERS) -> Iterator[Server]:
+def new_server(workers: int = WORKERS, jobserver: tuple[str, ...] = JOBSERVER) -> Iterator[Server]:
     """A server on a home of its own."""
-    with new_home() as home, serving(home, workers=workers) as server:
+    with new_home(jobserver) as home, serving(home, (*jobserver, *RUN), workers) as server:
         yield server
 
 
