@@ -96,12 +96,27 @@ def apart(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return pool.submit(work, *args, **kwargs).result()
 
 
+def closed_gate(server: Server) -> Path:
+    """Return the file whose making lets jobs go that hold; there is none of either now."""
+    for name in ("holders", "gate"):
+        (server.home / name).unlink(missing_ok=True)
+    return server.home / "gate"
+
+
+def wait_for(path: Path, seconds: float = 60) -> None:
+    """Wait until a file exists; TimeoutError if it does not by then."""
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{path} was not made")
+        time.sleep(PAUSE_SECONDS)
+
+
 @contextmanager
 def held_slots(server: Server) -> Iterator[Path]:
     """Keep every slot busy; gives the file whose making lets them go, which the end does too."""
     client = Client(server.port)
-    gate = server.home / "gate"
-    gate.unlink(missing_ok=True)
+    gate = closed_gate(server)
     holders = [client.create("hold") for _ in range(server.workers)]
     for job_id in holders:
         client.start(job_id)

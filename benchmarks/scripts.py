@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ def spin() -> None:
         pass
 
 
-def hold() -> None:
-    """Keep a slot busy until the home has a file ``gate``."""
+def hold(data: Any = None) -> Any:
+    """Keep a slot busy until the home has a file ``gate``; ``holders`` names the process."""
+    with (_home / "holders").open("a") as file:
+        file.write(f"{os.getpid()}\n")
     while not (_home / "gate").exists():
         time.sleep(0.005)
+    return data
 
 
 def sign() -> None:
@@ -58,6 +62,19 @@ def table(mib: int, columns: int) -> Any:
 
     values = np.random.default_rng(1).normal(size=(mib * 2**17 // columns, columns))
     return pd.DataFrame(values, columns=[f"c{n}" for n in range(columns)])
+
+
+def stations(mib: int, count: int) -> Any:
+    """A table of random numbers whose rows belong to stations by turns."""
+    frame = table(mib, 24)
+    frame["station"] = [row % count for row in range(len(frame))]
+    return frame
+
+
+def hold_rows(_station: Any) -> int:
+    """Hold the rows of a station for a while; gives the process that did."""
+    time.sleep(0.1)
+    return os.getpid()
 
 
 def origin() -> str:
