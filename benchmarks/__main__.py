@@ -23,6 +23,7 @@ from benchmarks import (
     listing,
     logins,
     maps,
+    peer,
     read,
     slots,
     start,
@@ -37,12 +38,15 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "maps": maps.measure,
     "forks": forks.measure,
     "drain": backlog.drain,
+    "peer": peer.measure,
     "cancel": cancel.measure,
     "memory": backlog.memory,
     "results": large_results.measure,
     "listing": listing.measure,
     "logins": logins.measure,
 }
+#: Benchmarks that need more than the project brings, and what reports the lack of it.
+MISSING: dict[str, Callable[[], str]] = {"peer": peer.missing}
 
 
 def main() -> None:
@@ -55,7 +59,10 @@ def main() -> None:
     python = platform.python_version()
     console.print(f"{platform.system()}, {os.cpu_count()} cores, Python {python}")
     for name in options.names or benchmarks:
-        _show(console, name, partial(benchmarks[name], options.quick))
+        if missing := _missing(name):
+            console.print(f"{name} is left out: {missing}")
+        else:
+            _show(console, name, partial(benchmarks[name], options.quick))
 
 
 def _options() -> argparse.Namespace:
@@ -72,11 +79,18 @@ def _options() -> argparse.Namespace:
         parser.error("--against is for the benchmark cycle alone")
     if options.against and not (options.against / "jobserver").is_dir():
         parser.error(f"{options.against} is not a checkout of Jobserver")
+    for name in options.names:
+        if missing := _missing(name):
+            parser.error(f"{name}: {missing}")
     return options
 
 
 def _absolute(path: str) -> Path:
     return Path(path).resolve()
+
+
+def _missing(name: str) -> str:
+    return MISSING[name]() if name in MISSING else ""
 
 
 def _show(console: Console, name: str, measure: Callable[[], list[Figure]]) -> None:
