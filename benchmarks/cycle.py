@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
-from statistics import median
 
 from benchmarks.client import Client, apart, together, warm
 from benchmarks.figures import Figure, percentile
@@ -26,25 +26,23 @@ def measure(quick: bool) -> list[Figure]:
 
 def compare(quick: bool, against: Path) -> list[Figure]:
     """Take jobs of one client through this server and that of another checkout by turns."""
-    rounds, jobs = (2, 50) if quick else (10, 100)
     with new_server() as ours, new_server(jobserver=jobserver_of(against)) as other:
         for server, checkout in ((ours, ROOT), (other, against)):
             warm(server)
             _check_origin(server, checkout)
-        pairs = [(_p50(ours, jobs), _p50(other, jobs)) for _ in range(rounds)]
-    what = "create, run, poll until finished, 1 client, p50"
-    found = [median(column) for column in zip(*pairs, strict=True)]
-    more = median(mine - theirs for mine, theirs in pairs)
+        mine, theirs = apart(alternating, (ours.port, other.port), 100 if quick else 1000)
     return [
-        Figure(f"{what}, median of {rounds} rounds", found[0], "ms"),
-        Figure("the same of the other checkout", found[1], "ms"),
-        Figure("how much longer ours takes, median over the rounds", more, "ms", at_most=2),
+        Figure("create, run, poll until finished, 1 client, p50", mine, "ms"),
+        Figure("the same of the other checkout", theirs, "ms"),
+        Figure("how much longer ours takes", mine - theirs, "ms", at_most=2),
     ]
 
 
-def _p50(server: Server, jobs: int) -> float:
-    """Return the p50 of some jobs in milliseconds."""
-    return apart(cycles, server.port, 1, jobs)[0].value
+def alternating(ports: tuple[int, ...], jobs: int) -> list[float]:
+    """Return the p50 in milliseconds of each of some servers that get one job in turn."""
+    clients = [Client(port) for port in ports]
+    rounds = [[_cycle(client, "noop", {}) or math.inf for client in clients] for _ in range(jobs)]
+    return [percentile(times, 50) * 1000 for times in zip(*rounds, strict=True)]
 
 
 def _check_origin(server: Server, checkout: Path) -> None:
