@@ -20,17 +20,17 @@ class _Run:
     id: str
     attempt: int
     report: Report
+    seed: int
     due: float = 0.0
     span: tuple[float, float] = (0.0, 1.0)
 
 
 class CurrentJob:
-    """The run that this process, or this thread of the thread executor, is carrying out."""
+    """The run that this process is carrying out."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._of_process: _Run | None = None
-        self._of_thread = threading.local()
+        self._run: _Run | None = None
 
     @property
     def id(self) -> str | None:
@@ -43,6 +43,16 @@ class CurrentJob:
         """Number of this attempt, from 1; 0 where no job runs."""
         run = self._run
         return run.attempt if run else 0
+
+    @property
+    def seed(self) -> int | None:
+        """What the random numbers of this run, or of this item of a map, start from.
+
+        `random` and `numpy.random` are seeded with it already. Generators of your own are made
+        repeatable by it: ``numpy.random.default_rng(current_job.seed)``. None where no job runs.
+        """
+        run = self._run
+        return run.seed if run else None
 
     def progress(self, fraction: float, message: str | None = None) -> None:
         """Tell how far the run is; call it as often as you like.
@@ -70,8 +80,17 @@ class CurrentJob:
                 run.report(begin + (end - begin) * min(max(float(fraction), 0.0), 1.0), text)
 
     @contextmanager
-    def within(self, begin: float, end: float) -> Iterator[tuple[float, float]]:
+    def within(
+        self, begin: float, end: float, seed: int | None = None
+    ) -> Iterator[tuple[float, float]]:
         """Take the progress of a part for what it is of the whole; none is told of an empty part.
+
+        Parameters
+        ----------
+        begin, end : float
+            Where the part begins and ends in the whole, from 0 to 1.
+        seed : int, optional
+            What its random numbers start from, if not from where those of the whole do.
 
         Yields
         ------
@@ -82,37 +101,29 @@ class CurrentJob:
         first, last = run.span if run else (0.0, 1.0)
         width = last - first
         span = (first + width * begin, first + width * end)
+        former = run.seed if run else 0
         if run:
-            run.span = span
+            run.span, run.seed = span, former if seed is None else seed
         try:
             yield span
         finally:
             if run:
-                run.span = (first, last)
+                run.span, run.seed = (first, last), former
 
     @contextmanager
-    def entered(
-        self, job_id: str, attempt: int, report: Report, *, thread: bool = False
-    ) -> Iterator[None]:
-        """Be this run for a while: in the whole process, or in this thread alone.
+    def entered(self, job_id: str, attempt: int, report: Report, seed: int) -> Iterator[None]:
+        """Be this run for a while.
 
         Parameters
         ----------
         report : callable
             Passes progress on.
         """
-        run = _Run(job_id, attempt, report)
-        place, name = (self._of_thread, "run") if thread else (self, "_of_process")
-        setattr(place, name, run)
+        self._run = _Run(job_id, attempt, report, seed)
         try:
             yield
         finally:
-            setattr(place, name, None)
-
-    @property
-    def _run(self) -> _Run | None:
-        run: _Run | None = getattr(self._of_thread, "run", None)
-        return run or self._of_process
+            self._run = None
 
 
 current_job = CurrentJob()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+
+from jobserver.seeds import Seeds
 
 Message = dict[str, Any]
 
@@ -21,7 +24,7 @@ class Failure:
 
 
 class ItemFailed(Exception):
-    """An item of a map failed, perhaps in another child, which told the log of it.
+    """An item of a map failed, in a worker that told the log of it.
 
     Attributes
     ----------
@@ -54,14 +57,16 @@ class Course:
         Where the run keeps files for a while.
     tell : callable
         Passes a message to the slot.
-    ask : callable or None
-        Passes a message to the slot and waits for its answer; None where no slot can help.
     say : callable
         Writes a line to the log.
     describe : callable
         Puts an exception into words; with True its traceback goes to the log.
     file_size : int
         Bytes that a file may have.
+    channel : socket or None
+        Where the server says how many slots a map has; None where there is no server.
+    seeds : Seeds
+        What random numbers start from.
     places : list of str
         Where in the script it is, such as ``step 2 (resample)``. An exception leaves them as they
         are, so that it can be told where it came from.
@@ -71,18 +76,13 @@ class Course:
 
     folder: str = field(default_factory=tempfile.gettempdir)
     tell: Callable[[Message], None] = _unheard
-    ask: Callable[[Message], Message] | None = None
     say: Callable[[str], None] = print
     describe: Callable[[BaseException, bool], Failure] = plainly
     file_size: int = 2**62
+    channel: socket.socket | None = None
+    seeds: Seeds = field(default_factory=Seeds)
     places: list[str] = field(default_factory=list)
     inside: bool = False
-
-    def answer(self, message: Message) -> Message:
-        """What the slot answers to a message."""
-        if self.ask is None:
-            raise RuntimeError("no slot answers here")
-        return self.ask(message)
 
     @contextmanager
     def at(self, place: str) -> Iterator[None]:
@@ -91,20 +91,41 @@ class Course:
         yield
         self.places.pop()
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Carry out an item, in which no other slot takes a share; what fails there is caught."""
-        ask, inside, depth = self.ask, self.inside, len(self.places)
-        self.ask, self.inside = None, True
-        try:
-            yield
-        finally:
-            self.ask, self.inside = ask, inside
-            del self.places[depth:]
+    def item(self, number: int) -> AtItem:
+        """Be at an item of a map for a while; what fails there is caught."""
+        return AtItem(self, number)
 
     def where(self, depth: int = 0) -> str:
         """The places below a depth, as they begin a message."""
         return "".join(f"{place}: " for place in self.places[depth:])
+
+
+class AtItem:
+    """A run while it is at an item: written out, as there may be a million of them.
+
+    Parameters
+    ----------
+    course : Course
+        Of the run.
+    number : int
+        Of the item, among all that have seeds.
+    """
+
+    def __init__(self, course: Course, number: int) -> None:
+        self._course = course
+        self._number = number
+        self._former = course.inside, len(course.places)
+
+    def __enter__(self) -> int:
+        self._course.inside = True
+        seed, self._level = self._course.seeds.enter(self._number)
+        return seed
+
+    def __exit__(self, *_: object) -> None:
+        course, depth = self._course, self._former[1]
+        course.inside = self._former[0]
+        course.seeds.leave(self._level)
+        del course.places[depth:]
 
 
 _present: ContextVar[Course | None] = ContextVar("course", default=None)

@@ -7,8 +7,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -17,10 +16,13 @@ from jobserver.course import Course, Failure, ItemFailed, taken
 from jobserver.encoding import keep
 from jobserver.errors import Problem, ProgramFailed, Refusal
 from jobserver.models.kinds import make_process
-from jobserver.models.sharing import help_out
+from jobserver.protocol import send
+from jobserver.seeds import Seeds
 from jobserver.sizes import exact_size
 
 if TYPE_CHECKING:
+    import socket
+
     from jobserver.protocol import Message
     from jobserver.scripts.registry import Registry
 
@@ -50,24 +52,8 @@ class App:
         self.runs: bool = setup["runs"]
 
 
-@dataclass(frozen=True)
-class Link:
-    """How a run reaches its slot.
-
-    Attributes
-    ----------
-    tell : callable
-        Passes a message on.
-    ask : callable or None
-        Passes a message on and waits for the answer; None where the slot gives none.
-    """
-
-    tell: Callable[[Message], None]
-    ask: Callable[[Message], Message] | None = None
-
-
-def execute(registry: Registry, spec: Message, home: str, link: Link) -> Message:
-    """Run a script, or items of a map, and tell how it ended; nothing that it raises gets out.
+def execute(registry: Registry, spec: Message, home: str, channel: socket.socket) -> Message:
+    """Run a script, and tell how it ended; nothing that it raises gets out.
 
     Parameters
     ----------
@@ -77,8 +63,8 @@ def execute(registry: Registry, spec: Message, home: str, link: Link) -> Message
         See `jobserver.attempt.Attempt`.
     home : str
         Folder of the server: it is cut off from file names that users see.
-    link : Link
-        How to reach the slot.
+    channel : socket
+        To the server.
 
     Returns
     -------
@@ -89,13 +75,17 @@ def execute(registry: Registry, spec: Message, home: str, link: Link) -> Message
     folder = spec["folder"]  # it may lie in the home
     hidden = [folder, home, *_data_folders(spec), *import_folders()]
     describe = partial(_described, spec, hidden)
-    say = partial(_say, sys.stdout)
-    course = Course(folder, link.tell, link.ask, say, describe, spec["file_size"])
+    course = Course(
+        folder,
+        tell=partial(send, channel),
+        say=partial(_say, sys.stdout),
+        describe=describe,
+        file_size=spec["file_size"],
+        channel=channel,
+        seeds=Seeds(spec["seed"]),
+    )
     try:
         with taken(course):
-            if "plan" in spec:
-                help_out(registry, Path(spec["plan"]), spec["session"])
-                return {"state": "finished", "result": None}
             return _finished(make_process(registry, spec["script"]).run(spec["data"]), spec)
     except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
         where = course.where()

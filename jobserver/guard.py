@@ -14,12 +14,15 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LIFE, _NEWS = 0, 1
+_LOOK_SECONDS = 0.005
 
 
 def guarded(work: Callable[[], None]) -> None:
@@ -52,14 +55,24 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def end_with(parent: int) -> None:
+    """Have this process end when its parent does; call it right after the fork.
+
+    Parameters
+    ----------
+    parent : int
+        Number of the process that forked: it may be gone already.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
 def _become_child(guard: int, inherited: tuple[int, ...]) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != guard:
-        os._exit(1)
+    end_with(guard)
     os.setpgid(0, 0)
-    adopt_orphans()
     for fd in inherited:
         os.close(fd)
     nothing = os.open(os.devnull, os.O_RDWR)
@@ -85,20 +98,50 @@ def _wait(child: int, wakeup: int) -> int:
                 return os.waitstatus_to_exitcode(status)
 
 
-def end_descendants() -> int:
-    """Kill every process below this one; returns how many there were.
+def end_descendants(spared: Collection[int] = (), grace: float = 0.0) -> None:
+    """End every process below this one.
 
-    They are stopped first, so that none can fork out of the way.
+    Parameters
+    ----------
+    spared : collection of int
+        Children that stay, with all that is below them.
+    grace : float
+        Seconds that they may take to end by themselves after SIGTERM, such as a tracker of shared
+        memory that clears up. Then they are stopped, so that none can fork out of the way, and
+        killed.
     """
-    killed = 0
-    while found := _descendants(os.getpid()):
+    due = time.monotonic() + grace
+    if grace:
+        for pid in _below(spared):
+            _kill(pid, signal.SIGTERM)
+    while (found := _below(spared)) and time.monotonic() < due:
+        for pid in found:
+            _reap(pid, os.WNOHANG)
+        time.sleep(_LOOK_SECONDS)
+    while found := _below(spared):
         for order in (signal.SIGSTOP, signal.SIGKILL):
             for pid in found:
                 _kill(pid, order)
         for pid in found:
             _reap(pid)
-        killed += len(found)
-    return killed
+
+
+def children() -> list[int]:
+    """Numbers of the processes that this one is the parent of."""
+    if sys.platform != "linux":
+        import psutil
+
+        return [process.pid for process in psutil.Process().children()]
+    return _children(os.getpid())
+
+
+def _below(spared: Collection[int]) -> list[int]:
+    """Every process below this one but some of its children and what is below these."""
+    found: list[int] = []
+    for pid in children():
+        if pid not in spared:
+            found += [pid, *_descendants(pid)]
+    return found
 
 
 def _descendants(root: int) -> list[int]:
@@ -121,9 +164,9 @@ def _children(pid: int) -> list[int]:
     return [int(child) for line in lists for child in line.split()]
 
 
-def _reap(pid: int) -> None:
+def _reap(pid: int, options: int = 0) -> None:
     try:
-        os.waitpid(pid, 0)
+        os.waitpid(pid, options)
     except ChildProcessError:
         return
 
@@ -138,5 +181,10 @@ def _kill(pid: int, order: int = signal.SIGKILL) -> None:
 def _prctl(option: int, value: int) -> None:
     if sys.platform != "linux":
         return
-    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0):
+    if _c_library().prctl(option, value, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl")
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

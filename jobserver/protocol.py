@@ -1,4 +1,4 @@
-"""Messages between the server and its children: BSON documents, one after another, over pipes.
+"""Messages between the server and its children: BSON documents, one after another, over sockets.
 
 BSON because it says its own length, keeps times, bytes and 64-bit integers, and is what results
 are stored as. A message from a child is never trusted: user code shares its process.
@@ -7,7 +7,12 @@ are stored as. A message from a child is never trusted: user code shares its pro
 from __future__ import annotations
 
 import os
+import select
+import socket
 import struct
+import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import bson
@@ -18,48 +23,53 @@ Message = dict[str, Any]
 
 #: Longest message that is read, in bytes; larger results travel as files.
 LIMIT = 64 * 1024 * 1024
-#: Exit code of a child whose pipes do not work any more.
-CUT_OFF = 113
 _HEADER = struct.Struct("<i")
+_PIECE = 256 * 1024
+_MOST_FILES = 8
 
 
 class Broken(Exception):
-    """The other end closed the pipe or sent what is no message."""
+    """The other end closed the channel or sent what is no message."""
 
 
-def send(fd: int, message: Message) -> None:
-    """Write one message to a blocking pipe.
+def send(channel: socket.socket, message: Message, files: Sequence[int] = ()) -> None:
+    """Write one message to a blocking socket.
+
+    Parameters
+    ----------
+    files : sequence of int
+        Descriptors to pass along.
 
     Raises
     ------
     Broken
         If nobody reads it any more, or a script closed it.
     """
-    view = memoryview(bson.encode(message))
+    data = bson.encode(message)
     try:
-        while view:
-            view = view[os.write(fd, view) :]
+        sent = socket.send_fds(channel, [data], files) if files else 0
+        channel.sendall(memoryview(data)[sent:])
     except OSError as error:
-        raise Broken("the pipe is closed") from error
+        raise Broken("the channel is closed") from error
 
 
-def receive(fd: int) -> Message:
-    """Read one message from a blocking pipe.
+def receive(channel: socket.socket) -> Message:
+    """Read one message from a blocking socket.
 
     Raises
     ------
     Broken
-        At the pipe's end, or where the bytes are no message.
+        At its end, or where the bytes are no message.
     """
-    header = _read_exactly(fd, _HEADER.size)
+    header = _read_exactly(channel, _HEADER.size)
     size = _HEADER.unpack(header)[0]
     if not _HEADER.size < size <= LIMIT:
         raise Broken("what was sent is no message")
-    return _decode(header + _read_exactly(fd, size - _HEADER.size))
+    return _decode(header + _read_exactly(channel, size - _HEADER.size))
 
 
 class Reader:
-    """Takes messages out of a stream that arrives in pieces, for pipes that must not block."""
+    """Takes messages out of a stream that arrives in pieces."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -68,27 +78,105 @@ class Reader:
         """The messages that are complete with this piece; their inner documents stay undecoded."""
         self._buffer += piece
         complete = []
-        while (size := self._next_size()) is not None:
-            complete.append(RawBSONDocument(bytes(self._buffer[:size])))
-            del self._buffer[:size]
+        begin = 0
+        while (size := self._next_size(begin)) is not None:
+            complete.append(RawBSONDocument(bytes(self._buffer[begin : begin + size])))
+            begin += size
+        del self._buffer[:begin]
         return complete
 
-    def _next_size(self) -> int | None:
-        if len(self._buffer) < _HEADER.size:
+    def _next_size(self, begin: int) -> int | None:
+        if len(self._buffer) - begin < _HEADER.size:
             return None
-        size: int = _HEADER.unpack_from(self._buffer)[0]
+        size: int = _HEADER.unpack_from(self._buffer, begin)[0]
         if not _HEADER.size < size <= LIMIT:
             raise Broken("what was sent is no message")
-        return size if len(self._buffer) >= size else None
+        return size if len(self._buffer) - begin >= size else None
 
 
-def _read_exactly(fd: int, size: int) -> bytes:
+class Channel:
+    """The server's end of a socket to a child: it never waits for one that does not answer.
+
+    Parameters
+    ----------
+    end : socket
+        Of the server alone.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._socket.setblocking(False)
+        self._reader = Reader()
+        self._files: deque[int] = deque()
+
+    def fileno(self) -> int:
+        """Descriptor, to be waited for."""
+        return self._socket.fileno()
+
+    def read(self) -> list[RawBSONDocument]:
+        """The messages that are there.
+
+        Raises
+        ------
+        Broken
+            At the end, or where the bytes are no message.
+        """
+        try:
+            piece, files, _, _ = socket.recv_fds(self._socket, _PIECE, _MOST_FILES)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            raise Broken("the channel is closed") from error
+        self._files.extend(files)
+        if not piece:
+            raise Broken("the other end is closed")
+        return self._reader.feed(piece)
+
+    def take_files(self, count: int) -> list[int]:
+        """The next descriptors that came along.
+
+        Raises
+        ------
+        Broken
+            If fewer came.
+        """
+        if len(self._files) < count:
+            raise Broken("what was sent lacks its descriptors")
+        return [self._files.popleft() for _ in range(count)]
+
+    def send(self, message: Message, seconds: float) -> None:
+        """Write a message.
+
+        Raises
+        ------
+        Broken
+            If the other end is closed, or does not take it within some seconds.
+        """
+        view, due = memoryview(bson.encode(message)), time.monotonic() + seconds
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except BlockingIOError:
+                left = due - time.monotonic()
+                if left <= 0 or not select.select((), (self._socket,), (), left)[1]:
+                    raise Broken("the other end does not read") from None
+            except OSError as error:
+                raise Broken("the channel is closed") from error
+
+    def close(self) -> None:
+        """Close it, and what came along and was not taken."""
+        self._socket.close()
+        while self._files:
+            os.close(self._files.popleft())
+
+
+def _read_exactly(channel: socket.socket, size: int) -> bytes:
     pieces = []
     while size:
         try:
-            piece = os.read(fd, min(size, 1024 * 1024))
+            piece = channel.recv(min(size, 1024 * 1024))
         except OSError as error:
-            raise Broken("the pipe is closed") from error
+            raise Broken("the channel is closed") from error
         if not piece:
             raise Broken("the other end is closed")
         pieces.append(piece)

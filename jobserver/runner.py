@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from jobserver import seeds
 from jobserver.database import Document
 from jobserver.encoding import encoded_size
 from jobserver.errors import Refusal, StoreUnavailable, TooLarge
@@ -35,7 +36,7 @@ _LARGEST_DOCUMENT = 15 * MIB
 
 
 class Host(Protocol):
-    """What carries a run out: a shepherd with its child."""
+    """What carries a run out: a supervisor with its child."""
 
     def run(self, spec: Document, timeout: float, watcher: Any) -> Outcome:
         """Run what the specification says and tell how it ended; raises nothing."""
@@ -137,7 +138,7 @@ class Runner:
             state = self.runs.end(job, outcome, claim)
         except TooLarge:
             state = self.runs.end(job, _too_large(outcome))
-        if state is None:
+        if state is None and not self.runs.is_ended(job, outcome):
             log.warning("a late outcome of job %s was refused", job["_id"])
         return state
 
@@ -149,7 +150,10 @@ class Runner:
             source = stack.enter_context(self.sources.fetched(job))
             folder = stack.enter_context(temporary_folder("run"))
             journal.hide(folder)
-            return host.run(self._spec(job, source, folder), timeout, journal)
+            spec = self._spec(job, source, folder)
+            outcome = host.run(spec, timeout, journal)
+            known = {**(outcome.provenance or {}), "seed": spec["seed"]}
+            return outcome if outcome is NOT_BEGUN else replace(outcome, provenance=known)
         except StoreUnavailable:  # while its data was fetched
             return NOT_BEGUN
         except Refusal as refusal:  # the data went away after the job was accepted
@@ -165,6 +169,7 @@ class Runner:
             "script": job["script"],
             "data": source,
             "folder": folder,
+            "seed": seeds.fresh() if job.get("seed") is None else job["seed"],
             "memory": self.settings.JOB_MEMORY_LIMIT,
             "files": OPEN_FILES,
             "file_size": self.settings.JOB_FILE_SIZE_LIMIT,

@@ -90,14 +90,17 @@ class Settings:
 
     SCRIPTS_PATH: str = setting("scripts", "Folder of your scripts: each *.py in it.")
     SCRIPT_MODULES: tuple[str, ...] = setting((), "Installed modules whose functions are scripts.")
+    SCRIPT_IMPORT_TIMEOUT: float = setting(
+        60, "Longest time that importing one module of scripts may take.", minimum=0.1
+    )
     PROCESS_FILE_ALLOWED: bool = setting(False, "Whether jobs may run files.")
     PROCESS_FILE_PATH: str = setting("files", "Folder of the executables that jobs may run.")
     PROCESS_EVAL_ALLOWED: bool = setting(False, "Whether superusers may run code they send.")
 
     EXECUTOR: str = setting(
         "local",
-        "What runs jobs: local (children of the server), thread (its own threads) or dask.",
-        choices=("local", "thread", "dask"),
+        "What runs jobs: local (children of the server) or dask.",
+        choices=("local", "dask"),
     )
     DASK_SCHEDULER: str | None = setting(
         None, "Address of the Dask scheduler, such as tcp://10.0.0.5:8786, for EXECUTOR = dask."
@@ -111,7 +114,6 @@ class Settings:
     RESULT_TTL: int = setting(
         0, "How long after its end a job is deleted, unless it is pinned. 0 means never."
     )
-    JOBS_PER_CHILD: int = setting(1000, "Runs after which a child is replaced.", minimum=1)
     QUEUE_LIMIT: int = setting(10_000, "Most jobs that wait.", minimum=1)
     LEASE_SECONDS: float = setting(
         30, "Silence after which a running job counts as interrupted.", minimum=1

@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 UNRULY = (
     *("cancel", "child", "data_binding", "events", "limits", "map", "output"),
-    *("pipeline", "queue", "races", "retries", "thread"),
+    *("pipeline", "queue", "races", "retries"),
 )
 #: What the files of a group begin with.
 GROUPS = {

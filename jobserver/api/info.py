@@ -25,8 +25,7 @@ def index() -> Answer:
 @endpoint(info, "GET", "/info", policy="info", answers={200: FullInfo})
 def read_info() -> Answer:
     """Tell what answers here, in which version, and how code that jobs carry is kept apart."""
-    settings = services().settings
-    allowed = settings.PROCESS_EVAL_ALLOWED and settings.EXECUTOR != "thread"
+    allowed = services().settings.PROCESS_EVAL_ALLOWED
     evaluation = {"allowed": allowed, "isolation": isolation() if allowed else None}
     return Answer({**_own(), "eval": evaluation})
 

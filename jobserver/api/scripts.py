@@ -54,5 +54,5 @@ def read_script(name: str, query: ScriptQuery) -> Answer:
 def _executables() -> Iterator[Document]:
     """The executable files that jobs may run."""
     settings = services().settings
-    if settings.files_path and settings.EXECUTOR != "thread":
+    if settings.files_path:
         yield from executable.described(settings.files_path)

@@ -29,10 +29,6 @@ def check_executor(settings: Settings) -> None:
 
 def make_executor(database: Database, datafiles: DataFiles, settings: Settings) -> Executor:
     """The executor that the setting ``EXECUTOR`` names."""
-    if settings.EXECUTOR == "thread":
-        from jobserver.executors.thread import ThreadExecutor
-
-        return ThreadExecutor(database, datafiles, settings)
     if settings.EXECUTOR == "dask":
         from jobserver.executors.dask import DaskExecutor
 

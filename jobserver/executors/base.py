@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from jobserver.database import Database, Document
 from jobserver.errors import Conflict, ShuttingDown
+from jobserver.executors.loads import SharedFindings
 from jobserver.executors.queued import Room
+from jobserver.executors.script_checker import ScriptChecker
 from jobserver.metrics import Counts
-from jobserver.models.binding import ScriptTable, bind
+from jobserver.models.binding import bind
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
@@ -27,19 +29,6 @@ from jobserver.strays import unique_name
 _ANYBODYS: Mapping[str, Any] = {}
 
 
-class Scripts(ScriptTable, Protocol):
-    """A script table with a life of its own."""
-
-    def start(self) -> None:
-        """Load the scripts in the background."""
-
-    def describe(self) -> Document:
-        """Every script with its parameters, and the modules that could not be loaded."""
-
-    def close(self) -> None:
-        """End what was started."""
-
-
 class Executor(ABC):
     """Runs jobs. Only their ids are handed over; everything else is read from the database.
 
@@ -53,12 +42,10 @@ class Executor(ABC):
         Limits, and how many jobs run at once.
     """
 
-    #: What a cancelled job says until its run is ended.
-    cancel_note = "is being cancelled"
-    scripts: Scripts
-
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         self.settings = settings
+        self.findings = SharedFindings()
+        self.scripts = ScriptChecker(settings, self.findings)
         self.runs = Runs(database, unique_name(), settings.LEASE_SECONDS)
         sources = Sources(datafiles, StoredData(database))
         self.runner = Runner(self.runs, sources, Spool(settings.home / "spool"), settings)
@@ -125,7 +112,7 @@ class Executor(ABC):
 
     def cancel(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
         """Cancel a job, wherever it is; see `Runs.cancel`."""
-        job = self.runs.cancel(job_id, self.cancel_note, reach)
+        job = self.runs.cancel(job_id, reach)
         if job["state"] == State.CANCELLED:
             self.room.leave(job_id)
         self.stop(CANCELLED, job_id)

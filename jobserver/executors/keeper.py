@@ -110,7 +110,8 @@ class Keeper:
         self._recovery.due = time.monotonic() + self._beat_seconds + SELECTION_SECONDS + 1
 
     def _renew(self) -> None:
-        if ids := [*self._executor.running, *self._executor.runner.storing]:
+        unsure = self._runs.claims.unsure
+        if ids := [*self._executor.running, *self._executor.runner.storing, *unsure]:
             self._runs.beat(ids)
 
     def _flush(self) -> None:
@@ -145,7 +146,7 @@ class Keeper:
     def _scan(self) -> None:
         """Find jobs that others queued, or that waited before this server began."""
         if self._executor.idle and not self._executor.draining.is_set():
-            waiting = [*dict.fromkeys((*self._runs.claims.unsure, *self._runs.waiting()))]
+            waiting = self._runs.waiting()
             self._executor.room.add(waiting)
             for job_id in waiting:
                 self._executor.submit(job_id)

@@ -7,53 +7,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Protocol
 
 from jobserver.database import Database, Document
 from jobserver.errors import StoreUnavailable
-from jobserver.executors.base import Executor, Scripts
-from jobserver.executors.board import Board
+from jobserver.executors.base import Executor
 from jobserver.executors.child_process import ChildEnded
-from jobserver.executors.crew import Crew
-from jobserver.executors.helping import help_with
-from jobserver.executors.inspector import Inspector
 from jobserver.executors.keeper import Keeper
+from jobserver.executors.maps import Maps, MapShare
 from jobserver.executors.setup import setup_message
-from jobserver.executors.shepherd import Shepherd
+from jobserver.executors.supervisor import ChildSupervisor
 from jobserver.executors.waiting import Waiting
 from jobserver.models.claims import Claim
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
-from jobserver.models.outcome import CANCELLED, ENDING, Outcome, interrupted
-from jobserver.runner import Host
+from jobserver.models.outcome import ENDING, Outcome, interrupted
 from jobserver.settings import Settings
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 RESTART_SECONDS = 1.0
-
-
-class SlotHost(Host, Protocol):
-    """What a slot runs its jobs with."""
-
-    runs: int
-
-    @property
-    def warm(self) -> bool:
-        """Whether a run can begin at once."""
-
-    def start(self) -> object:
-        """Get ready for a run."""
-
-    def stop(self, outcome: Outcome) -> None:
-        """End the present run from another thread, with this outcome."""
-
-    def clear(self) -> None:
-        """Forget an order to stop that came too late."""
-
-    def close(self) -> None:
-        """End what was started."""
 
 
 class LocalExecutor(Executor):
@@ -64,19 +37,10 @@ class LocalExecutor(Executor):
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         super().__init__(database, datafiles, settings)
-        self.scripts = self.load_scripts()
         self.waiting = Waiting()
-        self.board = Board(settings.workers, self.waiting.call, lambda: not self.waiting.empty)
+        self.maps = Maps(self.waiting.call)
         self.slots = [Slot(self, number) for number in range(settings.workers)]
         self._keeper = self.make_keeper()
-
-    def load_scripts(self) -> Scripts:
-        """The script table."""
-        return Inspector(self.settings)
-
-    def make_host(self) -> SlotHost:
-        """What a slot runs its jobs with."""
-        return Shepherd(setup_message(self.settings), self.board)
 
     def make_keeper(self) -> Keeper:
         """What looks after the runs."""
@@ -91,6 +55,11 @@ class LocalExecutor(Executor):
     def submit(self, job_id: JobId) -> None:
         """Leave a queued job to the next free slot."""
         self.waiting.put(job_id)
+
+    def next_job(self, seconds: float) -> JobId | None:
+        """The job to run next: one whose claim may have been made, or that which waited longest."""
+        unsure = self.runs.claims.unsure
+        return unsure[0] if unsure else self.waiting.take(seconds)
 
     def left(self, job_id: JobId) -> None:
         """Take note that a slot is through with a job that waited."""
@@ -130,13 +99,14 @@ class LocalExecutor(Executor):
 
 
 class Slot:
-    """One place for a run: a thread that owns a shepherd."""
+    """One place for a run: a thread that owns a child."""
 
     def __init__(self, executor: LocalExecutor, number: int) -> None:
         self.executor = executor
-        self.host = executor.make_host()
+        setup = setup_message(executor.settings)
+        self.host = ChildSupervisor(setup, executor.findings, executor.maps)
         self.job: Document | None = None
-        self._crew: Crew | None = None
+        self._share: MapShare | None = None
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._work, name=f"slot-{number}", daemon=True)
 
@@ -149,7 +119,7 @@ class Slot:
     def stop_idle(self) -> None:
         """End what goes on without a job, such as a child that still loads its scripts."""
         with self._lock:
-            if self.job is None and self._crew is None:
+            if self.job is None and self._share is None:
                 self.host.stop(ENDING)
 
     def _is_at(self, job_id: JobId, attempt: int | None) -> bool:
@@ -162,11 +132,11 @@ class Slot:
         while not self.executor.draining.is_set():
             try:
                 self.host.start()
-                job_id = self.executor.waiting.take(POLL_SECONDS)
+                job_id = self.executor.next_job(POLL_SECONDS)
                 if job_id is not None:
                     self._run(job_id)
-                elif crew := self.executor.board.pick():
-                    self._help(crew)
+                elif share := self.executor.maps.pick():
+                    self._lend(share)
             except (ChildEnded, StoreUnavailable, OSError) as error:
                 log.warning("a slot waits: %s", error)
                 self.executor.draining.wait(RESTART_SECONDS)
@@ -201,13 +171,12 @@ class Slot:
             self._occupy(None)
         if state is State.QUEUED:
             self.executor.submit(job["_id"])
-        self._renew()
         return claims[0].job if claims and self.executor.runs.claims.make(claims[0]) else None
 
     def _following(self, leaving: ExitStack) -> Iterator[Claim]:
         """The claim of the job that waited longest, if this slot could run it at once."""
         executor = self.executor
-        if self._renews or not self.host.warm or executor.draining.is_set():
+        if not self.host.warm or executor.draining.is_set():
             return
         if job_id := executor.waiting.take(0):
             leaving.callback(executor.left, job_id)
@@ -215,34 +184,17 @@ class Slot:
             if claim := executor.runs.claims.of(job_id, executor.waiting):
                 yield claim
 
-    def _help(self, crew: Crew) -> None:
-        """Help with the map of a job that another slot runs."""
-        if not isinstance(self.host, Shepherd):
-            return
-
-        def leave() -> None:
-            with self._lock:
-                if self._crew is crew:
-                    self.host.stop(CANCELLED)
-
-        self._occupy(None, crew)
+    def _lend(self, share: MapShare) -> None:
+        """Leave this slot to the map of another until a job waits."""
+        executor = self.executor
+        self._share = share
         try:
-            help_with(crew, self.host, self.executor.board, leave)
+            share.lend(lambda: not executor.waiting.empty or executor.draining.is_set())
         finally:
-            self._occupy(None)
-        self._renew()
+            self._share = None
 
-    def _renew(self) -> None:
-        """Replace a child that carried out enough runs."""
-        if self._renews:
-            self.host.close()
-
-    @property
-    def _renews(self) -> bool:
-        return self.host.runs >= self.executor.settings.JOBS_PER_CHILD
-
-    def _occupy(self, job: Document | None, crew: Crew | None = None) -> None:
+    def _occupy(self, job: Document | None) -> None:
         """Say what runs here; an order to stop is only ever meant for that."""
         with self._lock:
-            self.job, self._crew = job, crew
+            self.job = job
             self.host.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from jobserver.protocol import Message
 from jobserver.settings import Settings, public_values
 
@@ -18,6 +20,8 @@ def setup_message(settings: Settings, runs: bool = True) -> Message:
     """
     return {
         "runs": runs,
+        "can_fork": sys.platform == "linux",
+        "import_timeout": settings.SCRIPT_IMPORT_TIMEOUT,
         "home": str(settings.home),
         "scripts": str(settings.scripts_path),
         "modules": list(settings.SCRIPT_MODULES),

@@ -37,9 +37,11 @@ def ended(message: Mapping[str, Any], folder: str) -> Outcome:
     """
     if isinstance(message, RawBSONDocument) and len(message.raw) <= _SHORT:
         bson.decode(message.raw)
-    if message.get("state") != State.FINISHED:
+    if message.get("state") == State.FAILED:
         error, text = clipped(str(message.get("error"))), clipped(str(message.get("message")))
         return Outcome(State.FAILED, error=error, message=text)
+    if message.get("state") != State.FINISHED:
+        return DISTURBED
     if "file" not in message:
         return Outcome(State.FINISHED, message.get("result"))
     file = message["file"]

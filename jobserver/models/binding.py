@@ -9,6 +9,7 @@ from jobserver.database import Document
 from jobserver.errors import CannotRun, Problem, Refusal
 from jobserver.models.composition import ENOUGH, own_problems, parts
 from jobserver.models.source import Sources
+from jobserver.seeds import LIMIT as SEEDS
 
 #: What a script of each type has to say, and what it may say, with the types of these fields.
 FORMS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
@@ -154,6 +155,9 @@ def _bound(spelling: str, value: Any, sources: Sources) -> Document:
 
 
 def _check_options(job: Document, problems: list[Problem]) -> None:
+    seed = 0 if job.get("seed") is None else job["seed"]
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
+        problems.append(Problem("seed", f"has to be a whole number from 0 to {SEEDS - 1}"))
     timeout, retries = job.get("timeout", 1), job.get("retries", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         problems.append(Problem("timeout", "has to be a number of seconds above 0"))

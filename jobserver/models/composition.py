@@ -56,6 +56,15 @@ def every_script(script: Binding, field: str = "script") -> Iterator[tuple[str, 
             yield from every_script(part, place)
 
 
+def function_names(script: Binding) -> list[str]:
+    """The names of the functions that a script calls, and those that it is made of."""
+    return [
+        str(part["name"])
+        for _, part in every_script(script)
+        if "name" in part and part.get("type", "function") in ("function", "map")
+    ]
+
+
 def own_problems(script: Binding, field: str, depth: int) -> Iterator[Problem]:
     """What is wrong with how a pipeline or a map is made; its parts are looked at for themselves.
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from jobserver.context import current_job
+from jobserver.course import Course
+from jobserver.encoding import Encoder
 from jobserver.models.composition import Binding, target
 from jobserver.models.over import expand, kind_of
 from jobserver.models.process import AnyProcess, Process, make_process
@@ -15,7 +19,12 @@ if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
 
 Source = dict[str, Any]
+Record = dict[str, Any]
 _UNREAD: Any = object()
+#: Levels of the job and the result around that of an item.
+_AROUND = 3
+#: Characters of a message of an item.
+_LONGEST = 1000
 
 
 def is_function(script: Binding) -> bool:
@@ -57,8 +66,7 @@ class Items:
     """
 
     def __init__(self, registry: Registry, binding: Binding, source: Source | None) -> None:
-        self.binding = binding
-        self.source = source
+        self._source = source
         self._registry = registry
         self._script = target(binding)
         self._kind = kind_of(binding["over"])
@@ -81,17 +89,17 @@ class Items:
         return make_process(self._registry, self._script).run({"value": item})
 
     def _load(self, datatype: str) -> Any:
-        return load({**(self.source or {}), "datatype": datatype}, as_path=False)
+        return load({**(self._source or {}), "datatype": datatype}, as_path=False)
 
     def _shared(self, process: AnyProcess) -> Source | None:
         """The data of each item of a grid: read once, and a copy for each."""
-        if self.source is None:
+        if self._source is None:
             return None
         wants_file = not isinstance(process, Process) or process.script.wants_path()
-        if "path" in self.source and wants_file:
-            return self.source
+        if "path" in self._source and wants_file:
+            return self._source
         if self._loaded is _UNREAD:
-            self._loaded = load(self.source, as_path=False)
+            self._loaded = load(self._source, as_path=False)
         return {"value": _copied(self._loaded)}
 
 
@@ -102,3 +110,60 @@ def _copied(value: Any) -> Any:
     kinds += [numpy.ndarray] if numpy else []
     kinds += [pandas.DataFrame, pandas.Series] if pandas else []
     return copy.deepcopy(value) if isinstance(value, tuple(kinds)) else value
+
+
+class ItemRunner:
+    """Runs items of a map in this process.
+
+    Parameters
+    ----------
+    items : Items
+        The items.
+    course : Course
+        Of the run.
+    first : int
+        Number of the first item among all that the run has seeds for.
+    collect : bool
+        Whether errors are kept as results.
+    """
+
+    def __init__(self, items: Items, course: Course, first: int, *, collect: bool) -> None:
+        self.count = len(items.items)
+        self.collect = collect
+        self._items = items
+        self._course = course
+        self._first = first
+        self._encoder = Encoder(around=_AROUND)
+        self._pid = os.getpid()
+
+    def follow(self) -> None:
+        """Go on in the process that this one forked."""
+        self._pid = os.getpid()
+
+    def record(self, number: int) -> Record:
+        """Run an item, and give its ``result``, or ``error`` and ``message``."""
+        course = self._course
+        depth = len(course.places)
+        with course.item(self._first + number) as seed, current_job.within(0.0, 0.0, seed):
+            try:
+                record = {"result": self._encoder.encode(self._items.run(number))}
+            except BaseException as error:  # a script may raise anything
+                record = self._failure(number, error, depth)
+        if os.getpid() != self._pid:  # the script forked, and this is the copy
+            os._exit(0)
+        self._warn(number)
+        return record
+
+    def _failure(self, number: int, error: BaseException, depth: int) -> Record:
+        self._warn(number)
+        self._encoder = Encoder(around=_AROUND)
+        failure = self._course.describe(error, not self.collect)
+        text = (self._course.where(depth) + failure.message)[:_LONGEST]
+        text = text.encode(errors="replace").decode()
+        if self.collect:
+            self._course.say(f"item {number + 1}: {text}")
+        return {"error": failure.error, "message": text}
+
+    def _warn(self, number: int) -> None:
+        while self._encoder.warnings:
+            self._course.say(f"item {number + 1}: {self._encoder.warnings.pop()}")

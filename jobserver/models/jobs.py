@@ -73,7 +73,7 @@ class Jobs:
     def create_again(
         self, job_id: JobId, fields: Mapping[str, Any], reach: Mapping[str, Any] = _ANYBODYS
     ) -> Document:
-        """Store a new job with the client's fields of an old one, for the same owner.
+        """Store a new job with the client's fields of an old one and its seed, for the same owner.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class Jobs:
         """
         check_fields(fields)
         old = self.get(job_id, reach)
-        again = {**inherited(old, fields), **fields}
+        again = {**_seed_of(old), **inherited(old, fields), **fields}
         check_flags(again)
         document = new_document(again, owner=old.get(OWNER))
         return self._insert({**document, "rerun_of": str(job_id)})
@@ -205,3 +205,9 @@ class Jobs:
 def no_job(job_id: JobId) -> str:
     """What is said of a job that is not there."""
     return f"There is no job {job_id}."
+
+
+def _seed_of(job: Document) -> Document:
+    """What the random numbers of a job that ran started from, as a field of another one."""
+    seed = (job.get("provenance") or {}).get("seed")
+    return {} if seed is None else {"seed": seed}

@@ -10,10 +10,10 @@ from jobserver.course import present
 from jobserver.encoding import Stored, decode_result
 from jobserver.errors import CannotRun, Problem
 from jobserver.models.composition import ENOUGH, Binding, target
-from jobserver.models.items import Items, is_function, takes_kwargs, with_item, with_kwargs
+from jobserver.models.items import Items, Record, is_function, takes_kwargs, with_item, with_kwargs
 from jobserver.models.over import Over, kind_of, takes_data
 from jobserver.models.process import Process, make_process
-from jobserver.models.sharing import Record, carry_out
+from jobserver.models.workers import run_items
 
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
@@ -65,7 +65,7 @@ class Map(Process):
         collect = bool(self._binding.get("collect_errors"))
         with current_job.within(0.0, 1.0) as span:
             items = Items(self._registry, self._binding, data)
-            records = carry_out(items, present(), span, collect=collect)
+            records = run_items(items, present(), span, collect=collect)
         return Results(self._shown(items, number, record) for number, record in enumerate(records))
 
     def _shown(self, items: Items, number: int, record: Record) -> Any:

@@ -54,6 +54,11 @@ UNSTORABLE = Outcome(
     error="Unstorable",
     message="what the script gave cannot be stored; the server's log tells more",
 )
+UNSTARTED = Outcome(
+    State.FAILED,
+    error="Killed",
+    message="the process that was to run it did not start; the server's log tells more",
+)
 #: The script was not called yet, and waits for another attempt.
 NOT_BEGUN = Outcome(State.QUEUED)
 CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while it ran")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import selectors
-import signal
 import subprocess
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from jobserver.encoding import is_deeper
 from jobserver.errors import ProgramFailed
+from jobserver.exit_status import signal_name
 
 _PIECE = 64 * 1024
 _LOOK_SECONDS = 0.1
@@ -145,13 +145,6 @@ def _follow(process: subprocess.Popen[bytes], streams: dict[IO[bytes] | None, St
 
 def _failure(code: int, err: Stream, folder: Path) -> str:
     """What ended a program, and the end of what it complained."""
-    what = f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
+    what = f"killed by {signal_name(-code)}" if code < 0 else f"exit code {code}"
     end = err.end.decode("utf-8", "replace").replace(f"{folder}/", "").strip()[-_TOLD:].lstrip()
     return f"{what}: {end}" if end else what
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

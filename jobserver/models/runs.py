@@ -125,6 +125,12 @@ class Runs:
         self.jobs.quotas.settle(job, outcome.error)
         return outcome.state
 
+    def is_ended(self, job: Document, outcome: Outcome) -> bool:
+        """Whether an attempt ended so already, and only the answer to that was lost."""
+        query = {"_id": job["_id"], "_run.attempt": job["_run"]["attempt"]}
+        query |= {"finished": outcome.finished}
+        return self.database.call(self._collection.find_one, query, {"_id": 1}) is not None
+
     def _made(self, change: Change, claim: Claim | None = None) -> bool:
         """Make a change, and a claim with it; whether the change was made."""
         if claim is None:
@@ -132,13 +138,11 @@ class Runs:
         done, claim.made = self.jobs.changes.make(change, claim.change)
         return done
 
-    def cancel(self, job_id: JobId, note: str, reach: Mapping[str, Any] = _NOTHING) -> Document:
+    def cancel(self, job_id: JobId, reach: Mapping[str, Any] = _NOTHING) -> Document:
         """Cancel a job: at once where it is queued, by its executor where it is running.
 
         Parameters
         ----------
-        note : str
-            Message of a running job until its executor has ended it.
         reach : mapping
             What holds for the jobs that may be cancelled; see `jobserver.auth.reach`.
 
@@ -160,7 +164,8 @@ class Runs:
             self.jobs.quotas.settle(self.jobs.get(job_id, reach), CANCELLED_EARLY.error)
         else:
             running = {**mine, "state": State.RUNNING}
-            if not self.jobs.change(job_id, running, {"_run.cancel": True, "message": note}):
+            told = {"_run.cancel": True, "message": "is being cancelled"}
+            if not self.jobs.change(job_id, running, told):
                 state = self.jobs.get(job_id, reach)["state"]
                 raise Conflict(
                     f"The job {job_id} is {state}; only queued and running jobs can be cancelled."

@@ -7,8 +7,15 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    ModuleSpec,
+    SourceFileLoader,
+)
 from importlib.metadata import entry_points
 from itertools import islice
 from pathlib import Path
@@ -24,6 +31,8 @@ PREFIX = "jobserver_home_scripts."
 #: How deep packages in the folder are looked into, and how many files are looked at: it is done
 #: before every run.
 DEPTH, MOST_FILES = 4, 2000
+#: Is entered while user code of a module runs, with its name and what is done, such as "importing".
+Watch = Callable[[str, str], AbstractContextManager[None]]
 #: Name, time of the last change in nanoseconds and size of each file: what tells a change.
 Stamps = dict[str, tuple[int, int]]
 
@@ -61,8 +70,19 @@ def _stamp(entry: os.DirEntry[str]) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
+def unwatched(_module: str, _doing: str) -> AbstractContextManager[None]:
+    """Watch nothing."""
+    return nullcontext()
+
+
 def load_modules(
-    folder: Path | None, files: Iterable[str], names: Iterable[str]
+    folder: Path | None,
+    files: Iterable[str],
+    names: Iterable[str],
+    *,
+    only: Callable[[str], bool] = lambda _: True,
+    last: Collection[str] = (),
+    watch: Watch = unwatched,
 ) -> tuple[dict[str, ModuleType], list[dict[str, str]]]:
     """Import the shipped scripts, the files of a folder, the named modules and the entry points.
 
@@ -74,6 +94,12 @@ def load_modules(
         Names of its files. Those that start with ``_`` or ``.`` are left to be imported by others.
     names : iterable of str
         Modules to import by name.
+    only : callable
+        Whether a module of a name is to be imported.
+    last : collection of str
+        Names of those that are imported last.
+    watch : callable
+        Is entered with the name of each while it is imported.
 
     Returns
     -------
@@ -87,9 +113,11 @@ def load_modules(
     if folder and folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
         told = "this is no folder that can be read: check it and its permissions"
         errors.append({"module": folder.name, "error": told})
-    for name, load in _plan(folder, files, names):
+    planned = [(name, load) for name, load in _plan(folder, files, names) if only(name)]
+    for name, load in sorted(planned, key=lambda each: each[0] in last):
         try:
-            module = load()
+            with watch(name, "importing"):
+                module = load()
             if modules.setdefault(name, module) is not module:
                 raise ImportError("another module has this name already: rename one of the two")
         except BaseException as error:  # a file may raise anything, SystemExit too
@@ -102,7 +130,7 @@ def _plan(
 ) -> Iterator[tuple[str, Callable[[], ModuleType]]]:
     yield SHIPPED, partial(importlib.import_module, SHIPPED)
     if folder is not None:
-        _prepare(folder, {str(folder / file) for file in files})
+        _let_import(folder)
         for file in sorted(files):
             if not file.startswith(("_", ".")) and "/" not in file and file.isprintable():
                 yield file.removesuffix(".py"), partial(_load_file, folder / file)
@@ -111,15 +139,21 @@ def _plan(
         yield name, partial(importlib.import_module, name)
 
 
-def _prepare(folder: Path, files: Collection[str]) -> None:
-    """Let the files import each other, as they are now and not as they were at a former load."""
+def _let_import(folder: Path) -> None:
+    """Let the files import each other, and have each compiled anew: see `_Source`."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__dict__", {}).get("__file__")
-        if isinstance(file, str) and file in files:
-            del sys.modules[name]
-    importlib.invalidate_caches()
+    loaders = (ExtensionFileLoader, EXTENSION_SUFFIXES), (_Source, [".py"])
+
+    def finder(path: str) -> FileFinder:
+        if not Path(path).is_relative_to(folder):
+            raise ImportError(path)
+        return FileFinder(path, *loaders)
+
+    sys.path_hooks.insert(0, finder)
+    for path in list(sys.path_importer_cache):
+        if Path(path).is_relative_to(folder):
+            del sys.path_importer_cache[path]
 
 
 def _load_file(path: Path) -> ModuleType:

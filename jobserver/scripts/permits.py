@@ -23,14 +23,11 @@ class Permits:
         Whether jobs may run code that they carry.
     output : int
         Bytes of each of its streams that the result of an executable keeps.
-    alone : bool
-        Whether scripts have a process of their own, which both kinds need.
     """
 
     files: Path | None = None
     code: bool = False
     output: int = MIB
-    alone: bool = True
 
     @classmethod
     def of(cls, setup: Mapping[str, Any]) -> Permits:
@@ -40,9 +37,7 @@ class Permits:
 
     def problems(self, kind: str) -> list[Problem]:
         """Why scripts of a type, ``file`` or ``eval``, may not run; nothing where they may."""
-        if not self.alone:
-            why = "needs a process of its own: the setting EXECUTOR has to be local"
-        elif kind == "file" and self.files is None:
+        if kind == "file" and self.files is None:
             why = "is switched off: an administrator has to set PROCESS_FILE_ALLOWED"
         elif kind == "eval" and not self.code:
             why = "is switched off: an administrator has to set PROCESS_EVAL_ALLOWED"

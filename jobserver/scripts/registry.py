@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +11,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from jobserver.errors import CannotRun, Problem
-from jobserver.scripts.loading import Stamps, load_modules, stamps
+from jobserver.scripts.loading import Watch, load_modules, stamps, unwatched
 from jobserver.scripts.permits import Permits
 from jobserver.scripts.script import MISSING, Script
 from jobserver.scripts.signature import parameters_of
@@ -49,10 +49,8 @@ class Registry:
 
     Parameters
     ----------
-    folder : Path or None
-        Folder of the home's scripts.
-    seen : dict
-        What its files looked like when they were loaded.
+    sources : Sources
+        Where scripts come from.
     modules : dict of str to module
         The loaded modules by name.
     errors : list of dict
@@ -60,6 +58,10 @@ class Registry:
 
     Attributes
     ----------
+    errors : list of dict
+        The same, and what else is wrong with modules.
+    failed : list of str
+        Modules that are left out since they cannot be loaded.
     permits : Permits
         What may run beside the scripts of the table.
     """
@@ -68,15 +70,15 @@ class Registry:
 
     def __init__(
         self,
-        folder: Path | None,
-        seen: Stamps,
+        sources: Sources,
         modules: dict[str, ModuleType],
         errors: list[dict[str, str]],
     ) -> None:
-        self._folder = folder
-        self._seen = seen
+        self._sources = sources
+        self._folder = _absolute(sources.folder)
         self._modules = modules
-        self._errors = errors
+        self.errors = errors
+        self.failed: list[str] = []
         self._owners: dict[str, list[str]] = {}
         self._table: dict[str, Script] = {}
         found = list(self._functions())
@@ -90,7 +92,15 @@ class Registry:
             )
 
     @classmethod
-    def load(cls, sources: Sources, permits: Permits | None = None) -> Registry:
+    def load(
+        cls,
+        sources: Sources,
+        permits: Permits | None = None,
+        *,
+        skip: Collection[str] = (),
+        last: Collection[str] = (),
+        watch: Watch = unwatched,
+    ) -> Registry:
         """Import all sources; what fails is listed by `describe` and breaks nothing else.
 
         Parameters
@@ -99,18 +109,60 @@ class Registry:
             Where scripts come from.
         permits : Permits, optional
             What may run beside them; nothing by default.
+        skip : collection of str
+            Modules that are not imported.
+        last : collection of str
+            Modules that are imported last.
+        watch : callable
+            Is entered with the name of each module while it is imported.
         """
-        folder = sources.folder.resolve() if sources.folder else None
-        seen = stamps(folder)
-        registry = cls(folder, seen, *load_modules(folder, seen, sources.modules))
+        folder = _absolute(sources.folder)
+        files = stamps(folder)
+        loaded = load_modules(
+            folder, files, sources.modules, only=lambda n: n not in skip, last=last, watch=watch
+        )
+        registry = cls(sources, *loaded)
         registry.permits = permits or cls.permits
         return registry
+
+    def completed(self, apart: Collection[str], names: Iterable[object], app: object) -> Registry:
+        """The table with further modules in it, where one of some scripts is not known without.
+
+        Parameters
+        ----------
+        apart : collection of str
+            Modules that were skipped, to be imported now.
+        names : iterable of str
+            The scripts that are wanted.
+        app : object
+            Passed on to their hooks `on_init`.
+        """
+        registry, wanted = self, list(names)
+        for module in apart:
+            if not all(name in registry._table for name in wanted):
+                registry = registry._with(module)
+                registry.run_on_init(app, only=[module])
+        return registry
+
+    def _with(self, module: str) -> Registry:
+        """The table with a further module in it."""
+        folder = self._folder
+        modules, errors = load_modules(
+            folder, stamps(folder), self._sources.modules, only=module.__eq__
+        )
+        registry = Registry(self._sources, self._modules | modules, self.errors + errors)
+        registry.permits = self.permits
+        return registry
+
+    def modules(self) -> dict[str, str]:
+        """The module of each script, by the names that jobs call it by."""
+        return {name: script.module for name, script in self._table.items()}
 
     def describe(self) -> dict[str, Any]:
         """All scripts by name, and the modules that failed, fit for JSON."""
         scripts = {script.name: script for script in self._table.values()}
         described = [scripts[name].describe() for name in sorted(scripts)]
-        return {"scripts": described, "errors": list(self._errors)}
+        return {"scripts": described, "errors": list(self.errors)}
 
     def lookup(self, name: object) -> Script:
         """The script of a name.
@@ -132,27 +184,32 @@ class Registry:
             raise CannotRun(f"The script {problem}", [Problem("script.name", problem)])
         return script
 
-    def run_on_init(self, app: object) -> None:
+    def run_on_init(
+        self, app: object, watch: Watch = unwatched, only: Collection[str] | None = None
+    ) -> None:
         """Call the hook ``on_init(app)`` of every module; failures are listed by `describe`.
 
         Parameters
         ----------
         app : object
             Passed on to the hooks.
+        watch : callable
+            Is entered with the name of each module while its hook runs.
+        only : collection of str, optional
+            The modules whose hooks are called.
         """
         for name, module in self._modules.items():
             hook = vars(module).get(HOOK)
             if hook is None or not _is_own(module, HOOK, hook):
                 continue
+            if only is not None and name not in only:
+                continue
             try:
-                hook(app)
+                with watch(name, f"{HOOK} of"):
+                    hook(app)
             except BaseException as error:  # user code may raise anything, SystemExit too
                 text = f"{HOOK}: {explain(error, self._folder)}"
-                self._errors.append({"module": name, "error": text})
-
-    def changed(self) -> bool:
-        """Whether a file in the folder was added, removed or written since `load`."""
-        return stamps(self._folder) != self._seen
+                self.errors.append({"module": name, "error": text})
 
     def _functions(self) -> Iterator[tuple[str, str, Callable[..., Any]]]:
         for module_name, module in self._modules.items():
@@ -160,7 +217,7 @@ class Registry:
                 if name.startswith("_") or name == HOOK or not _is_own(module, name, value):
                     continue
                 if error := self._unusable(value):
-                    self._errors.append({"module": module_name, "error": f"{name}: {error}"})
+                    self.errors.append({"module": module_name, "error": f"{name}: {error}"})
                 else:
                     yield module_name, name, value
 
@@ -180,9 +237,14 @@ class Registry:
             return f"{name} exists more than once: write {names}."
         close = get_close_matches(name[:100], self._table, n=3) if isinstance(name, str) else []
         hint = f" Did you mean {' or '.join(close)}?" if close else " GET /scripts lists them."
-        failed = ", ".join(dict.fromkeys(error["module"] for error in self._errors))
+        wrong = [*(error["module"] for error in self.errors), *self.failed]
+        failed = ", ".join(dict.fromkeys(wrong))
         failures = f" Modules with errors: {failed}." if failed else ""
         return f"{shown(name)} is unknown.{hint}{failures}"
+
+
+def _absolute(folder: Path | None) -> Path | None:
+    return folder.resolve() if folder else None
 
 
 def _is_own(module: ModuleType, name: str, value: Any) -> bool:

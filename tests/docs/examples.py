@@ -170,7 +170,7 @@ class Reader:
 
     def _equal_leaves(self, printed: Any, real: Any, where: str) -> None:
         assert type(printed) is type(real), f"{where}: {real!r}"
-        if ": packages: " in where:
+        if ": packages: " in where or where.endswith(": provenance: seed"):
             return
         for old, new in zip(_ID.findall(str(printed)), _ID.findall(str(real)), strict=False):
             assert self._ids.setdefault(old, new) == new, where

@@ -22,9 +22,23 @@ ENDS = {
     "work": "finished",
     "compute": "finished",
     "beget": "finished",
+    "line": "finished",
     "fail": "failed",
     "crash": "failed",
 }
+
+
+#: Items of the map in a line.
+ITEMS = 3
+
+
+def script(name: str, seconds: float) -> Job:
+    """What a job binds; a line is a pipeline with a map in it."""
+    if name != "line":
+        return {"name": name, "kwargs": {"seconds": seconds}}
+    each = {"name": "item", "kwargs": {"seconds": seconds / ITEMS}}
+    steps = ["open_book", {"type": "map", **each, "over": {"items": True}}, "close_book"]
+    return {"type": "pipeline", "steps": steps}
 
 
 @dataclass
@@ -81,8 +95,8 @@ class Ledger:
 
     def create(self, client: httpx.Client, entry: Entry) -> None:
         """Ask for a new job, again if nobody knows whether there is one."""
-        kwargs = {"seconds": self.random.uniform(0.0, self.longest)}
-        body = {"script": {"name": entry.script, "kwargs": kwargs}, "retries": entry.retries}
+        seconds = self.random.uniform(0.0, self.longest)
+        body = {"script": script(entry.script, seconds), "retries": entry.retries}
         told = self._ask(client, entry, "PUT", "", 201, body)
         entry.created = told or self.look(client, entry) not in (None, NONE) or None
 
@@ -193,6 +207,9 @@ def _wrong_end(entry: Entry, job: Job, signed: list[tuple[str, int]]) -> Iterato
             result = job["result"]
             if result["id"] != entry.id or last != ("end", result["attempt"]):
                 yield "another run's result"
+            items = {(f"item{number}", result["attempt"]) for number in range(ITEMS)}
+            if entry.script == "line" and not items <= set(signed):
+                yield "an item is missing"
         case "cancelled":
             if entry.cancelled is False:
                 yield "nobody cancelled it"

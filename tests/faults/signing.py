@@ -58,6 +58,25 @@ def beget(seconds: float) -> dict[str, Any]:
     return {"id": current_job.id, "attempt": current_job.attempt}
 
 
+def open_book() -> list[int]:
+    """Begin a line; its items."""
+    _sign("begin")
+    return [0, 1, 2]
+
+
+def item(number: int, seconds: float) -> int:
+    """Sign for an item of a line."""
+    _sign(f"item{number}")
+    time.sleep(seconds)
+    return number
+
+
+def close_book(data: list[int]) -> dict[str, Any]:
+    """End a line."""
+    _sign("end")
+    return {"id": current_job.id, "attempt": current_job.attempt, "items": data}
+
+
 def fail(seconds: float) -> None:
     """Raise."""
     _sign("begin")

@@ -18,7 +18,6 @@ from tests.conftest import Job, MakeServer, Server, finished, until
 UNRULY = Path(__file__).with_name("unruly.py")
 COMPOSING = Path(__file__).with_name("composing.py")
 KINDS = Path(__file__).with_name("kinds.py")
-YIELDING = Path(__file__).with_name("yielding.py")
 #: Of the server with low limits.
 SECRET = "open-sesame-1c9f"  # noqa: S105 - it is looked for
 MIB = 1024 * 1024
@@ -40,12 +39,6 @@ def add_kinds(home: Path) -> None:
     """Put these scripts and those of `tests.runs.kinds` into a home."""
     add_unruly(home)
     shutil.copy(KINDS, home / "scripts")
-
-
-def add_all(home: Path) -> None:
-    """Put all scripts into a home."""
-    add_kinds(home)
-    shutil.copy(YIELDING, home / "scripts")
 
 
 @pytest.fixture
@@ -165,9 +158,7 @@ def unruly(unruly_server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def single_server(make_server: MakeServer) -> Iterator[Server]:
     """A server with one slot, so that one child runs one job after another."""
-    with make_server(
-        prepare=add_unruly, JOBS_PER_CHILD=5, QUEUE_LIMIT=3, JOB_MEMORY_LIMIT=MEMORY
-    ) as server:
+    with make_server(prepare=add_unruly, QUEUE_LIMIT=3, JOB_MEMORY_LIMIT=MEMORY) as server:
         yield server
 
 
@@ -176,29 +167,3 @@ def single(single_server: Server) -> Iterator[httpx.Client]:
     """A client of that server."""
     yield single_server.client
     single_server.check()
-
-
-@pytest.fixture(scope="session")
-def threads_server(make_server: MakeServer) -> Iterator[Server]:
-    """One server that runs scripts in its own threads, with data files in the database."""
-    with make_server(
-        prepare=add_all,
-        EXECUTOR="thread",
-        DATAFILE_STORAGE="gridfs",
-        WORKERS=2,
-        LEASE_SECONDS=4,
-        SHUTDOWN_GRACE=1,
-        PROCESS_FILE_ALLOWED=True,
-        PROCESS_EVAL_ALLOWED=True,
-    ) as server:
-        shipped = server.data / "timeseries.csv"
-        sent = server.client.put(f"/datafile/{shipped.name}", files={"file": shipped.read_bytes()})
-        assert sent.status_code == 201
-        yield server
-
-
-@pytest.fixture
-def threads(threads_server: Server) -> Iterator[httpx.Client]:
-    """A client of that server."""
-    yield threads_server.client
-    threads_server.check()

@@ -227,15 +227,3 @@ def test_large_data_reaches_its_script(client: httpx.Client) -> None:
     assert (described["count"], described["max"]) == (500_000.0, 499_999.0)
     job = client.get("/jobs", params={"stringify": "false", "script": "summary"}).json()["jobs"][-1]
     assert job["data"] == {**stored, "datatype": "series"}
-
-
-def test_the_thread_executor_gets_the_same(threads: httpx.Client) -> None:
-    client = threads
-    upload(client, "a.csv", b"t;v\n2018-09-05;1,5\n")
-    stored = store(client, TIMES, datatype="timeseries")
-    assert result(client, "kind_of", data=stored) == "DataFrame"
-    assert result(client, "summary", datafile="a.csv")["v"]["max"] == 1.5
-    assert result(client, "size_of", datafile="a.csv") == 19
-    failed = run_through(client, script_name="complain", datafile="a.csv")
-    assert failed["message"].endswith("/a.csv")
-    assert "at /" not in failed["message"]

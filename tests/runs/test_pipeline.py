@@ -188,21 +188,6 @@ def test_three_steps_end_in_a_picture(unruly: httpx.Client) -> None:
     assert picture.content.startswith(b"\x89PNG")
 
 
-def test_in_threads_too(threads: httpx.Client) -> None:
-    job = pipe(threads, "same", {"name": "refuse", "args": [[3]]}, raw_data=3)
-    assert job["message"] == "step 2 (refuse): ValueError: not 3"
-    assert [step["state"] for step in job["steps"]] == ["finished", "failed"]
-    script = {"type": "map", "name": "both", "over": {"grid": {"a": [1, 2], "b": [3]}}}
-    assert [each["result"] for each in pipe(threads, script)["result"]] == [[1, 3], [2, 3]]
-    assert pipe(
-        threads,
-        "same",
-        {"type": "map", "name": "half", "over": {"items": True}},
-        "same",
-        raw_data=[1, 2],
-    )["result"] == [0.5, 1.0]
-
-
 def test_the_document_says_what_was_run(unruly: httpx.Client, unruly_server: Server) -> None:
     job = pipe(unruly, "same", raw_data=1)
     assert job["script"] == {"type": "pipeline", "steps": ["same"]}

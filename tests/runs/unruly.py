@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import ctypes
 import faulthandler
-import fcntl
 import logging
 import mmap
 import os
@@ -259,26 +258,25 @@ def close_pipes() -> None:
 
 def forge(how: str) -> None:
     """Tell the server in the name of its process how the run ended, and not as it wants to hear."""
-    end: dict[str, Any] = {"op": "done", "state": "finished", "grown": 0, "result": {"a": "xx"}}
-    changes: dict[str, dict[str, Any]] = {"size": {"grown": "much"}, "file": {"file": {"name": 5}}}
+    end: dict[str, Any] = {"op": "done", "state": "finished", "result": {"a": "xx"}}
+    changes: dict[str, dict[str, Any]] = {"state": {"state": 5}, "file": {"file": {"name": 5}}}
     message = bson.encode(end | changes.get(how, {}))
     if how == "text":
         message = message.replace(b"xx", b"\xff\xfe")
-    for fd in _pipes():
+    for fd in _sockets():
         os.write(fd, message)
     time.sleep(FOREVER)
 
 
-def _pipes() -> list[int]:
-    """Pipes that can be written to."""
+def _sockets() -> list[int]:
+    """What leads to the server."""
     found = [int(name) for name in os.listdir("/proc/self/fd") if int(name) > 2]  # noqa: PTH208
-    return [fd for fd in found if _is_writable_pipe(fd)]
+    return [fd for fd in found if _is_socket(fd)]
 
 
-def _is_writable_pipe(fd: int) -> bool:
+def _is_socket(fd: int) -> bool:
     try:
-        is_pipe = stat.S_ISFIFO(os.fstat(fd).st_mode)
-        return is_pipe and fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
     except OSError:
         return False
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import struct
 import threading
 from collections.abc import Iterator
-from io import RawIOBase
 from typing import Any
 
 import bson
@@ -12,33 +12,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobserver.protocol import LIMIT, Broken, Message, Reader, receive, send
+from jobserver.protocol import LIMIT, Broken, Channel, Message, Reader, receive, send
 from tests.unit.strategies import documents
 
-Pipe = tuple[RawIOBase, RawIOBase]
+Pair = tuple[socket.socket, socket.socket]
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    """The reading and the writing end of a pipe."""
-    read, write = os.pipe()
-    with os.fdopen(read, "rb", 0) as reader, os.fdopen(write, "wb", 0) as writer:
+def pair() -> Iterator[Pair]:
+    """Two ends of a socket: what is sent to the second arrives at the first."""
+    reader, writer = socket.socketpair()
+    with reader, writer:
         yield reader, writer
 
 
 @settings(max_examples=30)
 @given(st.lists(documents(), max_size=4))
 def test_messages_arrive_as_they_were_sent(messages: list[Message]) -> None:
-    read, write = os.pipe()
-    try:
-        for message in messages:
-            send(write, message)
-        os.close(write)
-        assert [receive(read) for _ in messages] == messages
+    reader, writer = socket.socketpair()
+    with reader:
+        with writer:
+            for message in messages:
+                send(writer, message)
+        assert [receive(reader) for _ in messages] == messages
         with pytest.raises(Broken):
-            receive(read)
-    finally:
-        os.close(read)
+            receive(reader)
 
 
 @settings(max_examples=30)
@@ -52,42 +50,42 @@ def test_messages_in_pieces(messages: list[Message], sizes: list[int]) -> None:
     assert [bson.decode(message.raw) for message in found] == messages
 
 
-def test_a_message_larger_than_a_pipe(pipe: Pipe) -> None:
+def test_a_message_larger_than_what_waits(pair: Pair) -> None:
     message: dict[str, Any] = {"text": "x" * 3_000_000, "list": list(range(1000))}
-    sender = threading.Thread(target=send, args=(pipe[1].fileno(), message))
+    sender = threading.Thread(target=send, args=(pair[1], message))
     sender.start()
-    assert receive(pipe[0].fileno()) == message
+    assert receive(pair[0]) == message
     sender.join()
 
 
-def test_nobody_reads(pipe: Pipe) -> None:
-    pipe[0].close()
+def test_nobody_reads(pair: Pair) -> None:
+    pair[0].close()
     with pytest.raises(Broken):
-        send(pipe[1].fileno(), {"text": "x"})
+        send(pair[1], {"text": "x"})
 
 
 @pytest.mark.parametrize("size", [0, 4, -1, LIMIT + 1, 2**31 - 1, -(2**31)])
-def test_a_size_that_no_message_has(pipe: Pipe, size: int) -> None:
+def test_a_size_that_no_message_has(pair: Pair, size: int) -> None:
     header = struct.pack("<i", size)
     with pytest.raises(Broken):
         Reader().feed(header)
-    pipe[1].write(header + b"x" * 100)
+    pair[1].sendall(header + b"x" * 100)
     with pytest.raises(Broken):
-        receive(pipe[0].fileno())
+        receive(pair[0])
 
 
 @pytest.mark.parametrize("cut", [1, 3, 4, 5, 20])
-def test_a_pipe_that_ends_within_a_message(pipe: Pipe, cut: int) -> None:
-    pipe[1].write(bson.encode({"text": "x" * 100})[:cut])
-    pipe[1].close()
+def test_a_socket_that_ends_within_a_message(pair: Pair, cut: int) -> None:
+    pair[1].sendall(bson.encode({"text": "x" * 100})[:cut])
+    pair[1].close()
     with pytest.raises(Broken):
-        receive(pipe[0].fileno())
+        receive(pair[0])
 
 
-def test_bytes_that_are_no_message(pipe: Pipe) -> None:
-    pipe[1].write(struct.pack("<i", 20) + b"\xff" * 16)
+def test_bytes_that_are_no_message(pair: Pair) -> None:
+    pair[1].sendall(struct.pack("<i", 20) + b"\xff" * 16)
     with pytest.raises(Broken):
-        receive(pipe[0].fileno())
+        receive(pair[0])
 
 
 @given(st.binary(max_size=200))
@@ -98,3 +96,31 @@ def test_any_bytes_are_messages_or_broken(stream: bytes) -> None:
             assert isinstance(message.raw, bytes)
     except Broken:
         return
+
+
+def test_descriptors_come_along_in_their_order(pair: Pair) -> None:
+    channel, pipes = Channel(pair[0]), [os.pipe() for _ in range(2)]
+    for number, (reader, writer) in enumerate(pipes):
+        send(pair[1], {"number": number}, [reader, writer])
+    messages: list[Any] = []
+    while len(messages) < len(pipes):
+        messages += channel.read()
+    assert [message["number"] for message in messages] == [0, 1]
+    for number, ends in enumerate(pipes):
+        reader, writer = channel.take_files(2)
+        os.write(ends[1], bytes([number]))
+        assert os.read(reader, 2) == bytes([number])
+        for fd in (*ends, reader, writer):
+            os.close(fd)
+    with pytest.raises(Broken):
+        channel.take_files(1)
+
+
+def test_a_channel_waits_for_nobody(pair: Pair) -> None:
+    channel = Channel(pair[0])
+    assert channel.read() == []
+    with pytest.raises(Broken, match="does not read"):
+        channel.send({"text": "x" * 10_000_000}, 0.05)
+    pair[1].close()
+    with pytest.raises(Broken):
+        channel.read()

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import CannotRun
+from jobserver.scripts.loading import stamps
 from jobserver.scripts.registry import Registry, Sources
 from jobserver.scripts.wording import explain, shown, without_paths
 
@@ -24,18 +27,25 @@ SHIPPED = ["flow_duration_curve", "gaps", "plot", "resample", "rolling"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    path, modules = list(sys.path), dict(sys.modules)
+    path = list(sys.path)
     (tmp_path / "scripts").mkdir()
     yield (tmp_path / "scripts").resolve()
     sys.path[:] = path
-    for name in set(sys.modules) - set(modules):
-        if str(tmp_path.resolve()) in str(vars(sys.modules[name]).get("__file__")):
+    _forget(tmp_path.resolve())
+
+
+def _forget(folder: Path) -> None:
+    """Import nothing of a folder that was imported before: each load has a process of its own."""
+    for name, module in list(sys.modules.items()):
+        if str(folder) in str(getattr(module, "__dict__", {}).get("__file__")):
             del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 @pytest.fixture
 def load(folder: Path) -> Load:
     def write_and_load(*modules: str, **files: str) -> Registry:
+        _forget(folder)
         for stem, text in files.items():
             (folder / f"{stem}.py").write_text(text)
         return Registry.load(Sources(folder, modules))
@@ -286,24 +296,25 @@ def test_two_edits_within_a_second_are_both_seen(
 def test_changes_are_noticed_and_loaded(load: Load, folder: Path) -> None:
     registry = load(change="import _part\ndef f(): return _part.value + 1", _part="value = 1")
     assert registry.lookup("f").func() == 2
-    assert not registry.changed()
+    seen = stamps(folder)
+    assert stamps(folder) == seen
 
     os.utime(folder / "_part.py", ns=(1, 1))
-    assert registry.changed()
+    assert stamps(folder) != seen
     (folder / "_part.py").write_text("value = 100")
     assert load().lookup("f").func() == 101
 
-    registry = load()
+    seen = stamps(folder)
     (folder / "change.py").write_text("def f(): return 2")
-    assert registry.changed()
+    assert stamps(folder) != seen
     registry = load()
     assert registry.lookup("f").func() == 2
     (folder / "change.py").write_text("def f(): return 3")
     assert load().lookup("f").func() == 3
 
-    registry = load()
+    seen = stamps(folder)
     (folder / "change.py").unlink()
-    assert registry.changed()
+    assert stamps(folder) != seen
     assert "unknown" in refusal(load(), "f")
 
 
@@ -313,24 +324,25 @@ def test_changes_in_packages_of_the_folder_are_noticed(load: Load, folder: Path)
     (inner / "core.py").write_text("value = 1")
     registry = load(uses="from own_library.deeper.core import value\ndef f(): return value")
     assert registry.lookup("f").func() == 1
-    assert not registry.changed()
+    seen = stamps(folder)
     (inner / "core.py").write_text("value = 2 + 0")
-    assert registry.changed()
+    assert stamps(folder) != seen
     registry = load()
     assert registry.lookup("f").func() == 2
     assert "core" not in {script["module"] for script in registry.describe()["scripts"]}
 
 
 def test_what_is_no_script_does_not_count_as_a_change(load: Load, folder: Path) -> None:
-    registry = load(steady="def f(): pass")
+    load(steady="def f(): pass")
+    seen = stamps(folder)
     (folder / "notes.txt").write_text("hello")
-    assert not registry.changed()
-    assert not Registry.load(Sources(None)).changed()
+    assert stamps(folder) == seen
+    assert stamps(None) == {}
 
 
-def test_looking_for_changes_is_cheap(load: Load) -> None:
-    registry = load(**{f"script{number}": "def f(): pass" for number in range(20)})
-    fastest = min(_seconds(registry.changed) for _ in range(20))
+def test_looking_for_changes_is_cheap(load: Load, folder: Path) -> None:
+    load(**{f"script{number}": "def f(): pass" for number in range(20)})
+    fastest = min(_seconds(partial(stamps, folder)) for _ in range(20))
     assert fastest < 0.002
 
 
@@ -418,7 +430,8 @@ def test_no_text_but_a_name_finds_a_script(name: str) -> None:
 
 
 def _shipped() -> Registry:
-    return Registry(None, {}, {"jobserver.scripts": sys.modules["jobserver.scripts"]}, [])
+    modules = {"jobserver.scripts": sys.modules["jobserver.scripts"]}
+    return Registry(Sources(None), modules, [])
 
 
 def test_close_names_are_suggested(load: Load) -> None:

@@ -176,11 +176,11 @@ class Life(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def cancel(self, job_id: JobId) -> None:
         if self.seen[job_id]["state"] in {State.QUEUED, State.RUNNING}:
-            job = self.owners[1].cancel(job_id, "is being cancelled")
+            job = self.owners[1].cancel(job_id)
             assert job["state"] in {State.CANCELLED, State.RUNNING}
         else:
             with pytest.raises(Conflict):
-                self.owners[1].cancel(job_id, "is being cancelled")
+                self.owners[1].cancel(job_id)
         self.note(job_id)
 
     @rule(job_id=jobs)
@@ -251,7 +251,7 @@ def test_what_is_tried_again_is_done_once(database: Database) -> None:
     assert cancelled is not None
     assert runs.end(running, Outcome(State.FINISHED, 42), following) is State.FINISHED
     assert following.made
-    assert runs.cancel(third["_id"], "")["state"] == State.CANCELLED
+    assert runs.cancel(third["_id"])["state"] == State.CANCELLED
     assert runs.end(following.job, Outcome(State.FINISHED, 43), cancelled) is State.FINISHED
     assert not cancelled.made
     jobs = [runs.jobs.get(job["_id"]) for job in (first, second, third)]

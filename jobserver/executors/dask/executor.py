@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from jobserver.database import Database
 from jobserver.executors.base import Executor
 from jobserver.executors.dask.post import Post
-from jobserver.executors.inspector import Inspector
 from jobserver.executors.keeper import Keeper
 from jobserver.models.datafile import DataFiles
 from jobserver.models.job import JobId, State
@@ -39,7 +38,6 @@ class DaskExecutor(Executor):
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         super().__init__(database, datafiles, settings)
-        self.scripts = Inspector(settings)
         self._waiting: dict[JobId, None] = {}
         self._handed: set[JobId] = set()
         self._changed = threading.Condition()

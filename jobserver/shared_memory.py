@@ -1,0 +1,87 @@
+"""Shared memory that runs make: it outlives their processes unless somebody removes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
+
+#: Segments that were there before runs that go on now.
+_running: list[Segments] = []
+_lock = threading.Lock()
+
+
+class Segments:
+    """The segments that appear while a run goes on.
+
+    One that appears while several go on may be of any of them, and goes with the last of them.
+    """
+
+    def __init__(self) -> None:
+        with _lock:
+            self._before = set(_listed())
+            _running.append(self)
+
+    def size(self) -> int:
+        """Bytes of those that may be of this run."""
+        return sum(_size(path) for path in self._appeared())
+
+    def remove(self) -> None:
+        """The run is over: remove what it left, unless another program uses it."""
+        with _lock:
+            _running.remove(self)
+            others = [segments._before for segments in _running]
+            left = [path for path in self._appeared() if all(path in seen for seen in others)]
+        used = _in_use() if left else set()
+        for path in left:
+            if not any(each == str(path) or each.startswith(f"{path}/") for each in used):
+                _remove(path)
+
+    def _appeared(self) -> list[Path]:
+        return [path for path in _listed() if path not in self._before]
+
+
+def _listed() -> Iterator[Path]:
+    """The segments of this user."""
+    with suppress(OSError), os.scandir(_FOLDER) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
+                    yield Path(entry.path)
+
+
+def _size(path: Path) -> int:
+    """Bytes that a segment takes, or all in a folder of them."""
+    with suppress(OSError):
+        within = sum(map(_size, path.iterdir())) if path.is_dir() else 0
+        return within + path.lstat().st_blocks * 512
+    return 0
+
+
+def _in_use() -> set[str]:
+    """The segments that a process has mapped or open."""
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            found |= {each.path for each in process.memory_maps() if _is_segment(each.path)}
+            found |= {each.path for each in process.open_files() if _is_segment(each.path)}
+    return found
+
+
+def _is_segment(path: str) -> bool:
+    return path.startswith(f"{_FOLDER}/")
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -1,0 +1,94 @@
+"""A database that does what it is asked, and is gone before it says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobserver.database import Database
+from jobserver.errors import StoreUnavailable
+from jobserver.executors.local import LocalExecutor
+from jobserver.models.datafile import DataFiles
+from jobserver.models.job import JobId, State, utcnow
+from jobserver.models.outcome import Outcome
+from jobserver.settings import load
+from jobserver.template import make_home
+from tests.conftest import until
+
+#: Jobs that wait behind the one whose claim is lost: together they take longer than its lease.
+BEHIND, SECONDS, LEASE = 5, 0.5, 2.0
+SCRIPT = f"""
+import time
+
+def work():
+    time.sleep({SECONDS})
+"""
+
+
+@pytest.fixture
+def executor(uri: str, tmp_path: Path) -> Iterator[LocalExecutor]:
+    make_home(tmp_path)
+    (tmp_path / "scripts" / "own.py").write_text(SCRIPT)
+    settings = load(tmp_path, environ={}, options={"WORKERS": 1, "LEASE_SECONDS": LEASE})
+    with closing(Database(uri)) as database:
+        database["jobs"].drop()
+        database.create_indexes()
+        executor = LocalExecutor(database, DataFiles.of(database, settings), settings)
+        yield executor
+        executor.scripts.close()
+
+
+def queued(executor: LocalExecutor) -> JobId:
+    """A job that waits."""
+    job = executor.runs.jobs.create({})
+    bound = {"script": {"name": "work", "args": [], "kwargs": {}}}
+    assert executor.runs.enqueue(job, bound)
+    executor.submit(job["_id"])
+    job_id: JobId = job["_id"]
+    return job_id
+
+
+def test_a_claim_whose_answer_was_lost_is_taken_up_first(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = executor.runs.database
+    lost: list[object] = []
+    call = database.call
+
+    def cut_off(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        answer = call(operation, *args, **kwargs)
+        claims = len(args) > 1 and args[1].get("$set", {}).get("state") == State.RUNNING
+        if claims and not lost:
+            lost.append(args[0])
+            raise StoreUnavailable("The database went away.", retry_after=1)
+        return answer
+
+    monkeypatch.setattr(database, "call", cut_off)
+    ids = [queued(executor) for _ in range(1 + BEHIND)]
+    executor.start()
+    try:
+        until(lambda: executor.runs.jobs.get(ids[-1])["state"] == "finished", 30)
+    finally:
+        executor.drain(0)
+    jobs = [executor.runs.jobs.get(job_id) for job_id in ids]
+    assert len(lost) == 1
+    assert {(job["state"], job["_run"]["attempt"]) for job in jobs} == {("finished", 1)}
+    assert jobs[0]["finished"] == min(job["finished"] for job in jobs)
+
+
+def test_only_an_outcome_that_was_refused_is_called_late(
+    executor: LocalExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs, runner = executor.runs, executor.runner
+    job = runs.claim(queued(executor))
+    assert job is not None
+    outcome = Outcome(State.FINISHED, 1, finished=utcnow())
+    assert runner._end_with(job, outcome) is State.FINISHED
+    assert runner._end_with(job, outcome) is None  # as when the answer to the first was lost
+    assert "late outcome" not in caplog.text
+    assert runner._end_with(job, Outcome(State.FINISHED, 2, finished=None)) is None
+    assert "late outcome" in caplog.text
