@@ -28,6 +28,8 @@ class Home:
     ----------
     settings : Settings
         Of the home.
+    any_kind : bool
+        Whether an embedded database of the fall-back is served as it is where mongod runs.
 
     Attributes
     ----------
@@ -40,8 +42,9 @@ class Home:
     app: Flask
     store = "MongoDB"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, any_kind: bool = False) -> None:
         self.settings = settings
+        self._any_kind = any_kind
         self._embedded: EmbeddedServer | None = None
 
     def connect(self) -> Database:
@@ -60,10 +63,10 @@ class Home:
         hide(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
         if uri is None:
             folder = self.settings.home
-            self._embedded = EmbeddedServer(folder)
+            self._embedded = EmbeddedServer(folder, self.settings.MONGOD, any_kind=self._any_kind)
             uri = self._embedded.start()
             hide(uri)
-            self.store = "embedded server (beta; use MongoDB in production)"
+            self.store = self._embedded.description
         try:
             database = Database(uri, folder)
             database.create_indexes(login=self.settings.LOGIN_REQUIRED)

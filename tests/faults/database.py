@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobserver.embedded.port import HOST
+
 from tests.conftest import until
 
 START_SECONDS = 30.0
