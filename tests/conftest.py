@@ -24,7 +24,6 @@ from jobserver.embedded import EmbeddedServer
 from jobserver.settings import PREFIX
 from jobserver.template import make_home
 from tests.api.contract import check_answer
-from tests.prepared import prepared
 from tests.together import Together
 
 # How long an example takes says more of the machine than of what is tested.
@@ -303,7 +302,8 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         prepare: Callable[[Path], object] | None = None,
         **settings: object,
     ) -> Iterator[Server]:
-        home = prepared(tmp_path_factory.mktemp("home"))
+        home = tmp_path_factory.mktemp("home")
+        make_home(home)
         (home / "scripts" / "trials.py").write_text(SCRIPTS)
         if config is not None:
             (home / "config.py").write_text(config)
@@ -327,7 +327,7 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An embedded database, for tests that speak to it themselves."""
-    embedded = EmbeddedServer(prepared(tmp_path_factory.mktemp("home")))
+    embedded = EmbeddedServer(tmp_path_factory.mktemp("home"))
     yield embedded.start()
     embedded.stop()
 
