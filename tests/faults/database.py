@@ -33,6 +33,8 @@ class OwnDatabase:
     ----------
     uri : str
         For ``MONGO_URI``.
+    port : int
+        Where it listens.
     """
 
     def __init__(
@@ -44,8 +46,8 @@ class OwnDatabase:
         self._storage.mkdir()
         self._log = folder / "log"
         self._environ = {**os.environ, **(environ or {})}
-        self._port = _free_port()
-        self.uri = f"mongodb://{HOST}:{self._port}/jobserver?directConnection=true"
+        self.port = _free_port()
+        self.uri = f"mongodb://{HOST}:{self.port}/jobserver?directConnection=true"
 
     def start(self) -> None:
         """Start it, again on the same port, and wait until it answers."""
@@ -53,7 +55,7 @@ class OwnDatabase:
             self._process = subprocess.Popen(
                 [
                     *(next(candidates()), "--dbpath", self._storage, "--quiet"),
-                    *("--bind_ip", HOST, "--port", str(self._port), "--nounixsocket"),
+                    *("--bind_ip", HOST, "--port", str(self.port), "--nounixsocket"),
                     *("--wiredTigerCacheSizeGB", "0.25", *self._options),
                 ],
                 stdout=log,
@@ -65,7 +67,7 @@ class OwnDatabase:
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
         with socket.socket() as sock:
-            return sock.connect_ex((HOST, self._port)) == 0
+            return sock.connect_ex((HOST, self.port)) == 0
 
     def kill(self) -> None:
         """End it by SIGKILL."""
@@ -95,8 +97,8 @@ def own_database(
 ) -> Iterator[OwnDatabase]:
     """A database that runs."""
     database = OwnDatabase(folder, environ, options)
-    database.start()
     try:
+        database.start()
         yield database
     finally:
         database.kill()
