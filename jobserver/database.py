@@ -51,7 +51,6 @@ PATIENCE_SECONDS = 60.0
 #: How long an index may take on a collection that is filled already, and when that is told.
 INDEX_SECONDS = 3600.0
 _TELL_SECONDS = 5.0
-_PROBED = "jobs"
 
 
 class Database:
@@ -176,13 +175,12 @@ class Database:
 
     def _obstacle(self) -> str | None:
         """Return what keeps a write from being done; it changes nothing."""
-        name = self._database.name
         try:
-            self[_PROBED].delete_one({"_id": {"$in": []}})
+            self["jobs"].delete_one({"_id": {"$in": []}})
         except ConfigurationError as error:
             raise unusable(error) from None
         except PyMongoError as error:
-            found = find_obstacle(error, self.client.topology_description, name)
+            found = find_obstacle(error, self.client.topology_description, self._database.name)
             if found.is_final:
                 raise SettingsError(f"MONGO_URI cannot be used: {found.reason}.") from error
             return found.reason
