@@ -94,7 +94,13 @@ def _refused(error: OperationFailure, name: str) -> Obstacle:
     if code == UNAUTHORIZED:
         reason = f"a user is needed who may read and write {name}: the role readWrite"
         return Obstacle(reason, is_final=True)
+    if _is_broken(error):
+        return Obstacle("it failed; its disk may be full", is_final=False)
     return Obstacle(f"it refuses with code {code}", is_final=False)
+
+
+def _is_broken(error: OperationFailure) -> bool:
+    return failure_code(error) in _BROKEN or "No space left on device" in str(error)
 
 
 def _of_server(address: str, error: Exception) -> Obstacle:
@@ -123,7 +129,7 @@ def translated() -> Iterator[None]:
                 "The database refuses the server. Its administrator has to check MONGO_URI.",
                 retry_after=60,
             ) from error
-        if code in _BROKEN:
+        if _is_broken(error):
             raise StoreUnavailable(
                 "The database failed; its disk may be full. Its administrator has to look at it.",
                 retry_after=60,

@@ -95,18 +95,30 @@ class Folder:
                 folder.chmod(0o700)
             self.config.touch(mode=0o600)
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            fix = "Make room on that disk" if full else "Let this user write there"
-            raise SettingsError(
-                f"The embedded database cannot use {self.database}: {error.strerror}. "
-                f"{fix}, or set MONGO_URI to a MongoDB server."
-            ) from error
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: OSError) -> SettingsError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        fix = "Make room on that disk" if full else "Let this user write there"
+        return SettingsError(
+            f"The embedded database cannot use {self.database}: {error.strerror}. "
+            f"{fix}, or set MONGO_URI to a MongoDB server."
+        )
 
     def kind(self) -> str | None:
-        """Return which kind of database wrote the files there, or None if there are none."""
-        for kind, names in _FILES.items():
-            if any((self.database / name).exists() for name in names):
-                return kind
+        """Return which kind of database wrote the files there, or None if there are none.
+
+        Raises
+        ------
+        SettingsError
+            If this user may not look there.
+        """
+        try:
+            for kind, names in _FILES.items():
+                if any((self.database / name).exists() for name in names):
+                    return kind
+        except OSError as error:
+            raise self._unusable(error) from error
         return None
 
     def address(self, port: int | None) -> Address:

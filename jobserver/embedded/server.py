@@ -132,7 +132,7 @@ class EmbeddedServer:
         reason = self._failure or f"no answer within {START_SECONDS:g} s"
         raise SettingsError(
             f"The embedded database in {self._folder.database} did not start: {reason}. "
-            f"What it wrote is in {self._folder.log}. Move that folder away or restore it from a "
+            f"What it wrote is in {self._folder.log}. Fix the cause, restore the folder from a "
             "backup, or set MONGO_URI to a MongoDB server."
         )
 
@@ -180,7 +180,9 @@ class EmbeddedServer:
         """Wait for the lock and run the database once; returns why that ended."""
         try:
             return self._serve() if self._take_lock() else "stopped"
-        except (OSError, SettingsError) as error:
+        except OSError as error:
+            return error.strerror or str(error)
+        except SettingsError as error:
             return str(error)
         finally:
             self._folder.unlock()
