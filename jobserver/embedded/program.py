@@ -69,10 +69,23 @@ def probe(path: Path) -> Program:
     UnusableProgram
         If it is no mongod that runs here; the message says what to do.
     """
+    done = _print_version(path)
+    found = _VERSION.search(done.stdout)
+    if not found:
+        raise UnusableProgram(_explain(path, done))
+    version = f"{found[1]}.{found[2]}{found[3]}"
+    if (int(found[1]), int(found[2])) < OLDEST:
+        raise UnusableProgram(
+            f"{path} is MongoDB {version}, which is too old. Supported: {', '.join(TRIED)}."
+        )
+    return Program(path, version)
+
+
+def _print_version(path: Path) -> subprocess.CompletedProcess[str]:
     if not path.is_file():
         raise UnusableProgram(f"{path} is not a file. Name the program mongod itself.")
     try:
-        done = subprocess.run(
+        return subprocess.run(
             [path, "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -87,17 +100,8 @@ def probe(path: Path) -> Program:
         raise UnusableProgram(f"{path} is not a program for this machine.") from error
     except subprocess.TimeoutExpired as error:
         raise UnusableProgram(
-            f"{path} did not tell its version within {PROBE_SECONDS:g} s."
+            f"{path} did not print its version within {PROBE_SECONDS:g} s."
         ) from error
-    found = _VERSION.search(done.stdout)
-    if not found:
-        raise UnusableProgram(_explain(path, done))
-    if (int(found[1]), int(found[2])) < OLDEST:
-        raise UnusableProgram(
-            f"{path} is MongoDB {found[1]}.{found[2]}{found[3]}, which is too old. Supported: "
-            f"{', '.join(TRIED)}."
-        )
-    return Program(path, f"{found[1]}.{found[2]}{found[3]}")
 
 
 def _explain(path: Path, done: subprocess.CompletedProcess[str]) -> str:
