@@ -8,6 +8,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from jobserver.errors import SettingsError
@@ -25,7 +26,8 @@ LONGEST_PATH = 107 if sys.platform == "linux" else 103
 #: Host and port, or the path of a Unix socket.
 Address = tuple[str, int] | str
 
-_links: dict[Path, tuple[tempfile.TemporaryDirectory[str], str]] = {}
+_links: dict[Path, _Link] = {}
+_guard = threading.Lock()
 
 
 def choose_port(last: int | None) -> int:
@@ -58,18 +60,34 @@ def short_path(path: Path) -> str:
     """
     if _fits(str(path)):
         return str(path)
-    if path.parent not in _links:
-        _links[path.parent] = _link(path)
-    return os.path.join(_links[path.parent][1], path.name)  # noqa: PTH118 - the link, not its end
+    with _guard:
+        if path.parent not in _links:
+            _links[path.parent] = _link(path)
+        return str(_links[path.parent].path / path.name)
 
 
-def _link(path: Path) -> tuple[tempfile.TemporaryDirectory[str], str]:
+class _Link:
+    """A link in a temporary folder, which is locked so that nothing tidies it up."""
+
+    def __init__(self, folder: tempfile.TemporaryDirectory[str], target: Path) -> None:
+        import fcntl  # not on Windows, where start() refuses first
+
+        self._folder = folder
+        self._lock = os.open(folder.name, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        self.path = _path_in(folder)
+        self.path.symlink_to(target)
+
+
+def _path_in(folder: tempfile.TemporaryDirectory[str]) -> Path:
+    return Path(folder.name, "d")
+
+
+def _link(path: Path) -> _Link:
     for make in (_usual_folder, _plain_folder):
         folder = make()
-        link = Path(folder.name, "d")
-        if _fits(str(link / path.name)):
-            link.symlink_to(path.parent)
-            return folder, str(link)
+        if _fits(str(_path_in(folder) / path.name)):
+            return _Link(folder, path.parent)
         folder.cleanup()
     raise SettingsError(
         f"the path {path} is too long for a Unix socket ({LONGEST_PATH} bytes), and so is that of "
