@@ -7,10 +7,10 @@ INSTALLED := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check docs bench faults clean
+.PHONY: help install demo run test test-mongo check docs bench faults clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## Make .venv with the pinned packages and Jobserver itself
 
@@ -30,8 +30,12 @@ run: $(INSTALLED) ## Start the server; options in ARGS: make run ARGS="--port 80
 	@$(BIN)/jobserver run $(ARGS)
 
 test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/unit
-	@.ci/packages libfaketime bubblewrap
+	@.ci/packages libfaketime bubblewrap libcurl4 libssl3 openssl
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-mongo: ## Run all tests on a MongoDB of yours: make test-mongo URI=mongodb://localhost
+	@test -n "$(URI)" || { echo "Name a MongoDB: make test-mongo URI=mongodb://localhost"; exit 2; }
+	@JOBSERVER_TEST_MONGO_URI="$(URI)" $(MAKE) --no-print-directory test
 
 check: $(INSTALLED) ## Lint, check the format, the types, the import rules and the docs
 	@$(BIN)/ruff check

@@ -112,7 +112,7 @@ def export_command(home: Path, config: str, archive: Path) -> None:
     """Write a home's jobs, data, results, files and scripts into one ARCHIVE."""
     from jobserver.archive import export_home
 
-    with_home(home, config, partial(export_home, archive))
+    with_home(home, config, partial(export_home, archive), any_kind=True)
     click.echo(f"{archive} holds the home now; config.py stays out, as it may hold passwords.")
 
 

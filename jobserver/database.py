@@ -7,29 +7,36 @@ idempotent: it names its own ``_id`` or is guarded by the state it starts from.
 
 from __future__ import annotations
 
-import contextlib
+import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pymongo import MongoClient
+import pymongo
+from pymongo import IndexModel, MongoClient, ReadPreference, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
-    ConnectionFailure,
-    DocumentTooLarge,
     DuplicateKeyError,
+    ExecutionTimeout,
     InvalidURI,
     NetworkTimeout,
     OperationFailure,
+    PyMongoError,
     ServerSelectionTimeoutError,
 )
+from pymongo.read_concern import ReadConcern
 
-from jobserver.errors import SettingsError, StoreUnavailable, TooLarge
+from jobserver.errors import SettingsError, StoreUnavailable
 from jobserver.indexes import EXPIRY, INDEXES, OUTDATED, OWNED, SPARSE, UNIQUE
+from jobserver.mongo_errors import LEAVING, failure_code, find_obstacle, translated, unusable
 from jobserver.room import check_room
+
+log = logging.getLogger(__name__)
 
 Document = dict[str, Any]
 T = TypeVar("T")
@@ -39,13 +46,11 @@ SELECTION_SECONDS = 3
 #: Without an answer: a database that hangs must not take a thread for each request for long.
 SOCKET_SECONDS = 10
 RETRIES = 3
-#: Codes of a server that fails whatever it is asked: an internal error, a full disk.
-_BROKEN = {1, 14031}
-_OVERSIZE = {10334, 17419, 17420}
-#: Codes of a member of a replica set that ends, or is its primary no longer: what it was asked to
-#: write may be undone. They are those after which drivers try again.
-_LEAVING = {6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
-_TOO_LARGE = "The document is larger than the 16 MB that the database can keep."
+#: How long a start waits for a database that is away.
+PATIENCE_SECONDS = 60.0
+#: How long an index may take on a collection that is filled already, and when that is told.
+INDEX_SECONDS = 3600.0
+_TELL_SECONDS = 5.0
 
 
 class Database:
@@ -68,7 +73,8 @@ class Database:
     def __init__(self, uri: str, folder: Path | None = None) -> None:
         self._folder = folder
         try:
-            # Our own retry knows what is idempotent; see the module's head for the driver's.
+            # Our own retry knows what is idempotent; see the module's head for the driver's. What
+            # the string says about reading and writing is not for us: a job is there after 201.
             self.client: MongoClient[Document] = MongoClient(
                 uri,
                 retryWrites=False,
@@ -79,9 +85,14 @@ class Database:
                 appname="jobserver",
                 connect=False,
             )
-            self._database = self.client.get_default_database(NAME)
-        except (ConfigurationError, InvalidURI, ValueError) as error:
-            raise _unusable(error) from None  # a traceback would repeat parts of the string
+            self._database = self.client.get_default_database(
+                NAME,
+                read_preference=ReadPreference.PRIMARY,
+                write_concern=WriteConcern("majority", j=True),
+                read_concern=ReadConcern("local"),
+            )
+        except (ConfigurationError, InvalidURI, ValueError, OSError) as error:
+            raise unusable(error) from None  # a traceback would repeat parts of the string
 
     def __getitem__(self, name: str) -> Collection[Document]:
         """A collection by name."""
@@ -104,7 +115,7 @@ class Database:
                 except AutoReconnect:
                     continue
                 except OperationFailure as error:
-                    if _code(error) not in _LEAVING:
+                    if failure_code(error) not in LEAVING:
                         raise
             return operation(*args, **kwargs)
 
@@ -143,6 +154,38 @@ class Database:
         reply: Document = self.call(self.client.admin.command, "hello")
         return reply["localTime"]  # type: ignore[no-any-return]  # documented type of the reply
 
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until the database can be written to, and log what that is waiting for.
+
+        Raises
+        ------
+        SettingsError
+            If waiting is in vain, as with a wrong password.
+        StoreUnavailable
+            If it is still away after so many seconds.
+        """
+        deadline, said = time.monotonic() + seconds, ""
+        while reason := self._obstacle():
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(f"MongoDB cannot be used: {reason}.")
+            if reason != said:
+                log.warning("Waiting for MongoDB, as %s.", reason)
+            said = reason
+            time.sleep(0.2)
+
+    def _obstacle(self) -> str | None:
+        """Return what keeps a write from being done; it changes nothing."""
+        try:
+            self["jobs"].delete_one({"_id": {"$in": []}})
+        except ConfigurationError as error:
+            raise unusable(error) from None
+        except PyMongoError as error:
+            found = find_obstacle(error, self.client.topology_description, self._database.name)
+            if found.is_final:
+                raise SettingsError(f"MONGO_URI cannot be used: {found.reason}.") from error
+            return found.reason
+        return None
+
     def create_indexes(self, *, login: bool = False) -> None:
         """Make the indexes that are missing; cheap where they exist.
 
@@ -150,72 +193,57 @@ class Database:
         ----------
         login : bool
             Whether users log in.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the database does not answer, or takes over `INDEX_SECONDS` to make one.
         """
-        for name, indexes in (*INDEXES.items(), *(OWNED.items() if login else ())):
-            for keys in indexes:
-                self.call(self[name].create_index, list(keys))
+        told = threading.Timer(_TELL_SECONDS, log.warning, ("MongoDB is building indexes.",))
+        told.daemon = True
+        told.start()
+        try:
+            # The driver's limit for a query does not hold here.
+            with pymongo.timeout(INDEX_SECONDS):
+                quorum = self._quorum()
+                self._drop_outdated()
+                for name, models in _models(login=login).items():
+                    self.call(self[name].create_indexes, models, **quorum)
+        except ExecutionTimeout as error:
+            raise StoreUnavailable("MongoDB did not make its indexes within an hour.") from error
+        finally:
+            told.cancel()
+
+    def _quorum(self) -> Document:
+        """Have a majority of a replica set build an index, not all of its members: one may be away.
+
+        A server that is alone refuses to be told.
+        """
+        reply: Document = self.call(self.client.admin.command, "hello")
+        is_set = "setName" in reply or reply.get("msg") == "isdbgrid"
+        return {"commitQuorum": "majority"} if is_set else {}
+
+    def _drop_outdated(self) -> None:
         for name, fields in OUTDATED.items():
             known = self.call(self[name].index_information)
             for index in (f"{field}_1" for field in fields):
                 if index in known and not known[index].get("sparse"):
                     self.call(self[name].drop_index, index)
-        for name, field in SPARSE.items():
-            self.call(self[name].create_index, field, sparse=True)
-        for name, field in UNIQUE.items():
-            self.call(self[name].create_index, field, unique=True)
-        for name, (field, seconds) in EXPIRY.items():
-            self.call(self[name].create_index, field, expireAfterSeconds=seconds)
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
 
 
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Translate what the driver raises into the errors of this package."""
-    try:
-        yield
-    except ConnectionFailure as error:
-        raise _away() from error
-    except OperationFailure as error:
-        code = _code(error)
-        if code in _LEAVING:
-            raise _away() from error
-        if code in {13, 18, 8000}:
-            raise StoreUnavailable(
-                "The database refuses the server. Its administrator has to check MONGO_URI.",
-                retry_after=60,
-            ) from error
-        if code in _BROKEN:
-            raise StoreUnavailable(
-                "The database failed; its disk may be full. Its administrator has to look at it.",
-                retry_after=60,
-            ) from error
-        if code in _OVERSIZE:
-            raise TooLarge(_TOO_LARGE) from error
-        raise
-    except ConfigurationError as error:  # of a name that is looked up when it is used first
-        raise _unusable(error) from None
-    except DocumentTooLarge as error:
-        raise TooLarge(_TOO_LARGE) from error
-
-
-def _code(error: OperationFailure) -> int | None:
-    """The code of what failed; of several writes sent together, that of the first one."""
-    told = error.details or {}
-    failed = [*told.get("writeErrors", ()), *told.get("writeConcernErrors", ())]
-    return failed[0]["code"] if failed else error.code
-
-
-def _away() -> StoreUnavailable:
-    return StoreUnavailable(
-        "The database does not answer. Try again in a moment.", retry_after=SELECTION_SECONDS
-    )
-
-
-def _unusable(error: Exception) -> SettingsError:
-    """Tell an error's text, unless it could repeat the string and the password in it."""
-    text = str(error)
-    why = "the string is malformed." if "://" in text or "@" in text else text
-    return SettingsError(f"MONGO_URI cannot be used: {why}")
+def _models(*, login: bool) -> dict[str, list[IndexModel]]:
+    """All indexes, by collection."""
+    models: dict[str, list[IndexModel]] = {}
+    for name, indexes in (*INDEXES.items(), *(OWNED.items() if login else ())):
+        models.setdefault(name, []).extend(IndexModel(list(keys)) for keys in indexes)
+    for name, field in SPARSE.items():
+        models.setdefault(name, []).append(IndexModel(field, sparse=True))
+    for name, field in UNIQUE.items():
+        models.setdefault(name, []).append(IndexModel(field, unique=True))
+    for name, (field, seconds) in EXPIRY.items():
+        models.setdefault(name, []).append(IndexModel(field, expireAfterSeconds=seconds))
+    return models

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jobserver.api.cors import check_origins
 from jobserver.api.services import Services
 from jobserver.app import create_app
-from jobserver.database import Database
+from jobserver.database import PATIENCE_SECONDS, Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import JobserverError
 from jobserver.executors import check_executor
@@ -28,6 +28,10 @@ class Home:
     ----------
     settings : Settings
         Of the home.
+    any_kind : bool
+        Whether an embedded database of the fall-back is served as it is where mongod runs.
+    patience : float
+        Seconds to wait for a database that is away.
 
     Attributes
     ----------
@@ -40,8 +44,12 @@ class Home:
     app: Flask
     store = "MongoDB"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, any_kind: bool = False, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        self._patience = patience
         self.settings = settings
+        self._any_kind = any_kind
         self._embedded: EmbeddedServer | None = None
 
     def connect(self) -> Database:
@@ -60,12 +68,13 @@ class Home:
         hide(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
         if uri is None:
             folder = self.settings.home
-            self._embedded = EmbeddedServer(folder)
+            self._embedded = EmbeddedServer(folder, self.settings.MONGOD, any_kind=self._any_kind)
             uri = self._embedded.start()
             hide(uri)
-            self.store = "embedded server (beta; use MongoDB in production)"
+            self.store = self._embedded.description
         try:
             database = Database(uri, folder)
+            database.wait(self._patience)
             database.create_indexes(login=self.settings.LOGIN_REQUIRED)
         except JobserverError:
             self.disconnect()

@@ -29,12 +29,20 @@ def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def with_database(home: Path, config: str, action: Callable[..., Any]) -> Any:
-    """Do something with the settings and the database of a home."""
+def with_database(
+    home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
+) -> Any:
+    """Do something with the settings and the database of a home.
+
+    Parameters
+    ----------
+    any_kind : bool
+        Whether an embedded database of the fall-back is opened as it is where mongod runs.
+    """
     from jobserver.home import Home
     from jobserver.settings import load
 
-    opened = Home(load(home, config))
+    opened = Home(load(home, config), any_kind=any_kind)
     database = opened.connect()
     try:
         return action(opened.settings, database)
@@ -43,9 +51,13 @@ def with_database(home: Path, config: str, action: Callable[..., Any]) -> Any:
         opened.disconnect()
 
 
-def with_home(home: Path, config: str, action: Callable[..., Any]) -> Any:
+def with_home(
+    home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
+) -> Any:
     """Do something with the settings and the database of a home, and show how far it is."""
     from jobserver.progress import shown_progress
 
     with shown_progress() as progress:
-        return with_database(home, config, lambda *parts: action(*parts, progress))
+        return with_database(
+            home, config, lambda *parts: action(*parts, progress), any_kind=any_kind
+        )

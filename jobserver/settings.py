@@ -58,6 +58,9 @@ class Settings:
         "MongoDB to use, as mongodb:// or mongodb+srv:// string. None starts the embedded server.",
         secret=True,
     )
+    MONGOD: str | None = setting(
+        None, "Program of the embedded server. None takes mongod, else the fall-back secantusdb."
+    )
     SECRET_KEY: str | None = setting(
         None, "Signs tokens and links. None makes one and keeps it in the home.", secret=True
     )

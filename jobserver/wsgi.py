@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from jobserver.database import SELECTION_SECONDS
 from jobserver.home import Home
 from jobserver.settings import CONFIG, HOME, load
 
@@ -38,7 +39,7 @@ class Application:
             if self._pid == os.getpid():
                 return
             folder, name = Path(os.environ.get(HOME, ".")), os.environ.get(CONFIG, "default")
-            self._home = Home(load(folder, name)).open()
+            self._home = Home(load(folder, name), patience=SELECTION_SECONDS).open()
             atexit.register(self._home.close)
             self._pid = os.getpid()
 

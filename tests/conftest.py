@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +24,6 @@ from jobserver.embedded import EmbeddedServer
 from jobserver.settings import PREFIX
 from jobserver.template import make_home
 from tests.api.contract import check_answer
-from tests.prepared import prepared
 from tests.together import Together
 
 # How long an example takes says more of the machine than of what is tested.
@@ -35,6 +34,11 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("house")
+
+# Commands must not take it for a setting. Processes that test, too, inherit it by the other name.
+TEST_URI = "TEST_MONGO_URI"
+if f"{PREFIX}{TEST_URI}" in os.environ:
+    os.environ[TEST_URI] = os.environ.pop(f"{PREFIX}{TEST_URI}")
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 60.0
@@ -271,11 +275,11 @@ def run_through(client: httpx.Client, **fields: Any) -> Job:
 
 
 @contextmanager
-def _database(environ: dict[str, str]) -> Iterator[None]:
-    """Name a database of its own where there is a MongoDB for the tests."""
-    uri = os.environ.get("JOBSERVER_TEST_MONGO_URI")
+def given_database() -> Iterator[str | None]:
+    """A database of its own where there is a MongoDB for the tests: its connection string."""
+    uri = os.environ.get(TEST_URI)
     if uri is None:
-        yield
+        yield None
         return
     from pymongo import MongoClient
 
@@ -283,10 +287,19 @@ def _database(environ: dict[str, str]) -> Iterator[None]:
     parts = urlsplit(uri)
     query = parts.query or f"authSource={parts.path.strip('/') or 'admin'}"
     own = parts._replace(path=f"/{name}", query=query if parts.username else parts.query)
-    environ.setdefault(f"{PREFIX}MONGO_URI", own.geturl())
-    yield
+    yield own.geturl()
     with MongoClient[dict[str, Any]](uri) as client:
         client.drop_database(name)
+
+
+@contextmanager
+def embedded_database(home: Path) -> Iterator[str]:
+    """The database in a home, for tests that speak to it themselves."""
+    embedded = EmbeddedServer(home)
+    try:
+        yield embedded.start()
+    finally:
+        embedded.stop()
 
 
 @pytest.fixture(scope="session")
@@ -303,7 +316,8 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         prepare: Callable[[Path], object] | None = None,
         **settings: object,
     ) -> Iterator[Server]:
-        home = prepared(tmp_path_factory.mktemp("home"))
+        home = tmp_path_factory.mktemp("home")
+        make_home(home)
         (home / "scripts" / "trials.py").write_text(SCRIPTS)
         if config is not None:
             (home / "config.py").write_text(config)
@@ -312,7 +326,9 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
         settings = {"WORKERS": 1, **settings}
         environ |= {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
-        with _database(environ):
+        with given_database() as uri:
+            if uri and f"{PREFIX}MONGOD" not in environ:
+                environ.setdefault(f"{PREFIX}MONGO_URI", uri)
             server = Server(home, environ)
             try:
                 yield server
@@ -326,10 +342,10 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An embedded database, for tests that speak to it themselves."""
-    embedded = EmbeddedServer(prepared(tmp_path_factory.mktemp("home")))
-    yield embedded.start()
-    embedded.stop()
+    """A database, for tests that speak to it themselves."""
+    with given_database() as given, ExitStack() as stack:
+        home = tmp_path_factory.mktemp("home")
+        yield given or stack.enter_context(embedded_database(home))
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,8 @@ def needed() -> Iterator[Requirement]:
     seen = set()
     while waiting:
         requirement = waiting.pop()
-        if str(requirement) in seen:
+        other_system = requirement.marker and not requirement.marker.evaluate({"extra": ""})
+        if str(requirement) in seen or other_system:
             continue
         seen.add(str(requirement))
         yield requirement
@@ -82,6 +83,7 @@ def needed() -> Iterator[Requirement]:
             inner = Requirement(line)
             wanted = ("", *requirement.extras)
             if not inner.marker or any(inner.marker.evaluate({"extra": name}) for name in wanted):
+                inner.marker = None
                 waiting.append(inner)
 
 

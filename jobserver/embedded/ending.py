@@ -5,11 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobserver.embedded.folder import Endpoint
-from jobserver.embedded.port import nudge
+from jobserver.embedded.address import Address, nudge
+from jobserver.embedded.folder import Endpoint, Folder
 
 if TYPE_CHECKING:
     import psutil
@@ -20,7 +19,7 @@ STEPS = ((signal.SIGTERM, 1), (signal.SIGTERM, 2), (signal.SIGTERM, 7), (signal.
 UNDISTURBED_SECONDS = 0.05
 
 
-def end(send: Callable[[int], None], is_gone: Callable[[], bool], port: int) -> None:
+def end(send: Callable[[int], None], is_gone: Callable[[], bool], address: Address) -> None:
     """End a database in good order, or by SIGKILL if it takes over 10 s.
 
     Parameters
@@ -29,7 +28,7 @@ def end(send: Callable[[int], None], is_gone: Callable[[], bool], port: int) -> 
         Sends it a signal.
     is_gone : callable
         Tells whether its process has ended.
-    port : int
+    address : Address
         Where it listens.
     """
     for number, seconds in STEPS:
@@ -39,18 +38,19 @@ def end(send: Callable[[int], None], is_gone: Callable[[], bool], port: int) -> 
             if is_gone():
                 return
             if waited > UNDISTURBED_SECONDS:  # the thread that is nudged must not get the signal
-                nudge(port)
+                nudge(address)
             time.sleep(0.01)
 
 
-def end_stale(endpoint: Endpoint, database: Path) -> None:
+def end_stale(endpoint: Endpoint, folder: Folder) -> None:
     """End the process of an endpoint if it still runs and really is the database of this folder."""
     import psutil  # needed here only, which is rare
 
     try:
         process = psutil.Process(endpoint.pid)
-        if str(database) in process.cmdline():
-            end(process.send_signal, lambda: _has_ended(process), endpoint.port)
+        if str(folder.database) in process.cmdline():
+            address = folder.address(endpoint.port)
+            end(process.send_signal, lambda: _has_ended(process), address)
     except (psutil.NoSuchProcess, psutil.AccessDenied):  # or its number is now a stranger's
         return
 

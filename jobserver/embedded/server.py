@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import os
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
-from jobserver.embedded import port as ports
-from jobserver.embedded.daemon import Daemon, provision
+from jobserver.embedded.address import HOST, answers
+from jobserver.embedded.choice import check_kind, choose_engine
+from jobserver.embedded.daemon import Daemon
 from jobserver.embedded.ending import end_stale
+from jobserver.embedded.engine import Engine
 from jobserver.embedded.folder import Endpoint, Folder
 from jobserver.embedded.pulse import watch
 from jobserver.errors import SettingsError
@@ -26,27 +27,34 @@ PAUSES = (0.1, 5.0)  # before it is started again: the first, and the longest
 
 
 def uri_of(home: Path) -> str | None:
-    """The connection string of the database that another process runs; None before its start."""
+    """Return the connection string of the database another process runs; None before its start."""
     folder = Folder(home)
-    endpoint, password = folder.endpoint(), folder.password()
-    return _uri(endpoint.port, password) if endpoint and password else None
+    endpoint = folder.endpoint()
+    return _uri(folder, endpoint) if endpoint else None
 
 
 class EmbeddedServer:
     """The database of a home, shared by every Jobserver process that works there.
 
-    One of these processes has the folder's lock and runs the database. It starts it again, on the
-    same port, when it dies or hangs. When that process goes, the database goes with it, and the
-    next one takes the lock and starts the database again, on the same port too.
+    One of these processes has the folder's lock and runs the database. It starts it again, at the
+    same address, when it dies or hangs. When that process goes, the database goes with it, and the
+    next one takes the lock and starts the database again, at the same address too.
 
     Parameters
     ----------
     home : Path
         The home. The database lives in its folder ``db``.
+    program : str, optional
+        The setting ``MONGOD``.
+    any_kind : bool
+        Whether a database of the fall-back is served as it is where mongod runs.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, program: str | None = None, *, any_kind: bool = False) -> None:
         self._folder = Folder(home)
+        self._program = program
+        self._any_kind = any_kind
+        self._engine: Engine | None = None
         self._guard = threading.RLock()
         self._stopping = threading.Event()
         self._ready = threading.Event()
@@ -57,7 +65,7 @@ class EmbeddedServer:
 
     @property
     def port(self) -> int | None:
-        """Port of the database on 127.0.0.1, or None before it has one."""
+        """Port of the database on 127.0.0.1, or None where it has none."""
         return self._endpoint.port if self._endpoint else None
 
     @property
@@ -65,20 +73,27 @@ class EmbeddedServer:
         """Process id of the database, whichever process runs it, or None before there is one."""
         return self._endpoint.pid if self._endpoint else None
 
+    @property
+    def description(self) -> str:
+        """What serves the database, whichever process runs it, for the line at the start."""
+        if self._endpoint is None or self._engine is None:
+            return "embedded"
+        return f"{self._endpoint.engine} ({self._engine.advice})"
+
     def start(self) -> str:
         """Start the database, or find it where another process runs it, and wait for its answer.
 
         Returns
         -------
         str
-            A ``mongodb://`` connection string; it holds the password and stays good until `stop`.
+            A ``mongodb://`` connection string; it may hold a password, and stays good until `stop`.
 
         Raises
         ------
         SettingsError
-            If the database is not installed, or does not start within 30 s.
+            If no program can serve the database, or it does not start within 30 s.
         """
-        _check_installed()
+        self._engine = choose_engine(self._folder, self._program, any_kind=self._any_kind)
         self._folder.prepare()
         self._stopping.clear()
         self._ready.clear()
@@ -107,16 +122,17 @@ class EmbeddedServer:
 
         deadline = time.monotonic() + START_SECONDS
         while self._failure is None and time.monotonic() < deadline:
-            endpoint, password = self._endpoint, self._folder.password()
-            if endpoint and password and ports.answers(endpoint.port, 1.0):
-                uri = _uri(endpoint.port, password)
-                if self._opens(uri) and self._has_started():
+            endpoint = self._endpoint
+            uri = _uri(self._folder, endpoint) if endpoint else None
+            if endpoint and uri and answers(self._folder.address(endpoint.port), 1.0):
+                opens = self._opens(uri)
+                if opens and self._has_started():
                     return uri
             time.sleep(0.01)
         reason = self._failure or f"no answer within {START_SECONDS:g} s"
         raise SettingsError(
             f"The embedded database in {self._folder.database} did not start: {reason}. "
-            f"What it wrote is in {self._folder.log}. Move that folder away or restore it from a "
+            f"What it wrote is in {self._folder.log}. Fix the cause, restore the folder from a "
             "backup, or set MONGO_URI to a MongoDB server."
         )
 
@@ -164,7 +180,9 @@ class EmbeddedServer:
         """Wait for the lock and run the database once; returns why that ended."""
         try:
             return self._serve() if self._take_lock() else "stopped"
-        except (OSError, SettingsError) as error:
+        except OSError as error:
+            return error.strerror or str(error)
+        except SettingsError as error:
             return str(error)
         finally:
             self._folder.unlock()
@@ -179,46 +197,44 @@ class EmbeddedServer:
     def _serve(self) -> str:
         last = self._folder.endpoint()
         if last is not None:
-            end_stale(last, self._folder.database)
-        if self._folder.password() is None:
-            provision(self._folder)
-        daemon = self._launch(last)
+            end_stale(last, self._folder)
+        assert self._engine is not None  # noqa: S101 - start() chose it before this thread began
+        check_kind(self._folder, self._engine)  # another process may have made a new database
+        self._engine.prepare(self._folder)
+        daemon = self._launch(self._engine, last)
         if daemon is None:
             return "stopped"
         try:
-            self._announce(daemon)
+            self._announce(daemon, self._engine)
             return daemon.wait()
         finally:
             daemon.close()
 
-    def _launch(self, last: Endpoint | None) -> Daemon | None:
+    def _launch(self, engine: Engine, last: Endpoint | None) -> Daemon | None:
         port = self.port if self._ready.is_set() else None
         with self._guard:
             if self._stopping.is_set():
                 return None
-            self._daemon = Daemon(self._folder, port or ports.choose(last.port if last else None))
+            port = port or engine.choose_port(last.port if last else None)
+            self._daemon = Daemon(self._folder, engine, port)
             return self._daemon
 
-    def _announce(self, daemon: Daemon) -> None:
+    def _announce(self, daemon: Daemon, engine: Engine) -> None:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._endpoint = Endpoint(port=daemon.port, pid=daemon.pid, started=started)
+        self._endpoint = Endpoint(daemon.port, daemon.pid, started, engine.name)
         self._folder.publish(self._endpoint)
-        uri = _uri(daemon.port, self._folder.password() or "")
+        uri = _uri(self._folder, self._endpoint) or ""
         threading.Thread(None, watch, "embedded-pulse", (daemon, uri), daemon=True).start()
 
 
-def _check_installed() -> None:
-    if os.name != "posix":
-        raise SettingsError(
-            "The embedded database needs Linux or macOS: set MONGO_URI to a MongoDB server."
-        )
-    if importlib.util.find_spec("secantus") is None:
-        raise SettingsError(
-            'There is no database: pip install "jobserver-rest[embedded]" for the embedded one, '
-            "or set MONGO_URI to a MongoDB server."
-        )
-
-
-def _uri(port: int, password: str) -> str:
-    options = "authSource=admin&authMechanism=SCRAM-SHA-256&directConnection=true&retryWrites=false"
-    return f"mongodb://jobserver:{password}@{ports.HOST}:{port}/jobserver?{options}"
+def _uri(folder: Folder, endpoint: Endpoint) -> str | None:
+    """Return the connection string of a database; None before it has its user."""
+    address = folder.address(endpoint.port)
+    options = "directConnection=true&retryWrites=false"
+    if isinstance(address, str):
+        return f"mongodb://{quote(address, safe='')}/jobserver?{options}"
+    password = folder.password()
+    if password is None:
+        return None
+    login = "authSource=admin&authMechanism=SCRAM-SHA-256"
+    return f"mongodb://jobserver:{password}@{HOST}:{endpoint.port}/jobserver?{login}&{options}"

@@ -64,7 +64,8 @@ class Change:
     ) -> Change:
         mark = ObjectId()
         update = {f"${name}": value for name, value in (operators or {}).items()}
-        update["$set"] = {**values, "_run.change": mark}
+        # Fields that are new in a document come in this order, which MongoDB gives them by itself.
+        update["$set"] = dict(sorted({**values, "_run.change": mark}.items()))
         return cls(job_id, query, update, mark)
 
 

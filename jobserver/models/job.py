@@ -31,6 +31,11 @@ FLAGS = ("pinned", "public")
 _SHARED = frozenset(
     ("_id", "created", "started", "finished", "time_sec", "state", "progress", "result", "public")
 ) | {"script_name", "script", "datafile"}
+#: What a run adds, in the order in which it is shown.
+_ADDED = (
+    *("edited", "script", "data", "progress", "steps", "attempts", "time_sec", "provenance"),
+    *("error", "message"),
+)
 #: Parts of a script that are parameters, whatever the names in them.
 _PARAMETERS = frozenset(("args", "kwargs", "over"))
 #: Fields that name a job's script, and those that name its data: one of each is given.
@@ -177,8 +182,16 @@ def check_flags(fields: Mapping[str, Any]) -> None:
 
 
 def public(document: Mapping[str, Any]) -> Document:
-    """A job as it is answered: without the server's private part, keys as the script gave them."""
-    shown = {name: value for name, value in document.items() if name != PRIVATE}
+    """A job as it is answered: without the server's private part, keys as the script gave them.
+
+    What a run adds comes last: each server of MongoDB puts new fields into an order of its own.
+    """
+    sent = {"script"} if "script_name" not in document else set()
+    if DATA_SPELLINGS.isdisjoint(document.keys() - {"data"}):
+        sent.add("data")
+    added = [name for name in _ADDED if name in document and name not in sent]
+    names = [name for name in document if name != PRIVATE and name not in added]
+    shown = {name: document[name] for name in (*names, *added)}
     return {**shown, "result": restore_keys(shown["result"])} if "result" in shown else shown
 
 

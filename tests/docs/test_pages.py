@@ -56,7 +56,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_make_commands_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     text = page.read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:^\$ |^|`)make ([a-z]+)", text, re.M))
+    named = set(re.findall(r"(?:^\$ |^|`)make ([a-z-]+)", text, re.M))
     assert named <= targets

@@ -1,4 +1,4 @@
-"""A database of our own beside the servers: it can be stopped, hung and given another clock."""
+"""A MongoDB of our own beside the servers: it can be stopped, hung and given another clock."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobserver.embedded.port import HOST
+from jobserver.embedded.address import HOST
+from jobserver.embedded.program import candidates
 from tests.conftest import until
 
 START_SECONDS = 30.0
 
 
 class OwnDatabase:
-    """The program behind the embedded server, started by us and watched by nobody.
+    """A mongod on a port, started by us and watched by nobody.
 
     Parameters
     ----------
@@ -26,31 +26,37 @@ class OwnDatabase:
         Where it keeps its files.
     environ : dict, optional
         Additions to its environment.
+    options : tuple, optional
+        Further words of its command line.
 
     Attributes
     ----------
     uri : str
         For ``MONGO_URI``.
+    port : int
+        Where it listens.
     """
 
-    def __init__(self, folder: Path, environ: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, environ: dict[str, str] | None = None, options: tuple[str, ...] = ()
+    ) -> None:
+        self._options = options
         folder.mkdir()
         self._storage = folder / "storage"
-        self._empty = folder / "empty.toml"
-        self._empty.touch()
+        self._storage.mkdir()
         self._log = folder / "log"
         self._environ = {**os.environ, **(environ or {})}
-        self._port = _free_port()
-        self.uri = f"mongodb://{HOST}:{self._port}/jobserver?directConnection=true"
+        self.port = _free_port()
+        self.uri = f"mongodb://{HOST}:{self.port}/jobserver?directConnection=true"
 
     def start(self) -> None:
         """Start it, again on the same port, and wait until it answers."""
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "secantus", "--config", str(self._empty)),
-                    *("--host", HOST, "--port", str(self._port)),
-                    *("--storage-path", str(self._storage), "--sync-on-commit"),
+                    *(next(candidates()), "--dbpath", self._storage, "--quiet"),
+                    *("--bind_ip", HOST, "--port", str(self.port), "--nounixsocket"),
+                    *("--wiredTigerCacheSizeGB", "0.25", *self._options),
                 ],
                 stdout=log,
                 stderr=log,
@@ -61,7 +67,7 @@ class OwnDatabase:
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
         with socket.socket() as sock:
-            return sock.connect_ex((HOST, self._port)) == 0
+            return sock.connect_ex((HOST, self.port)) == 0
 
     def kill(self) -> None:
         """End it by SIGKILL."""
@@ -86,11 +92,13 @@ class OwnDatabase:
 
 
 @contextmanager
-def own_database(folder: Path, environ: dict[str, str] | None = None) -> Iterator[OwnDatabase]:
+def own_database(
+    folder: Path, environ: dict[str, str] | None = None, options: tuple[str, ...] = ()
+) -> Iterator[OwnDatabase]:
     """A database that runs."""
-    database = OwnDatabase(folder, environ)
-    database.start()
+    database = OwnDatabase(folder, environ, options)
     try:
+        database.start()
         yield database
     finally:
         database.kill()

@@ -18,8 +18,8 @@ import httpx
 import psutil
 
 from jobserver.settings import PREFIX
+from jobserver.template import make_home
 from tests.conftest import until
-from tests.prepared import prepared
 
 ROOT = Path(__file__).parents[2]
 SIGNING = Path(__file__).with_name("signing.py")
@@ -45,7 +45,7 @@ class Fleet:
 
     def __init__(self, home: Path, names: tuple[str, ...], **settings: object) -> None:
         self.home = home
-        prepared(home)
+        make_home(home)
         shutil.copy(SIGNING, home / "scripts")
         self.port = free_port()
         self.members: dict[str, subprocess.Popen[bytes]] = {}
@@ -142,7 +142,7 @@ class Fleet:
 
     def database(self) -> list[psutil.Process]:
         """The process of the embedded database."""
-        return [process for process in self.processes() if _is("secantus", process)]
+        return [process for process in self.processes() if _is("--dbpath", process)]
 
     def orphans(self) -> list[psutil.Process]:
         """Processes without a living member above them."""

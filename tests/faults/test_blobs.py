@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from bson import ObjectId
 from gridfs import GridFSBucket
 
 from jobserver.database import Database
-from jobserver.embedded import EmbeddedServer
 from jobserver.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from jobserver.models import blobs as blobs_module
 from jobserver.models.blobs import CHUNK_SIZE, Blobs
@@ -25,19 +22,12 @@ from jobserver.models.job import utcnow
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def store(uri: str) -> Iterator[Database]:
     """A database for these tests alone."""
-    uri = os.environ.get("JOBSERVER_TEST_MONGO_URI")
-    server = EmbeddedServer(tmp_path_factory.mktemp("home"))
-    parts = urlsplit(uri or server.start())
-    name = f"jobserver_test_{secrets.token_hex(6)}"
-    query = parts.query or ("authSource=admin" if parts.username else "")
-    database = Database(parts._replace(path=f"/{name}", query=query).geturl())
+    database = Database(uri)
     database.create_indexes()
     yield database
-    database.client.drop_database(name)
     database.close()
-    server.stop()
 
 
 @pytest.fixture

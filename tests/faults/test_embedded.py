@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +18,9 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from jobserver.embedded import EmbeddedServer, pulse, server
-from jobserver.embedded.daemon import Daemon, provision
+from jobserver.embedded import EmbeddedServer, pulse, server, uri_of
+from jobserver.embedded.choice import FALLBACK, choose_engine
+from jobserver.embedded.daemon import Daemon
 from jobserver.embedded.folder import Endpoint, Folder
 from jobserver.errors import SettingsError
 
@@ -31,9 +31,8 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from jobserver.embedded import EmbeddedServer
-server = EmbeddedServer(Path(sys.argv[1]))
-server.start()
-print(server.port, server.pid, flush=True)
+server = EmbeddedServer(Path(sys.argv[1]), *sys.argv[2:])
+print(server.start(), server.pid, flush=True)
 time.sleep(60)
 """
 
@@ -61,7 +60,8 @@ def children() -> set[psutil.Process]:
 
 
 def client_of(uri: str) -> MongoClient[dict[str, Any]]:
-    return MongoClient(uri, serverSelectionTimeoutMS=500)
+    """A client whose writes are on the disk when they are answered."""
+    return MongoClient(uri, serverSelectionTimeoutMS=500, journal=True)
 
 
 def reads(client: MongoClient[dict[str, Any]]) -> list[Any]:
@@ -86,38 +86,32 @@ def refusal(uri: str) -> int | None:
     return caught.value.code
 
 
-@pytest.fixture(scope="module")
-def provisioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("provisioned")
-    folder = Folder(home)
-    folder.prepare()
-    assert folder.lock()
-    provision(folder)
-    folder.unlock()
-    return home
+@pytest.fixture(params=["mongod", pytest.param("secantusdb", marks=pytest.mark.fallback)])
+def program(request: pytest.FixtureRequest) -> str | None:
+    """The setting ``MONGOD``: what is found on this machine, and the fall-back."""
+    return FALLBACK if request.param == FALLBACK else None
 
 
 @pytest.fixture
-def home(provisioned: Path, tmp_path: Path) -> Path:
-    """A home whose database has been made already."""
-    shutil.copytree(provisioned / "db", tmp_path / "db")
+def home(tmp_path: Path) -> Path:
+    """A home that is in nobody's hands yet."""
     return tmp_path
 
 
 @pytest.fixture
-def embedded(home: Path) -> Iterator[EmbeddedServer]:
-    database = EmbeddedServer(home)
+def embedded(home: Path, program: str | None) -> Iterator[EmbeddedServer]:
+    database = EmbeddedServer(home, program)
     yield database
     database.stop()
 
 
 @pytest.fixture
-def hold() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
+def hold(program: str | None) -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
     """Start another process that holds a home."""
     holders: list[subprocess.Popen[str]] = []
 
     def start(home: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HOLDER, str(home)]
+        command = [sys.executable, "-c", HOLDER, str(home), *filter(None, [program])]
         holders.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
         return holders[-1]
 
@@ -127,79 +121,94 @@ def hold() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
         holder.communicate()
 
 
-def told_by(holder: subprocess.Popen[str]) -> tuple[int, int]:
-    """Port and process id of the database, once the holder has started it."""
+def told_by(holder: subprocess.Popen[str]) -> tuple[str, int]:
+    """Connection string and process id of the database, once the holder has started it."""
     assert holder.stdout is not None
-    port, pid = holder.stdout.readline().split()
-    return int(port), int(pid)
+    uri, pid = holder.stdout.readline().split()
+    return uri, int(pid)
 
 
-def test_first_start_makes_a_private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JOBSERVER_SECRET_KEY", "sesame")
-    embedded = EmbeddedServer(tmp_path)
+@pytest.mark.parametrize("program", [pytest.param(FALLBACK, marks=pytest.mark.fallback)])
+def test_fallback_has_a_password_that_nobody_sees(tmp_path: Path, embedded: EmbeddedServer) -> None:
     uri = embedded.start()
-    try:
-        folder = Folder(tmp_path)
-        password = folder.password()
-        assert password
-        assert password in uri
-        assert refusal(f"mongodb://127.0.0.1:{embedded.port}/?directConnection=true") == 13
-        assert refusal(uri.replace(password, "guess")) == 18
-
-        family = [psutil.Process(), *psutil.Process().children(recursive=True)]
-        assert embedded.pid in {process.pid for process in family}
-        assert all(password not in " ".join(process.cmdline()) for process in family)
-        assert password not in folder.log.read_text()
-        seen = psutil.Process(embedded.pid).environ()
-        assert {name for name in seen if name.startswith("JOBSERVER_")} == set()
-        assert not {"sesame", password} & set(seen.values())
-
-        for path in [folder.database, *folder.database.rglob("*")]:
-            assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
-    finally:
-        embedded.stop()
+    folder = Folder(tmp_path)
+    password = folder.password()
+    assert password
+    assert password in uri
+    assert refusal(f"mongodb://127.0.0.1:{embedded.port}/?directConnection=true") == 13
+    assert refusal(uri.replace(password, "guess")) == 18
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    assert all(password not in " ".join(process.cmdline()) for process in family)
+    assert password not in folder.log.read_text()
+    assert password not in set(psutil.Process(embedded.pid).environ().values())
 
 
-def test_stop_leaves_nothing_but_data_and_port(embedded: EmbeddedServer) -> None:
+def test_first_start_makes_a_private_home(
+    tmp_path: Path, embedded: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBSERVER_SECRET_KEY", "sesame")
+    embedded.start()
+    assert embedded.pid in {child.pid for child in children()}
+    seen = psutil.Process(embedded.pid).environ()
+    assert {name for name in seen if name.startswith("JOBSERVER_")} == set()
+    assert "sesame" not in set(seen.values())
+    for path in [tmp_path / "db", *(tmp_path / "db").rglob("*")]:
+        private = 0o700 if path.is_dir() or path.is_socket() else 0o600
+        assert path.stat().st_mode & 0o777 == private, path
+
+
+@pytest.mark.parametrize("program", [None])
+def test_mongod_listens_on_one_socket_and_no_port(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    found = psutil.Process(embedded.pid).net_connections("all")
+    assert {connection.laddr for connection in found} <= {"../mongod.sock", ""}
+    assert (home / "db" / "mongod.sock").is_socket()
+    assert embedded.description.startswith("mongod 6.")
+
+
+def test_stop_leaves_nothing_but_data_and_address(embedded: EmbeddedServer) -> None:
     before, family = set(threading.enumerate()), children()
-    with client_of(embedded.start()) as client:
+    uri = embedded.start()
+    with client_of(uri) as client:
         client.jobserver.things.insert_one({"_id": 1})
-    port, pid = embedded.port, embedded.pid
+    pid = embedded.pid
     embedded.stop()
     embedded.stop()
     assert not runs(pid)
     assert (embedded.port, embedded.pid) == (None, None)
     until(lambda: set(threading.enumerate()) <= before)
     until(lambda: children() <= family)
-    with client_of(embedded.start()) as client:
+    assert embedded.start() == uri
+    with client_of(uri) as client:
         assert reads(client) == [1]
-    assert embedded.port == port
 
 
-def test_client_rides_through_a_killed_database(embedded: EmbeddedServer) -> None:
-    with client_of(embedded.start()) as client:
+def test_client_rides_through_a_killed_database(embedded: EmbeddedServer, home: Path) -> None:
+    uri = embedded.start()
+    with client_of(uri) as client:
         client.jobserver.things.insert_one({"_id": 1})
-        port, pid = embedded.port, embedded.pid
+        pid = embedded.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         assert until(lambda: reads(client)) == [1]
-    assert embedded.port == port
+    assert uri_of(home) == uri
     assert embedded.pid != pid
 
 
 def test_hung_database_is_replaced(
-    embedded: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+    embedded: EmbeddedServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pulse, "PING_SECONDS", 0.05)
     monkeypatch.setattr(pulse, "SILENCE_SECONDS", 0.5)
     monkeypatch.setattr(pulse, "RECOVERY_SECONDS", 3.0)
-    with client_of(embedded.start()) as client:
+    uri = embedded.start()
+    with client_of(uri) as client:
         client.jobserver.things.insert_one({"_id": 1})
-        port, pid = embedded.port, embedded.pid
+        pid = embedded.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         assert until(lambda: embedded.pid != pid and reads(client)) == [1]
-    assert embedded.port == port
+    assert uri_of(home) == uri
 
 
 def test_database_ends_with_a_killed_process(
@@ -217,45 +226,44 @@ def test_next_process_takes_over_from_a_killed_one(
     holder = hold(home)
     told = told_by(holder)
     uri = embedded.start()
-    assert (embedded.port, embedded.pid) == told
+    assert (uri, embedded.pid) == told
     with client_of(uri) as client:
         client.jobserver.things.insert_one({"_id": 1})
         holder.kill()
         until(lambda: embedded.pid != told[1])
         assert not runs(told[1])
         assert until(lambda: reads(client)) == [1]
-    assert embedded.port == told[0]
+    assert uri_of(home) == told[0]
 
 
-def test_next_one_takes_over_from_one_that_stops(embedded: EmbeddedServer, home: Path) -> None:
-    first = EmbeddedServer(home)
+def test_next_one_takes_over_from_one_that_stops(
+    embedded: EmbeddedServer, home: Path, program: str | None
+) -> None:
+    first = EmbeddedServer(home, program)
     try:
         uri = first.start()
         assert embedded.start() == uri
-        port, pid = first.port, first.pid
-        assert (embedded.port, embedded.pid) == (port, pid)
+        pid = first.pid
+        assert embedded.pid == pid
     finally:
         first.stop()
     with client_of(uri) as client:
         assert until(lambda: pings(client))
     assert embedded.pid != pid
-    assert embedded.port == port
+    assert uri_of(home) == uri
 
 
 def test_interrupted_first_start_does_no_harm(
-    tmp_path: Path, hold: Callable[[Path], subprocess.Popen[str]]
+    embedded: EmbeddedServer, home: Path, hold: Callable[[Path], subprocess.Popen[str]]
 ) -> None:
-    holder = hold(tmp_path)
-    until((tmp_path / "db" / "WiredTiger").exists)
+    holder = hold(home)
+    until((home / "db" / "WiredTiger").exists)
     holder.kill()
-    embedded = EmbeddedServer(tmp_path)
-    try:
-        with client_of(embedded.start()) as client:
-            assert pings(client)
-    finally:
-        embedded.stop()
+    with client_of(embedded.start()) as client:
+        assert pings(client)
 
 
+@pytest.mark.parametrize("program", [pytest.param(FALLBACK, marks=pytest.mark.fallback)])
 def test_lost_password_is_made_anew_and_strangers_are_dropped(
     embedded: EmbeddedServer, home: Path
 ) -> None:
@@ -279,7 +287,10 @@ def test_lost_password_is_made_anew_and_strangers_are_dropped(
         ]
 
 
+@pytest.mark.parametrize("program", [pytest.param(FALLBACK, marks=pytest.mark.fallback)])
 def test_wrong_password_file_says_what_to_do(embedded: EmbeddedServer, home: Path) -> None:
+    embedded.start()
+    embedded.stop()
     family = children()
     Folder(home).keep_password("another")
     with pytest.raises(SettingsError, match=r"delete .*password and start again"):
@@ -287,12 +298,17 @@ def test_wrong_password_file_says_what_to_do(embedded: EmbeddedServer, home: Pat
     assert children() <= family
 
 
-def test_database_left_behind_is_ended_first(embedded: EmbeddedServer, home: Path) -> None:
+def test_database_left_behind_is_ended_first(
+    embedded: EmbeddedServer, home: Path, program: str | None
+) -> None:
     folder = Folder(home)
-    left = Daemon(folder, 20_001)
+    folder.prepare()
+    engine = choose_engine(folder, program)
+    engine.prepare(folder)
+    left = Daemon(folder, engine, engine.choose_port(20_001))
     try:
         folder.publish(Endpoint(port=left.port, pid=left.pid, started=""))
-        until(lambda: "secantus" in psutil.Process(left.pid).cmdline())
+        until(lambda: str(folder.database) in psutil.Process(left.pid).cmdline())
         embedded.start()
         assert not runs(left.pid)
         assert embedded.pid != left.pid
@@ -300,12 +316,15 @@ def test_database_left_behind_is_ended_first(embedded: EmbeddedServer, home: Pat
         left.close()
 
 
+@pytest.mark.parametrize("program", [pytest.param(FALLBACK, marks=pytest.mark.fallback)])
 def test_strangers_process_and_port_are_left_alone(embedded: EmbeddedServer, home: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as stranger, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        Folder(home).publish(Endpoint(port=port, pid=stranger.pid, started=""))
+        folder = Folder(home)
+        folder.prepare()
+        folder.publish(Endpoint(port=port, pid=stranger.pid, started=""))
         embedded.start()
         assert embedded.port != port
         assert stranger.poll() is None
@@ -313,13 +332,16 @@ def test_strangers_process_and_port_are_left_alone(embedded: EmbeddedServer, hom
 
 
 @pytest.mark.parametrize("has_user", [True, False])
-def test_foreign_folder_is_refused_with_the_reason(
-    embedded: EmbeddedServer, home: Path, has_user: bool
+def test_damaged_files_are_refused_with_the_reason(
+    embedded: EmbeddedServer, home: Path, program: str | None, has_user: bool
 ) -> None:
+    embedded.start()
+    embedded.stop()
     (home / "db" / "WiredTiger.turtle").write_text("garbage")
     if not has_user:
-        (home / "db" / ".jobserver" / "password").unlink()
-    with pytest.raises(SettingsError, match=r"did not start: .*WiredTigerError: .*MONGO_URI"):
+        (home / "db" / ".jobserver" / "password").unlink(missing_ok=True)
+    reason = "WiredTigerError: " if program else "its files are damaged"
+    with pytest.raises(SettingsError, match=rf"did not start: .*{reason}.*MONGO_URI"):
         embedded.start()
     assert embedded.pid is None
 
@@ -338,12 +360,3 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "db").write_text("")
     with pytest.raises(SettingsError, match=r"cannot use .*db: .*set MONGO_URI"):
         EmbeddedServer(tmp_path).start()
-
-
-def test_missing_package_names_both_ways_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "secantus", None)
-    with pytest.raises(SettingsError, match=r'pip install "jobserver-rest\[embedded\]".*MONGO_URI'):
-        EmbeddedServer(tmp_path).start()
-    assert list(tmp_path.iterdir()) == []

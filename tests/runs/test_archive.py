@@ -31,7 +31,7 @@ def exported(
     make_server: MakeServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Any]]:
     """An archive of a home with a finished job, its log, stored data and a script."""
-    with make_server(prepare=add_script) as server:
+    with make_server(prepare=add_script, MONGOD="") as server:
         job = run_through(server.client, script_name="shout", kept="yes")
         assert job["state"] == "finished", job
         data = {"data": [1, 2.5, None], "datatype": "json"}
@@ -59,7 +59,7 @@ def test_a_home_comes_back_from_its_archive(
             assert done.returncode == 0, done.stderr
             assert again in done.stdout
 
-    with make_server(prepare=take_in) as server:
+    with make_server(prepare=take_in, MONGOD="") as server:
         job_id = exported["job"]["_id"]
         assert server.client.get(f"/job/{job_id}?stringify=false").json() == exported["job"]
         assert server.client.get(f"/job/{job_id}/log").text == "hey\n"

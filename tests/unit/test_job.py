@@ -82,6 +82,18 @@ def test_all_fields_of_the_server_are_named() -> None:
     assert [problem.field for problem in raised.value.errors] == sorted(SERVER_FIELDS)
 
 
+def test_what_a_run_adds_is_shown_in_the_same_order_whatever_the_database_made_of_it() -> None:
+    head = ("_id", "state", "script_name", "datafile", "mine")
+    tail = ("edited", "script", "data", "time_sec", "provenance")
+    assert tuple(public(dict.fromkeys((*head, *sorted(tail)), 1))) == (*head, *tail)
+    sent = ("_id", "script", "data", "mine")
+    assert tuple(public(dict.fromkeys((*sent, "time_sec", "edited"), 1))) == (
+        *sent,
+        "edited",
+        "time_sec",
+    )
+
+
 def test_nothing_private_is_public() -> None:
     assert PRIVATE not in public(new_document({"a": 1}))
     assert public({"_id": 1, "result": {r"\$c": [{r"\\": 1}]}})["result"] == {"$c": [{"\\": 1}]}
