@@ -13,10 +13,8 @@ from benchmarks.client import Client
 from benchmarks.figures import Figure, percentile
 from benchmarks.large_results import Watched
 from benchmarks.server import Server, new_home, serving
-from jobserver.api.rendered import LATE_SECONDS
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
-from jobserver.models.calendar import SIZE
 from jobserver.models.job import new_document, utcnow
 
 PAGE = 100
@@ -48,8 +46,6 @@ def store(home: Path, number: int) -> None:
         for one in made:
             one["created"] = first + timedelta(seconds=one["number"])
         database.call(database["jobs"].insert_many, made)
-        bounds = [{"_id": one["created"]} for one in made[::SIZE]]  # as jobs set them that come
-        database.call(database["windows"].insert_many, bounds)
     database.close()
     embedded.stop()
 
@@ -57,7 +53,6 @@ def store(home: Path, number: int) -> None:
 def _few(number: int) -> list[Figure]:
     with new_home() as home:
         store(home, number)
-        time.sleep(LATE_SECONDS)  # so long a list looks after what changed last
         with serving(home) as server:
             cold = _first_byte(server.port, "/jobs")
             client = Client(server.port)

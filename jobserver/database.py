@@ -28,7 +28,16 @@ from pymongo.errors import (
 )
 
 from jobserver.errors import SettingsError, StoreUnavailable, TooLarge
-from jobserver.indexes import EXPIRY, INDEXES, OUTDATED, OWNED, SPARSE, UNIQUE
+from jobserver.indexes import (
+    DROPPED,
+    EXPIRY,
+    INDEXES,
+    OUTDATED,
+    OWNED,
+    SPARSE,
+    UNIQUE,
+    index_of,
+)
 from jobserver.room import check_room
 
 Document = dict[str, Any]
@@ -41,6 +50,7 @@ SOCKET_SECONDS = 10
 RETRIES = 3
 #: Codes of a server that fails whatever it is asked: an internal error, a full disk.
 _BROKEN = {1, 14031}
+_NO_SUCH_INDEX = 27
 _OVERSIZE = {10334, 17419, 17420}
 #: Codes of a member of a replica set that ends, or is its primary no longer: what it was asked to
 #: write may be undone. They are those after which drivers try again.
@@ -143,28 +153,44 @@ class Database:
         reply: Document = self.call(self.client.admin.command, "hello")
         return reply["localTime"]  # type: ignore[no-any-return]  # documented type of the reply
 
-    def create_indexes(self, *, login: bool = False) -> None:
-        """Make the indexes that are missing; cheap where they exist.
+    def create_indexes(self, *, login: bool = False, search_fields: tuple[str, ...] = ()) -> None:
+        """Make the indexes that are missing; cheap where they exist. Drop those that are outdated.
 
         Parameters
         ----------
         login : bool
             Whether users log in.
+        search_fields : tuple of str
+            Fields of jobs to index too.
         """
-        for name, indexes in (*INDEXES.items(), *(OWNED.items() if login else ())):
-            for keys in indexes:
-                self.call(self[name].create_index, list(keys))
-        for name, fields in OUTDATED.items():
-            known = self.call(self[name].index_information)
-            for index in (f"{field}_1" for field in fields):
-                if index in known and not known[index].get("sparse"):
-                    self.call(self[name].drop_index, index)
+        searched = {"jobs": tuple(map(index_of, search_fields))}
+        for wanted in (INDEXES, OWNED if login else {}, searched):
+            for name, indexes in wanted.items():
+                for keys in indexes:
+                    self.call(self[name].create_index, list(keys))
+        self._drop_outdated()
         for name, field in SPARSE.items():
             self.call(self[name].create_index, field, sparse=True)
         for name, field in UNIQUE.items():
             self.call(self[name].create_index, field, unique=True)
         for name, (field, seconds) in EXPIRY.items():
             self.call(self[name].create_index, field, expireAfterSeconds=seconds)
+
+    def _drop_outdated(self) -> None:
+        for name, indexes in OUTDATED.items():
+            known = self.call(self[name].index_information)
+            for index in indexes:
+                if index in known and not known[index].get("sparse"):
+                    self.call(self._drop_index, name, index)
+        for name in DROPPED:
+            self.call(self[name].drop)
+
+    def _drop_index(self, name: str, index: str) -> None:
+        try:
+            self[name].drop_index(index)
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:  # another server was faster
+                raise
 
     def close(self) -> None:
         """Close the connections."""

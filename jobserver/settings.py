@@ -58,6 +58,9 @@ class Settings:
         "MongoDB to use, as mongodb:// or mongodb+srv:// string. None starts the embedded server.",
         secret=True,
     )
+    SEARCH_FIELDS: tuple[str, ...] = setting(
+        (), "Fields of jobs with an index, so that filters on them are fast."
+    )
     SECRET_KEY: str | None = setting(
         None, "Signs tokens and links. None makes one and keeps it in the home.", secret=True
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import current_app
 
-from jobserver.api.rendered import Cache
 from jobserver.database import Database
 from jobserver.executors import make_executor
 from jobserver.mail import Outbox
@@ -12,6 +11,7 @@ from jobserver.models.accounts import Accounts
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.jobs import Jobs
+from jobserver.models.listing import Listing
 from jobserver.models.retention import Retention
 from jobserver.settings import Settings
 from jobserver.strays import end_abandoned
@@ -35,7 +35,7 @@ class Services:
         self.settings = settings
         self.database = database
         self.jobs = Jobs(database)
-        self.rendered = Cache(self.jobs.listing)
+        self.listing = Listing(database, settings.SEARCH_FIELDS)
         self.data = StoredData(database)
         self.datafiles = DataFiles.of(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
