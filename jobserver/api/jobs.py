@@ -24,7 +24,7 @@ from jobserver.api.services import services
 from jobserver.database import Document
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
-from jobserver.filters import compile_filter
+from jobserver.filters import compile_filter, is_field
 from jobserver.models.job import OWNER, PRIVATE, State, parse_id, public
 from jobserver.models.listing import Place, Selection
 from jobserver.sizes import KIB
@@ -34,6 +34,8 @@ jobs = Blueprint("jobs", __name__)
 LARGEST_PAGE = 1000
 #: Bytes of a list that are sent at once, and one job more.
 _PART_SIZE = 64 * KIB
+#: Fields that every list needs, and that have no parts.
+_SCALARS = ("_id", "created")
 _PLACE_SEPARATOR = "~"
 
 
@@ -137,9 +139,8 @@ def _is_inside(name: str, others: Iterable[str]) -> bool:
 
 
 def _is_field(name: str) -> bool:
-    parts = name.split(".")
-    named = all(part and not part.startswith("$") and "\0" not in part for part in parts)
-    return named and parts[0] != PRIVATE and (name == "created" or parts[0] != "created")
+    top = name.partition(".")[0]
+    return is_field(name) and top != PRIVATE and (top not in _SCALARS or top == name)
 
 
 def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[Document]:

@@ -81,8 +81,15 @@ class Listing:
         self._jobs = database["jobs"]
         self._total = Total(database)
 
-    def read(self, selection: Selection, after: Place | None = None) -> Iterator[Document]:
+    def read(
+        self, selection: Selection, after: Place | None = None, limit: int = 0
+    ) -> Iterator[Document]:
         """All selected jobs after a place, fetched while they are read.
+
+        Parameters
+        ----------
+        limit : int
+            How many will be read; 0 for all.
 
         Raises
         ------
@@ -90,14 +97,15 @@ class Listing:
             If no job is found in time.
         """
         path = self._path(selection)
-        read = self._in_order if path.in_order else self._by_keys
-        return read(selection, path.index, after)
+        if path.in_order:
+            return self._in_order(selection, path.index, after, limit)
+        return self._by_keys(selection, path.index, after)
 
     def page(
         self, selection: Selection, limit: int, after: Place | None
     ) -> tuple[list[Document], Place | None]:
         """Up to ``limit`` jobs, and the place to go on from if there are more."""
-        found = list(islice(self.read(selection, after), limit + 1))
+        found = list(islice(self.read(selection, after, limit + 1), limit + 1))
         jobs = found[:limit]
         more = len(found) > limit
         return jobs, _place(jobs[-1]) if more else None
@@ -124,17 +132,17 @@ class Listing:
         return next((path for path in found if path.in_order), WHOLE_LIST)
 
     def _in_order(
-        self, selection: Selection, index: Index, after: Place | None
+        self, selection: Selection, index: Index, after: Place | None, limit: int
     ) -> Iterator[Document]:
         """Read along an index; where a cursor is lost, go on after the job that came last."""
-        start: Place | None = after
+        start = after
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
         while True:
             following = {} if start is None else _following(start, selection.newest_first)
             query, before = selection.complete(following), start
             try:
-                for job in self._find(query, index, selection.fields, sort=order):
+                for job in self._find(query, index, selection.fields, sort=order, limit=limit):
                     start = _place(job)
                     yield job
                 return
