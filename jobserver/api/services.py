@@ -10,6 +10,7 @@ from jobserver.mail import Outbox
 from jobserver.models.accounts import Accounts
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
+from jobserver.models.job import OWNER
 from jobserver.models.jobs import Jobs
 from jobserver.models.listing import Listing
 from jobserver.models.retention import Retention
@@ -35,7 +36,8 @@ class Services:
         self.settings = settings
         self.database = database
         self.jobs = Jobs(database)
-        self.listing = Listing(database, settings.SEARCH_FIELDS)
+        owner = (OWNER,) if settings.LOGIN_REQUIRED else ()
+        self.listing = Listing(database, (*owner, *settings.SEARCH_FIELDS, "state"))
         self.data = StoredData(database)
         self.datafiles = DataFiles.of(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)

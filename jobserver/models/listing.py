@@ -71,13 +71,13 @@ class Listing:
     ----------
     database : Database
         Where the jobs are.
-    search_fields : tuple of str
-        Fields of jobs that have an index; see the setting ``SEARCH_FIELDS``.
+    fields : tuple of str
+        Fields of jobs that have an index, beside those of every list.
     """
 
-    def __init__(self, database: Database, search_fields: tuple[str, ...] = ()) -> None:
+    def __init__(self, database: Database, fields: tuple[str, ...] = (OWNER, "state")) -> None:
         self._database = database
-        self._fields = (OWNER, *search_fields, "state")
+        self._fields = fields
         self._jobs = database["jobs"]
         self._total = Total(database)
 

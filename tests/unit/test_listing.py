@@ -35,7 +35,7 @@ def database(uri: str) -> Iterator[Database]:
 
 @pytest.fixture
 def listing(database: Database) -> Listing:
-    return Listing(database, ("n", "tags"))
+    return Listing(database, FIELDS)
 
 
 def made() -> list[Document]:
