@@ -19,7 +19,7 @@ from jobserver.models.search import FEW, WHOLE_LIST, Path, paths
 from jobserver.models.total import Total
 
 #: Jobs fetched at once: of a list in order, and by their ids.
-_BATCH, _BATCH_OF_IDS = 1000, 25
+_BATCH, _BATCH_OF_IDS = 1000, 10
 #: Longest search for a next job: less than the driver waits for an answer.
 _SEARCH_MILLISECONDS = 8000
 _COUNT_MILLISECONDS = 500
