@@ -8,6 +8,7 @@ idempotent: it names its own ``_id`` or is guarded by the state it starts from.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -77,6 +78,8 @@ class Database:
 
     def __init__(self, uri: str, folder: Path | None = None) -> None:
         self._folder = folder
+        #: When this process last changed a job or added a document, by the monotonic clock.
+        self.wrote = 0.0
         try:
             # Our own retry knows what is idempotent; see the module's head for the driver's.
             self.client: MongoClient[Document] = MongoClient(
@@ -131,6 +134,7 @@ class Database:
         """
         try:
             self.call(self[name].insert_one, document)
+            self.wrote = time.monotonic()
         except DuplicateKeyError:
             return self.call(self[name].find_one, {"_id": document["_id"]}) == document
         return True
