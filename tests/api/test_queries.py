@@ -5,18 +5,21 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import httpx
 import pytest
-from pymongo.database import Database as Named
 
 from jobserver.api import openapi
 from jobserver.app import BLUEPRINTS
 from jobserver.auth import Role
-from jobserver.database import Document
+from jobserver.database import Database, Document
 from tests.api.members import Members, database_of
-from tests.conftest import MakeServer, Server, finished
+from tests.conftest import MakeServer, Server, finished, until
 
 NOTHING: Document = {}
 PROFILE_SIZE = 64 * 2**20
@@ -35,21 +38,29 @@ QUERIES = [
 ]
 
 
-@pytest.fixture(params=[False, True], ids=["without login", "with login"])
-def server(make_server: MakeServer, request: pytest.FixtureRequest) -> Iterator[Server]:
-    settings = {"SEARCH_FIELDS": "kind", "DATAFILE_STORAGE": "gridfs", "RESULT_TTL": 5}
-    with make_server(LOGIN_REQUIRED=request.param, LEASE_SECONDS=1, **settings) as server:
-        yield server
-
-
-def test_every_query_has_an_index(server: Server) -> None:
+@contextmanager
+def profiled(server: Server) -> Iterator[Database]:
+    """The database of a server, which keeps what it is asked in ``system.profile``."""
     with database_of(server) as database:
-        named = database["jobs"].database
         if not database.client.server_info()["gitVersion"].strip("0"):
             pytest.skip("only MongoDB itself tells how it carries out a query")
+        named = database["jobs"].database
         named.create_collection("system.profile", capped=True, size=PROFILE_SIZE)
         named.command("profile", 2)
-        members = Members(server, database) if asks_for_login(server) else None
+        try:
+            yield database
+        finally:
+            named.command("profile", 0)
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_every_query_has_an_index(make_server: MakeServer, login: bool) -> None:
+    settings = {"SEARCH_FIELDS": "kind", "DATAFILE_STORAGE": "gridfs", "RESULT_TTL": 5}
+    with (
+        make_server(LOGIN_REQUIRED=login, LEASE_SECONDS=1, **settings) as server,
+        profiled(server) as database,
+    ):
+        members = Members(server, database) if login else None
         clients = [members.add(role).client for role in Role] if members else [server.client]
         for client in clients:
             fill(client)
@@ -57,13 +68,27 @@ def test_every_query_has_an_index(server: Server) -> None:
         walk(clients[-1], members)
         if members:
             members.close()
-        named.command("profile", 0)
-        assert named["system.profile"].count_documents({"ns": str(named["jobs"].full_name)}) > 100
-        assert "\n".join(costly(named)) == ""
+        assert len(list(asked(database))) > 100
+        assert "\n".join(costly(database)) == ""
 
 
-def asks_for_login(server: Server) -> bool:
-    return server.client.get("/jobs").status_code == 401
+def test_an_idle_server_asks_every_two_seconds_at_most(make_server: MakeServer) -> None:
+    with make_server() as server, profiled(server) as database:
+        with server.client.stream("GET", "/jobs/events"):
+            until(lambda: min(map(len, moments(database).values()), default=0) >= 3, 60)
+        for query, times in moments(database).items():
+            pauses = [(later - time).total_seconds() for time, later in pairwise(times)]
+            assert median(pauses) > 1.9, query
+
+
+def moments(database: Database) -> dict[str, list[datetime]]:
+    """When each kind of query came that came again."""
+    found: dict[str, list[datetime]] = {}
+    for entry in asked(database):
+        query = entry["command"].get("filter", entry["command"].get("q", {}))
+        named = [value if isinstance(value, str) else name for name, value in query.items()]
+        found.setdefault(f"{entry['op']} {entry['ns']} {named}", []).append(entry["ts"])
+    return {query: times for query, times in found.items() if len(times) > 1}
 
 
 def fill(client: httpx.Client) -> None:
@@ -136,11 +161,18 @@ def body(path: str) -> dict[str, Any]:
     return {"json": {"kind": "a"} if path in ("/job", "/job/{job_id}") else {}}
 
 
-def costly(named: Named[Document]) -> Iterator[str]:
+def asked(database: Database) -> Iterator[Document]:
+    """Everything that the database was asked by others."""
+    fields = ["ts", "op", "ns", "planSummary", "hasSortStage", "command"]
+    for entry in database.find("system.profile", {}, projection=fields):
+        if not entry["ns"].endswith(".system.profile"):
+            yield entry
+
+
+def costly(database: Database) -> Iterator[str]:
     """What was carried out without an index, or sorted."""
-    fields = ["ns", "planSummary", "hasSortStage", "command"]
-    for entry in named["system.profile"].find({}, fields):
+    for entry in asked(database):
         plan = entry.get("planSummary", "")
         if "COLLSCAN" in plan or entry.get("hasSortStage"):
-            asked = {name: entry["command"].get(name) for name in ("filter", "query", "q", "sort")}
-            yield f"{entry['ns']} {plan} {asked}"
+            shown = {name: entry["command"].get(name) for name in ("filter", "query", "q", "sort")}
+            yield f"{entry['ns']} {plan} {shown}"
