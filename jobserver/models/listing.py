@@ -22,7 +22,7 @@ from jobserver.models.total import Total
 _BATCH, _BATCH_OF_IDS = 1000, 10
 #: Longest search for a next job: less than the driver waits for an answer.
 _SEARCH_MILLISECONDS = 8000
-_COUNT_MILLISECONDS = 500
+_COUNT_MILLISECONDS = 1000
 #: The database's answer to the name of an index that it does not have.
 _NO_SUCH_INDEX = 2
 _TOO_SLOW = (

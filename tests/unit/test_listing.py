@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from bson import ObjectId
+from flask import Flask
 from pymongo.errors import CursorNotFound, ExecutionTimeout
 
+from jobserver.api.jobs import JobsQuery, _page
+from jobserver.api.services import KEY
 from jobserver.database import Database, Document
 from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
 from jobserver.indexes import BY_CREATION, BY_ID, check_search_fields, index_of
@@ -180,6 +184,24 @@ def test_counting_stops_in_time(listing: Listing, monkeypatch: pytest.MonkeyPatc
     assert listing.count(Selection({"number": 1})) is None
     monkeypatch.setattr(Total, "_estimate", lambda _: 60)
     assert listing.count(Selection({})) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(5, {"found": 5}), (None, {"found": 3, "found_at_least": True})],
+)
+def test_a_page_says_that_it_was_not_counted_to_the_end(
+    count: int | None, expected: Document
+) -> None:
+    place = utcnow(), "b"
+    listing = SimpleNamespace(page=lambda *_: ([{"_id": "a"}, {"_id": "b"}], place))
+    listing.count = lambda _: count
+    app = Flask(__name__)
+    app.extensions[KEY] = SimpleNamespace(listing=listing, settings=SimpleNamespace(STRINGIFY=True))
+    with app.test_request_context("/jobs?limit=2"):
+        content = _page(Selection({}, ("_id", "created")), JobsQuery(limit=2), 2, None).content
+    assert content["next"].startswith("/jobs?limit=2&after=")
+    assert {name: content[name] for name in content if name.startswith("found")} == expected
 
 
 def test_jobs_are_listed_without_an_index_too(database: Database) -> None:
