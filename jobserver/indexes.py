@@ -80,8 +80,9 @@ EXPIRY: Mapping[str, tuple[str, int]] = {
 def check_search_fields(names: tuple[str, ...]) -> None:
     """Raise `SettingsError` unless ``SEARCH_FIELDS`` names fields that can have an index."""
     for name in names:
-        top = name.partition(".")[0]
-        if not is_field(name) or top in ("_id", "_owner", "_run", "created", "state"):
+        top, *inner = name.split(".")
+        numbered = any(part.isdigit() for part in inner)  # a place in a list, or a name: ambiguous
+        if not is_field(name) or numbered or top in ("_id", "_owner", "_run", "created", "state"):
             raise SettingsError(
                 f"SEARCH_FIELDS names {name!r}. Name fields of jobs, such as script_name or "
                 "result.station; _id, created and state need no index of their own."

@@ -245,7 +245,8 @@ def test_an_older_database_gets_the_indexes_of_now(uri: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", ["_id", "created", "state", "_run.key", "_owner", "a..b", "$a", "a.$b", "a" * 300]
+    "names",
+    ["_id", "created", "state", "_run.key", "_owner", "a..b", "$a", "a.$b", "a.0", "a" * 300],
 )
 def test_search_fields_that_cannot_be(names: str) -> None:
     with pytest.raises(SettingsError, match="SEARCH_FIELDS"):
