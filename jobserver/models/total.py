@@ -19,7 +19,8 @@ class Total:
     """The number of all jobs, from the count that MongoDB keeps of a collection.
 
     A crash of MongoDB can leave that count wrong. So it is compared with the jobs themselves, once
-    for each process of MongoDB that answers.
+    for each process of MongoDB that answers. One that is too small is of no use: it never falls
+    below zero, so it would be wrong by another number later.
 
     Parameters
     ----------
@@ -42,7 +43,8 @@ class Total:
             if process is not None and process == self._process:
                 return None if self._error is None else estimate - self._error
             counted = self._count()
-            if self._estimate() == estimate:  # nothing came or went meanwhile
+            is_steady = self._estimate() == estimate  # nothing came or went meanwhile
+            if is_steady and (counted is None or counted <= estimate):
                 self._process = process
                 self._error = None if counted is None else estimate - counted
             return counted

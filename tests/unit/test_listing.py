@@ -204,6 +204,18 @@ def test_a_page_says_that_it_was_not_counted_to_the_end(
     assert {name: content[name] for name in content if name.startswith("found")} == expected
 
 
+def test_a_count_that_is_too_small_is_never_used(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total = Total(database)
+    monkeypatch.setattr(Total, "_estimate", lambda _: 0)
+    assert [total.read(), total.read()] == [60, 60]
+    database["jobs"].insert_one(new_document({}, "another"))
+    assert total.read() == 61
+    database["jobs"].delete_one({"_id": "another"})
+    assert total.read() == 60
+
+
 def test_jobs_are_listed_without_an_index_too(database: Database) -> None:
     listing, selection = Listing(database, ("other",)), Selection({"other": None})
     assert listing.count(selection) == 60
