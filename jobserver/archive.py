@@ -30,7 +30,7 @@ FORMAT = 1
 #: Documents read at once; pieces of large content have a mebibyte each.
 _BATCH = 100
 _BATCH_OF_CHUNKS = 8
-_PASSING = frozenset(("deleted", "windows", "outbox", "attempts"))
+_PASSING = frozenset(("outbox", "attempts"))
 _COLLECTION = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,100}", re.ASCII)
 _DATA = re.compile(rf"data(/{USERS}/[0-9a-f]{{24}})?", re.ASCII)
 _SCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}\.py", re.ASCII)
@@ -101,7 +101,6 @@ def import_home(path: Path, settings: Settings, database: Database, progress: Pr
                     progress(f"{kind} file", 1)
     except (zipfile.BadZipFile, BSONError, KeyError, json.JSONDecodeError) as error:
         raise NoArchive(f"{path} is no archive of a home, or is damaged: {error}") from error
-    database.call(database["windows"].delete_many, {})  # they do not fit any more
     return left
 
 

@@ -32,7 +32,16 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from jobserver.errors import SettingsError, StoreUnavailable
-from jobserver.indexes import EXPIRY, INDEXES, OUTDATED, OWNED, SPARSE, UNIQUE
+from jobserver.indexes import (
+    DROPPED,
+    EXPIRY,
+    INDEXES,
+    OUTDATED,
+    OWNED,
+    SPARSE,
+    UNIQUE,
+    index_of,
+)
 from jobserver.mongo_errors import LEAVING, failure_code, find_obstacle, translated, unusable
 from jobserver.room import check_room
 
@@ -51,6 +60,7 @@ PATIENCE_SECONDS = 60.0
 #: How long an index may take on a collection that is filled already, and when that is told.
 INDEX_SECONDS = 3600.0
 _TELL_SECONDS = 5.0
+_NO_SUCH_INDEX = 27
 
 
 class Database:
@@ -72,6 +82,8 @@ class Database:
 
     def __init__(self, uri: str, folder: Path | None = None) -> None:
         self._folder = folder
+        #: When this process last changed a job or added a document, by the monotonic clock.
+        self.wrote = 0.0
         try:
             # Our own retry knows what is idempotent; see the module's head for the driver's. What
             # the string says about reading and writing is not for us: a job is there after 201.
@@ -132,6 +144,7 @@ class Database:
         """
         try:
             self.call(self[name].insert_one, document)
+            self.wrote = time.monotonic()
         except DuplicateKeyError:
             return self.call(self[name].find_one, {"_id": document["_id"]}) == document
         return True
@@ -186,13 +199,15 @@ class Database:
             return found.reason
         return None
 
-    def create_indexes(self, *, login: bool = False) -> None:
-        """Make the indexes that are missing; cheap where they exist.
+    def create_indexes(self, *, login: bool = False, search_fields: tuple[str, ...] = ()) -> None:
+        """Make the indexes that are missing; cheap where they exist. Drop those that are outdated.
 
         Parameters
         ----------
         login : bool
             Whether users log in.
+        search_fields : tuple of str
+            Fields of jobs to index too.
 
         Raises
         ------
@@ -207,7 +222,7 @@ class Database:
             with pymongo.timeout(INDEX_SECONDS):
                 quorum = self._quorum()
                 self._drop_outdated()
-                for name, models in _models(login=login).items():
+                for name, models in _models(login, search_fields).items():
                     self.call(self[name].create_indexes, models, **quorum)
         except ExecutionTimeout as error:
             raise StoreUnavailable("MongoDB did not make its indexes within an hour.") from error
@@ -224,26 +239,37 @@ class Database:
         return {"commitQuorum": "majority"} if is_set else {}
 
     def _drop_outdated(self) -> None:
-        for name, fields in OUTDATED.items():
+        for name, indexes in OUTDATED.items():
             known = self.call(self[name].index_information)
-            for index in (f"{field}_1" for field in fields):
+            for index in indexes:
                 if index in known and not known[index].get("sparse"):
-                    self.call(self[name].drop_index, index)
+                    self.call(self._drop_index, name, index)
+        for name in DROPPED:
+            self.call(self[name].drop)
+
+    def _drop_index(self, name: str, index: str) -> None:
+        try:
+            self[name].drop_index(index)
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:  # another server was faster
+                raise
 
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
 
 
-def _models(*, login: bool) -> dict[str, list[IndexModel]]:
+def _models(login: bool, search_fields: tuple[str, ...]) -> dict[str, list[IndexModel]]:
     """All indexes, by collection."""
     models: dict[str, list[IndexModel]] = {}
-    for name, indexes in (*INDEXES.items(), *(OWNED.items() if login else ())):
-        models.setdefault(name, []).extend(IndexModel(list(keys)) for keys in indexes)
+    searched = {"jobs": tuple(map(index_of, search_fields))}
+    for wanted in (INDEXES, OWNED if login else {}, searched):
+        for name, indexes in wanted.items():
+            models.setdefault(name, []).extend(IndexModel(list(keys)) for keys in indexes)
     for name, field in SPARSE.items():
         models.setdefault(name, []).append(IndexModel(field, sparse=True))
     for name, field in UNIQUE.items():
         models.setdefault(name, []).append(IndexModel(field, unique=True))
     for name, (field, seconds) in EXPIRY.items():
         models.setdefault(name, []).append(IndexModel(field, expireAfterSeconds=seconds))
-    return models
+    return {name: found for name, found in models.items() if found}

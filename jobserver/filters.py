@@ -84,6 +84,11 @@ def compile_filter(body: Mapping[str, Any], hidden: Collection[str] = ("_run",))
     return query
 
 
+def is_field(name: str) -> bool:
+    """Whether a text can name a field, or one inside of others."""
+    return len(name) <= MAX_PATH and all(map(_NAME.fullmatch, name.split(".")))
+
+
 def _scalar(value: object) -> object:
     if not (
         value is None
@@ -182,7 +187,7 @@ class _Compiler:
         field = self.way[-1]
         if field.startswith("$"):
             return self.junction(operand)
-        if len(field) > MAX_PATH or not all(map(_NAME.fullmatch, field.split("."))):
+        if not is_field(field):
             raise ValueError(f"is no field of {MAX_PATH} characters at most; a name {_NO_NAME}")
         if field.partition(".")[0] in self.hidden:
             raise ValueError("belongs to the server; filter by another field")

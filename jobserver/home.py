@@ -11,6 +11,7 @@ from jobserver.database import PATIENCE_SECONDS, Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import JobserverError
 from jobserver.executors import check_executor
+from jobserver.indexes import check_search_fields
 from jobserver.mail import with_sender
 from jobserver.masking import hide, mask_log
 from jobserver.memory import hand_back_memory
@@ -64,6 +65,7 @@ class Home:
         """
         hand_back_memory()
         mask_log()
+        check_search_fields(self.settings.SEARCH_FIELDS)
         uri, folder = self.settings.MONGO_URI, None
         hide(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
         if uri is None:
@@ -75,7 +77,9 @@ class Home:
         try:
             database = Database(uri, folder)
             database.wait(self._patience)
-            database.create_indexes(login=self.settings.LOGIN_REQUIRED)
+            database.create_indexes(
+                login=self.settings.LOGIN_REQUIRED, search_fields=self.settings.SEARCH_FIELDS
+            )
         except JobserverError:
             self.disconnect()
             raise

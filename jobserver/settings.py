@@ -61,6 +61,9 @@ class Settings:
     MONGOD: str | None = setting(
         None, "Program of the embedded server. None takes mongod, else the fall-back secantusdb."
     )
+    SEARCH_FIELDS: tuple[str, ...] = setting(
+        (), "Fields of jobs with an index, so that filters on them are fast."
+    )
     SECRET_KEY: str | None = setting(
         None, "Signs tokens and links. None makes one and keeps it in the home.", secret=True
     )

@@ -18,11 +18,13 @@ from jobserver.database import Document
 from jobserver.encoding import dumps
 from jobserver.errors import Unavailable
 from jobserver.models import logs
-from jobserver.models.job import TERMINAL
+from jobserver.models.job import ACTIVE, TERMINAL
 
 #: Streams at once: each holds a thread of the server, which has more for everything else.
 STREAMS = 24
 POLL_SECONDS = 0.25
+#: How often a stream looks at the database while nothing happens, and how soon that is assumed.
+IDLE_SECONDS, BUSY_SECONDS = 2.0, 5.0
 ALIVE_SECONDS = 15.0
 #: How often it is looked whether the reader has logged out meanwhile.
 CHECK_SECONDS = 2.0
@@ -76,7 +78,11 @@ def job_events(
     fields = [*_SHOWN, "_run.change"]
     same = {"_id": job["_id"], "_run.key": key}
     decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end in a character
-    for _ in _beats(parts, still_in):
+    beats = _Beats(parts, still_in)
+    for due in beats:
+        if not due:
+            yield b""
+            continue
         current = next(parts.database.find("jobs", same, projection=fields), None)
         for piece_place, text in logs.since(parts.database, key, place):
             place = piece_place
@@ -90,6 +96,8 @@ def job_events(
             yield _event("state", _shown(current), f"{mark}/{place}")
         if current["state"] in TERMINAL:
             return
+        if current["state"] in ACTIVE:
+            beats.expect_more()
         yield b""
 
 
@@ -100,12 +108,17 @@ def jobs_events(
     start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
     since, seen = start.generation_time, {start}
     fields = [*_SHOWN, "_run.change"]
-    for _ in _beats(parts, still_in):
+    beats = _Beats(parts, still_in)
+    for due in beats:
+        if not due:
+            yield b""
+            continue
         now = datetime.now(UTC)
         for job in _changed(parts, since, fields, reach):
             mark = job["_run"]["change"]
             if mark not in seen:
                 seen.add(mark)
+                beats.expect_more()
                 yield _event("job", {"_id": job["_id"], **_shown(job)}, str(mark))
         since = now
         oldest = now - timedelta(seconds=2 * OVERLAP_SECONDS)
@@ -119,7 +132,8 @@ def _changed(
     oldest = ObjectId.from_datetime(max(since - timedelta(seconds=OVERLAP_SECONDS), _BEGINNING))
     window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}, **reach}
     order = [("_run.change", 1)]
-    return parts.database.find("jobs", window, projection=fields, sort=order)
+    # Named, as the planner might take the index of the owner, and sort.
+    return parts.database.find("jobs", window, projection=fields, sort=order, hint=order)
 
 
 def _shown(job: Document) -> Document:
@@ -130,16 +144,35 @@ def _event(kind: str, content: Any, mark: str) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (mark.encode(), kind.encode(), dumps(content))
 
 
-def _beats(parts: Services, still_in: Callable[[], bool]) -> Iterator[None]:
-    """When to look again, until the server shuts down or who asked is let in no longer."""
-    due = time.monotonic() + CHECK_SECONDS
-    while not parts.executor.draining.is_set():
-        if time.monotonic() >= due:
-            due = time.monotonic() + CHECK_SECONDS
-            if not still_in():
-                return
-        yield
-        parts.executor.draining.wait(POLL_SECONDS)
+class _Beats:
+    """Says again and again whether a stream should look at the database.
+
+    It should at once where this server wrote something, and often while things happen. It ends when
+    the server shuts down or the reader is no longer let in.
+    """
+
+    def __init__(self, parts: Services, still_in: Callable[[], bool]) -> None:
+        self._parts = parts
+        self._still_in = still_in
+        self._busy_until = 0.0
+
+    def expect_more(self) -> None:
+        """Look often from now on: something happened."""
+        self._busy_until = time.monotonic() + BUSY_SECONDS
+
+    def __iter__(self) -> Iterator[bool]:
+        looked, checked = 0.0, time.monotonic()
+        while not self._parts.executor.draining.is_set():
+            now = time.monotonic()
+            if now >= checked + CHECK_SECONDS:
+                checked = now
+                if not self._still_in():
+                    return
+            news = now < self._busy_until or self._parts.database.wrote >= looked
+            due = news or now >= looked + IDLE_SECONDS
+            looked = now if due else looked
+            yield due
+            self._parts.executor.draining.wait(POLL_SECONDS)
 
 
 def _kept_alive(events: Iterator[bytes], gone: Callable[[], bool] = bool) -> Iterator[bytes]:

@@ -8,7 +8,6 @@ from itertools import chain, islice
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from bson import ObjectId
 from flask import Blueprint, Response, request
 from pydantic import Field
 
@@ -20,23 +19,23 @@ from jobserver.api.endpoint import (
     wants_strings,
 )
 from jobserver.api.identity import actor, mine
-from jobserver.api.rendered import Cache, Key, Rendered
 from jobserver.api.schemas import AllDeleted, Filter, JobList
 from jobserver.api.services import services
 from jobserver.database import Document
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
-from jobserver.filters import compile_filter
+from jobserver.filters import compile_filter, is_field
 from jobserver.models.job import OWNER, PRIVATE, State, parse_id, public
-from jobserver.models.listing import Listing, Place, Selection
-from jobserver.models.shelves import Shelf
-from jobserver.sizes import MIB
+from jobserver.models.listing import Place, Selection
+from jobserver.sizes import KIB
 
 jobs = Blueprint("jobs", __name__)
 
 LARGEST_PAGE = 1000
-#: Bytes of a list that are written at once, and one job more.
-LARGEST_PART = 2 * MIB
+#: Bytes of a list that are sent at once, and one job more.
+_PART_SIZE = 64 * KIB
+#: Fields that every list needs, and that have no parts.
+_SCALARS = ("_id", "created")
 _PLACE_SEPARATOR = "~"
 
 
@@ -105,13 +104,12 @@ def delete_jobs() -> Answer:
 def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     conditions = [entry for entry in (matching, *_conditions(query)) if entry]
     selected = {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
-    selection = Selection(selected, _fields(query), query.sort.startswith("-"))
+    newest_first, owner = query.sort.startswith("-"), mine().get(OWNER)
+    selection = Selection(selected, _fields(query), newest_first, owner)
     after = _read_place(query.after) if query.after else None
     if query.limit:
         return _page(selection, query, query.limit, after)
-    found = services().jobs.shelves.of(_whose()).listing.read(selection, after)
-    if not selection.query and not selection.fields and not selection.newest_first and not after:
-        return _all(wants_strings(query))
+    found = services().listing.read(selection, after)
     # Asked for before the answer begins, while it can still be a refusal.
     documents = _shown(chain(list(islice(found, 1)), found), selection.fields)
     return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
@@ -141,9 +139,8 @@ def _is_inside(name: str, others: Iterable[str]) -> bool:
 
 
 def _is_field(name: str) -> bool:
-    parts = name.split(".")
-    named = all(part and not part.startswith("$") and "\0" not in part for part in parts)
-    return named and parts[0] != PRIVATE and (name == "created" or parts[0] != "created")
+    top = name.partition(".")[0]
+    return is_field(name) and top != PRIVATE and (top not in _SCALARS or top == name)
 
 
 def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[Document]:
@@ -157,54 +154,14 @@ def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[D
 
 def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | None) -> Answer:
     """Some jobs, how many there are in all, and a link to those that follow."""
-    parts, strings = services(), wants_strings(query)
-    found, place = parts.jobs.shelves.of(_whose()).listing.page(selection, limit, after)
-    total = parts.jobs.count(selection.query, _whose())
-    shown = _shown(found, selection.fields)
-    content: Document = {"found": total, "jobs": list(map(stringify, shown) if strings else shown)}
+    listing, strings = services().listing, wants_strings(query)
+    jobs, place = listing.page(selection, limit, after)
+    total = listing.count(selection)
+    shown = _shown(jobs, selection.fields)
+    content: Document = {"found": len(jobs) + bool(place) if total is None else total}
+    content |= {"found_at_least": True} if total is None else {}
+    content["jobs"] = list(map(stringify, shown) if strings else shown)
     return Answer(content | ({"next": _link(place)} if place else {}))
-
-
-def _whose() -> ObjectId | None:
-    """Whose jobs are listed; None for everybody's."""
-    return mine().get(OWNER)
-
-
-def _all(strings: bool) -> Response:
-    """All jobs, with what was written before where nothing changed."""
-    parts = services()
-    parts.rendered.look()
-    pieces = _windows(parts.jobs.shelves.of(_whose()), parts.rendered, strings)
-    return Response(pieces, mimetype="application/json")
-
-
-def _windows(shelf: Shelf, cache: Cache, strings: bool) -> Iterator[bytes]:
-    found = 0
-    yield b'{"jobs":['
-    for window in shelf.listing.windows():
-        for part in _window((shelf.owner, window, strings), shelf.listing, cache):
-            yield (b"," if found else b"") + part.text
-            found += part.jobs
-    yield b'],"found":%d}' % found
-
-
-def _window(key: Key, listing: Listing, cache: Cache) -> Iterator[Rendered]:
-    """The jobs of a window, as they were written before; in parts, and anew, where that is much."""
-    if kept := cache.get(key):
-        yield from (kept,) if kept.jobs else ()
-        return
-    texts: list[bytes] = []
-    size, is_whole = 0, True
-    for job in listing.window(key[1]):
-        if size > LARGEST_PART:
-            yield Rendered(len(texts), b",".join(texts))
-            texts, size, is_whole = [], 0, False
-        texts.append(dumps(public(job), strings=key[2]))
-        size += len(texts[-1])
-    rest = Rendered(len(texts), b",".join(texts))
-    if is_whole:
-        cache.put(key, rest)
-    yield from (rest,) if rest.jobs else ()
 
 
 def _link(place: Place) -> str:
@@ -224,9 +181,11 @@ def _read_place(text: str) -> Place:
 
 
 def _stream(documents: Iterable[Document], strings: bool) -> Iterator[bytes]:
-    """The list as JSON, job by job: its size never matters."""
-    found = 0
-    yield b'{"jobs":['
+    """The list as JSON, part by part: its size never matters."""
+    found, part = 0, bytearray(b'{"jobs":[')
     for found, document in enumerate(documents, 1):
-        yield (b"," if found > 1 else b"") + dumps(document, strings=strings)
-    yield b'],"found":%d}' % found
+        part += (b"," if found > 1 else b"") + dumps(document, strings=strings)
+        if len(part) > _PART_SIZE:
+            yield bytes(part)
+            part.clear()
+    yield bytes(part) + b'],"found":%d}' % found

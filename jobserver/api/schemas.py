@@ -58,6 +58,9 @@ class JobList(BaseModel):
     """Some jobs, oldest first."""
 
     found: int
+    found_at_least: bool | None = Field(
+        None, description="True where there may be more than found: counting takes too long."
+    )
     jobs: list[ListedJob]
     next: str | None = None
 

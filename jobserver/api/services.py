@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from flask import current_app
 
-from jobserver.api.rendered import Cache
 from jobserver.database import Database
 from jobserver.executors import make_executor
 from jobserver.mail import Outbox
 from jobserver.models.accounts import Accounts
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
+from jobserver.models.job import OWNER
 from jobserver.models.jobs import Jobs
+from jobserver.models.listing import Listing
 from jobserver.models.retention import Retention
 from jobserver.settings import Settings
 from jobserver.strays import end_abandoned
@@ -35,7 +36,8 @@ class Services:
         self.settings = settings
         self.database = database
         self.jobs = Jobs(database)
-        self.rendered = Cache(self.jobs.listing)
+        owner = (OWNER,) if settings.LOGIN_REQUIRED else ()
+        self.listing = Listing(database, (*owner, *settings.SEARCH_FIELDS, "state"))
         self.data = StoredData(database)
         self.datafiles = DataFiles.of(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)

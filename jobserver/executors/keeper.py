@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
 ORDER_SECONDS = 0.4
-SCAN_SECONDS = 1.0
+SCAN_SECONDS = 2.0
 
 
 class Duty:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,9 @@ class Changes:
         list of bool
             Whether each was made, by this try or one before it.
         """
-        if self._modified(changes) == len(changes):
+        modified = self._modified(changes)
+        self._database.wrote = time.monotonic()
+        if modified == len(changes):
             return [True] * len(changes)
         return [self._carries(change) for change in changes]
 

@@ -22,12 +22,11 @@ from jobserver.models.job import (
     new_document,
     utcnow,
 )
-from jobserver.models.listing import Selection
+from jobserver.models.listing import Listing, Selection
 from jobserver.models.notices import Notices
 from jobserver.models.quota import Quotas
 from jobserver.models.removal import NEEDED_TO_DELETE, Removal
 from jobserver.models.results import Results
-from jobserver.models.shelves import Shelves
 
 _BATCH = 200
 _ANYBODYS: Mapping[str, Any] = {}
@@ -38,12 +37,11 @@ class Jobs:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.shelves = Shelves(database)
-        self.listing = self.shelves.of(None).listing
+        self.listing = Listing(database)
         self.quotas = Quotas(database)
         self.results = Results(database)
         self.notices = Notices(database)
-        self.removal = Removal(database, self.shelves, self.quotas, self.results, self.notices)
+        self.removal = Removal(database, self.quotas, self.results, self.notices)
         self.changes = Changes(database)
         self._jobs = database["jobs"]
 
@@ -99,9 +97,6 @@ class Jobs:
         if not self.database.insert("jobs", document):
             job_id = document["_id"]
             raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
-        for shelf in self.shelves.having(document.get(OWNER)):
-            shelf.tally.add(1)
-            shelf.calendar.note(document["created"])
         return document
 
     def get(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
@@ -190,16 +185,11 @@ class Jobs:
             How many were deleted, of how many there were.
         """
         deleted = total = 0
-        found = self.shelves.of(owner).listing.read(Selection({}, NEEDED_TO_DELETE))
+        found = self.listing.read(Selection({}, NEEDED_TO_DELETE, owner=owner))
         while batch := list(islice(found, _BATCH)):
             total += len(batch)
             deleted += self.removal.delete(batch)
         return deleted, total
-
-    def count(self, query: Mapping[str, Any], owner: ObjectId | None = None) -> int:
-        """How many jobs match, all or one owner's; they are not counted anew each time."""
-        shelf = self.shelves.of(owner)
-        return shelf.listing.count(query) if query else shelf.tally.total()
 
 
 def no_job(job_id: JobId) -> str:

@@ -1,4 +1,4 @@
-"""Lists of jobs: in the order of their creation, window by window, page by page."""
+"""Lists of jobs in the order of their creation: streamed, page by page, counted."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ from itertools import islice
 from typing import Any
 
 from bson import ObjectId
+from pymongo.errors import CursorNotFound, ExecutionTimeout, OperationFailure
 
 from jobserver.database import Database, Document
-from jobserver.models.calendar import Calendar, Window
-from jobserver.models.job import JobId
+from jobserver.errors import Unavailable
+from jobserver.indexes import BY_ID, Index
+from jobserver.models.job import OWNER, JobId
+from jobserver.models.search import FEW, WHOLE_LIST, Path, paths
+from jobserver.models.total import Total
 
-_LAST_MARK = ObjectId("f" * 24)
+#: Jobs fetched at once: of a list in order, and by their ids.
+_BATCH, _BATCH_OF_IDS = 1000, 10
+#: Longest search for a next job: less than the driver waits for an answer.
+_SEARCH_MILLISECONDS = 8000
+_COUNT_MILLISECONDS = 1000
+#: The database's answer to the name of an index that it does not have.
+_NO_SUCH_INDEX = 2
+_TOO_SLOW = (
+    f"No job was found within {_SEARCH_MILLISECONDS // 1000} seconds. Narrow the filter by "
+    "'created', or have its fields named in the setting SEARCH_FIELDS."
+)
+_LOST = "The database restarted and lost the list. Send the request again."
+_FIRST_OBJECT_ID = ObjectId("0" * 24)
 
 #: Where a page ended: time of creation and id of its last job.
 Place = tuple[datetime, JobId]
@@ -29,14 +45,23 @@ class Selection:
     query : dict
         A safe query; see `jobserver.filters`.
     fields : tuple of str
-        Fields to give; empty for all.
+        Fields to return; empty for all.
     newest_first : bool
         Whether the last created comes first.
+    owner : ObjectId, optional
+        Whose jobs; everybody's without one.
     """
 
     query: Mapping[str, Any]
     fields: tuple[str, ...] = ()
     newest_first: bool = False
+    owner: ObjectId | None = None
+
+    def complete(self, *more: Document) -> Document:
+        """The whole query: owner, filter and further conditions."""
+        owned = {} if self.owner is None else {OWNER: self.owner}
+        conditions = [dict(part) for part in (owned, self.query, *more) if part]
+        return {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
 
 
 class Listing:
@@ -46,97 +71,153 @@ class Listing:
     ----------
     database : Database
         Where the jobs are.
-    calendar : Calendar
-        How to cut them into windows.
-    owner : ObjectId, optional
-        Whose jobs; all without one.
+    fields : tuple of str
+        Fields of jobs that have an index, beside those of every list.
     """
 
-    def __init__(
-        self, database: Database, calendar: Calendar, owner: ObjectId | None = None
-    ) -> None:
+    def __init__(self, database: Database, fields: tuple[str, ...] = (OWNER, "state")) -> None:
         self._database = database
-        self._calendar = calendar
-        self._owned: Document = {} if owner is None else {"_owner": owner}
+        self._fields = fields
+        self._jobs = database["jobs"]
+        self._total = Total(database)
 
-    def read(self, selection: Selection, after: Place | None = None) -> Iterator[Document]:
-        """All selected jobs after a place, fetched while they are read."""
-        start = after[0] if after else None
-        for window in self._calendar.windows(start, selection.newest_first):
-            inside = start is not None and window[0] < start < window[1]
-            for job in self._window(selection, window, start if inside else None):
-                if after is None or _comes_after(job, after, selection.newest_first):
-                    yield job
+    def read(
+        self, selection: Selection, after: Place | None = None, limit: int = 0
+    ) -> Iterator[Document]:
+        """All selected jobs after a place, fetched while they are read.
+
+        Parameters
+        ----------
+        limit : int
+            How many will be read; 0 for all.
+
+        Raises
+        ------
+        Unavailable
+            If no job is found in time.
+        """
+        path = self._path(selection)
+        if path.in_order:
+            return self._in_order(selection, path.index, after, limit)
+        return self._by_keys(selection, path.index, after)
 
     def page(
         self, selection: Selection, limit: int, after: Place | None
     ) -> tuple[list[Document], Place | None]:
         """Up to ``limit`` jobs, and the place to go on from if there are more."""
-        found = list(islice(self.read(selection, after), limit + 1))
+        found = list(islice(self.read(selection, after, limit + 1), limit + 1))
         jobs = found[:limit]
         more = len(found) > limit
-        return jobs, (jobs[-1]["created"], jobs[-1]["_id"]) if more else None
+        return jobs, _place(jobs[-1]) if more else None
 
-    def count(self, query: Mapping[str, Any]) -> int:
-        """How many jobs match."""
-        selected = _narrowed(self._owned, query)
-        return self._database.call(self._database["jobs"].count_documents, selected)
+    def count(self, selection: Selection) -> int | None:
+        """How many jobs are selected; None if they cannot be counted in time."""
+        if not selection.complete():
+            return self._total.read()
+        index = self._path(selection).index
+        try:
+            return self._count(selection.complete(), index, maxTimeMS=_COUNT_MILLISECONDS)
+        except ExecutionTimeout:
+            return None
 
-    def windows(self) -> Iterator[Window]:
-        """The windows that cover all jobs, oldest first."""
-        return self._calendar.windows(None, False)
+    def _path(self, selection: Selection) -> Path:
+        """The way that looks at the fewest jobs."""
+        found = paths(selection.complete(), self._fields)
+        if len(found) < 2 and all(path.in_order for path in found):
+            return found[0] if found else WHOLE_LIST
+        counts = [self._count(path.condition, path.index, limit=FEW + 1) for path in found]
+        fewest, path = min(zip(counts, found, strict=True), key=lambda each: each[0])
+        if fewest <= FEW:
+            return path
+        return next((path for path in found if path.in_order), WHOLE_LIST)
 
-    def window(self, window: Window) -> Iterator[Document]:
-        """All jobs of a window, oldest first, fetched while they are read."""
-        return self._window(Selection({}), window, None)
-
-    def changed(self, since: datetime) -> list[datetime]:
-        """Times of creation of the jobs that came, changed or went since a time."""
-        marks = {"$gte": ObjectId.from_datetime(since), "$lt": _LAST_MARK}
-        fields = ["created"]
-        changed = self._database.find("jobs", {"_run.change": marks}, projection=fields)
-        gone = self._database.find("deleted", {"_id": marks})
-        return [job["created"] for job in changed] + [
-            created for entry in gone for created in entry["created"]
-        ]
-
-    def _window(
-        self, selection: Selection, window: Window, start: datetime | None
+    def _in_order(
+        self, selection: Selection, index: Index, after: Place | None, limit: int
     ) -> Iterator[Document]:
-        """The selected jobs of a window, or of its part from ``start`` on in reading direction."""
-        bounds = {"$gte": window[0], "$lt": window[1]}
-        if start:
-            bounds["$lte" if selection.newest_first else "$gte"] = start
-        query = _narrowed({**self._owned, "created": bounds}, selection.query)
+        """Read along an index; where a cursor is lost, go on after the job that came last."""
+        start = after
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
-        fields = [*selection.fields, "created"] if selection.fields else None
-        times = []
-        for job in self._database.find("jobs", query, projection=fields, sort=order):
-            times.append(job["created"])
-            yield job
-        if not selection.query and not start:
-            self._calendar.mend(window, sorted(times))
+        while True:
+            following = {} if start is None else _following(start, selection.newest_first)
+            query, before = selection.complete(following), start
+            try:
+                for job in self._find(query, index, selection.fields, sort=order, limit=limit):
+                    start = _place(job)
+                    yield job
+                return
+            except Unavailable:
+                if start == before:
+                    raise
+
+    def _by_keys(
+        self, selection: Selection, index: Index, after: Place | None
+    ) -> Iterator[Document]:
+        """Read the keys of the few jobs there are, then these jobs in order."""
+        keys = map(_place, self._find(selection.complete(), index, ("_id",)))
+        places = sorted(keys, key=_rank, reverse=selection.newest_first)
+        if after is not None:
+            places = [place for place in places if _comes_after(place, after, selection)]
+        for start in range(0, len(places), _BATCH_OF_IDS):
+            ids = [job_id for _, job_id in places[start : start + _BATCH_OF_IDS]]
+            query = selection.complete({"_id": {"$in": ids}})
+            found = {job["_id"]: job for job in self._find(query, BY_ID, selection.fields)}
+            yield from (found[job_id] for job_id in ids if job_id in found)
+
+    def _find(
+        self, query: Document, index: Index, fields: tuple[str, ...], **options: Any
+    ) -> Iterator[Document]:
+        projection = [*fields, "created"] if fields else None
+        options |= {"projection": projection, "batch_size": _BATCH}
+        options |= {"max_time_ms": _SEARCH_MILLISECONDS}
+        try:
+            yield from self._database.find("jobs", query, hint=[*index], **options)
+        except ExecutionTimeout as error:
+            raise Unavailable(_TOO_SLOW, retry_after=60) from error
+        except CursorNotFound as error:
+            raise Unavailable(_LOST, retry_after=1) from error
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:
+                raise
+            yield from self._database.find("jobs", query, **options)
+
+    def _count(self, query: Document, index: Index, **options: Any) -> int:
+        run = self._jobs.database.command
+        command = {"count": "jobs", "query": query, **options}
+        try:
+            reply: Document = self._database.call(run, {**command, "hint": dict(index)})
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:
+                raise
+            reply = self._database.call(run, command)
+        return int(reply["n"])
 
 
-def _narrowed(bounds: Document, query: Mapping[str, Any]) -> Document:
-    """Both conditions in one query.
+def _place(job: Document) -> Place:
+    return job["created"], job["_id"]
 
-    The embedded server reads the whole collection where there is an ``$and``, so plain fields are
-    put beside the bounds.
+
+def _following(place: Place, newest_first: bool) -> Document:
+    """The condition that holds for the jobs after a place.
+
+    A comparison finds values of its own type only, and texts come before generated ids.
     """
-    if not query:
-        return bounds
-    if any(name.startswith("$") for name in query) or bounds.keys() & query.keys():
-        return {**bounds, "$and": [query]}
-    return {**bounds, **query}
+    created, job_id = place
+    later = "$lt" if newest_first else "$gt"
+    alternatives: list[Document] = [{"created": {later: created}}, {"_id": {later: job_id}}]
+    if newest_first and isinstance(job_id, ObjectId):
+        alternatives.append({"_id": {"$gte": ""}})
+    if not newest_first and isinstance(job_id, str):
+        alternatives.append({"_id": {"$gte": _FIRST_OBJECT_ID}})
+    return {"created": {f"{later}e": created}, "$or": alternatives}
 
 
-def _comes_after(job: Document, place: Place, newest_first: bool) -> bool:
-    here, there = _order(job["created"], job["_id"]), _order(*place)
-    return here < there if newest_first else here > there
+def _comes_after(place: Place, other: Place, selection: Selection) -> bool:
+    here, there = _rank(place), _rank(other)
+    return here < there if selection.newest_first else here > there
 
 
-def _order(created: datetime, job_id: JobId) -> tuple[datetime, bool, Any]:
-    """A job's rank as the database sorts: texts come before generated ids."""
+def _rank(place: Place) -> tuple[datetime, bool, Any]:
+    """A place's rank as the database sorts: texts come before generated ids."""
+    created, job_id = place
     return created, isinstance(job_id, ObjectId), job_id

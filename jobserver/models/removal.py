@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from bson import ObjectId
-
 from jobserver.database import Database, Document
 from jobserver.models import logs
-from jobserver.models.job import ACTIVE, OWNER, State, utcnow
+from jobserver.models.job import ACTIVE, OWNER, State
 from jobserver.models.notices import Notices
 from jobserver.models.quota import Quotas
 from jobserver.models.results import Results
-from jobserver.models.shelves import Shelves
 
 _DELETABLE = [state.value for state in State if state not in ACTIVE]
 #: Fields of a job without which it cannot be deleted.
@@ -27,8 +24,6 @@ class Removal:
 
     Parameters
     ----------
-    shelves : Shelves
-        Lists to be told.
     quotas : Quotas
         What the runs were charged to.
     results, notices
@@ -38,13 +33,11 @@ class Removal:
     def __init__(
         self,
         database: Database,
-        shelves: Shelves,
         quotas: Quotas,
         results: Results,
         notices: Notices,
     ) -> None:
         self._database = database
-        self._shelves = shelves
         self._quotas = quotas
         self._results = results
         self._notices = notices
@@ -70,7 +63,6 @@ class Removal:
             ids = {"_id": {"$in": [document["_id"] for document in documents]}}
             left = {found["_id"] for found in self._database.find("jobs", ids, projection=["_id"])}
             gone = [document for document in documents if document["_id"] not in left]
-            self._mark_deleted(gone)
             logs.delete(self._database, [document["_run"]["key"] for document in gone])
         return deleted
 
@@ -89,13 +81,5 @@ class Removal:
         for (state, owner), ids in alike.items():
             query = {"_id": {"$in": ids}, "state": state, OWNER: owner}
             deleted = self._database.call(self._jobs.delete_many, query).deleted_count
-            for shelf in self._shelves.having(owner):
-                shelf.tally.add(-deleted)
             total += deleted
         return total
-
-    def _mark_deleted(self, gone: list[Document]) -> None:
-        """Leave a mark of what went, for lists that other servers keep; it is cleaned up later."""
-        created = [document["created"] for document in gone]
-        mark = {"_id": ObjectId(), "created": created, "at": utcnow()}
-        self._database.insert("deleted", mark)

@@ -31,9 +31,11 @@ def database_of(server: Server) -> Iterator[Database]:
     kept = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
     home = Home(load(server.home, environ={**kept, "PATH": os.environ["PATH"]}))
     database = home.connect()
-    yield database
-    database.close()
-    home.disconnect()
+    try:
+        yield database
+    finally:
+        database.close()
+        home.disconnect()
 
 
 @dataclass

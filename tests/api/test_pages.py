@@ -86,7 +86,10 @@ def test_fields(rows: httpx.Client) -> None:
     assert rows.get("/jobs?fields=deep.a,deep").json()["jobs"][0]["deep"] == {"a": "1"}
 
 
-@pytest.mark.parametrize("fields", ["_run", "_run.key", "$where", "a,,$b", "a.$b", "created.a"])
+@pytest.mark.parametrize(
+    "fields",
+    ["_run", "_run.key", "$where", "a,,$b", "a.$b", "created.a", "_id.a", "a." * 200 + "a"],
+)
 def test_fields_that_are_refused(rows: httpx.Client, fields: str) -> None:
     answer = rows.get(f"/jobs?fields={fields}")
     assert answer.status_code == 400

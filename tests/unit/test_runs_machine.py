@@ -23,8 +23,7 @@ from hypothesis.stateful import (
 from jobserver.database import Database
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import Conflict, StoreUnavailable
-from jobserver.models.calendar import SIZE, Calendar
-from jobserver.models.job import TERMINAL, TRANSITIONS, JobId, State, new_document, utcnow
+from jobserver.models.job import TERMINAL, TRANSITIONS, JobId, State
 from jobserver.models.outcome import CANCELLED, Outcome, interrupted
 from jobserver.models.runs import Runs
 
@@ -286,18 +285,3 @@ def test_a_claim_that_the_database_left_open_is_made_once(
     assert claimed["_run"]["attempt"] == runs.jobs.get(job["_id"])["_run"]["attempt"] == 1
     assert runs.claims.unsure == []
     assert runs.claim(job["_id"]) is None
-
-
-def test_bounds_of_lists_are_found_where_jobs_came_another_way(database: Database) -> None:
-    first = utcnow() - timedelta(days=1)
-    jobs = [new_document({"number": number}) for number in range(3 * SIZE + 1)]
-    for number, job in enumerate(jobs):
-        job["created"] = first + timedelta(seconds=number)
-    database["jobs"].delete_many({})
-    database["windows"].delete_many({})
-    database["jobs"].insert_many(jobs)
-    windows = list(Calendar(database).windows(None, newest_first=False))
-    assert [window[0] for window in windows[1:]] == [
-        jobs[number]["created"] for number in (SIZE, 2 * SIZE, 3 * SIZE)
-    ]
-    assert database["windows"].count_documents({}) == 3
