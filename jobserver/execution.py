@@ -136,7 +136,7 @@ def _finished(value: object, spec: Message) -> Message:
     limit = min(spec["largest_result"], spec["file_size"])
     kept = keep(value, Path(spec["folder"]), spec["small_result"], limit)
     for warning in kept.warnings:
-        _log.warning("result: %s", warning)
+        _log.warning("%s", warning)
     return {"state": "finished", **({"file": kept.file} if kept.file else {"result": kept.value})}
 
 

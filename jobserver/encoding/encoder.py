@@ -226,7 +226,7 @@ class Encoder:
             return
         self._warned.add((kind, what))
         where = "".join(f"[{text_of(key):.60}]" for _, key in self._path if key is not None)
-        self.warnings.append(f"result{where}: a {kind.__qualname__} {what}; {_DO}")
+        self.warnings.append(f"result{where}: {kind.__qualname__} {what}; {_DO}")
 
 
 _DO = "return numbers, text, lists, dicts, tables, figures or bytes to keep what is in it."

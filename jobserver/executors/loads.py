@@ -117,12 +117,15 @@ class Loads:
         if seen == self._stamps:
             return
         changed = set() if self._stamps is None else _changed(self._stamps, seen)
-        self._suspects = set(map(_module, changed))
+        late = {name for name in self.late if not changed & self._files(name, seen, changed)}
+        self._suspects = late | set(map(_module, changed))
         self._stamps, self._findings = seen, self._shared.of(self._folder, seen)
-        for warm in self._warms:
+        for warm in list(self._warms):
             if warm.table is None:
                 self._end(warm)
         self._load(frozenset())
+        if late:  # nobody is to find out again that they take long
+            self._load(frozenset(late))
 
     def tick(self) -> None:
         """Do what is due: leave out what takes too long, and end what is no longer needed.
@@ -161,6 +164,11 @@ class Loads:
         """A warm process with all scripts as they are now; None if there is none yet."""
         ready = (warm for warm in self._current if warm.table)
         return next(filter(self._is_complete, ready), None)
+
+    def newest(self) -> WarmProcess | None:
+        """A warm process with scripts as they are now; one may lack what takes long to load."""
+        ready = [warm for warm in self._current if warm.table]
+        return min(ready, key=lambda warm: len(warm.skip), default=None)
 
     def any_ready(self) -> WarmProcess | None:
         """A warm process with as many scripts as there are yet."""
@@ -229,7 +237,8 @@ class Loads:
 
     def _settle(self, warm: WarmProcess) -> None:
         """Take note of what a warm process started, and of its end."""
-        for name, what in warm.apart.items():
+        is_current = warm.stamps == self._stamps
+        for name, what in warm.apart.items() if is_current else ():
             if name not in self._findings.apart:
                 self._findings.apart[name] = what
                 log.warning("%s starts %s %s", self._file(name), what, _APART)
@@ -240,7 +249,7 @@ class Loads:
         status = self._ended.pop(warm.pid)
         if not warm.loading:
             raise ChildEnded(status)
-        if not warm.apart:
+        if not warm.apart and is_current:
             self._fail(warm, f"failed: {describe_end(status)}")
         self._forget(warm)
 
@@ -284,9 +293,13 @@ class Loads:
         changed = _changed(warm.stamps, now)
         for name in names:
             module = warm.module_of(name)
-            if module is None or changed & files_of(self._folder, module, {*now, *changed}):
+            if module is None or changed & self._files(module, now, changed):
                 return False
         return True
+
+    def _files(self, module: str, now: Stamps, changed: set[str]) -> set[str]:
+        """The files that a module depends on, those that are gone among them."""
+        return files_of(self._folder, module, {*now, *changed})
 
     def _read(self) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +17,6 @@ from jobserver.executors.loads import Loads, SharedFindings
 from jobserver.executors.maps import Maps
 from jobserver.executors.setup import setup_message
 from jobserver.executors.supervisor import READY_SECONDS, TICK_SECONDS, ChildSupervisor
-from jobserver.executors.warm_process import WarmProcess
 from jobserver.models.composition import function_names
 from jobserver.models.outcome import ENDING
 from jobserver.settings import Settings
@@ -33,7 +33,8 @@ PATIENT = 32
 TURN_SECONDS = 60.0
 STOP_SECONDS = 0.1
 #: Seconds that a request waits for modules that are still being imported.
-LOAD_SECONDS = 1.0
+LOAD_SECONDS = 2.0
+LOOK_SECONDS = 0.05
 
 
 class ScriptChecker:
@@ -53,6 +54,7 @@ class ScriptChecker:
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(PATIENT)
         self._loading = threading.Event()
+        self._late: list[str] = []
         self._closed = False
 
     def start(self) -> None:
@@ -79,7 +81,12 @@ class ScriptChecker:
             If the scripts cannot be loaded, or a module that may hold it is still being imported.
         """
         question = {"op": "check", "script": script, "has_data": has_data}
-        return self._tried_twice(partial(self._check, question))
+        due = time.monotonic() + LOAD_SECONDS
+        while (found := self._tried_twice(partial(self._check, question))) is None:
+            if time.monotonic() > due:
+                raise self._too_early(function_names(script))
+            time.sleep(LOOK_SECONDS)  # others may ask meanwhile
+        return found
 
     def close(self) -> None:
         """End the child, and what is asked of it."""
@@ -92,27 +99,32 @@ class ScriptChecker:
 
     def _describe(self) -> Document:
         loads = self._started()
-        self._supervisor.waited(loads.complete, LOAD_SECONDS)
+        self._supervisor.waited(loads.newest, LOAD_SECONDS)
         warm = loads.any_ready()
         table = warm.table if warm and warm.table else {"scripts": [], "errors": []}
         return {"scripts": table["scripts"], "errors": [*table["errors"], *loads.remarks()]}
 
-    def _check(self, question: Document) -> list[Problem]:
+    def _check(self, question: Document) -> list[Problem] | None:
+        """What is wrong with a script; None while a module that may hold it is being loaded."""
         loads = self._started()
         names = function_names(question["script"])
-        warm: WarmProcess | None = self._supervisor.waited(partial(loads.pick, names), LOAD_SECONDS)
+        warm = loads.pick(names)
         if warm is None:
-            late = " and ".join(loads.late) or "a module"
-            raise Unavailable(
-                f"The server does not know {' or '.join(names)} yet: {late} is still being "
-                "imported. Try again later.",
-                retry_after=5,
-            )
+            self._late = loads.late
+            return None
         if failed := loads.why_not(warm, names):
             return [Problem("script.name", f"{name} cannot run: {failed[name]}") for name in failed]
         warm.send({**question, "failed": loads.failed})
         self._supervisor.wait_for(lambda: warm.answers, CHECK_SECONDS)
         return [Problem(**problem) for problem in warm.answers.pop(0)["problems"]]
+
+    def _too_early(self, names: list[str]) -> Unavailable:
+        late = " and ".join(self._late) or "a module"
+        return Unavailable(
+            f"The server does not know {' or '.join(names)} yet: {late} is still being imported. "
+            "Try again later.",
+            retry_after=5,
+        )
 
     def _started(self) -> Loads:
         """The warm processes, at least one of which has loaded something."""

@@ -154,7 +154,7 @@ class WarmProcess:
     @property
     def printed(self) -> str:
         """The end of what was printed while scripts were loaded."""
-        return self._printed.decode("utf-8", "replace")
+        return self._printed.decode("utf-8", "replace").strip()
 
     def module_of(self, name: str) -> str | None:
         """The module of a script; None if it has no such script."""
@@ -197,6 +197,8 @@ class WarmProcess:
         hear.get(message["op"], self.answers.append)(message)
 
     def _began(self, message: Message) -> None:
+        rest_of(self._output)  # of what was loaded before
+        self._printed = b""
         self.loading = str(message["module"]), str(message["doing"]), time.monotonic()
 
     def _started(self, message: Message) -> None:

@@ -234,17 +234,17 @@ def test_no_value_is_lost_whatever_its_key_is() -> None:
 @pytest.mark.parametrize(
     ("value", "text", "words"),
     [
-        (Opaque(), "opaque", "a Opaque has no form of its own"),
+        (Opaque(), "opaque", "Opaque has no form of its own"),
         (SimpleNamespace(a=1), "namespace(a=1)", "SimpleNamespace"),
-        (Mute(), f"<{Mute.__module__}.Mute object>", "a Mute has no form"),
+        (Mute(), f"<{Mute.__module__}.Mute object>", "Mute has no form"),
         (Broken(a=1), "{'a': 1}", "could not be read (OSError)"),
         (ValueError("x"), "x", "ValueError"),
-        (int, "<class 'int'>", "a type has no form"),
-        (Fit, str(Fit), "a type has no form"),
+        (int, "<class 'int'>", "type has no form"),
+        (Fit, str(Fit), "type has no form"),
         (re.compile("a"), "re.compile('a')", "Pattern"),
         (itertools.count(), "count(0)", "can be read only once"),
         pytest.param(
-            weakref.ref(Opaque), str(weakref.ref(Opaque)), "a ReferenceType", id="a weak reference"
+            weakref.ref(Opaque), str(weakref.ref(Opaque)), "ReferenceType", id="a weak reference"
         ),
     ],
 )
