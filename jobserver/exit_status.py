@@ -6,6 +6,8 @@ import signal
 
 #: Exit code of a child whose channel to the server does not work any more.
 CUT_OFF = 113
+#: And of one in which a module keeps forks from working.
+NO_FORK = 114
 
 
 def describe_end(status: int) -> str:
@@ -20,6 +22,8 @@ def describe_end(status: int) -> str:
         return f"killed by {signal_name(-status)}"
     if status == CUT_OFF:
         return "the script closed the pipes of its process"
+    if status == NO_FORK:
+        return "it keeps the processes of runs from starting"
     return f"the script ended its process with exit code {status}"
 
 

@@ -26,6 +26,8 @@ from jobserver.surroundings import flush
 GRACE_SECONDS = 0.3
 _OWN_FILES = Path("/proc/self/fd")
 
+_select = select.select  # a script may replace it
+
 Work = Callable[[socket.socket], None]
 
 
@@ -97,7 +99,7 @@ class Forks:
         """
         while True:
             control = self._control.fileno()
-            ready = select.select([control, self._woken], (), ())[0]
+            ready = _select([control, self._woken], (), ())[0]
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._reap(over)
@@ -138,11 +140,37 @@ class Forks:
             _open_again(fd, *position)
 
     def _carry_out(self, work: Work, channel: socket.socket) -> NoReturn:
+        status = 1
         try:
             work(channel)
+            status = 0
         except Broken:
-            os._exit(CUT_OFF)
-        os._exit(0)
+            status = CUT_OFF
+        finally:
+            os._exit(status)
+
+
+def can_fork() -> bool:
+    """Whether a fork of this process would come to life: a module may keep it from that."""
+    try:
+        reader, writer = os.pipe()
+        ours, theirs = socket.socketpair()
+        flush()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.write(writer, b"!")
+            finally:
+                os._exit(0)
+        os.close(writer)
+        told = os.read(reader, 1)
+        os.waitpid(pid, 0)
+        for end in (ours, theirs):
+            end.close()
+        os.close(reader)
+    except OSError:
+        return False
+    return told == b"!"
 
 
 def _positions() -> dict[int, tuple[int, int]]:

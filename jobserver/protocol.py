@@ -32,6 +32,10 @@ class Broken(Exception):
     """The other end closed the channel or sent what is no message."""
 
 
+class Malformed(Broken):
+    """The other end sent what is no message."""
+
+
 def send(channel: socket.socket, message: Message, files: Sequence[int] = ()) -> None:
     """Write one message to a blocking socket.
 
@@ -80,7 +84,10 @@ class Reader:
         complete = []
         begin = 0
         while (size := self._next_size(begin)) is not None:
-            complete.append(RawBSONDocument(bytes(self._buffer[begin : begin + size])))
+            try:
+                complete.append(RawBSONDocument(bytes(self._buffer[begin : begin + size])))
+            except BSONError as error:
+                raise Malformed("what was sent is no message") from error
             begin += size
         del self._buffer[:begin]
         return complete
@@ -90,7 +97,7 @@ class Reader:
             return None
         size: int = _HEADER.unpack_from(self._buffer, begin)[0]
         if not _HEADER.size < size <= LIMIT:
-            raise Broken("what was sent is no message")
+            raise Malformed("what was sent is no message")
         return size if len(self._buffer) - begin >= size else None
 
 

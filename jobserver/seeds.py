@@ -77,7 +77,7 @@ def unseeded_noticed() -> Iterator[None]:
             return getattr(each.seed_seq, "entropy", None) in drawn
         return isinstance(each, random.Random) and each in pythons
 
-    _unseeded[:] = filter(is_unseeded, gc.get_objects())
+    _unseeded.extend(filter(is_unseeded, gc.get_objects()))
 
 
 def _seed_generators(root: int, key: tuple[int, ...]) -> None:

@@ -30,22 +30,24 @@ class Segments:
             _running.append(self)
 
     def size(self) -> int:
-        """Bytes of those that may be of this run."""
-        return sum(_size(path) for path in self._appeared())
+        """Bytes of those that are of no other run."""
+        return sum(map(_size, self._only_mine()))
 
     def remove(self) -> None:
         """The run is over: remove what it left, unless another program uses it."""
         with _lock:
+            left = self._only_mine()
             _running.remove(self)
-            others = [segments._before for segments in _running]
-            left = [path for path in self._appeared() if all(path in seen for seen in others)]
         used = _in_use() if left else set()
         for path in left:
             if not any(each == str(path) or each.startswith(f"{path}/") for each in used):
                 _remove(path)
 
-    def _appeared(self) -> list[Path]:
-        return [path for path in _listed() if path not in self._before]
+    def _only_mine(self) -> list[Path]:
+        """Those that appeared while this run went on, and before any other that goes on now."""
+        others = [segments._before for segments in _running if segments is not self]
+        appeared = (path for path in _listed() if path not in self._before)
+        return [path for path in appeared if all(path in seen for seen in others)]
 
 
 def _listed() -> Iterator[Path]:

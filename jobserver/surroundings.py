@@ -39,7 +39,7 @@ def _files() -> list[Any]:
 
 def _flush(*streams: Any) -> None:
     for stream in streams:
-        with suppress(AttributeError, OSError, ValueError):  # a script closed or replaced it
+        with suppress(Exception):  # a script closed or replaced it
             stream.flush()
 
 

@@ -1,13 +1,16 @@
-"""How many threads this process has: a fork is safe with one."""
+"""What of this process a fork could not have for itself: its threads, pipes and shared memory."""
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 _OWN = Path("/proc/self/task")
+_FILES, _MAPPINGS = Path("/proc/self/fd"), Path("/proc/self/maps")
 
 
 def threads() -> int:
@@ -24,3 +27,15 @@ def end_idle_threads() -> None:
         if pid == 0:
             os._exit(0)
         os.waitpid(pid, 0)
+
+
+def shared_with_forks() -> int:
+    """How many pipes, sockets and writable shared mappings this process has, where it is known."""
+    if sys.platform != "linux":
+        return 0
+    found = sum(line.split()[1] == b"rw-s" for line in _MAPPINGS.read_bytes().splitlines())
+    for fd in map(int, os.listdir(_FILES)):  # noqa: PTH208 - numbers, not paths
+        with suppress(OSError):  # of the listing itself
+            mode = os.fstat(fd).st_mode
+            found += stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return found

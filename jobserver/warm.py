@@ -16,6 +16,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -25,14 +26,15 @@ from typing import TYPE_CHECKING, NoReturn
 from jobserver.attempt import Attempt
 from jobserver.errors import Problem
 from jobserver.execution import App, problems_of
-from jobserver.forks import Forks
+from jobserver.exit_status import NO_FORK
+from jobserver.forks import Forks, can_fork
 from jobserver.guard import children
 from jobserver.models.composition import function_names
 from jobserver.protocol import Message, receive, send
 from jobserver.scripts.registry import Permits, Registry, Sources
 from jobserver.seeds import unseeded_noticed
 from jobserver.surroundings import note_open_files
-from jobserver.threads import end_idle_threads, threads
+from jobserver.threads import end_idle_threads, shared_with_forks, threads
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -111,6 +113,7 @@ class Warm:
 
     def serve(self) -> NoReturn:
         """Say what was loaded, and fork runs or check scripts until the server is gone."""
+        self.registry.warm_up()
         end_idle_threads()
         gc.collect()
         note_open_files()
@@ -136,10 +139,13 @@ class Warm:
     def _watched(self, module: str, doing: str) -> Iterator[None]:
         """Say what is loaded, and see what it started."""
         send(self._control, {"op": "loading", "module": module, "doing": doing})
-        before = _going_on()
+        before, mask = _going_on(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
         yield
         if os.getpid() != self._pid:  # the script forked, and this is the copy
             os._exit(0)
+        _calm_down(mask)
+        if self._is_copied and not can_fork():
+            os._exit(NO_FORK)
         if what := _started_since(before):
             send(self._control, {"op": "apart", "module": module, "what": what})
             if self._is_copied:
@@ -160,21 +166,31 @@ class Warm:
         spec = receive(channel)
         send(channel, {"op": "begun"})
         names, pid = function_names(spec["script"]), os.getpid()
-        registry = self.registry.completed(self._apart, names, App(self._setup))
+        with unseeded_noticed():
+            registry = self.registry.completed(self._apart, names, App(self._setup))
         if os.getpid() != pid:  # a module forked, and this is the copy
             os._exit(0)
         Attempt(registry, self._setup["home"], spec, channel).carry_out()
 
 
-def _going_on() -> tuple[int, set[int]]:
-    """How many threads this process has, and which children."""
+def _going_on() -> tuple[int, set[int], int]:
+    """How many threads this process has, which children, and how much that forks would share."""
     end_idle_threads()
-    return threads(), set(children())
+    return threads(), set(children()), shared_with_forks()
 
 
-def _started_since(before: tuple[int, set[int]]) -> str:
-    """What of its own an import left going on: ``threads`` or ``processes``."""
+def _started_since(before: tuple[int, set[int], int]) -> str:
+    """What an import left that forks cannot have for themselves."""
     now = _going_on()
     if now[0] > before[0]:
-        return "threads"
-    return "processes" if now[1] - before[1] else ""
+        return "starts threads"
+    if now[1] - before[1]:
+        return "starts processes"
+    return "opens pipes, sockets or shared memory" if now[2] > before[2] else ""
+
+
+def _calm_down(mask: set[int | signal.Signals]) -> None:
+    """Take back what an import did that would hit whatever this process does later."""
+    for clock in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(clock, 0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -152,6 +152,15 @@ class ChildProcess:
         self.channel.close()
 
 
+def tree_of(pid: int) -> list[psutil.Process]:
+    """A process and all below it; nothing if it is gone."""
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
 def read(fd: int) -> bytes:
     """What waits in a pipe, at most 64 KiB."""
     try:

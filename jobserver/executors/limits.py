@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import psutil
+
 from jobserver.execution import memory_exceeded
-from jobserver.executors.child_process import ChildProcess, own_memory, resident
+from jobserver.executors.child_process import own_memory, resident
 from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
 from jobserver.shared_memory import Segments
@@ -18,17 +21,16 @@ TIMEOUT = "Timeout"
 
 @dataclass(frozen=True)
 class Held:
-    """Bytes of memory that a child holds: resident, of its own, and shared between processes."""
+    """Bytes of memory that processes hold: resident, of their own, and shared between them."""
 
     resident: int
     own: int
     shared: int
 
     @classmethod
-    def by(cls, child: ChildProcess) -> Held:
-        """What the processes below a guard hold now."""
-        tree = child.tree()
-        return cls(resident(tree), *own_memory(tree))
+    def by(cls, processes: list[psutil.Process]) -> Held:
+        """What processes hold now."""
+        return cls(resident(processes), *own_memory(processes))
 
 
 class Limits:
@@ -41,7 +43,7 @@ class Limits:
     memory : int
         Bytes that it may take; 0 for no limit.
     before : Held
-        What its child held before.
+        What its warm process and the fork held before.
     segments : Segments
         The shared memory that it makes.
     """
@@ -53,24 +55,30 @@ class Limits:
         self._segments = segments
         self._began = self._looked = time.monotonic()
 
-    def exceeded(self, child: ChildProcess) -> Outcome | None:
-        """How the run has to end, if it has to."""
+    def exceeded(self, tree: Callable[[], list[psutil.Process]]) -> Outcome | None:
+        """How the run has to end, if it has to.
+
+        Parameters
+        ----------
+        tree : callable
+            Gives the warm process, and all that is below it now.
+        """
         now = time.monotonic()
         if self._timeout and now - self._began > self._timeout:
             return timed_out(self._timeout)
         if self._memory and now - self._looked > LOOK_SECONDS:
             self._looked = now
-            if self._takes_too_much(child):
+            if self._takes_too_much(tree()):
                 message = memory_exceeded(self._memory)
                 return Outcome(State.FAILED, error="MemoryError", message=message)
         return None
 
-    def _takes_too_much(self, child: ChildProcess) -> bool:
+    def _takes_too_much(self, tree: list[psutil.Process]) -> bool:
         """Whether it takes more than it may; the exact look takes longer, and is mostly spared."""
         segments = self._segments.size()
-        if resident(child.tree()) - self._before.resident + segments <= self._memory:
+        if resident(tree) - self._before.resident + segments <= self._memory:
             return False
-        now = Held.by(child)
+        now = Held.by(tree)
         shared = max(now.shared - self._before.shared, segments)
         return now.own - self._before.own + shared > self._memory
 

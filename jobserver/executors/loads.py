@@ -31,9 +31,11 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a module that is still loading is left out by another warm process.
 PATIENCE_SECONDS = 0.5
+#: Seconds that a base process may take to fork.
+START_SECONDS = 5.0
 #: Seconds that a process may take to end after it closed its channel.
 END_SECONDS = 0.5
-_APART = "when it is imported, so each of its runs imports it anew; start them in the function"
+_APART = "when it is imported, so each of its runs imports it anew; do that in the function"
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Findings:
     failed : dict of str to str
         Why modules cannot be loaded.
     apart : dict of str to str
-        What modules start when they are imported: ``threads`` or ``processes``.
+        What modules do when they are imported that forks cannot share, such as start threads.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
@@ -108,7 +110,8 @@ class Loads:
         self._warms: list[WarmProcess] = []
         self._ended: dict[int, int] = {}
         self._suspects: set[str] = set()
-        self._is_cut_off = False
+        self._ordered_at = 0.0
+        self._is_cut_off = self._is_ready = False
         pump.watch(child.channel, self._read)
 
     def look(self) -> None:
@@ -135,7 +138,8 @@ class Loads:
         ChildEnded
             If something ended that should not.
         """
-        if self._is_cut_off:
+        is_late = self._ordered and time.monotonic() - self._ordered_at > START_SECONDS
+        if self._is_cut_off or (self._is_ready and is_late):
             raise ChildEnded
         for warm in list(self._warms):
             self._settle(warm)
@@ -202,7 +206,7 @@ class Loads:
         for name, text in self._findings.failed.items():
             yield {"module": name, "error": text}
         for name, what in self._findings.apart.items():
-            yield {"module": name, "error": f"starts {what} {_APART}"}
+            yield {"module": name, "error": f"{what} {_APART}"}
         for name in self.late:
             yield {"module": name, "error": "is still being imported"}
 
@@ -234,6 +238,7 @@ class Loads:
         except Broken as error:
             raise ChildEnded from error
         self._ordered.append((self._stamps or {}, order))
+        self._ordered_at = time.monotonic()
 
     def _settle(self, warm: WarmProcess) -> None:
         """Take note of what a warm process started, and of its end."""
@@ -241,7 +246,7 @@ class Loads:
         for name, what in warm.apart.items() if is_current else ():
             if name not in self._findings.apart:
                 self._findings.apart[name] = what
-                log.warning("%s starts %s %s", self._file(name), what, _APART)
+                log.warning("%s %s %s", self._file(name), what, _APART)
         if warm.pid not in self._ended:
             if warm.is_gone and warm.loading and time.monotonic() - warm.gone > END_SECONDS:
                 self._fail(warm, "failed: it closed the files of its process")
@@ -310,7 +315,9 @@ class Loads:
             self._pump.forget(self._child.channel)
 
     def _hear(self, message: Message) -> None:
-        if message["op"] == "forked":
+        if message["op"] == "ready":
+            self._is_ready, self._ordered_at = True, time.monotonic()
+        elif message["op"] == "forked":
             seen, order = self._ordered.pop(0)
             channel, output = forked(self._child.channel)
             warm = WarmProcess(self._pump, int(message["pid"]), channel, output, seen, order)

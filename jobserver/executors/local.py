@@ -144,7 +144,7 @@ class Slot:
                 log.exception("a slot had to begin anew")
                 self.host.close()
                 self.executor.draining.wait(RESTART_SECONDS)
-        self.host.close()
+        self.host.dispose()
 
     def _run(self, job_id: JobId) -> None:
         """Claim a job and run it, and then those whose claims go along with the end of the last."""

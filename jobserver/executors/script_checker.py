@@ -94,7 +94,7 @@ class ScriptChecker:
         self._loading.set()
         while not self._lock.acquire(timeout=STOP_SECONDS):
             self._supervisor.stop(ENDING)
-        self._supervisor.close()
+        self._supervisor.dispose()
         self._lock.release()
 
     def _describe(self) -> Document:

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
+import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import psutil
 from bson.errors import BSONError
 
 from jobserver.database import Document
 from jobserver.executors import told
-from jobserver.executors.child_process import ChildEnded, ChildProcess, Pump, read
+from jobserver.executors.child_process import ChildEnded, ChildProcess, Pump, tree_of
 from jobserver.executors.limits import Held, Limits
 from jobserver.executors.loads import Loads, SharedFindings
 from jobserver.executors.maps import Maps, MapShare
 from jobserver.executors.sandbox import sealed
 from jobserver.executors.warm_process import RunProcess, WarmProcess
 from jobserver.executors.watcher import Watcher
+from jobserver.exit_status import CUT_OFF
 from jobserver.models.composition import function_names
 from jobserver.models.expression import holds_code
 from jobserver.models.job import State
@@ -65,8 +67,9 @@ class ChildSupervisor:
         self._shared = shared
         self._maps = maps
         self._walls = walls
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
+        self._waking, self._woken = socket.socketpair()
+        self._waking.setblocking(False)
+        self._woken.setblocking(False)
         self._stopped: Outcome | None = None
         self._within: ChildSupervisor | None = None
         self._child: ChildProcess | None = None
@@ -74,8 +77,6 @@ class ChildSupervisor:
         self._pump = Pump()
         self._held: tuple[int, Held] | None = None
         self._run: _Run | None = None
-
-    # The child
 
     def start(self) -> None:
         """Start the child where there is none, and have it load scripts that changed.
@@ -98,7 +99,7 @@ class ChildSupervisor:
     def _start(self) -> None:
         self._child = ChildProcess(self._walls)
         self._pump = Pump()
-        self._pump.watch(self._wake_read, self._woken)
+        self._pump.watch(self._woken, self._look_up)
         self._loads = Loads(self._child, self._pump, self._setup, self._shared)
         try:
             self._child.channel.send(self._setup, BEGIN_SECONDS)
@@ -168,7 +169,11 @@ class ChildSupervisor:
             self._run.segments.remove()
             self._run = None
 
-    # Orders of other threads
+    def dispose(self) -> None:
+        """End the child for good; nothing else may be called then but `stop`."""
+        self.close()
+        self._waking.close()
+        self._woken.close()
 
     def clear(self) -> None:
         """Forget an order to stop that came too late."""
@@ -183,12 +188,11 @@ class ChildSupervisor:
 
     def _wake(self) -> None:
         """Have the thread that owns this look up."""
-        os.write(self._wake_write, b"!")
+        with suppress(OSError):  # it is full, so the thread is about to; or all is over
+            self._waking.send(b"!")
 
-    def _woken(self) -> None:
-        read(self._wake_read)
-
-    # Runs
+    def _look_up(self) -> None:
+        self._woken.recv(4096)
 
     def run(self, spec: Message, timeout: float, watcher: Watcher) -> Outcome:
         """Run a job and tell how it ended; nothing that the child does raises.
@@ -210,12 +214,13 @@ class ChildSupervisor:
         self, walls: Sequence[str], spec: Message, timeout: float, watcher: Watcher
     ) -> Outcome:
         """Have a run of code get a child of its own, within walls."""
-        with closing(ChildSupervisor(self._setup, SharedFindings(), self._maps, walls)) as apart:
-            self._within = apart
-            try:
-                outcome = self._stopped or apart._attempt(spec, timeout, watcher)
-            finally:
-                self._within = None
+        apart = ChildSupervisor(self._setup, SharedFindings(), self._maps, walls)
+        self._within = apart
+        try:
+            outcome = self._stopped or apart._attempt(spec, timeout, watcher)
+        finally:
+            self._within = None
+            apart.dispose()
         return UNSTARTED if outcome is NOT_BEGUN else outcome
 
     def _attempt(self, spec: Message, timeout: float, watcher: Watcher) -> Outcome:
@@ -257,7 +262,7 @@ class ChildSupervisor:
         seconds = READY_SECONDS + self._setup["import_timeout"]
         warm, process = self.wait_for(partial(self._fork, names), seconds)
         if spec["memory"] and self._child and (self._held is None or self._held[0] != warm.pid):
-            self._held = warm.pid, Held.by(self._child)
+            self._held = warm.pid, Held.by(self._tree(warm))
         warm.is_busy = True
         run = self._run = _Run(warm, process)
         process.send({"op": "run", **spec})
@@ -283,12 +288,22 @@ class ChildSupervisor:
             if run.process.has_ended:
                 talk.take_output(run.process)
                 raise ChildEnded(run.process.status)
+            if run.process.is_disturbed:
+                raise ValueError("what the run said is no message")
+            if run.process.silent_for > END_SECONDS:  # it ended, and nobody says so
+                raise ChildEnded(CUT_OFF)
             talk.look(run.process)
-            if outcome := self._stopped or (self._child and limits.exceeded(self._child)):
+            if outcome := self._stopped or limits.exceeded(partial(self._tree, run.warm)):
                 self._cut_off(run)
                 talk.take_output(run.process)
                 return outcome
             self.turn(TICK_SECONDS)
+
+    def _tree(self, warm: WarmProcess) -> list[psutil.Process]:
+        """The warm process and all below it; within walls it has another number there."""
+        if self._walls and self._child:
+            return self._child.tree()
+        return tree_of(warm.pid)
 
     def _done(self, run: _Run, talk: _Talk, message: Any) -> Outcome:
         """A run said how it ended; what is left of it has to go."""

@@ -18,11 +18,9 @@ from jobserver.models.outcome import DISTURBED, Outcome
 
 #: The most that is kept of what a run depends on: steps, packages, characters of a text.
 _MOST, _LONGEST = 200, 200
-#: Bytes of a message that is looked through in no time.
-_SHORT = 64 * 1024
 
 
-def ended(message: Mapping[str, Any], folder: str) -> Outcome:
+def ended(message: RawBSONDocument, folder: str) -> Outcome:
     """The outcome that the last message of an attempt tells.
 
     Parameters
@@ -33,10 +31,9 @@ def ended(message: Mapping[str, Any], folder: str) -> Outcome:
     Raises
     ------
     bson.errors.BSONError
-        If it is malformed. A long one is left to the database, which reads it anyway.
+        If it is malformed anywhere: the database looks at its structure only.
     """
-    if isinstance(message, RawBSONDocument) and len(message.raw) <= _SHORT:
-        bson.decode(message.raw)
+    bson.decode(message.raw)
     if message.get("state") == State.FAILED:
         error, text = clipped(str(message.get("error"))), clipped(str(message.get("message")))
         return Outcome(State.FAILED, error=error, message=text)

@@ -12,7 +12,7 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.executors.child_process import ChildEnded, Pump, read, rest_of
-from jobserver.protocol import Broken, Channel, Message
+from jobserver.protocol import Broken, Channel, Malformed, Message
 from jobserver.scripts.loading import Stamps
 
 #: Seconds that a process may take to read a message.
@@ -38,7 +38,8 @@ class RunProcess:
         self.pid = pid
         self.messages: list[RawBSONDocument] = []
         self.printed = bytearray()
-        self.has_ended, self._is_open = False, True
+        self.has_ended, self._is_open, self.is_disturbed = False, True, False
+        self._silent_since: float | None = None
         self.status: int | None = None
         self._pump = pump
         self._channel = channel
@@ -46,6 +47,11 @@ class RunProcess:
         os.set_blocking(output, False)
         pump.watch(channel, self._read)
         pump.watch(output, self._print)
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since it closed its channel; 0 if it did not."""
+        return time.monotonic() - self._silent_since if self._silent_since else 0.0
 
     def send(self, message: Message, seconds: float = SEND_SECONDS) -> None:
         """Send it a message; `ChildEnded` if it does not read it."""
@@ -87,7 +93,9 @@ class RunProcess:
     def _read(self) -> None:
         try:
             self.messages += self._channel.read()
-        except Broken:
+        except Broken as error:
+            self.is_disturbed = self.is_disturbed or isinstance(error, Malformed)
+            self._silent_since = self._silent_since or time.monotonic()
             self._pump.forget(self._channel)
 
     def _print(self) -> None:

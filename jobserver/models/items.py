@@ -7,6 +7,9 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import bson
+from bson.errors import BSONError
+
 from jobserver.context import current_job
 from jobserver.course import Course
 from jobserver.encoding import Encoder
@@ -153,6 +156,14 @@ class ItemRunner:
             os._exit(0)
         self._warn(number)
         return record
+
+    def encoded(self, number: int) -> bytes:
+        """The record of an item as BSON."""
+        record = self.record(number)
+        try:
+            return bson.encode(record)
+        except (MemoryError, OverflowError, BSONError) as error:
+            return bson.encode(self._failure(number, error, len(self._course.places)))
 
     def _failure(self, number: int, error: BaseException, depth: int) -> Record:
         self._warn(number)

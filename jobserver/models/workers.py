@@ -190,6 +190,8 @@ class Leader:
             self._employ()
             self._report()
             ready = self._selector.select(REPORT_SECONDS)
+            if not ready:
+                self._look_for_dead()
             for key, _ in ready:
                 if key.data is None:
                     self._granted = max(1, int(receive(self._channel)["count"]))
@@ -229,10 +231,11 @@ class Leader:
             os.close(other.records)
         work_in(tempfile.mkdtemp(prefix="worker-", dir=self._course.folder))
         self._runner.follow()
-        with suppress(OSError):  # the leader is gone
+        try:
             while share := os.read(shares, _SHARE.size):
                 work(self._runner, records, *_SHARE.unpack(share))
-        os._exit(0)
+        finally:  # what is raised here must not go on in the copy of the leader
+            os._exit(0)
 
     def _give(self, worker: Worker) -> None:
         """Give a worker its next share: fewer items, the fewer are left; or let it go."""
@@ -249,10 +252,10 @@ class Leader:
         with suppress(OSError):  # it died: that is heard next
             os.write(worker.shares, _SHARE.pack(worker.at, worker.until))
 
-    def _hear(self, worker: Worker) -> None:
+    def _hear(self, worker: Worker, status: int | None = None) -> None:
         """Take what a worker sends, or its death."""
         if not (piece := os.read(worker.records, _PIECE)):
-            self._lose(worker)
+            self._lose(worker, status)
             return
         worker.buffer += piece
         for number, data in _records(worker.buffer):
@@ -262,6 +265,18 @@ class Leader:
                 self._give(worker)
             else:
                 self._take(worker, bson.decode(data))
+
+    def _look_for_dead(self) -> None:
+        """See whether a worker died whose records a process that it left keeps open."""
+        for worker in list(self._workers):
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            if pid:
+                os.set_blocking(worker.records, False)
+                with suppress(BlockingIOError):
+                    while worker in self._workers:
+                        self._hear(worker, status)
+                if worker in self._workers:
+                    self._lose(worker, status)
 
     def _take(self, worker: Worker, record: Record) -> None:
         self._keep(worker.at, record)
@@ -273,10 +288,12 @@ class Leader:
         self._records[number] = record
         self._done += 1
 
-    def _lose(self, worker: Worker) -> None:
+    def _lose(self, worker: Worker, status: int | None) -> None:
         """A worker died at an item: that failed, and others get the rest."""
         self._let_go(worker)
-        message = describe_end(os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1]))
+        if status is None:
+            status = os.waitpid(worker.pid, 0)[1]
+        message = describe_end(os.waitstatus_to_exitcode(status))
         if worker.at < worker.until:
             self._free_rest(worker, worker.at + 1)
             number = worker.at
@@ -321,7 +338,7 @@ def work(runner: ItemRunner, records: int, begin: int, until: int) -> None:
     """Run a share of the items, as far as it gets in a while, and send each record at once."""
     due = time.monotonic() + SHARE_SECONDS
     for number in range(begin, until):
-        data = bson.encode(runner.record(number))
+        data = runner.encoded(number)
         _write(records, _HEAD.pack(number, len(data)) + data)
         if time.monotonic() >= due:
             break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +16,7 @@ from jobserver.scripts.loading import Watch, load_modules, stamps, unwatched
 from jobserver.scripts.permits import Permits
 from jobserver.scripts.script import MISSING, Script
 from jobserver.scripts.signature import parameters_of
-from jobserver.scripts.version import version_of
+from jobserver.scripts.version import base_packages, version_of
 from jobserver.scripts.wording import explain, shown
 
 __all__ = ["MISSING", "Permits", "Registry", "Script", "Sources"]
@@ -153,6 +154,13 @@ class Registry:
         registry = Registry(self._sources, self._modules | modules, self.errors + errors)
         registry.permits = self.permits
         return registry
+
+    def warm_up(self) -> None:
+        """Make what each run of a script would make anew: how it is called, what it builds on."""
+        base_packages()
+        for script in set(self._table.values()):
+            with suppress(Exception):  # types of a script's own may raise anything; its run tells
+                _ = script.signature, script.packages
 
     def modules(self) -> dict[str, str]:
         """The module of each script, by the names that jobs call it by."""

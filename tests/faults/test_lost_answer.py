@@ -40,6 +40,8 @@ def executor(uri: str, tmp_path: Path) -> Iterator[LocalExecutor]:
         executor = LocalExecutor(database, DataFiles.of(database, settings), settings)
         yield executor
         executor.scripts.close()
+        for slot in executor.slots:
+            slot.host.dispose()
 
 
 def queued(executor: LocalExecutor) -> JobId:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +75,9 @@ def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildSuperv
     (home / "scripts").mkdir()
     (home / "scripts" / "own.py").write_text(SCRIPTS)
     setup = setup_message(load(home, environ={})) | {"can_fork": False}
-    with closing(ChildSupervisor(setup, SharedFindings(), Maps(lambda: None))) as supervisor:
-        yield supervisor
+    supervisor = ChildSupervisor(setup, SharedFindings(), Maps(lambda: None))
+    yield supervisor
+    supervisor.dispose()
 
 
 def spec(folder: Path, script: dict[str, Any]) -> dict[str, Any]:

@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import bson
 import httpx
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from bson.raw_bson import RawBSONDocument
 from pandas.testing import assert_frame_equal
 
 from jobserver.database import Database
@@ -304,7 +306,8 @@ def ended_while_watched(server: Server, job_id: str, sizes: list[int]) -> bool:
     ],
 )
 def test_a_child_names_no_file_but_its_own(file: object) -> None:
-    outcome = ended({"state": "finished", "file": file}, "/run")
+    message = bson.encode({"state": "finished", "file": file})
+    outcome = ended(RawBSONDocument(message), "/run")
     assert (outcome.state, outcome.error, outcome.file) == ("failed", "Killed", None)
 
 
