@@ -115,7 +115,7 @@ def _described(
 
 def _say(stream: TextIO | None, text: str) -> None:
     """Write a line to the log, unless the script closed it."""
-    if stream is not None and not stream.closed:
+    if stream is not None and not getattr(stream, "closed", False):
         print(text, file=stream, flush=True)
 
 

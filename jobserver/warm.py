@@ -144,7 +144,7 @@ class Warm:
         if os.getpid() != self._pid:  # the script forked, and this is the copy
             os._exit(0)
         _calm_down(mask)
-        if self._is_copied and not can_fork():
+        if self._setup["can_fork"] and not can_fork():
             os._exit(NO_FORK)
         if what := _started_since(before):
             send(self._control, {"op": "apart", "module": module, "what": what})
@@ -194,3 +194,5 @@ def _calm_down(mask: set[int | signal.Signals]) -> None:
     for clock in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
         signal.setitimer(clock, 0)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for name in ("stdout", "stderr"):
+        setattr(sys, name, getattr(sys, f"__{name}__"))
