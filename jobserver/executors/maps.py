@@ -54,6 +54,17 @@ class MapShare:
             self._free = free if isinstance(free, int) else 0
             self._changed.notify_all()
 
+    @property
+    def owes(self) -> bool:
+        """Whether it says that it has more workers than slots, as while it gives one back."""
+        return self._used > self.granted
+
+    def bound(self, workers: int) -> None:
+        """Take note that it has so many workers at most, whatever it says."""
+        with self._changed:
+            self._used = min(self._used, workers)
+            self._changed.notify_all()
+
     def lend(self, is_wanted: Callable[[], bool]) -> None:
         """Lend a slot, until it is wanted elsewhere or there is nothing to do, and a worker left.
 

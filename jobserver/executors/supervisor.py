@@ -390,6 +390,8 @@ class _Talk:
     def look(self, process: RunProcess) -> None:
         """Do what is due, and tell the run when it has more or fewer slots."""
         self._watcher.tick()
+        if self._share.owes:  # what it says is not trusted
+            self._share.bound(len(tree_of(process.pid)) - 1)
         granted = self._share.granted
         if granted != self._granted:
             self._granted = granted

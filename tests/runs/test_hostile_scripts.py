@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from tests.conftest import MakeServer, Server, finished, until
-from tests.runs.conftest import carry_out, start
+from tests.runs.conftest import begin, cancel, carry_out, start
 from tests.runs.test_map import mapped
 
 SCRIPTS = {
@@ -46,6 +47,13 @@ SCRIPTS = {
             message = bson.encode({**end, "bad": "zz"}).replace(b"zz", b"\\xff\\xfe")
             os.write(channel(), message)
             time.sleep(600)
+
+
+        def hoard(seconds: float):
+            message = {"op": "workers", "used": 10**6, "free": 10**6}
+            os.write(channel(), bson.encode(message))
+            print("begun")
+            time.sleep(seconds)
 
 
         def stop_above():
@@ -138,6 +146,16 @@ def test_a_job_that_misuses_its_channel_or_its_parent_fails_alone(
     assert (job["state"], job["error"]) == ("failed", "Killed")
     assert carry_out(client, "fine")["result"] == "fine"
     assert client.get("/jobs").status_code == 200
+
+
+def test_slots_that_a_run_only_claims_to_use_come_back(make_server: MakeServer) -> None:
+    with make_server(prepare=add_scripts, WORKERS=2) as server:
+        hoarder = begin(server.client, "hoard", seconds=20)
+        began = time.monotonic()
+        for _ in range(3):
+            assert carry_out(server.client, "fine")["result"] == "fine"
+        assert time.monotonic() - began < 10
+        cancel(server.client, hoarder)
 
 
 def test_a_map_goes_on_though_a_dead_worker_left_a_process(client: httpx.Client) -> None:
