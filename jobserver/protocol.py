@@ -77,11 +77,29 @@ class Reader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._error: Malformed | None = None
 
     def feed(self, piece: bytes) -> list[RawBSONDocument]:
-        """The messages that are complete with this piece; their inner documents stay undecoded."""
+        """The messages that are complete with this piece; their inner documents stay undecoded.
+
+        Raises
+        ------
+        Malformed
+            If what comes next is no message; those before it are given first.
+        """
+        if self._error:
+            raise self._error
         self._buffer += piece
-        complete = []
+        complete: list[RawBSONDocument] = []
+        try:
+            self._take(complete)
+        except Malformed as error:
+            if not complete:
+                raise
+            self._error = error
+        return complete
+
+    def _take(self, complete: list[RawBSONDocument]) -> None:
         begin = 0
         while (size := self._next_size(begin)) is not None:
             try:
@@ -90,7 +108,6 @@ class Reader:
                 raise Malformed("what was sent is no message") from error
             begin += size
         del self._buffer[:begin]
-        return complete
 
     def _next_size(self, begin: int) -> int | None:
         if len(self._buffer) - begin < _HEADER.size:

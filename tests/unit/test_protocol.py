@@ -124,3 +124,11 @@ def test_a_channel_waits_for_nobody(pair: Pair) -> None:
     pair[1].close()
     with pytest.raises(Broken):
         channel.read()
+
+
+def test_messages_before_what_is_none_are_given_first() -> None:
+    reader = Reader()
+    good, bad = bson.encode({"op": "begun"}), struct.pack("<i", 64) + b"\xff" * 60
+    assert [message["op"] for message in reader.feed(good + bad)] == ["begun"]
+    with pytest.raises(Broken):
+        reader.feed(b"")
