@@ -307,11 +307,13 @@ class ChildSupervisor:
 
     def _done(self, run: _Run, talk: _Talk, message: Any) -> Outcome:
         """A run said how it ended; what is left of it has to go."""
-        if self._setup["can_fork"]:
-            self._order_end(run, END_SECONDS)
         run.process.take_rest()
         talk.take_output(run.process)
-        if not self._setup["can_fork"]:  # the child itself was the run
+        try:
+            if not self._setup["can_fork"]:
+                raise ChildEnded  # the child itself was the run
+            self._order_end(run, END_SECONDS)
+        except ChildEnded:  # what it said holds all the same
             self.close()
         return told.ended(message, talk.folder)
 
@@ -394,5 +396,6 @@ class _Talk:
             self._share.bound(len(tree_of(process.pid)) - 1)
         granted = self._share.granted
         if granted != self._granted:
-            self._granted = granted
-            process.send({"op": "workers", "count": granted}, seconds=0)
+            with suppress(ChildEnded):  # it is over, and what it said last is not read yet
+                process.send({"op": "workers", "count": granted}, seconds=0)
+                self._granted = granted

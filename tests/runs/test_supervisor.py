@@ -1,28 +1,34 @@
-"""Runs where a fork is not safe, as on macOS: each has a fresh interpreter."""
+"""The server's side of a child, by itself: how runs end, and runs where a fork is not safe.
+
+Where it is not, as on macOS, each run has a fresh interpreter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from jobserver.executors.loads import SharedFindings
-from jobserver.executors.maps import Maps
+from jobserver.executors.maps import Maps, MapShare
 from jobserver.executors.setup import setup_message
 from jobserver.executors.supervisor import ChildSupervisor
 from jobserver.models.outcome import CANCELLED
 from jobserver.settings import load
 from jobserver.sizes import MIB
+from tests.conftest import until
 
 SCRIPTS = """
 import os
-import threading
 import time
+from pathlib import Path
 
 COUNT = 0
-threading.Thread(target=time.sleep, args=[600], daemon=True).start()
 
 
 def count():
@@ -42,6 +48,19 @@ def vanish():
 
 def doze():
     time.sleep(600)
+
+
+def wait(name):
+    print(os.getpid(), flush=True)
+    while not Path(name).exists():
+        time.sleep(0.01)
+    return "done"
+"""
+THREAD = """
+import threading
+import time
+
+threading.Thread(target=time.sleep, args=[600], daemon=True).start()
 """
 
 
@@ -69,13 +88,45 @@ class Listener:
             self._supervisor.stop(CANCELLED)
 
 
+class Lending(Maps):
+    """Maps that lend the present run a slot whenever that is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self.share = MapShare(lambda: None)
+
+    @contextmanager
+    def shared(self, wake: Callable[[], None]) -> Iterator[MapShare]:
+        with super().shared(wake) as self.share:
+            yield self.share
+
+
+class Late(Listener):
+    """Is busy until the run has ended, and lends it a slot then."""
+
+    def __init__(self, maps: Lending, file: Path) -> None:
+        super().__init__()
+        self._maps = maps
+        self._file = file
+
+    def tick(self) -> None:
+        if self.printed and not self._file.exists():
+            self._file.touch()
+            until(lambda: not psutil.pid_exists(int(self.printed)))
+            self._maps.share.granted += 1
+
+
+def supervisor_of(home: Path, maps: Maps, *, can_fork: bool) -> ChildSupervisor:
+    (home / "scripts").mkdir()
+    (home / "scripts" / "own.py").write_text(SCRIPTS if can_fork else THREAD + SCRIPTS)
+    setup = setup_message(load(home, environ={})) | {"can_fork": can_fork}
+    return ChildSupervisor(setup, SharedFindings(), maps)
+
+
 @pytest.fixture(scope="module")
 def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildSupervisor]:
     home = tmp_path_factory.mktemp("home")
-    (home / "scripts").mkdir()
-    (home / "scripts" / "own.py").write_text(SCRIPTS)
-    setup = setup_message(load(home, environ={})) | {"can_fork": False}
-    supervisor = ChildSupervisor(setup, SharedFindings(), Maps(lambda: None))
+    supervisor = supervisor_of(home, Maps(lambda: None), can_fork=False)
     yield supervisor
     supervisor.dispose()
 
@@ -116,3 +167,17 @@ def test_what_ends_a_run_is_told(supervisor: ChildSupervisor, tmp_path: Path) ->
     assert stopped == CANCELLED or stopped.error == "Cancelled"
     supervisor.clear()
     assert supervisor.run(spec(tmp_path, {"name": "count"}), 0, Listener()).state == "finished"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a fork is not safe")
+def test_a_slot_lent_to_a_run_that_just_ended_does_no_harm(tmp_path: Path) -> None:
+    maps, file = Lending(), tmp_path / "go on"
+    supervisor = supervisor_of(tmp_path, maps, can_fork=True)
+    try:
+        script = {"name": "wait", "args": [str(file)]}
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        outcome = supervisor.run(spec(folder, script), 0, Late(maps, file))
+    finally:
+        supervisor.dispose()
+    assert (outcome.state, outcome.result) == ("finished", "done")
