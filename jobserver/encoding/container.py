@@ -161,13 +161,13 @@ class Container:
             pieces = zip(self._kinds, self._pieces(group, 0, columns), strict=True)
             opened = [_opened(*kind, piece) for kind, piece in pieces]
             for start, stop in self._steps(rows, max(CELLS // columns, _LEAST_ROWS)):
-                yield [values(start, stop) for values in opened]
+                yield [_taken(values, start, stop) for values in opened]
 
     def _column(self, place: int, pieces: Iterator[bytes]) -> Iterator[list[Any]]:
         for rows, piece in zip(self._rows, pieces, strict=True):
             values = _opened(*self._kinds[place], piece)
             for start, stop in self._steps(rows, CELLS):
-                yield values(start, stop)
+                yield _taken(values, start, stop)
 
     def _steps(self, rows: int, step: int) -> Iterator[tuple[int, int]]:
         step = max(step // self._unit, 1) * self._unit
@@ -187,7 +187,7 @@ class Container:
         """The pieces of some neighbouring columns in a group."""
         ends = self._ends(group)[first : last + 1]
         if ends[-1] - ends[0] > LARGEST_GROUP:
-            raise JobserverError("The stored result cannot be read: it is damaged.")
+            raise _damaged()
         data = self._read(ends[0], ends[-1] - ends[0])
         return [data[start - ends[0] : stop - ends[0]] for start, stop in pairwise(ends)]
 
@@ -208,3 +208,14 @@ def _opened(form: str, dtype: Dtype, piece: bytes) -> Values:
         return lambda start, stop: [labels[code] for code in codes[start:stop].tolist()]
     numbers = memoryview(piece).cast(form)  # type: ignore[call-overload]  # one of struct's formats
     return lambda start, stop: numbers[start:stop].tolist()
+
+
+def _taken(values: Values, start: int, stop: int) -> list[Any]:
+    taken = values(start, stop)
+    if len(taken) != stop - start:
+        raise _damaged()
+    return taken
+
+
+def _damaged() -> JobserverError:
+    return JobserverError("The stored result cannot be read: it is damaged.")

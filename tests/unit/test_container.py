@@ -233,6 +233,17 @@ def test_a_damaged_file_never_takes_much_memory(tmp_path: Path, data: st.DataObj
     assert max(asked) <= max(container.LARGEST_FOOT, container.LARGEST_GROUP)
 
 
+def test_a_damaged_count_of_rows_is_told(tmp_path: Path) -> None:
+    sound = written(pd.DataFrame({"a": [1, 2, 3]}), tmp_path)
+    content = sound.read(0, sound.size)
+    first = content.index(b"\x100\0", content.rindex(b"rows")) + 3
+    damaged = content[: first + 3] + b"\x7f" + content[first + 4 :]
+    file = File("dataframe", keeping.TABLE, len(damaged), lambda at, size: damaged[at : at + size])
+    for form in ("csv", "json"):
+        with pytest.raises(JobserverError, match="damaged"):
+            b"".join(show_file(file, form))
+
+
 def test_what_is_no_table_is_told() -> None:
     with pytest.raises(JobserverError, match="cannot be read as a table"):
         Container(lambda _, size: b"x" * size, 100)
