@@ -156,21 +156,23 @@ class Runs:
         NotFound, Conflict
             If there is no such job, or it is neither queued nor running.
         """
-        job = self.jobs.get(job_id)
-        values = {**ended_fields(CANCELLED_EARLY, job), "state": State.CANCELLED}
-        mine, waits = dict(reach), {**reach, "state": State.QUEUED}
-        unaware = job["state"] == State.CREATED  # of who wants a mail, should it be queued by now
-        if not unaware and self.jobs.change(job_id, waits, values):
-            self.jobs.quotas.settle(self.jobs.get(job_id, reach), CANCELLED_EARLY.error)
-        else:
-            running = {**mine, "state": State.RUNNING}
+        while (job := self.jobs.get(job_id, reach))["state"] in (State.QUEUED, State.RUNNING):
+            if self._cancelled(job, reach):
+                return self.jobs.get(job_id, reach)
+        raise Conflict(
+            f"The job {job_id} is {job['state']}; only queued and running jobs can be cancelled."
+        )
+
+    def _cancelled(self, job: Document, reach: Mapping[str, Any]) -> bool:
+        """Cancel a job in the state that it was seen in; False if it has gone on since."""
+        seen = {**reach, "state": job["state"]}
+        if job["state"] == State.RUNNING:
             told = {"_run.cancel": True, "message": "is being cancelled"}
-            if not self.jobs.change(job_id, running, told):
-                state = self.jobs.get(job_id, reach)["state"]
-                raise Conflict(
-                    f"The job {job_id} is {state}; only queued and running jobs can be cancelled."
-                )
-        return self.jobs.get(job_id, reach)
+            return bool(self.jobs.change(job["_id"], seen, told))
+        values = {**ended_fields(CANCELLED_EARLY, job), "state": State.CANCELLED}
+        if cancelled := bool(self.jobs.change(job["_id"], seen, values)):
+            self.jobs.quotas.settle(self.jobs.get(job["_id"], reach), CANCELLED_EARLY.error)
+        return cancelled
 
     def report(
         self, job: Document, fraction: float, message: str | None, steps: Iterable[Document] = ()

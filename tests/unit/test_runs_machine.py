@@ -285,3 +285,24 @@ def test_a_claim_that_the_database_left_open_is_made_once(
     assert claimed["_run"]["attempt"] == runs.jobs.get(job["_id"])["_run"]["attempt"] == 1
     assert runs.claims.unsure == []
     assert runs.claim(job["_id"]) is None
+
+
+def test_a_job_that_goes_on_while_it_is_cancelled_is_cancelled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Claimed, interrupted and queued again between what a cancel saw and what it does."""
+    runs = Runs(database, "mine", LEASE)
+    job = runs.jobs.create({"retries": 3})
+    assert runs.enqueue(job, SUBMITTED)
+    change, steps = runs.jobs.change, iter(("claim", "end", "claim"))
+
+    def late(*args: Any, **kwargs: Any) -> bool:
+        match next(steps, None):
+            case "claim":
+                assert runs.claim(job["_id"])
+            case "end":
+                assert runs.end(runs.jobs.get(job["_id"]), interrupted("on purpose"))
+        return change(*args, **kwargs)
+
+    monkeypatch.setattr(runs.jobs, "change", late)
+    assert runs.cancel(job["_id"])["_run"]["cancel"]
