@@ -310,8 +310,6 @@ class ChildSupervisor:
         run.process.take_rest()
         talk.take_output(run.process)
         try:
-            if not self._setup["can_fork"]:
-                raise ChildEnded  # the child itself was the run
             self._order_end(run, END_SECONDS)
         except ChildEnded:  # what it said holds all the same
             self.close()
@@ -320,8 +318,6 @@ class ChildSupervisor:
     def _cut_off(self, run: _Run) -> None:
         """End a run, and wait until it is gone; the whole child, where that does not help."""
         try:
-            if not self._setup["can_fork"]:
-                raise ChildEnded  # what would end it is the run itself
             self._order_end(run, CUT_SECONDS)
             while self._run:
                 self.turn(CUT_SECONDS / 10)
@@ -329,6 +325,8 @@ class ChildSupervisor:
             self.close()
 
     def _order_end(self, run: _Run, seconds: float) -> None:
+        if not self._setup["can_fork"]:
+            raise ChildEnded  # the child itself is the run
         run.due = time.monotonic() + seconds
         run.warm.send({"op": "end", "pid": run.process.pid})
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ import httpx
 from tests.conftest import finished, until
 from tests.faults.cluster import Cluster
 from tests.faults.database import own_database
+from tests.faults.deployments import Deployment, replica_set, standalone
 from tests.faults.fleet import GONE_SECONDS, PAIR, Fleet, fleet, manned
 from tests.faults.ledger import Entry, Ledger
 from tests.faults.races import ASKERS, race
@@ -35,6 +37,9 @@ JOBS, LONGEST = 50, 1.2
 PAUSE = 1.5
 ROUND = 20
 REST_SECONDS = 120.0
+#: Share of the faults that hit the database, where that is none of the fleet's.
+OUTSIDE = 0.7
+DATABASES = {"standalone": standalone, "members": replica_set}
 BRIEF = {"script": {"name": "work", "kwargs": {"seconds": 0}}}
 
 
@@ -74,10 +79,20 @@ class Campaign:
         Jobs that are kept going, in all states.
     longest : float
         Seconds that the longest of them takes.
+    deployment : Deployment, optional
+        The database, where it is none of theirs.
     """
 
-    def __init__(self, members: Fleet, seed: int, jobs: int, longest: float) -> None:
+    def __init__(
+        self,
+        members: Fleet,
+        seed: int,
+        jobs: int,
+        longest: float,
+        deployment: Deployment | None = None,
+    ) -> None:
         self._jobs = jobs
+        self._deployment = deployment
         self.random = random.Random(seed)  # noqa: S311 - it has to repeat itself
         self.fleet = members
         self.ledger = Ledger(self.random, longest)
@@ -109,7 +124,11 @@ class Campaign:
         deadline = time.monotonic() + self.random.uniform(0.0, PAUSE)
         while time.monotonic() < deadline:
             self._ask(client)
-        target = self.random.choice((*self.fleet.names, "child", "database", "all"))
+        if self._deployment and self.random.random() < OUTSIDE:
+            self.figures.kills[f"database: {self._deployment.hit(self.random)}"] += 1
+            return
+        own = () if self._deployment else ("database",)
+        target = self.random.choice((*self.fleet.names, "child", *own, "all"))
         self._kill(target)
         self.figures.kills[target] += 1
         self.fleet.start()
@@ -144,6 +163,8 @@ class Campaign:
 
     def _rest(self, client: httpx.Client) -> None:
         """Wait until all that was started has ended, and all that was left behind is gone."""
+        if self._deployment:
+            self._deployment.mend()
         self._wait_for_orphans()
         self.fleet.wait_ready()
         began, moment = time.monotonic(), datetime.now(UTC)
@@ -188,18 +209,32 @@ def campaign(
     jobs: int = JOBS,
     longest: float = LONGEST,
     *,
-    dask: bool = False,
+    on: str = "slots",
 ) -> Figures:
-    """One campaign in a home of its own, on its slots or in front of a Dask cluster."""
-    with tempfile.TemporaryDirectory(prefix="jobserver-faults-") as folder:
-        settings = {"LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
-        home = Path(folder)
-        crew = Cluster(home, **settings) if dask else Fleet(home, PAIR, WORKERS=workers, **settings)
-        with manned(crew) as members:
-            figures = Campaign(members, seed, jobs, longest).run(kills)
-            if not dask:
-                members.stop()
-                until(lambda: not members.processes(), GONE_SECONDS)
+    """One campaign in a home of its own.
+
+    Parameters
+    ----------
+    on : str
+        ``slots`` on its embedded database, ``dask`` in front of a cluster, or one of `DATABASES`.
+    """
+    settings: dict[str, object] = {"LEASE_SECONDS": LEASE, "SHUTDOWN_GRACE": 5}
+    with ExitStack() as stack:
+        prefix = "jobserver-faults-"
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=prefix)))
+        database = stack.enter_context(DATABASES[on](folder)) if on in DATABASES else None
+        if database:
+            settings["MONGO_URI"] = database.uri
+        home = folder / "home"
+        if on == "dask":
+            members: Fleet = Cluster(home, **settings)
+        else:
+            members = Fleet(home, PAIR, WORKERS=workers, **settings)
+        stack.enter_context(manned(members))
+        figures = Campaign(members, seed, jobs, longest, database).run(kills)
+        if on != "dask":
+            members.stop()
+            until(lambda: not members.processes(), GONE_SECONDS)
     return figures
 
 
@@ -246,28 +281,30 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=1, help="seed of the first (1)")
     parser.add_argument("--kills", type=int, default=200, help="kills in each (200)")
     parser.add_argument("--dask", type=int, default=50, help="kills in a Dask cluster, each (50)")
+    parser.add_argument("--standalone", type=int, default=50, help="faults of one MongoDB, each")
+    parser.add_argument("--members", type=int, default=50, help="of three members, each; as root")
     parser.add_argument("--races", type=int, default=1000, help="starts by 20 at once (1000)")
     parser.add_argument("--outage", type=float, default=60, help="seconds without database (60)")
     options = parser.parse_args()
     for seed in range(options.first, options.first + options.seeds):
-        for dask, kills in ((False, options.kills), (True, options.dask)):
-            _tell(seed, kills, dask=dask)
-    kept = outage(options.outage)
+        _tell(seed, options.kills, "slots")
+        for on in ("dask", *DATABASES):
+            _tell(seed, getattr(options, on), on)
+    kept = outage(options.outage) if options.outage else 0
     print(
         f"{options.outage:g} s without database: {kept} jobs ended meanwhile, all results arrived"
     )
     print(f"{races(options.races)} races of {ASKERS} starts: one 202 and all others 409 each time")
 
 
-def _tell(seed: int, kills: int, *, dask: bool) -> None:
+def _tell(seed: int, kills: int, on: str) -> None:
     """Carry out one campaign and print what it found."""
     if not kills:
         return
     began = time.monotonic()
-    figures = campaign(seed, kills, dask=dask)
-    where = "in front of Dask, " if dask else ""
+    figures = campaign(seed, kills, on=on)
     took = time.monotonic() - began
-    print(f"seed {seed}: {where}{took:.0f} s, nothing lost, nothing run twice")
+    print(f"seed {seed}, {on}: {took:.0f} s, nothing lost, nothing run twice")
     for name, found in vars(figures).items():
         print(f"  {name}: {dict(found) if isinstance(found, Counter) else found}", flush=True)
 

@@ -1,4 +1,4 @@
-"""A MongoDB of our own beside the servers: it can be stopped, hung and given another clock."""
+"""A MongoDB of our own beside the servers: it can be ended, hung and given another clock."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class OwnDatabase:
         Additions to its environment.
     options : tuple, optional
         Further words of its command line.
+    host : str
+        Where it listens.
+    within : tuple, optional
+        Words before its command line.
 
     Attributes
     ----------
@@ -38,24 +42,32 @@ class OwnDatabase:
     """
 
     def __init__(
-        self, folder: Path, environ: dict[str, str] | None = None, options: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        environ: dict[str, str] | None = None,
+        options: tuple[str, ...] = (),
+        host: str = HOST,
+        within: tuple[str, ...] = (),
     ) -> None:
         self._options = options
+        self._within = within
+        self.host = host
         folder.mkdir()
         self._storage = folder / "storage"
         self._storage.mkdir()
         self._log = folder / "log"
         self._environ = {**os.environ, **(environ or {})}
         self.port = _free_port()
-        self.uri = f"mongodb://{HOST}:{self.port}/jobserver?directConnection=true"
+        self.uri = f"mongodb://{host}:{self.port}/jobserver?directConnection=true"
 
     def start(self) -> None:
         """Start it, again on the same port, and wait until it answers."""
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._within,
                     *(next(candidates()), "--dbpath", self._storage, "--quiet"),
-                    *("--bind_ip", HOST, "--port", str(self.port), "--nounixsocket"),
+                    *("--bind_ip", self.host, "--port", str(self.port), "--nounixsocket"),
                     *("--wiredTigerCacheSizeGB", "0.25", *self._options),
                 ],
                 stdout=log,
@@ -67,7 +79,7 @@ class OwnDatabase:
     def _answers(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
         with socket.socket() as sock:
-            return sock.connect_ex((HOST, self.port)) == 0
+            return sock.connect_ex((self.host, self.port)) == 0
 
     def kill(self) -> None:
         """End it by SIGKILL."""
@@ -84,11 +96,19 @@ class OwnDatabase:
     @contextmanager
     def hung(self) -> Iterator[None]:
         """Have it answer nothing during the block."""
-        self._process.send_signal(signal.SIGSTOP)
+        self.stop()
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            self.go_on()
+
+    def stop(self) -> None:
+        """Have it answer nothing."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have it answer again."""
+        self._process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
