@@ -16,8 +16,9 @@ from benchmarks.figures import Figure, percentile
 from benchmarks.large_results import Watched
 from benchmarks.server import Server, new_home, serving
 from jobserver.database import Database
+from jobserver.documents import utcnow
 from jobserver.embedded import EmbeddedServer
-from jobserver.models.job import new_document, utcnow
+from jobserver.models.job import new_document
 
 PAGE = 100
 _PIECE = 2**20

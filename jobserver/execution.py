@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
-import re
 import sys
 import traceback
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,6 +15,8 @@ from jobserver.course import Course, Failure, ItemFailed, taken
 from jobserver.encoding import keep
 from jobserver.errors import Problem, ProgramFailed, Refusal
 from jobserver.models.kinds import make_process
+from jobserver.models.messages import clipped, memory_exceeded
+from jobserver.paths import import_folders, without
 from jobserver.protocol import send
 from jobserver.seeds import Seeds
 from jobserver.sizes import exact_size
@@ -26,30 +27,8 @@ if TYPE_CHECKING:
     from jobserver.protocol import Message
     from jobserver.scripts.registry import Registry
 
-#: Characters of a message; the log has the whole text.
-LONGEST_MESSAGE = 4000
 _PACKAGE = Path(__file__).parent
 _log = logging.getLogger("jobserver")
-
-
-class App:
-    """What `on_init` gets: the home and the public settings of the server.
-
-    Attributes
-    ----------
-    home : str
-        Folder of the server.
-    config : dict
-        Settings that are no secrets.
-    runs : bool
-        Whether this process will run scripts. One of the server's only looks at them, to tell what
-        they are and check parameters: there is nothing to load for runs there.
-    """
-
-    def __init__(self, setup: Message) -> None:
-        self.home: str = setup["home"]
-        self.config: Message = setup["config"]
-        self.runs: bool = setup["runs"]
 
 
 def execute(registry: Registry, spec: Message, home: str, channel: socket.socket) -> Message:
@@ -101,7 +80,7 @@ def _described(
     if isinstance(error, ItemFailed):
         return error.failure
     if isinstance(error, ProgramFailed):  # its complaints are in the log already
-        return Failure(kind, _without(hidden, str(error)))
+        return Failure(kind, without(hidden, str(error)))
     if isinstance(error, Refusal):
         reasons = "; ".join(_reason(problem) for problem in error.errors) or error.message
         return Failure(kind, reasons)
@@ -110,7 +89,7 @@ def _described(
     if isinstance(error, MemoryError):
         return Failure("MemoryError", memory_exceeded(spec["memory"]))
     said = f"{_text(error)}{_limit_hit(error, spec)}"
-    return Failure(kind, _without(hidden, f"{kind}: {said}" if said else kind))
+    return Failure(kind, without(hidden, f"{kind}: {said}" if said else kind))
 
 
 def _say(stream: TextIO | None, text: str) -> None:
@@ -127,24 +106,12 @@ def problems_of(registry: Registry, script: Message, has_data: bool) -> list[Pro
         return list(refusal.errors)
 
 
-def memory_exceeded(limit: int) -> str:
-    """What a run that took too much memory is told."""
-    return f"memory limit of {exact_size(limit)} exceeded" if limit else "the memory is used up"
-
-
 def _finished(value: object, spec: Message) -> Message:
     limit = min(spec["largest_result"], spec["file_size"])
     kept = keep(value, Path(spec["folder"]), spec["small_result"], limit)
     for warning in kept.warnings:
         _log.warning("%s", warning)
     return {"state": "finished", **({"file": kept.file} if kept.file else {"result": kept.value})}
-
-
-def clipped(text: str) -> str:
-    """A text as a message of a job can hold it: not endless, and of whole characters."""
-    if len(text) > LONGEST_MESSAGE:
-        text = text[:LONGEST_MESSAGE] + " ..."
-    return text.encode(errors="replace").decode()
 
 
 def _failed(error: str, message: str) -> Message:
@@ -181,7 +148,7 @@ def _print_traceback(error: BaseException, hidden: list[str]) -> None:
     for part in _chain(summary, set()):
         frames = [frame for frame in part.stack if not _is_own(Path(frame.filename))]
         part.stack = traceback.StackSummary.from_list(frames)
-    print(_without(hidden, "".join(summary.format())), file=sys.stderr, end="")
+    print(without(hidden, "".join(summary.format())), file=sys.stderr, end="")
 
 
 def _chain(
@@ -201,22 +168,7 @@ def _is_own(path: Path) -> bool:
     return path.is_relative_to(_PACKAGE) and not path.is_relative_to(_PACKAGE / "scripts")
 
 
-def _without(folders: list[str], text: str) -> str:
-    """A text without the folders that the server lives in; one that is named itself is a dot."""
-    for folder in folders:
-        plain = folder.rstrip("/")
-        text = re.sub(re.escape(plain) + r"(?![\w.-])", ".", text.replace(f"{plain}/", ""))
-    return text
-
-
 def _data_folders(spec: Message) -> list[str]:
     """The folder of a run's data file, where it has one."""
     data = spec["data"] or {}
     return [str(Path(data["path"]).parent)] if "path" in data else []
-
-
-@cache
-def import_folders() -> list[str]:
-    """Folders that modules come from, the longest first."""
-    folders = {folder for folder in sys.path if len(folder) > 1} | {str(_PACKAGE.parent)}
-    return sorted(folders, key=len, reverse=True)

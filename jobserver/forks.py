@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jobserver.exit_status import CUT_OFF
-from jobserver.guard import adopt_orphans, end_descendants, end_with
+from jobserver.process_tree import adopt_orphans, end_descendants, end_with
 from jobserver.protocol import Broken, Message, receive, send
 from jobserver.surroundings import flush
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 from jobserver.database import Document
+from jobserver.documents import utcnow
 from jobserver.errors import StoreUnavailable
 from jobserver.models import logs
-from jobserver.models.job import State, utcnow
+from jobserver.models.job import State
 from jobserver.models.outcome import INTERRUPTED, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.steps import Steps

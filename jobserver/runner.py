@@ -10,17 +10,18 @@ from typing import Any, Protocol
 
 from jobserver import seeds
 from jobserver.database import Document
+from jobserver.documents import JobId
 from jobserver.encoding import encoded_size
 from jobserver.errors import Refusal, StoreUnavailable, TooLarge
-from jobserver.execution import import_folders
 from jobserver.journal import Journal
 from jobserver.models import logs
 from jobserver.models.claims import Claim
-from jobserver.models.job import JobId, State
+from jobserver.models.job import State
 from jobserver.models.outcome import NOT_BEGUN, UNSTORABLE, Outcome
 from jobserver.models.runs import Runs
 from jobserver.models.source import Sources
 from jobserver.models.spool import Ended, Spool
+from jobserver.paths import import_folders
 from jobserver.printed import Printed
 from jobserver.settings import Settings
 from jobserver.sizes import MIB

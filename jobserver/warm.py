@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from jobserver.attempt import Attempt
 from jobserver.errors import Problem
-from jobserver.execution import App, problems_of
+from jobserver.execution import problems_of
 from jobserver.exit_status import NO_FORK
 from jobserver.forks import Forks, can_fork
-from jobserver.guard import children
 from jobserver.models.composition import function_names
+from jobserver.process_tree import children
 from jobserver.protocol import Message, receive, send
+from jobserver.scripts.app import App
 from jobserver.scripts.registry import Permits, Registry, Sources
 from jobserver.seeds import unseeded_noticed
 from jobserver.surroundings import note_open_files

@@ -12,8 +12,8 @@ from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_string
 from jobserver.api.identity import stored_data
 from jobserver.api.schemas import DataDocument, DataFields, DataList, Deleted
 from jobserver.database import Document
+from jobserver.documents import parse_id
 from jobserver.encoding import dumps
-from jobserver.models.job import parse_id
 
 data = Blueprint("data", __name__)
 

@@ -12,7 +12,8 @@ from jobserver.api.schemas import Deleted, JobDocument, JobFields
 from jobserver.api.services import services
 from jobserver.auth import authorize
 from jobserver.database import Document
-from jobserver.models.job import parse_id, public, shared
+from jobserver.documents import parse_id
+from jobserver.models.job import public, shared
 from jobserver.models.jobs import no_job
 
 job = Blueprint("job", __name__)

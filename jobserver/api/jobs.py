@@ -22,10 +22,11 @@ from jobserver.api.identity import actor, mine
 from jobserver.api.schemas import AllDeleted, Filter, JobList
 from jobserver.api.services import services
 from jobserver.database import Document
+from jobserver.documents import OWNER, parse_id
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.filters import compile_filter, is_field
-from jobserver.models.job import OWNER, PRIVATE, State, parse_id, public
+from jobserver.models.job import PRIVATE, State, public
 from jobserver.models.listing import Place, Selection
 from jobserver.sizes import KIB
 

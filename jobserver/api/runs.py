@@ -15,10 +15,10 @@ from jobserver.api.schemas import JobDocument
 from jobserver.api.services import services
 from jobserver.auth import Role, authorize
 from jobserver.database import Document
+from jobserver.documents import OWNER, parse_id
 from jobserver.errors import Forbidden
 from jobserver.models import logs
-from jobserver.models.expression import holds_code
-from jobserver.models.job import OWNER, parse_id
+from jobserver.models.composition import holds_code
 
 runs = Blueprint("runs", __name__)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import current_app
 
 from jobserver.database import Database
+from jobserver.documents import OWNER
 from jobserver.executors import make_executor
 from jobserver.mail import Outbox
 from jobserver.models.accounts import Accounts
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
-from jobserver.models.job import OWNER
 from jobserver.models.jobs import Jobs
 from jobserver.models.listing import Listing
 from jobserver.models.retention import Retention

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobserver.database import Database, Document
+from jobserver.documents import JobId
 from jobserver.errors import Conflict, ShuttingDown
 from jobserver.executors.loads import SharedFindings
 from jobserver.executors.queued import Room
@@ -16,7 +17,7 @@ from jobserver.metrics import Counts
 from jobserver.models.binding import bind
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
-from jobserver.models.job import JobId, State
+from jobserver.models.job import State
 from jobserver.models.notices import recipient
 from jobserver.models.outcome import CANCELLED, Outcome
 from jobserver.models.runs import Runs

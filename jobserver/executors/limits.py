@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from jobserver.execution import memory_exceeded
 from jobserver.executors.child_process import own_memory, resident
 from jobserver.models.job import State
+from jobserver.models.messages import memory_exceeded
 from jobserver.models.outcome import Outcome
 from jobserver.shared_memory import Segments
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from jobserver.database import Database, Document
+from jobserver.documents import JobId
 from jobserver.errors import StoreUnavailable
 from jobserver.executors.base import Executor
 from jobserver.executors.child_process import ChildEnded
@@ -19,7 +20,7 @@ from jobserver.executors.supervisor import ChildSupervisor
 from jobserver.executors.waiting import Waiting
 from jobserver.models.claims import Claim
 from jobserver.models.datafile import DataFiles
-from jobserver.models.job import JobId, State
+from jobserver.models.job import State
 from jobserver.models.outcome import ENDING, Outcome, interrupted
 from jobserver.settings import Settings
 

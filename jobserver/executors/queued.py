@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from jobserver.documents import JobId
 from jobserver.errors import TooMany
-from jobserver.models.job import JobId
 
 #: Seconds between two looks into the database of a server that takes its queue for full.
 LOOK_SECONDS = 3.0

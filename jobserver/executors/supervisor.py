@@ -24,8 +24,7 @@ from jobserver.executors.sandbox import sealed
 from jobserver.executors.warm_process import RunProcess, WarmProcess
 from jobserver.executors.watcher import Watcher
 from jobserver.exit_status import CUT_OFF
-from jobserver.models.composition import function_names
-from jobserver.models.expression import holds_code
+from jobserver.models.composition import function_names, holds_code
 from jobserver.models.job import State
 from jobserver.models.outcome import DISTURBED, NOT_BEGUN, UNSTARTED, Outcome
 from jobserver.protocol import Broken, Message

@@ -12,8 +12,8 @@ from bson.raw_bson import RawBSONDocument
 
 from jobserver.database import Document
 from jobserver.encoding import describes_file
-from jobserver.execution import clipped
 from jobserver.models.job import State
+from jobserver.models.messages import clipped
 from jobserver.models.outcome import DISTURBED, Outcome
 
 #: The most that is kept of what a run depends on: steps, packages, characters of a text.

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-from jobserver.models.job import JobId
+from jobserver.documents import JobId
 
 _NEXT = 20
 

@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, Protocol
 from bson import ObjectId
 
 from jobserver.database import Database, Document
+from jobserver.documents import utcnow
 from jobserver.errors import NotFound
-from jobserver.models.job import utcnow
 from jobserver.sizes import MIB
 
 CHUNK_SIZE = MIB

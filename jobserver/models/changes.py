@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from jobserver.database import Database, Document
-from jobserver.models.job import JobId
+from jobserver.documents import JobId
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.database import Database, Document
+from jobserver.documents import JobId, utcnow
 from jobserver.errors import StoreUnavailable
 from jobserver.models.changes import Change, Changes
-from jobserver.models.job import JobId, State, utcnow
+from jobserver.models.job import State
 
 #: Jobs that are read at once.
 _AHEAD = 16

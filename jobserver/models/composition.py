@@ -8,6 +8,8 @@ from typing import Any
 from jobserver.errors import Problem
 from jobserver.models.over import form_problems
 
+#: The type of a script that carries code.
+CODE = "eval"
 MOST_STEPS = 10_000
 #: Levels of pipelines and maps within each other.
 DEEPEST = 8
@@ -98,3 +100,10 @@ def _map_problems(script: Binding, field: str) -> Iterator[Problem]:
     for name in ("name", "module", "args", "kwargs"):
         if script.get(name):
             yield Problem(f"{field}.{name}", "stands beside a script: put it in there")
+
+
+def holds_code(script: Any) -> bool:
+    """Whether a job's ``script``, or one within it, carries code."""
+    if isinstance(script, dict):
+        return script.get("type") == CODE or any(map(holds_code, script.values()))
+    return isinstance(script, list) and any(map(holds_code, script))

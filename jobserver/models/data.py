@@ -16,10 +16,10 @@ import bson
 from bson import ObjectId
 
 from jobserver.database import Database, Document
+from jobserver.documents import OWNER, JobId, check_fields, owned_by, utcnow
 from jobserver.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
 from jobserver.models.blobs import Blobs
 from jobserver.models.datatype import Misfit, check
-from jobserver.models.job import OWNER, JobId, check_fields, owned_by, utcnow
 from jobserver.temporary import temporary_folder
 
 #: Names that only the server sets. ``_value`` is the key of what is described, and never shown.

@@ -13,6 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from jobserver.errors import CannotRun, Problem
+from jobserver.models.composition import CODE
 from jobserver.models.reading import load
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Expression:
         The job's ``script``: ``code``.
     """
 
-    type = "eval"
+    type = CODE
 
     def __init__(self, registry: Registry, binding: dict[str, Any]) -> None:
         self.code: str = binding["code"]
@@ -75,13 +76,6 @@ class Expression:
         """The version of the code; see `jobserver.provenance`."""
         version = hashlib.sha256(self.code.encode(errors="replace")).hexdigest()
         return {"script": {"type": self.type, "version": version}, "packages": {}}
-
-
-def holds_code(script: Any) -> bool:
-    """Whether a job's ``script``, or one within it, carries code."""
-    if isinstance(script, dict):
-        return script.get("type") == Expression.type or any(map(holds_code, script.values()))
-    return isinstance(script, list) and any(map(holds_code, script))
 
 
 def _compiled(code: str) -> tuple[CodeType | None, CodeType | None]:

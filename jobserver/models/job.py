@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
+from jobserver.documents import JobId, check_fields, owned_by, utcnow
 from jobserver.encoding import restore_keys
-from jobserver.errors import BadRequest, InvalidId, Problem
+from jobserver.errors import BadRequest, Problem
 
 if TYPE_CHECKING:  # a child loads this module, and has no use for pymongo
     from jobserver.database import Document
 
-JobId = ObjectId | str
 
 #: Names that only the server sets. ``_run`` is its private part and never shown.
 SERVER_FIELDS = frozenset(
     ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
 ) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run", "_owner"}
 PRIVATE = "_run"
-#: Id of the user whose job, or data, it is; nobody's without one.
-OWNER = "_owner"
 #: Fields that may be changed at any time.
 FLAGS = ("pinned", "public")
 #: What everybody may see of a public job: what it ran and what came out.
@@ -42,9 +38,6 @@ _PARAMETERS = frozenset(("args", "kwargs", "over"))
 SCRIPT_SPELLINGS = frozenset({"script", "script_name"})
 DATA_SPELLINGS = frozenset({"data", "datafile", "raw_data"})
 _NOT_GIVEN: Any = object()
-
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
-_PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 class State(StrEnum):
@@ -71,35 +64,6 @@ ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
 
-def parse_id(text: str) -> JobId:
-    """The id that a text of a URL means.
-
-    Parameters
-    ----------
-    text : str
-        24 hexadecimal digits, or 1 to 64 letters, digits, ``_`` and ``-``.
-
-    Raises
-    ------
-    InvalidId
-        If it is neither.
-    """
-    if _OBJECT_ID.fullmatch(text):
-        return ObjectId(text)
-    if _PLAIN_ID.fullmatch(text):
-        return text
-    raise InvalidId(
-        "An id has 24 hexadecimal digits, or 1 to 64 letters, digits, '_' and '-'. "
-        "PUT without an id makes one for you."
-    )
-
-
-def utcnow() -> datetime:
-    """The time as jobs carry it: naive UTC in whole milliseconds, as MongoDB keeps them."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
 def new_document(
     fields: Mapping[str, Any], job_id: JobId | None = None, owner: ObjectId | None = None
 ) -> Document:
@@ -113,7 +77,7 @@ def new_document(
     BadRequest
         If the fields name something that only the server sets.
     """
-    check_fields(fields)
+    check_fields(fields, SERVER_FIELDS)
     return {
         "_id": ObjectId() if job_id is None else job_id,
         "created": utcnow(),
@@ -125,11 +89,6 @@ def new_document(
         PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
         **owned_by(owner),
     }
-
-
-def owned_by(owner: ObjectId | None) -> Document:
-    """What a document holds of its owner."""
-    return {} if owner is None else {OWNER: owner}
 
 
 def inherited(job: Mapping[str, Any], replacing: Iterable[str]) -> Document:
@@ -161,16 +120,6 @@ def _as_given(fields: Document) -> Document:
         data = fields["data"]
         given["data"] = {name: data[name] for name in data if name not in ("path", "size")}
     return given
-
-
-def check_fields(fields: Iterable[str], reserved: frozenset[str] = SERVER_FIELDS) -> None:
-    """Refuse fields that only the server sets, naming them all."""
-    taken = sorted(reserved.intersection(fields))
-    if taken:
-        raise BadRequest(
-            f"Only the server sets: {', '.join(taken)}. Leave them out.",
-            [Problem(name, "is set by the server") for name in taken],
-        )
 
 
 def check_flags(fields: Mapping[str, Any]) -> None:

@@ -9,19 +9,10 @@ from typing import Any
 from bson import ObjectId
 
 from jobserver.database import Database, Document
+from jobserver.documents import OWNER, JobId, check_fields, utcnow
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.models.changes import Change, Changes
-from jobserver.models.job import (
-    FLAGS,
-    OWNER,
-    JobId,
-    State,
-    check_fields,
-    check_flags,
-    inherited,
-    new_document,
-    utcnow,
-)
+from jobserver.models.job import FLAGS, SERVER_FIELDS, State, check_flags, inherited, new_document
 from jobserver.models.listing import Listing, Selection
 from jobserver.models.notices import Notices
 from jobserver.models.quota import Quotas
@@ -85,7 +76,7 @@ class Jobs:
         NotFound
             If there is no old job within reach.
         """
-        check_fields(fields)
+        check_fields(fields, SERVER_FIELDS)
         old = self.get(job_id, reach)
         again = {**_seed_of(old), **inherited(old, fields), **fields}
         check_flags(again)
@@ -126,7 +117,7 @@ class Jobs:
         """
         if not fields:
             raise BadRequest("Send the fields to change as a JSON object.")
-        check_fields(fields)
+        check_fields(fields, SERVER_FIELDS)
         check_flags(fields)
         guard = {} if fields.keys() <= set(FLAGS) else {"state": State.CREATED}
         self.database.check_room()

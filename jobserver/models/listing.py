@@ -12,9 +12,9 @@ from bson import ObjectId
 from pymongo.errors import CursorNotFound, ExecutionTimeout, OperationFailure
 
 from jobserver.database import Database, Document
+from jobserver.documents import OWNER, JobId
 from jobserver.errors import Unavailable
 from jobserver.indexes import BY_ID, Index
-from jobserver.models.job import OWNER, JobId
 from jobserver.models.search import FEW, WHOLE_LIST, Path, paths
 from jobserver.models.total import Total
 

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from jobserver.database import Database, Document
+from jobserver.documents import JobId
 from jobserver.errors import Problem
 from jobserver.mail import is_address, store
-from jobserver.models.job import JobId
 
 _MARKED = {"$gte": datetime(1970, 1, 1), "$lt": datetime(9999, 1, 1)}
 _FIELDS = ("state", "script.name", "script.type", "finished", "time_sec", "message", "_run")

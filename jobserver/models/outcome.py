@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from jobserver.database import Document
-from jobserver.models.job import State, utcnow
+from jobserver.documents import utcnow
+from jobserver.models.job import State
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from jobserver.context import current_job
 from jobserver.course import Course, present
+from jobserver.documents import utcnow
 from jobserver.errors import Problem
 from jobserver.models.composition import ENOUGH, Binding, as_script, label
-from jobserver.models.job import utcnow
 from jobserver.models.mapping import Results, part_problems
 from jobserver.models.process import Process, make_process
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from jobserver.database import Database, Document
+from jobserver.documents import OWNER
 from jobserver.models import logs
-from jobserver.models.job import ACTIVE, OWNER, State
+from jobserver.models.job import ACTIVE, State
 from jobserver.models.notices import Notices
 from jobserver.models.quota import Quotas
 from jobserver.models.results import Results

@@ -7,8 +7,8 @@ import threading
 from datetime import datetime, timedelta
 
 from jobserver.database import Document
+from jobserver.documents import utcnow
 from jobserver.errors import StoreUnavailable
-from jobserver.models.job import utcnow
 from jobserver.models.jobs import Jobs
 from jobserver.models.listing import Place, Selection
 from jobserver.models.removal import NEEDED_TO_DELETE

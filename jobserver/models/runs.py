@@ -19,10 +19,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobserver.database import Database, Document
+from jobserver.documents import OWNER, JobId, utcnow
 from jobserver.errors import Conflict
 from jobserver.models.changes import Change
 from jobserver.models.claims import Claim, Claims
-from jobserver.models.job import OWNER, JobId, State, utcnow
+from jobserver.models.job import State
 from jobserver.models.jobs import Jobs
 from jobserver.models.outcome import (
     CANCELLED,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from jobserver.database import Document
-from jobserver.models.job import JobId
+from jobserver.documents import JobId
 
 LOOKS_PER_LEASE = 6
 

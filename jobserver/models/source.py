@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobserver.database import Document
+from jobserver.documents import OWNER, parse_id
 from jobserver.errors import CannotRun, Problem
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.datatype import Misfit, check
-from jobserver.models.job import OWNER, parse_id
 from jobserver.models.options import OPTIONS, check_options
 
 

@@ -11,8 +11,8 @@ from pymongo.errors import DuplicateKeyError
 
 from jobserver.auth import Role, Scope, fingerprint, new_token
 from jobserver.database import Database, Document
+from jobserver.documents import utcnow
 from jobserver.errors import BadRequest, Conflict, NotFound, Problem
-from jobserver.models.job import utcnow
 from jobserver.sizes import GIB
 
 #: What a new user may use: jobs at once, and bytes of data files.

@@ -28,8 +28,8 @@ import bson
 from jobserver.context import current_job
 from jobserver.course import Course, Failure, ItemFailed
 from jobserver.exit_status import describe_end
-from jobserver.guard import end_with
 from jobserver.models.items import ItemRunner, Items, Record
+from jobserver.process_tree import end_with
 from jobserver.protocol import receive
 from jobserver.seeds import undisturbed
 from jobserver.surroundings import flush, work_in

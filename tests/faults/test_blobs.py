@@ -12,13 +12,13 @@ from bson import ObjectId
 from gridfs import GridFSBucket
 
 from jobserver.database import Database
+from jobserver.documents import utcnow
 from jobserver.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from jobserver.models import blobs as blobs_module
 from jobserver.models.blobs import CHUNK_SIZE, Blobs
 from jobserver.models.data import StoredData
 from jobserver.models.datafile import DataFiles
 from jobserver.models.gridfiles import GridFiles
-from jobserver.models.job import utcnow
 
 
 @pytest.fixture(scope="module")

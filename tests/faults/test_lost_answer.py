@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from jobserver.database import Database
+from jobserver.documents import JobId, utcnow
 from jobserver.errors import StoreUnavailable
 from jobserver.executors.local import LocalExecutor
 from jobserver.models.datafile import DataFiles
-from jobserver.models.job import JobId, State, utcnow
+from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
 from jobserver.settings import load
 from jobserver.template import make_home

@@ -15,10 +15,11 @@ from pymongo.errors import CursorNotFound, ExecutionTimeout
 from jobserver.api.jobs import JobsQuery, _page
 from jobserver.api.services import KEY
 from jobserver.database import Database, Document
+from jobserver.documents import JobId, utcnow
 from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
 from jobserver.indexes import BY_CREATION, BY_ID, check_search_fields, index_of
 from jobserver.models import listing as module
-from jobserver.models.job import JobId, new_document, utcnow
+from jobserver.models.job import new_document
 from jobserver.models.listing import Listing, Place, Selection
 from jobserver.models.search import paths
 from jobserver.models.total import Total

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from jobserver.documents import JobId
 from jobserver.errors import TooMany
 from jobserver.executors.queued import Room
-from jobserver.models.job import JobId
 
 
 class Database:

@@ -21,9 +21,10 @@ from hypothesis.stateful import (
 )
 
 from jobserver.database import Database
+from jobserver.documents import JobId
 from jobserver.embedded import EmbeddedServer
 from jobserver.errors import Conflict, StoreUnavailable
-from jobserver.models.job import TERMINAL, TRANSITIONS, JobId, State
+from jobserver.models.job import TERMINAL, TRANSITIONS, State
 from jobserver.models.outcome import CANCELLED, Outcome, interrupted
 from jobserver.models.runs import Runs
 

@@ -8,7 +8,7 @@ import timeit
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, Optional, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, Optional, TypedDict
 
 import numpy as np
 import orjson
@@ -21,9 +21,6 @@ from pydantic import AfterValidator, BaseModel, Field, FilePath
 
 from jobserver.errors import CannotRun, Problem
 from jobserver.scripts.script import Script
-
-if TYPE_CHECKING:
-    pass
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(),

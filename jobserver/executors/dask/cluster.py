@@ -9,9 +9,9 @@ from collections.abc import Callable
 from distributed import Client, Future, fire_and_forget
 from distributed.utils import LoopRunner
 
+from jobserver.documents import JobId
 from jobserver.executors.dask.post import Post
 from jobserver.executors.dask.station import run_job
-from jobserver.models.job import JobId
 
 log = logging.getLogger(__name__)
 

@@ -9,11 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from jobserver.database import Database
+from jobserver.documents import JobId
 from jobserver.executors.base import Executor
 from jobserver.executors.dask.post import Post
 from jobserver.executors.keeper import Keeper
 from jobserver.models.datafile import DataFiles
-from jobserver.models.job import JobId, State
+from jobserver.models.job import State
 from jobserver.models.outcome import Outcome
 from jobserver.settings import Settings
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
+from jobserver.documents import JobId, parse_id
 from jobserver.errors import NotFound
 from jobserver.executors.dask.post import Post
 from jobserver.executors.keeper import Keeper
 from jobserver.executors.local import LocalExecutor
 from jobserver.models.datafile import DataFiles
-from jobserver.models.job import JobId, parse_id
 
 log = logging.getLogger(__name__)
 
