@@ -1,7 +1,7 @@
 """What ``pyproject.toml`` cannot say: the wheel carries the template of a home.
 
 In a checkout ``config.default`` and ``data/timeseries.csv`` lie at the top level, which is a home
-itself. In the wheel they lie in ``jobserver/new_home``; ``jobserver.template`` finds either.
+itself. In the wheel they lie in ``jobserver/new_home``; ``jobserver.home.template`` finds either.
 """
 
 from pathlib import Path

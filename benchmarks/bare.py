@@ -17,10 +17,10 @@ from flask import Flask, Response
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from jobserver.embedded import EmbeddedServer
-from jobserver.home import Home
-from jobserver.serving import listen, serve
-from jobserver.settings import load
+from jobserver.home.settings import load
+from jobserver.server.http import listen, serve
+from jobserver.server.server import Home
+from jobserver.storage.embedded import EmbeddedServer
 
 
 class BareHome(Home):

@@ -15,10 +15,10 @@ from benchmarks.client import Client
 from benchmarks.figures import Figure, percentile
 from benchmarks.large_results import Watched
 from benchmarks.server import Server, new_home, serving
-from jobserver.database import Database
-from jobserver.documents import utcnow
-from jobserver.embedded import EmbeddedServer
-from jobserver.models.job import new_document
+from jobserver.jobs.job import new_document
+from jobserver.storage.database import Database
+from jobserver.storage.documents import utcnow
+from jobserver.storage.embedded import EmbeddedServer
 
 PAGE = 100
 _PIECE = 2**20

@@ -31,7 +31,15 @@ def measure(quick: bool) -> list[Figure]:
 
 
 def _add(home: Path, email: str) -> None:
-    command = [sys.executable, "-m", "jobserver.cli", "user", "add", email, "--password-stdin"]
+    command = [
+        sys.executable,
+        "-m",
+        "jobserver",
+        "user",
+        "add",
+        email,
+        "--password-stdin",
+    ]
     subprocess.run(
         [*command, "--home", str(home)], input=PASSWORD, text=True, check=True, capture_output=True
     )

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import psutil
 
-from jobserver.settings import PREFIX
+from jobserver.home.settings import PREFIX
 
 START_SECONDS = 60
 WORKERS = 2
 #: The command line of this Jobserver.
-JOBSERVER = (sys.executable, "-m", "jobserver.cli")
+JOBSERVER = (sys.executable, "-m", "jobserver")
 #: Starts a server on the home that is named after it.
 RUN = ("run", "--port", "0", "--home")
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)")
@@ -64,7 +64,7 @@ def jobserver_of(checkout: Path) -> tuple[str, ...]:
     program = checkout / ".venv" / "bin" / "jobserver"
     if program.is_file():
         return (str(program),)
-    return ("env", f"PYTHONPATH={checkout}", sys.executable, "-P", "-m", "jobserver.cli")
+    return ("env", f"PYTHONPATH={checkout}", sys.executable, "-P", "-m", "jobserver")
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from benchmarks.client import Client
 from benchmarks.figures import Figure
 from benchmarks.server import new_home, serving
 
-HELP = ("-m", "jobserver.cli", "--help")
+HELP = ("-m", "jobserver", "--help")
 NOTHING = ("-c", "pass")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
-from jobserver.api import cors, errors, headers, metrics, origin
+from jobserver.api import metrics
 from jobserver.api.data import data
-from jobserver.api.datafile import datafile
-from jobserver.api.datafiles import datafiles
+from jobserver.api.datafile import datafile, datafiles
+from jobserver.api.framework import errors, headers, origin
+from jobserver.api.framework.current import KEY
 from jobserver.api.info import info
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
@@ -15,9 +18,11 @@ from jobserver.api.login import login
 from jobserver.api.results import results
 from jobserver.api.runs import runs
 from jobserver.api.scripts import scripts
-from jobserver.api.services import KEY, Services
 from jobserver.api.users import users
 from jobserver.web.views import web
+
+if TYPE_CHECKING:
+    from jobserver.server.services import Services
 
 BLUEPRINTS = (
     *(info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login),
@@ -31,7 +36,7 @@ def create_app(parts: Services) -> Flask:
     Parameters
     ----------
     parts : Services
-        What the views work with; `jobserver.home.Home` makes them.
+        What the views work with; `jobserver.server.server.Home` makes them.
 
     Returns
     -------
@@ -46,5 +51,7 @@ def create_app(parts: Services) -> Flask:
     metrics.register(app)
     headers.register(app, parts.settings)
     origin.register(app)
-    cors.register(app, parts.settings)  # before anybody asks who it is: browsers cannot tell then
+    origin.register_cors(
+        app, parts.settings
+    )  # before anybody asks who it is: browsers cannot tell then
     return app

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from jobserver.database import SELECTION_SECONDS
-from jobserver.home import Home
-from jobserver.settings import CONFIG, HOME, load
+from jobserver.home.settings import CONFIG, HOME, load
+from jobserver.server.server import Home
+from jobserver.storage.database import SELECTION_SECONDS
 
 
 class Application:

@@ -20,9 +20,9 @@ import hypothesis
 import psutil
 import pytest
 
-from jobserver.embedded import EmbeddedServer
-from jobserver.settings import PREFIX
-from jobserver.template import make_home
+from jobserver.home.settings import PREFIX
+from jobserver.home.template import make_home
+from jobserver.storage.embedded import EmbeddedServer
 from tests.api.contract import check_answer
 from tests.together import Together
 
@@ -142,7 +142,16 @@ class Server:
         self._temporary.mkdir(exist_ok=True)
         environ |= {"TMPDIR": str(self._temporary), "PYTHONPATH": str(ROOT)}
         environ |= {"PYTHONWARNINGS": WARNINGS}
-        command = [sys.executable, "-m", "jobserver.cli", "run", "--home", str(home), "--port", "0"]
+        command = [
+            sys.executable,
+            "-m",
+            "jobserver",
+            "run",
+            "--home",
+            str(home),
+            "--port",
+            "0",
+        ]
         with self._log.open("w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environ, cwd=ROOT)
         try:

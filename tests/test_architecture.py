@@ -81,7 +81,7 @@ def test_tests_poll_instead_of_sleeping() -> None:
 #: Words that the glossary avoids, and what to write instead.
 AVOIDED = {"task": "job", "tasks": "jobs", "subtask": "step"}
 #: Modules that have to use the words of a library: waitress calls a request a task.
-FOREIGN = {"jobserver/serving.py"}
+FOREIGN = {"jobserver/server/http.py"}
 
 
 def names(path: Path) -> Iterator[tuple[int, str]]:
@@ -110,7 +110,7 @@ def test_names_keep_to_the_glossary() -> None:
 
 
 def test_glossary_tells_every_state() -> None:
-    from jobserver.models.job import State
+    from jobserver.jobs.job import State
 
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     assert [state for state in State if f"**{state}**" not in glossary] == []
@@ -128,12 +128,12 @@ WEB = {"pandas", "numpy", "dask", "distributed", "matplotlib"}
 COMMANDS = WEB | {"flask", "werkzeug", "waitress", "pymongo", "bson", "pydantic"}
 #: A child has no use for the web, and knows no database; pandas comes with the first hook.
 CHILD = WEB | {"flask", "werkzeug", "waitress", "pymongo", "gridfs"}
-CHILDS = "child, jobserver.attempt, jobserver.provenance, jobserver.scripts.registry"
+CHILDS = "child, jobserver.child.attempt, jobserver.child.provenance, jobserver.scripts.registry"
 
 
 @pytest.mark.parametrize(
     ("modules", "heavy"),
-    [("app", WEB), ("cli", COMMANDS), ("settings", COMMANDS), (CHILDS, CHILD)],
+    [("app", WEB), ("cli", COMMANDS), ("home.settings", COMMANDS), (CHILDS, CHILD)],
 )
 def test_start_imports_nothing_heavy(modules: str, heavy: set[str]) -> None:
     code = f"import sys, jobserver.{modules}; print(*sys.modules)"

@@ -165,7 +165,7 @@ def installed(built: Path) -> dict[str, str]:
 
 
 def test_installed_wheel_brings_its_own_template(installed: dict[str, str], built: Path) -> None:
-    code = "from jobserver.template import home_template; print(home_template())"
+    code = "from jobserver.home.template import home_template; print(home_template())"
     command = [sys.executable, "-c", code]
     output = subprocess.check_output(command, env=installed, cwd=built, text=True)
     assert Path(output.strip()) == built / "site" / "jobserver" / "new_home"

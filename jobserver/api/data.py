@@ -8,12 +8,12 @@ from typing import Any
 
 from flask import Blueprint, Response, url_for
 
-from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
-from jobserver.api.identity import stored_data
-from jobserver.api.schemas import DataDocument, DataFields, DataList, Deleted
-from jobserver.database import Document
-from jobserver.documents import parse_id
+from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.framework.identity import stored_data
+from jobserver.api.framework.schemas import DataDocument, DataFields, DataList, Deleted
 from jobserver.encoding import dumps
+from jobserver.storage.database import Document
+from jobserver.storage.documents import parse_id
 
 data = Blueprint("data", __name__)
 

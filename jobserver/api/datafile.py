@@ -9,19 +9,25 @@ from typing import IO, Literal
 from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from jobserver.api.endpoint import Answer, Query, endpoint
-from jobserver.api.identity import actor, own_datafiles
-from jobserver.api.schemas import DataFileAnswer, Deleted, Uploaded
-from jobserver.api.services import services
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Answer, Query, endpoint, refuse_filter
+from jobserver.api.framework.identity import actor, own_datafiles
+from jobserver.api.framework.schemas import (
+    AllDeleted,
+    DataFileAnswer,
+    DataFileList,
+    Deleted,
+    Uploaded,
+)
+from jobserver.data.files import check_name
 from jobserver.errors import BadRequest, TooLarge
-from jobserver.models.datafile import check_name
-from jobserver.models.table import MEDIA_TYPES, content
 from jobserver.sizes import rounded_size
+from jobserver.tables.preview import MEDIA_TYPES, content
 
 datafile = Blueprint("datafile", __name__)
-
 #: What a multipart form takes beside the file in it, at the most.
 FORM_OVERHEAD = 64 * 1024
+datafiles = Blueprint("datafiles", __name__)
 
 
 class FormatQuery(Query):
@@ -101,3 +107,33 @@ def delete_datafile(name: str) -> Answer:
     own_datafiles().delete(name)
     message = f"The data file {name} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})
+
+
+@endpoint(datafiles, "GET", "/datafiles", policy="datafiles.list", answers={200: DataFileList})
+def list_datafiles() -> Answer:
+    """List all data files."""
+    files = [{"type": "datafile", **info} for info in own_datafiles().list()]
+    return Answer({"found": len(files), "files": files})
+
+
+@endpoint(
+    datafiles,
+    "DELETE",
+    "/datafiles",
+    policy="datafile.delete",
+    answers={200: AllDeleted},
+    refusals=(413, 415),
+)
+def delete_datafiles() -> Answer:
+    """Delete all data files, without asking again."""
+    refuse_filter()
+    deleted = own_datafiles().delete_all()
+    return Answer(
+        {
+            "status": 200,
+            "acknowledged": True,
+            "deleted": deleted,
+            "total": deleted,
+            "message": f"{deleted} data files were deleted.",
+        }
+    )

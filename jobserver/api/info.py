@@ -7,11 +7,11 @@ from typing import Any
 from flask import Blueprint
 
 import jobserver
-from jobserver.api import openapi
-from jobserver.api.endpoint import Answer, endpoint
-from jobserver.api.schemas import Document, FullInfo, Info, Message
-from jobserver.api.services import services
-from jobserver.executors.sandbox import isolation
+from jobserver.api.framework import openapi
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Answer, endpoint
+from jobserver.api.framework.schemas import Document, FullInfo, Info, Message
+from jobserver.execution.supervision.sandbox import isolation
 
 info = Blueprint("info", __name__)
 

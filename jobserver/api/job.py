@@ -6,15 +6,15 @@ from typing import Any
 
 from flask import Blueprint, url_for
 
-from jobserver.api.endpoint import Answer, DocumentQuery, endpoint, wants_strings
-from jobserver.api.identity import actor, is_stranger, mine
-from jobserver.api.schemas import Deleted, JobDocument, JobFields
-from jobserver.api.services import services
-from jobserver.auth import authorize
-from jobserver.database import Document
-from jobserver.documents import parse_id
-from jobserver.models.job import public, shared
-from jobserver.models.jobs import no_job
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.framework.identity import actor, is_stranger, mine
+from jobserver.api.framework.schemas import Deleted, JobDocument, JobFields
+from jobserver.jobs.job import public, shared
+from jobserver.jobs.store import no_job
+from jobserver.storage.database import Document
+from jobserver.storage.documents import parse_id
+from jobserver.users import authorize
 
 job = Blueprint("job", __name__)
 

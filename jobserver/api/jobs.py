@@ -11,24 +11,24 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from pydantic import Field
 
-from jobserver.api.endpoint import (
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import (
     Answer,
     DocumentQuery,
     endpoint,
     refuse_filter,
     wants_strings,
 )
-from jobserver.api.identity import actor, mine
-from jobserver.api.schemas import AllDeleted, Filter, JobList
-from jobserver.api.services import services
-from jobserver.database import Document
-from jobserver.documents import OWNER, parse_id
+from jobserver.api.framework.identity import actor, mine
+from jobserver.api.framework.schemas import AllDeleted, Filter, JobList
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
-from jobserver.filters import compile_filter, is_field
-from jobserver.models.job import PRIVATE, State, public
-from jobserver.models.listing import Place, Selection
+from jobserver.jobs.job import PRIVATE, State, public
+from jobserver.jobs.listing.listing import Place, Selection
 from jobserver.sizes import KIB
+from jobserver.storage.database import Document
+from jobserver.storage.documents import OWNER, parse_id
+from jobserver.storage.filters import compile_filter, is_field
 
 jobs = Blueprint("jobs", __name__)
 

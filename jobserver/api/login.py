@@ -7,15 +7,21 @@ from typing import Any
 from bson import ObjectId
 from flask import Blueprint, request
 
-from jobserver.api.endpoint import Answer, endpoint
-from jobserver.api.identity import actor, place, user_of
-from jobserver.api.schemas import Message
-from jobserver.api.services import services
-from jobserver.api.user_schemas import Credentials, Login, MadeToken, NewToken, TokenList
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Answer, endpoint
+from jobserver.api.framework.identity import actor, place, user_of
+from jobserver.api.framework.schemas import (
+    Credentials,
+    Login,
+    MadeToken,
+    Message,
+    NewToken,
+    TokenList,
+)
 from jobserver.api.users import said, user_within_reach
-from jobserver.database import Document
 from jobserver.errors import BadRequest, NotFound, Problem
-from jobserver.models.user import shown_token, shown_user
+from jobserver.storage.database import Document
+from jobserver.users.store import shown_token, shown_user
 
 login = Blueprint("login", __name__)
 

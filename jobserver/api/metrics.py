@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Flask, Response, g, request
 
 import jobserver
-from jobserver.api.endpoint import endpoint
-from jobserver.api.services import Services, services
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import endpoint
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
+
+    from jobserver.server.services import Services
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))

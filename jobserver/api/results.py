@@ -8,13 +8,13 @@ from typing import Literal
 
 from flask import Blueprint, Response
 
-from jobserver.api.endpoint import Query, endpoint
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Query, endpoint
+from jobserver.api.framework.schemas import Result
 from jobserver.api.job import readable
-from jobserver.api.schemas import Result
-from jobserver.api.services import services
 from jobserver.encoding import show_file, show_value
 from jobserver.errors import Conflict
-from jobserver.models.job import State
+from jobserver.jobs.job import State
 
 results = Blueprint("results", __name__)
 

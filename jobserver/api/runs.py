@@ -7,18 +7,18 @@ from typing import Annotated
 from flask import Blueprint, Response, request
 from pydantic import Field
 
-from jobserver.api.endpoint import Answer, DocumentQuery, Query, endpoint
-from jobserver.api.events import job_events, jobs_events, streamed
-from jobserver.api.identity import actor, mine, still_in
+from jobserver.api.event_streams import job_events, jobs_events, streamed
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Answer, DocumentQuery, Query, endpoint
+from jobserver.api.framework.identity import actor, mine, still_in
+from jobserver.api.framework.schemas import JobDocument
 from jobserver.api.job import shown
-from jobserver.api.schemas import JobDocument
-from jobserver.api.services import services
-from jobserver.auth import Role, authorize
-from jobserver.database import Document
-from jobserver.documents import OWNER, parse_id
 from jobserver.errors import Forbidden
-from jobserver.models import logs
-from jobserver.models.composition import holds_code
+from jobserver.jobs import logs
+from jobserver.processes.forms import holds_code
+from jobserver.storage.database import Document
+from jobserver.storage.documents import OWNER, parse_id
+from jobserver.users import Role, authorize
 
 runs = Blueprint("runs", __name__)
 

@@ -8,12 +8,12 @@ from typing import Literal
 
 from flask import Blueprint
 
-from jobserver.api.endpoint import Answer, Query, endpoint
-from jobserver.api.schemas import Script, ScriptList
-from jobserver.api.services import services
-from jobserver.database import Document
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Answer, Query, endpoint
+from jobserver.api.framework.schemas import Script, ScriptList
 from jobserver.errors import NotFound
-from jobserver.models import executable
+from jobserver.processes import executable
+from jobserver.storage.database import Document
 
 scripts = Blueprint("scripts", __name__)
 

@@ -7,24 +7,24 @@ from typing import Any
 from bson import ObjectId
 from flask import Blueprint
 
-from jobserver.api.endpoint import Answer, Query, endpoint
-from jobserver.api.identity import actor, place
-from jobserver.api.schemas import Message
-from jobserver.api.services import services
-from jobserver.api.user_schemas import (
+from jobserver.api.framework.current import services
+from jobserver.api.framework.endpoint import Answer, Query, endpoint
+from jobserver.api.framework.identity import actor, place
+from jobserver.api.framework.schemas import (
     Activation,
     Address,
     Changes,
+    Message,
     NewPassword,
     Registration,
     User,
     UserList,
 )
-from jobserver.auth import authorize
-from jobserver.database import Document
 from jobserver.errors import BadRequest, NotFound
-from jobserver.models.leaving import remove_user
-from jobserver.models.user import shown_user
+from jobserver.storage.database import Document
+from jobserver.users import authorize
+from jobserver.users.accounts import remove_user
+from jobserver.users.store import shown_user
 
 users = Blueprint("users", __name__)
 

@@ -12,13 +12,13 @@ numpy, ``container`` from a file. ``rendering`` and ``jsontext`` write it.
 from __future__ import annotations
 
 from jobserver.encoding.encoder import Encoder, Stored
-from jobserver.encoding.keeping import Kept, keep
+from jobserver.encoding.formats import File, describes_file, show_file, show_value
+from jobserver.encoding.json_reader import is_deeper, read_object
+from jobserver.encoding.json_writer import dumps, native, stringify
 from jobserver.encoding.keys import escape_key, restore_keys, unescape_key
-from jobserver.encoding.reading import is_deeper, read_object
+from jobserver.encoding.result_file import Kept, keep
 from jobserver.encoding.results import Encoded, decode_result, encode_result, encoded_size
-from jobserver.encoding.showing import File, describes_file, show_file, show_value
 from jobserver.encoding.tables import decode_table, is_table
-from jobserver.encoding.writing import dumps, native, stringify
 
 __all__ = [
     "Encoded",

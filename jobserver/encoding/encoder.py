@@ -23,7 +23,7 @@ from typing import Any
 from jobserver.encoding.columns import Encode, objects
 from jobserver.encoding.keys import escape_key, unique_keys
 from jobserver.encoding.scalars import scalars
-from jobserver.encoding.sheet import Sheet
+from jobserver.encoding.table_columns import Sheet
 from jobserver.encoding.tables import array_sheet, frame_sheet, index_sheet, series_sheet
 from jobserver.encoding.text import text_of
 from jobserver.errors import JobserverError

@@ -16,7 +16,7 @@ from bson.timestamp import Timestamp
 
 from jobserver.encoding.encoder import Encoder
 from jobserver.encoding.keys import restore_keys, unescape_key
-from jobserver.encoding.sheet import Sheet
+from jobserver.encoding.table_columns import Sheet
 from jobserver.encoding.tables import decode_table, is_table
 from jobserver.encoding.text import time_of
 from jobserver.errors import BadRequest

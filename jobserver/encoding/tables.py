@@ -32,8 +32,8 @@ from jobserver.encoding.columns import (
     hashable,
 )
 from jobserver.encoding.keys import unique_keys
-from jobserver.encoding.live import live_column, live_labels
-from jobserver.encoding.sheet import Sheet
+from jobserver.encoding.pandas_columns import live_column, live_labels
+from jobserver.encoding.table_columns import Sheet
 from jobserver.errors import BadRequest
 
 Table = dict[str, Any]

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
-from jobserver.database import Database, Document
 from jobserver.errors import JobserverError
-from jobserver.mail.letters import Letter, compose
-from jobserver.settings import Settings
+from jobserver.home.settings import Settings
+from jobserver.mail.messages import Letter, compose
+from jobserver.storage.database import Database, Document
 
 if TYPE_CHECKING:
-    from jobserver.mail.postman import Postman
+    from jobserver.mail.smtp import Postman
 
 log = logging.getLogger(__name__)
 
 BATCH = 20
-#: Longer than any mail takes: see `jobserver.mail.postman.SEND_SECONDS`.
+#: Longer than any mail takes: see `jobserver.mail.smtp.SEND_SECONDS`.
 LEASE = timedelta(minutes=5)
 #: The pause before a mail is tried again doubles, from the first to the longest.
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(hours=1)
@@ -118,7 +118,7 @@ class Delivery:
         return {**mail, **mine}
 
     def _send(self, mail: Document) -> None:
-        from jobserver.mail.postman import Undeliverable
+        from jobserver.mail.smtp import Undeliverable
 
         try:
             self._hand_over(mail)
@@ -136,7 +136,7 @@ class Delivery:
             self._settle(mail, "sent")
 
     def _hand_over(self, mail: Document) -> None:
-        from jobserver.mail.postman import Postman
+        from jobserver.mail.smtp import Postman
 
         letter = self._letter(mail)
         if self._postman is None:

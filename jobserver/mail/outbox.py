@@ -15,12 +15,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from jobserver.database import Database, Document
 from jobserver.errors import SettingsError, StoreUnavailable
-from jobserver.mail.addresses import check_address, is_address
+from jobserver.home.settings import Settings
 from jobserver.mail.delivery import BATCH, Delivery, MailServerAway
-from jobserver.mail.letters import SUBJECTS
-from jobserver.settings import Settings
+from jobserver.mail.messages import SUBJECTS, check_address, is_address
+from jobserver.storage.database import Database, Document
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +108,7 @@ class Outbox:
         to : str
             Address.
         kind : str
-            One of `jobserver.mail.letters.SUBJECTS`.
+            One of `jobserver.mail.messages.SUBJECTS`.
         **values
             What the templates of this kind ask for; ``url`` may be a path of this server.
 

@@ -23,9 +23,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobserver.scripts.drawing import plot
-from jobserver.scripts.flow import flow_duration_curve
-from jobserver.scripts.timeseries import gaps, resample, rolling, summary
+from jobserver.scripts.shipped.drawing import plot
+from jobserver.scripts.shipped.flow import flow_duration_curve
+from jobserver.scripts.shipped.timeseries import gaps, resample, rolling, summary
 
 __all__ = ["flow_duration_curve", "gaps", "on_init", "plot", "resample", "rolling", "summary"]
 
@@ -35,7 +35,7 @@ def on_init(app: Any) -> None:
 
     Parameters
     ----------
-    app : jobserver.execution.App
+    app : jobserver.child.execution.App
         What the server tells scripts about itself: ``home``, ``config``, ``runs``.
     """
     if not app.runs:

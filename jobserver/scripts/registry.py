@@ -13,7 +13,7 @@ from typing import Any
 
 from jobserver.errors import CannotRun, Problem
 from jobserver.scripts.loading import Watch, load_modules, stamps, unwatched
-from jobserver.scripts.permits import Permits
+from jobserver.scripts.permissions import Permits
 from jobserver.scripts.script import MISSING, Script
 from jobserver.scripts.signature import parameters_of
 from jobserver.scripts.version import base_packages, version_of

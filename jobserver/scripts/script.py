@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from jobserver.errors import CannotRun, Problem
-from jobserver.scripts.call import Call
+from jobserver.scripts.arguments import Call
 from jobserver.scripts.signature import Signature
 from jobserver.scripts.version import packages_of
 from jobserver.scripts.wording import printable

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, send_file
 
-from jobserver.api.endpoint import endpoint
-from jobserver.api.headers import PAGE_POLICY, POLICY
+from jobserver.api.framework.endpoint import endpoint
+from jobserver.api.framework.headers import PAGE_POLICY, POLICY
 from jobserver.errors import NotFound
 
 STATIC = Path(__file__).parent / "static"

@@ -12,9 +12,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 import jobserver.app  # noqa: F401 - declares every endpoint
-from jobserver.api.endpoint import ENDPOINTS, Endpoint
-from jobserver.api.openapi import refused
-from jobserver.api.schemas import ErrorBody
+from jobserver.api.framework.endpoint import ENDPOINTS, Endpoint
+from jobserver.api.framework.openapi import refused
+from jobserver.api.framework.schemas import ErrorBody
 
 JSON = "application/json"
 

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import psutil
 
-from jobserver.auth import Passwords, Role, Signer
-from jobserver.database import Database
-from jobserver.home import Home
-from jobserver.models.user import Users
-from jobserver.secret import secret_key
-from jobserver.settings import PREFIX, load
+from jobserver.home.secret_key import secret_key
+from jobserver.home.settings import PREFIX, load
+from jobserver.server.server import Home
+from jobserver.storage.database import Database
+from jobserver.users import Passwords, Role, Signer
+from jobserver.users.store import Users
 from tests.conftest import Server
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of users that exist in tests only

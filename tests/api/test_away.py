@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobserver.embedded import EmbeddedServer
+from jobserver.storage.embedded import EmbeddedServer
 from tests.conftest import MakeServer, Server, run_through, until
 
 REQUESTS = [

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver.api.headers import DATA_POLICY, DOCUMENT_POLICY
+from jobserver.api.framework.headers import DATA_POLICY, DOCUMENT_POLICY
 from tests.conftest import Server, run_through
 
 CSV = b"date,value\n2018-09-05,1.5\n2018-09-06,\n"

@@ -7,9 +7,9 @@ from http.client import HTTPResponse
 import httpx
 import pytest
 
-from jobserver.api.cors import check_origins
+from jobserver.api.framework.origin import check_origins
 from jobserver.errors import SettingsError
-from jobserver.settings import Settings
+from jobserver.home.settings import Settings
 from tests.api.conftest import LOCAL, PAGE
 from tests.api.contract import check_headers
 from tests.api.test_http import connect

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from jobserver.serving import OVERHEAD
+from jobserver.server.http import OVERHEAD
 from tests.api.contract import check_error_body
 from tests.conftest import MakeServer, Server, finished, until
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from flask import Flask
 
-from jobserver.api import errors
+from jobserver.api.framework import errors
 from jobserver.app import BLUEPRINTS
 
 Document = dict[str, Any]

@@ -16,10 +16,10 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
-from jobserver.api import openapi
+from jobserver.api.framework import openapi
 from jobserver.app import BLUEPRINTS
-from jobserver.auth import Role
-from jobserver.database import Database, Document
+from jobserver.storage.database import Database, Document
+from jobserver.users import Role
 from tests.api.members import Members, database_of
 from tests.conftest import MakeServer, Server, finished, until
 

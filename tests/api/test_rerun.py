@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import jobserver
-from jobserver.models.job import SERVER_FIELDS
-from jobserver.scripts import timeseries
+from jobserver.jobs.job import SERVER_FIELDS
+from jobserver.scripts.shipped import timeseries
 from tests.conftest import Job, Server, finished, run_through
 
 NATIVE = {"stringify": "false"}

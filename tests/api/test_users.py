@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from jobserver.auth import Role
-from jobserver.models.attempts import Attempts
+from jobserver.users import Role
+from jobserver.users.rate_limits import Attempts
 from tests.api.members import PASSWORD, Member, Members
 from tests.conftest import finished
 

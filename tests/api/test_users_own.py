@@ -11,11 +11,11 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from jobserver.auth import Role
 from jobserver.errors import TooMany
-from jobserver.models.job import State
-from jobserver.models.outcome import Outcome, interrupted
-from jobserver.models.runs import Runs
+from jobserver.jobs.job import State
+from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.outcome import Outcome, interrupted
+from jobserver.users import Role
 from tests.api.members import Member, Members
 from tests.conftest import finished, run_through, until
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import jobserver.app  # noqa: F401 - declares every endpoint
-from jobserver.api.endpoint import ENDPOINTS, Endpoint
-from jobserver.auth import POLICY, Actor, Role, Scope, Who, authorize, reach
+from jobserver.api.framework.endpoint import ENDPOINTS, Endpoint
 from jobserver.errors import Forbidden, NotFound, Refusal, Unauthorized
+from jobserver.users import POLICY, Actor, Role, Scope, Who, authorize, reach
 from tests.api.members import Member, Members
 
 #: Who asks, and whose the thing is that they ask for.

@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from jobserver import __version__
-from jobserver.embedded import EmbeddedServer
+from jobserver.storage.embedded import EmbeddedServer
 from tests.conftest import ROOT, until
 
-CLI = [sys.executable, "-m", "jobserver.cli"]
+CLI = [sys.executable, "-m", "jobserver"]
 HEAVY = {"bson", "dask", "flask", "numpy", "pandas", "pydantic", "pymongo", "rich", "waitress"}
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobserver.demo import WIDTH, as_curl, laid_out
+from jobserver.cli.demo import WIDTH, as_curl, laid_out
 from tests.conftest import ROOT, lives, until
 
-COMMAND = [sys.executable, "-m", "jobserver.cli", "demo"]
+COMMAND = [sys.executable, "-m", "jobserver", "demo"]
 
 
 @pytest.fixture

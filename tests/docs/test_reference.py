@@ -11,12 +11,12 @@ from typing import Any
 import click
 import pytest
 
-from jobserver.api import openapi
+from jobserver.api.framework import openapi
 from jobserver.app import BLUEPRINTS
-from jobserver.cli import main
-from jobserver.models.datafile import EXTENSIONS
-from jobserver.models.job import PRIVATE, SERVER_FIELDS
-from jobserver.settings import table
+from jobserver.cli.commands import main
+from jobserver.data.files import EXTENSIONS
+from jobserver.home.settings import table
+from jobserver.jobs.job import PRIVATE, SERVER_FIELDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

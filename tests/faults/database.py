@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jobserver.embedded.address import HOST
-from jobserver.embedded.program import candidates
+from jobserver.storage.embedded.address import HOST
+from jobserver.storage.embedded.program import candidates
 from tests.conftest import until
 
 START_SECONDS = 30.0

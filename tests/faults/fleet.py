@@ -17,8 +17,8 @@ from typing import TypeVar
 import httpx
 import psutil
 
-from jobserver.settings import PREFIX
-from jobserver.template import make_home
+from jobserver.home.settings import PREFIX
+from jobserver.home.template import make_home
 from tests.conftest import until
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,7 @@ class Fleet:
     def command(self, name: str) -> tuple[str, ...]:
         """The module of a member, and its options."""
         options = {"server": ("run", "--port", str(self.port)), "worker": ("worker",)}[name]
-        return "jobserver.cli", *options, "--home", str(self.home)
+        return "jobserver", *options, "--home", str(self.home)
 
     def log(self, name: str) -> str:
         """What a member wrote, over all its lives."""

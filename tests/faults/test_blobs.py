@@ -11,14 +11,14 @@ import pytest
 from bson import ObjectId
 from gridfs import GridFSBucket
 
-from jobserver.database import Database
-from jobserver.documents import utcnow
+from jobserver.data.files import DataFiles
+from jobserver.data.gridfs_storage import GridFiles
+from jobserver.data.stored import StoredData
 from jobserver.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
-from jobserver.models import blobs as blobs_module
-from jobserver.models.blobs import CHUNK_SIZE, Blobs
-from jobserver.models.data import StoredData
-from jobserver.models.datafile import DataFiles
-from jobserver.models.gridfiles import GridFiles
+from jobserver.storage import blobs as blobs_module
+from jobserver.storage.blobs import CHUNK_SIZE, Blobs
+from jobserver.storage.database import Database
+from jobserver.storage.documents import utcnow
 
 
 @pytest.fixture(scope="module")

@@ -18,11 +18,11 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from jobserver.embedded import EmbeddedServer, pulse, server, uri_of
-from jobserver.embedded.choice import FALLBACK, choose_engine
-from jobserver.embedded.daemon import Daemon
-from jobserver.embedded.folder import Endpoint, Folder
 from jobserver.errors import SettingsError
+from jobserver.storage.embedded import EmbeddedServer, process, server, uri_of
+from jobserver.storage.embedded.choice import FALLBACK, choose_engine
+from jobserver.storage.embedded.folder import Endpoint, Folder
+from jobserver.storage.embedded.process import Daemon
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Linux and macOS only")
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys, time
 from pathlib import Path
-from jobserver.embedded import EmbeddedServer
+from jobserver.storage.embedded import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]), *sys.argv[2:])
 print(server.start(), server.pid, flush=True)
 time.sleep(60)
@@ -198,9 +198,9 @@ def test_client_rides_through_a_killed_database(embedded: EmbeddedServer, home: 
 def test_hung_database_is_replaced(
     embedded: EmbeddedServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "PING_SECONDS", 0.05)
-    monkeypatch.setattr(pulse, "SILENCE_SECONDS", 0.5)
-    monkeypatch.setattr(pulse, "RECOVERY_SECONDS", 3.0)
+    monkeypatch.setattr(process, "PING_SECONDS", 0.05)
+    monkeypatch.setattr(process, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(process, "RECOVERY_SECONDS", 3.0)
     uri = embedded.start()
     with client_of(uri) as client:
         client.jobserver.things.insert_one({"_id": 1})

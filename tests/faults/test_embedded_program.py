@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from jobserver.embedded import EmbeddedServer, choice, uri_of
-from jobserver.embedded.address import LONGEST_PATH
-from jobserver.embedded.choice import FALLBACK, choose_engine
-from jobserver.embedded.folder import LOG_SIZE, Folder
-from jobserver.embedded.program import candidates, probe
 from jobserver.errors import SettingsError
+from jobserver.storage.embedded import EmbeddedServer, choice, uri_of
+from jobserver.storage.embedded.address import LONGEST_PATH
+from jobserver.storage.embedded.choice import FALLBACK, choose_engine
+from jobserver.storage.embedded.folder import LOG_SIZE, Folder
+from jobserver.storage.embedded.program import candidates, probe
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Linux and macOS only")
 Make = Callable[[str], Path]
@@ -176,7 +176,7 @@ def test_file_system_without_sockets_is_named(
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr("jobserver.embedded.mongod.socket.socket.bind", refuse)
+    monkeypatch.setattr("jobserver.storage.embedded.mongod.socket.socket.bind", refuse)
     with pytest.raises(SettingsError, match="takes no Unix sockets"):
         EmbeddedServer(tmp_path).start()
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver.embedded.choice import FALLBACK
+from jobserver.storage.embedded.choice import FALLBACK
 from tests.conftest import MakeServer, Server, finished, run_through
 
 pytestmark = pytest.mark.fallback
@@ -41,7 +41,7 @@ FILTERS: list[dict[str, Any]] = [
 
 def jobserver(*words: str | Path) -> str:
     """What a command printed."""
-    line = [sys.executable, "-m", "jobserver.cli", *map(str, words)]
+    line = [sys.executable, "-m", "jobserver", *map(str, words)]
     done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from jobserver.database import Database
-from jobserver.documents import JobId, utcnow
+from jobserver.data.files import DataFiles
 from jobserver.errors import StoreUnavailable
-from jobserver.executors.local import LocalExecutor
-from jobserver.models.datafile import DataFiles
-from jobserver.models.job import State
-from jobserver.models.outcome import Outcome
-from jobserver.settings import load
-from jobserver.template import make_home
+from jobserver.execution.local import LocalExecutor
+from jobserver.home.settings import load
+from jobserver.home.template import make_home
+from jobserver.jobs.job import State
+from jobserver.jobs.outcome import Outcome
+from jobserver.storage.database import Database
+from jobserver.storage.documents import JobId, utcnow
 from tests.conftest import until
 
 #: Jobs that wait behind the one whose claim is lost: together they take longer than its lease.

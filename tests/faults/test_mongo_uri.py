@@ -20,8 +20,8 @@ import dns.rrset
 import pytest
 from pymongo import MongoClient, ReadPreference, WriteConcern
 
-from jobserver.database import Database
 from jobserver.errors import SettingsError, StoreUnavailable
+from jobserver.storage.database import Database
 from tests.conftest import MakeServer, run_through, until
 from tests.faults.database import OwnDatabase, own_database
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from jobserver.embedded import EmbeddedServer
+from jobserver.storage.embedded import EmbeddedServer
 from tests.conftest import MakeServer, run_through
 
 OWN = 'def shout():\n    print("hey")\n    return {"a.b": 1, "$c": None}\n'
 
 
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "jobserver.cli", *map(str, words)]
+    line = [sys.executable, "-m", "jobserver", *map(str, words)]
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
 
 

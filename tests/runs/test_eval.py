@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver.executors.sandbox import BUBBLEWRAP, PROCESS, isolation
-from jobserver.models.composition import holds_code
+from jobserver.execution.supervision.sandbox import BUBBLEWRAP, PROCESS, isolation
+from jobserver.processes.forms import holds_code
 from tests.conftest import Job, MakeServer, Server, finished, until
 from tests.runs.conftest import cancel, log_of
 from tests.runs.test_files import refusal

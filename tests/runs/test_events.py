@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver.api import events
+from jobserver.api import event_streams
 from tests.conftest import Server, until
 from tests.runs.conftest import begin, cancel, carry_out, create, log_of, start
 
@@ -153,7 +153,7 @@ def test_streams_leave_threads_for_everything_else(unruly: httpx.Client) -> None
             path = f"/job/{job_id}/events"
             return stack.enter_context(unruly.stream("GET", path)).status_code
 
-        for _ in range(events.STREAMS):
+        for _ in range(event_streams.STREAMS):
             until(lambda: open_stream() == 200)  # other tests' streams end in a moment
         refused = unruly.get(f"/job/{job_id}/events")
         assert refused.status_code == 503
@@ -168,12 +168,12 @@ def test_streams_leave_threads_for_everything_else(unruly: httpx.Client) -> None
 
 
 def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "ALIVE_SECONDS", 0.05)
+    monkeypatch.setattr(event_streams, "ALIVE_SECONDS", 0.05)
 
     def silence() -> Iterator[bytes]:
         while True:
             time.sleep(0.01)
             yield b""
 
-    kept = events._kept_alive(silence())
+    kept = event_streams._kept_alive(silence())
     assert {next(kept) for _ in range(3)} == {b": the stream is alive\n\n"}

@@ -392,9 +392,21 @@ def test_hostile_names_of_files_are_refused(files: httpx.Client) -> None:
 def test_hostile_names_of_functions_are_refused(files: httpx.Client) -> None:
     odd = [
         *("__import__", "os.system", "builtins.eval", "jobserver.scripts.__init__", "__class__"),
-        *("summary.__globals__", "jobserver.scripts.timeseries._describe", "on_init", "_table"),
+        *(
+            "summary.__globals__",
+            "jobserver.scripts.shipped.timeseries._describe",
+            "on_init",
+            "_table",
+        ),
         *("jobserver.scripts.on_init", "trials.Path", "trials.time.sleep", "trials.sys", "trials."),
-        *("summary()", "summary\n", " summary", "Summary", "lambda: 0", "jobserver.cli.main"),
+        *(
+            "summary()",
+            "summary\n",
+            " summary",
+            "Summary",
+            "lambda: 0",
+            "jobserver.cli.commands.main",
+        ),
     ]
     for name in [*HOSTILE, *odd]:
         assert refusal(files, {"name": name}).keys() == {"script.name"}, name

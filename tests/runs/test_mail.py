@@ -19,15 +19,15 @@ import psutil
 import pytest
 from bson import ObjectId
 
-from jobserver.database import Database
-from jobserver.embedded import EmbeddedServer
 from jobserver.errors import BadRequest, SettingsError
-from jobserver.mail import Outbox, delivery, outbox, postman, store, with_sender
-from jobserver.models.job import State
-from jobserver.models.notices import Notices
-from jobserver.models.outcome import Outcome
-from jobserver.models.runs import Runs
-from jobserver.settings import Settings
+from jobserver.home.settings import Settings
+from jobserver.jobs.job import State
+from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.notifications import Notices
+from jobserver.jobs.outcome import Outcome
+from jobserver.mail import Outbox, delivery, outbox, smtp, store, with_sender
+from jobserver.storage.database import Database
+from jobserver.storage.embedded import EmbeddedServer
 from tests.conftest import MakeServer, Server, finished, until
 from tests.faults.fleet import fleet
 from tests.runs.conftest import cancel, create, read, start
@@ -199,8 +199,8 @@ def test_a_server_that_is_down_is_tried_until_it_is_back(database: Database) -> 
 def test_a_server_that_hangs_delays_nobody(
     database: Database, monkeypatch: pytest.MonkeyPatch, drip: bytes
 ) -> None:
-    monkeypatch.setattr(postman, "SOCKET_SECONDS", 0.5)
-    monkeypatch.setattr(postman, "SEND_SECONDS", 0.6)
+    monkeypatch.setattr(smtp, "SOCKET_SECONDS", 0.5)
+    monkeypatch.setattr(smtp, "SEND_SECONDS", 0.6)
     with useless_server(drip) as port, sending(database, port) as outgoing:
         began = time.monotonic()
         outgoing.post(ANNA, "reset", **LINK)

@@ -19,14 +19,14 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 from pandas.testing import assert_frame_equal
 
-from jobserver.database import Database
 from jobserver.errors import NotFound, TooLarge
-from jobserver.executors.told import ended
-from jobserver.models.job import State
-from jobserver.models.outcome import Outcome
-from jobserver.models.results import Results
-from jobserver.models.spool import Ended, Spool
+from jobserver.execution.supervision.child_messages import ended
+from jobserver.jobs.job import State
+from jobserver.jobs.lifecycle.spool import Ended, Spool
+from jobserver.jobs.outcome import Outcome
+from jobserver.jobs.results import Results
 from jobserver.sizes import GIB
+from jobserver.storage.database import Database
 from tests.conftest import Job, MakeServer, Server, finished, until
 from tests.faults.database import OwnDatabase, own_database
 from tests.runs import yielding

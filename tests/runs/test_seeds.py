@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobserver.seeds import LIMIT
+from jobserver.processes.seeds import LIMIT
 from tests.conftest import Job, MakeServer, Server, finished
 from tests.runs.conftest import NATIVE, all_busy, create, start
 from tests.runs.test_map import mapped, over

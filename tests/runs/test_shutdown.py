@@ -118,7 +118,7 @@ def test_it_ends_at_once_while_it_waits_for_its_database(home: Path, command: st
     environ = {**os.environ, "JOBSERVER_MONGO_URI": "mongodb://127.0.0.1:1/"}
     log, arguments = (
         home / "log",
-        [sys.executable, "-m", "jobserver.cli", command, "--home", str(home)],
+        [sys.executable, "-m", "jobserver", command, "--home", str(home)],
     )
     with log.open("w") as file, subprocess.Popen(arguments, env=environ, stderr=file) as process:
         until(lambda: psutil.Process(process.pid).num_threads() > 1)  # pymongo's

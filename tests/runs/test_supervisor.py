@@ -14,12 +14,12 @@ from typing import Any
 import psutil
 import pytest
 
-from jobserver.executors.loads import SharedFindings
-from jobserver.executors.maps import Maps, MapShare
-from jobserver.executors.setup import setup_message
-from jobserver.executors.supervisor import ChildSupervisor
-from jobserver.models.outcome import CANCELLED
-from jobserver.settings import load
+from jobserver.execution.maps import Maps, MapShare
+from jobserver.execution.supervision.child_messages import setup_message
+from jobserver.execution.supervision.loads import SharedFindings
+from jobserver.execution.supervision.supervisor import ChildSupervisor
+from jobserver.home.settings import load
+from jobserver.jobs.outcome import CANCELLED
 from jobserver.sizes import MIB
 from tests.conftest import until
 

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jobserver.database import Database
 from jobserver.errors import TooMany
-from jobserver.indexes import EXPIRY
-from jobserver.models.attempts import Attempts
+from jobserver.storage.database import Database
+from jobserver.storage.indexes import EXPIRY
+from jobserver.users.rate_limits import Attempts
 from tests.conftest import until
 
 HOUR = 3600.0

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import WrongType
-from jobserver.models.table import MEDIA_TYPES, content
+from jobserver.tables.preview import MEDIA_TYPES, content
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20).map(str.lstrip)
 

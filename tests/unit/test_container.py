@@ -21,19 +21,19 @@ from pandas.testing import assert_frame_equal
 
 from jobserver.encoding import (
     File,
-    container,
     dumps,
     encode_result,
-    jsontext,
+    formats,
+    json_stream,
     keep,
-    keeping,
     restore_keys,
-    sheet,
+    result_file,
     show_file,
     show_value,
-    showing,
+    table_columns,
+    table_file,
 )
-from jobserver.encoding.container import Container
+from jobserver.encoding.table_file import Container
 from jobserver.errors import JobserverError, TooLarge, Unavailable, WrongType
 from jobserver.sizes import GIB, MIB
 from tests.unit.strategies import nested
@@ -47,15 +47,15 @@ MANY = settings(
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut into so many pieces that every boundary is met."""
-    for module in (sheet, container, jsontext, keeping):
+    for module in (table_columns, table_file, json_stream, result_file):
         monkeypatch.setattr(module, "CELLS", 6)
-    monkeypatch.setattr(container, "GROUP_SIZE", 100)
-    monkeypatch.setattr(container, "BATCH_SIZE", 150)
-    monkeypatch.setattr(container, "_FIRST_CELLS", 2)
-    monkeypatch.setattr(container, "_LEAST_ROWS", 1)
-    monkeypatch.setattr(showing, "_PIECE", 9)
-    monkeypatch.setattr(jsontext, "_BYTES", 6)
-    monkeypatch.setattr(jsontext, "_PARTS", 2)
+    monkeypatch.setattr(table_file, "GROUP_SIZE", 100)
+    monkeypatch.setattr(table_file, "BATCH_SIZE", 150)
+    monkeypatch.setattr(table_file, "_FIRST_CELLS", 2)
+    monkeypatch.setattr(table_file, "_LEAST_ROWS", 1)
+    monkeypatch.setattr(formats, "_PIECE", 9)
+    monkeypatch.setattr(json_stream, "_BYTES", 6)
+    monkeypatch.setattr(json_stream, "_PARTS", 2)
 
 
 def written(value: Any, folder: Path, limit: int = GIB) -> File:
@@ -80,14 +80,14 @@ def shown(value: Any, form: str, folder: Path) -> str:
 
 def stored(file: File) -> Any:
     """The table in a file as it would be in a document."""
-    assert file.form == keeping.TABLE
+    assert file.form == result_file.TABLE
     table = Container(file.read, file.size)
     lists = [[item for items in column for item in items] for column in table.columns()]
     slices = list(table.slices())
     for place, items in enumerate(lists):
         assert repr([item for parts in slices for item in parts[place]]) == repr(items)
-    columns = [sheet.Listed(items) for items in lists]
-    return sheet.Sheet(table.head, list(columns), len(lists[0])).stored()
+    columns = [table_columns.Listed(items) for items in lists]
+    return table_columns.Sheet(table.head, list(columns), len(lists[0])).stored()
 
 
 def assert_comes_back(value: Any, folder: Path) -> None:
@@ -151,7 +151,7 @@ def test_any_value_is_written_as_it_would_be_in_a_document(tmp_path: Path, value
 
 def test_a_long_value_is_written_in_pieces() -> None:
     value = encode_result({"a": list(range(100)), "$b": ["x" * 500] * 10, "c": b"y" * 99}).value
-    pieces = list(jsontext.value_json(value))
+    pieces = list(json_stream.value_json(value))
     assert b"".join(pieces) == dumps(restore_keys(value))
     assert max(map(len, pieces)) < 120
 
@@ -205,10 +205,10 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_tables_that_would_take_much_memory_to_read_are_kept_as_json(
     frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(container, "LARGEST_FOOT", 3000)
-    monkeypatch.setattr(container, "LARGEST_GROUP", 3000)
+    monkeypatch.setattr(table_file, "LARGEST_FOOT", 3000)
+    monkeypatch.setattr(table_file, "LARGEST_GROUP", 3000)
     file = written(frame, tmp_path)
-    assert file.form == keeping.JSON
+    assert file.form == result_file.JSON
     shown(frame, "json", tmp_path)
     with pytest.raises(WrongType, match="ask for json"):
         show_file(file, "csv")
@@ -228,9 +228,9 @@ def test_a_damaged_file_never_takes_much_memory(tmp_path: Path, data: st.DataObj
         return bytes(content[offset : offset + size])
 
     with suppress(Exception):  # any, as long as it is raised
-        for _ in show_file(File("dataframe", keeping.TABLE, len(content), read), "csv"):
+        for _ in show_file(File("dataframe", result_file.TABLE, len(content), read), "csv"):
             pass
-    assert max(asked) <= max(container.LARGEST_FOOT, container.LARGEST_GROUP)
+    assert max(asked) <= max(table_file.LARGEST_FOOT, table_file.LARGEST_GROUP)
 
 
 def test_a_damaged_count_of_rows_is_told(tmp_path: Path) -> None:
@@ -238,7 +238,9 @@ def test_a_damaged_count_of_rows_is_told(tmp_path: Path) -> None:
     content = sound.read(0, sound.size)
     first = content.index(b"\x100\0", content.rindex(b"rows")) + 3
     damaged = content[: first + 3] + b"\x7f" + content[first + 4 :]
-    file = File("dataframe", keeping.TABLE, len(damaged), lambda at, size: damaged[at : at + size])
+    file = File(
+        "dataframe", result_file.TABLE, len(damaged), lambda at, size: damaged[at : at + size]
+    )
     for form in ("csv", "json"):
         with pytest.raises(JobserverError, match="damaged"):
             b"".join(show_file(file, form))
@@ -415,6 +417,6 @@ FRAME = encode_result(pd.DataFrame({"a": [1, 2]})).value
 )
 def test_what_only_looks_like_a_table_is_kept_as_json(value: Any, tmp_path: Path) -> None:
     shown(value, "json", tmp_path)
-    assert written(value, tmp_path).form == keeping.JSON
+    assert written(value, tmp_path).form == result_file.JSON
     with pytest.raises(WrongType, match="cannot be read as one; ask for it as json"):
         list(show_value(value, "csv"))

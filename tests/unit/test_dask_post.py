@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import SettingsError
-from jobserver.executors.dask.post import Post
-from jobserver.settings import Settings
-from jobserver.template import make_home
+from jobserver.execution.dask.worker_settings import Post
+from jobserver.home.settings import Settings
+from jobserver.home.template import make_home
 
 URI = "mongodb://anna:wonderland@db.example.org/jobserver"
 

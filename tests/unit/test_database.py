@@ -15,9 +15,9 @@ from pymongo.errors import (
     WriteError,
 )
 
-from jobserver.database import RETRIES, Database
 from jobserver.errors import JobserverError, StoreUnavailable, TooLarge
-from jobserver.models.changes import Change, Changes
+from jobserver.jobs.updates import Change, Changes
+from jobserver.storage.database import RETRIES, Database
 
 MB = 1_000_000
 STEPPED_DOWN, FULL_DISK, OVERSIZE, REFUSED = 189, 14031, 10334, 13

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobserver.data.files import EXTENSIONS, DataFiles, check_name
+from jobserver.data.folder_storage import Folder
 from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, Unavailable, WrongType
-from jobserver.models.datafile import EXTENSIONS, DataFiles, check_name
-from jobserver.models.folder import Folder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.scripts.dependencies import files_of
+from jobserver.scripts.version import files_of
 
 NAMES = ("a", "b", "c", "d", "e")
 

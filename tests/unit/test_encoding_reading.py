@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.encoding import read_object
-from jobserver.encoding.scrutiny import PROBLEMS_TOLD, read_closely
+from jobserver.encoding.json_reader import PROBLEMS_TOLD, read_closely
 from jobserver.errors import BadRequest
 from tests.unit.strategies import documents, nested, scalars
 

@@ -12,9 +12,9 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver import filters
 from jobserver.errors import BadRequest
-from jobserver.filters import compile_filter
+from jobserver.storage import filters
+from jobserver.storage.filters import compile_filter
 from tests.unit.strategies import json_values, names, scalars, wild_json, wild_names
 
 JUNCTIONS = ("$and", "$or", "$nor")

@@ -7,9 +7,8 @@ from bson import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobserver.documents import check_fields, parse_id, utcnow
 from jobserver.errors import BadRequest, InvalidId
-from jobserver.models.job import (
+from jobserver.jobs.job import (
     ACTIVE,
     PRIVATE,
     SERVER_FIELDS,
@@ -19,6 +18,7 @@ from jobserver.models.job import (
     new_document,
     public,
 )
+from jobserver.storage.documents import check_fields, parse_id, utcnow
 from tests.unit.strategies import documents
 
 

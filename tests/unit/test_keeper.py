@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from jobserver.errors import StoreUnavailable
-from jobserver.executors.keeper import Duty, Keeper
+from jobserver.execution.maintenance import Duty, Keeper
 from tests.conftest import until
 
 

@@ -12,17 +12,16 @@ from bson import ObjectId
 from flask import Flask
 from pymongo.errors import CursorNotFound, ExecutionTimeout
 
+from jobserver.api.framework.current import KEY
 from jobserver.api.jobs import JobsQuery, _page
-from jobserver.api.services import KEY
-from jobserver.database import Database, Document
-from jobserver.documents import JobId, utcnow
 from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
-from jobserver.indexes import BY_CREATION, BY_ID, check_search_fields, index_of
-from jobserver.models import listing as module
-from jobserver.models.job import new_document
-from jobserver.models.listing import Listing, Place, Selection
-from jobserver.models.search import paths
-from jobserver.models.total import Total
+from jobserver.jobs.job import new_document
+from jobserver.jobs.listing import listing as module
+from jobserver.jobs.listing.listing import Listing, Place, Selection
+from jobserver.jobs.listing.search import Total, paths
+from jobserver.storage.database import Database, Document
+from jobserver.storage.documents import JobId, utcnow
+from jobserver.storage.indexes import BY_CREATION, BY_ID, check_search_fields, index_of
 
 OWNERS = [ObjectId(), ObjectId()]
 FIELDS = ("_owner", "n", "tags", "state")

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.database import Database
 from jobserver.errors import SettingsError
-from jobserver.masking import MaskedFormatter, hide, masked
+from jobserver.home.secret_key import MaskedFormatter, hide, masked
+from jobserver.storage.database import Database
 
 ROOT = Path(__file__).parents[2]
 

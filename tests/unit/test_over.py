@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import CannotRun
-from jobserver.models.over import MOST_ITEMS, Grid, Groups, Rows, expand, form_problems
+from jobserver.processes.over import MOST_ITEMS, Grid, Groups, Rows, expand, form_problems
 
 VALUES = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3)
 

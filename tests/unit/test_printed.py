@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.printed import CUT, Printed
+from jobserver.execution.run_output import CUT, Printed
 
 HOME, PACKAGES, RUN = "/srv/jobs", "/srv/lib/python3/site-packages", "/var/run-x"
 TRACEBACK = b"Traceback (most recent call last):\n  ...\nValueError: no\n"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobserver.protocol import LIMIT, Broken, Channel, Message, Reader, receive, send
+from jobserver.system.protocol import LIMIT, Broken, Channel, Message, Reader, receive, send
 from tests.unit.strategies import documents
 
 Pair = tuple[socket.socket, socket.socket]

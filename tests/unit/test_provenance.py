@@ -13,10 +13,10 @@ from bson.raw_bson import RawBSONDocument
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.checksum import checksum
-from jobserver.executors.told import provenance as told
-from jobserver.provenance import provenance
+from jobserver.child.provenance import provenance
+from jobserver.execution.supervision.child_messages import provenance as told_provenance
 from jobserver.scripts.registry import Registry, Sources
+from jobserver.system.disk import checksum
 
 REGISTRY = Registry.load(Sources(None))
 PLAIN = {
@@ -36,9 +36,11 @@ def sent(message: dict[str, Any]) -> RawBSONDocument:
 
 
 def test_what_is_told_is_taken_over() -> None:
-    assert told(sent({"provenance": PLAIN})) == PLAIN
+    assert told_provenance(sent({"provenance": PLAIN})) == PLAIN
     steps = {"script": {"type": "pipeline", "steps": [PLAIN["script"]] * 300}, "packages": {}}
-    assert told(sent({"provenance": steps}))["script"]["steps"] == [PLAIN["script"]] * 200
+    assert (
+        told_provenance(sent({"provenance": steps}))["script"]["steps"] == [PLAIN["script"]] * 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_what_is_told_is_taken_over() -> None:
     ],
 )
 def test_what_has_another_form_is_left_out(message: dict[str, Any]) -> None:
-    assert told(sent(message)) == {"script": {}, "packages": {}}
+    assert told_provenance(sent(message)) == {"script": {}, "packages": {}}
 
 
 @given(
@@ -65,7 +67,7 @@ def test_what_has_another_form_is_left_out(message: dict[str, Any]) -> None:
 def test_what_is_told_can_be_stored(texts: dict[str, Any]) -> None:
     texts["$set.x"] = "a" * 1000
     message = sent({"provenance": {"script": texts, "packages": texts, "data": texts}})
-    found = told(message)
+    found = told_provenance(message)
     assert bson.decode(bson.encode(found)) == found
     assert found["packages"]["setx"] == "a" * 200
     for key, value in found["packages"].items():
@@ -101,7 +103,9 @@ def test_a_script_made_of_others_comes_from_all_of_theirs() -> None:
     told_names = [step.get("name", step["type"]) for step in found["script"]["steps"]]
     assert told_names == ["summary", "eval", "plot"]
     assert "matplotlib" in found["packages"]
-    assert told(sent({"provenance": found}))["script"]["steps"] == found["script"]["steps"]
+    assert (
+        told_provenance(sent({"provenance": found}))["script"]["steps"] == found["script"]["steps"]
+    )
 
 
 def test_packages_of_a_script_are_those_that_its_file_imports() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobserver.documents import JobId
 from jobserver.errors import TooMany
-from jobserver.executors.queued import Room
+from jobserver.execution.job_queue import Room
+from jobserver.storage.documents import JobId
 
 
 class Database:

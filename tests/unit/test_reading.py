@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 
 from jobserver.encoding import encode_result, restore_keys
 from jobserver.errors import CannotRun
-from jobserver.models.conversion import convert
-from jobserver.models.datatype import Misfit, check
-from jobserver.models.dialect import SEPARATORS, Unsure, infer, is_time
-from jobserver.models.reading import load
+from jobserver.tables.conversion import convert
+from jobserver.tables.datatypes import Misfit, check
+from jobserver.tables.dialect import SEPARATORS, Unsure, infer, is_time
+from jobserver.tables.loading import load
 from tests.unit.strategies import json_values, scalars
 
 Read = Callable[..., Any]

@@ -403,7 +403,13 @@ def test_every_hook_is_called_and_none_can_break_the_start(load: Load) -> None:
         *("os.system", "__import__", "builtins.eval", "eval", "exec", "__class__", "_helper"),
         *("../x", "/etc/passwd", "summary\0", "summary()", "summary ", " summary", "Summary"),
         *("jobserver.scripts.registry", "jobserver.scripts.on_init", "on_init", "Registry"),
-        *("jobserver.scripts.timeseries.summary", "timeseries", "summary.__globals__", "..", "."),
+        *(
+            "jobserver.scripts.shipped.timeseries.summary",
+            "timeseries",
+            "summary.__globals__",
+            "..",
+            ".",
+        ),
         *("", "*", "%s", "{}", "\ud800", "\u202eyrammus", "x" * 10_000, "a.b" * 5_000, "\n" * 99),
     ],
 )

@@ -20,13 +20,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from jobserver.database import Database
-from jobserver.documents import JobId
-from jobserver.embedded import EmbeddedServer
 from jobserver.errors import Conflict, StoreUnavailable
-from jobserver.models.job import TERMINAL, TRANSITIONS, State
-from jobserver.models.outcome import CANCELLED, Outcome, interrupted
-from jobserver.models.runs import Runs
+from jobserver.jobs.job import TERMINAL, TRANSITIONS, State
+from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.outcome import CANCELLED, Outcome, interrupted
+from jobserver.storage.database import Database
+from jobserver.storage.documents import JobId
+from jobserver.storage.embedded import EmbeddedServer
 
 LEASE = 3600.0
 OUTCOMES = (

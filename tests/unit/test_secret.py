@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import SettingsError
-from jobserver.secret import secret_key
-from jobserver.settings import Settings
+from jobserver.home.secret_key import secret_key
+from jobserver.home.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 LONG, SHORT = "k" * 16, "hunter2"
@@ -57,8 +57,8 @@ def test_a_home_without_room_for_it(tmp_path: Path) -> None:
 
 def test_many_that_start_at_once_agree(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from jobserver.secret import secret_key\n"
-        "from jobserver.settings import Settings\n"
+        "import sys; from pathlib import Path; from jobserver.home.secret_key import secret_key\n"
+        "from jobserver.home.settings import Settings\n"
         "print(flush=True); sys.stdin.readline()\n"
         "print(secret_key(Settings(home=Path(sys.argv[1]))))"
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.seeds import LIMIT, Seeds, fresh, plant, undisturbed
+from jobserver.processes.seeds import LIMIT, Seeds, fresh, plant, undisturbed
 
 ROOTS = st.integers(0, LIMIT - 1)
 SMALL = st.integers(0, 2**32 - 1)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.errors import SettingsError
-from jobserver.settings import PREFIX, Settings, load, public_values, table
+from jobserver.home.settings import PREFIX, Settings, load, public_values, table
 
 CONFIG = """
 class Config:

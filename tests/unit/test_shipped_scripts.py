@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.scripts import on_init, summary, timeseries
+from jobserver.scripts import on_init, summary
 from jobserver.scripts.registry import Registry, Sources
+from jobserver.scripts.shipped import timeseries
 
 KEYS = ["count", "mean", "std", "min", "25%", "50%", "75%", "max"]
 

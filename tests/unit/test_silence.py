@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.models.silence import Watch
+from jobserver.jobs.lifecycle.claims import Watch
 
 LEASE = 30.0
 LOOK = LEASE / 6

@@ -8,9 +8,9 @@ import bson
 import pytest
 
 from jobserver.errors import StoreUnavailable
-from jobserver.models.job import State
-from jobserver.models.outcome import Outcome
-from jobserver.models.spool import Ended, Spool
+from jobserver.jobs.job import State
+from jobserver.jobs.lifecycle.spool import Ended, Spool
+from jobserver.jobs.outcome import Outcome
 
 
 def ended(key: str) -> Ended:

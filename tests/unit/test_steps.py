@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.models.job import State
-from jobserver.models.steps import ENDS, Steps
+from jobserver.jobs.job import State
+from jobserver.jobs.lifecycle.steps import ENDS, Steps
 
 NOW = datetime(2026, 1, 1)
 

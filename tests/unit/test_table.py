@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.errors import WrongType
-from jobserver.models.jsonfile import LARGEST
-from jobserver.models.table import content
+from jobserver.tables.json_files import LARGEST
+from jobserver.tables.preview import content
 from tests.api.contract import strict_json
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import SettingsError
-from jobserver.settings import load, table
-from jobserver.template import config_text, home_template, make_home
+from jobserver.home.settings import load, table
+from jobserver.home.template import config_text, home_template, make_home
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_config_default_is_what_the_table_says() -> None:
     kept = (ROOT / "config.default").read_text(encoding="utf-8")
-    assert kept == config_text(), "write jobserver.template.config_text() to config.default"
+    assert kept == config_text(), "write jobserver.home.template.config_text() to config.default"
 
 
 def test_config_text_sets_every_setting_once_in_the_order_of_the_table() -> None:

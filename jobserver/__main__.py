@@ -1,0 +1,5 @@
+"""The command line, as ``python -m jobserver``."""
+
+from jobserver.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What all resources share: declarations, errors, identity, headers, OpenAPI."""

@@ -1,0 +1,99 @@
+"""Who asks: what a request shows of them, looked at once for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import g, request
+from werkzeug.datastructures import Authorization
+
+from jobserver.api.framework.current import services
+from jobserver.data.files import DataFiles
+from jobserver.data.stored import StoredData
+from jobserver.errors import Unauthorized
+from jobserver.storage.database import Document
+from jobserver.users import LOCAL, NOBODY, Actor, Role, reach
+from jobserver.users.accounts import actor_of
+
+_UNKNOWN = "The header Authorization is wrong. It takes 'Basic ...' or 'Bearer <token>'."
+
+
+def actor() -> Actor:
+    """Who asks.
+
+    Raises
+    ------
+    Unauthorized
+        If what they show is not good.
+    TooMany
+        If they tried too often.
+    """
+    if "actor" not in g:
+        g.actor = _identified() if services().settings.LOGIN_REQUIRED else LOCAL
+    found: Actor = g.actor
+    return found
+
+
+def _identified() -> Actor:
+    if "Authorization" not in request.headers:
+        return NOBODY
+    shown = request.authorization
+    if shown is not None and shown.type == "bearer" and shown.token:
+        return services().accounts.actor(shown.token)
+    return actor_of(user_of(shown))
+
+
+def user_of(shown: Authorization | None) -> Document:
+    """The user whose address and password came as HTTP Basic; `Unauthorized` if they are wrong."""
+    if "Authorization" not in request.headers:
+        raise Unauthorized("Send your mail address and your password by HTTP Basic: curl -u.")
+    if shown is None or shown.type != "basic" or not shown.username:
+        raise Unauthorized(_UNKNOWN)
+    return services().accounts.log_in(shown.username, shown.password or "", place())
+
+
+def still_in() -> Callable[[], bool]:
+    """Tells, also after the request, whether who asks is still let in."""
+    accounts, asking = services().accounts, actor()
+    user = accounts.users.get(asking.id) if asking.id else None
+    if user is None:
+        return lambda: asking is LOCAL
+    shown = request.authorization
+    token = shown.token or "" if shown and asking.scopes is not None else None
+
+    def check() -> bool:
+        now = accounts.users.get(asking.id) or {}
+        same = now.get("active") and now.get("generation") == user["generation"]
+        if token is None:
+            return bool(same)
+        return bool(now.get("active")) and accounts.users.token(token) is not None
+
+    return check
+
+
+def place() -> str:
+    """Where a request comes from."""
+    return request.remote_addr or ""
+
+
+def mine() -> Document:
+    """What holds for everything that who asks may touch."""
+    return reach(actor())
+
+
+def stored_data() -> StoredData:
+    """The stored data that who asks may see."""
+    return services().data.of(actor().id, mine())
+
+
+def own_datafiles() -> DataFiles:
+    """The data files of who asks."""
+    return services().datafiles.of_owner(actor().id)
+
+
+def is_stranger(document: Document) -> bool:
+    """Whether who asks sees a document only because it is public."""
+    asking = actor()
+    if asking is LOCAL or asking.is_at_least(Role.ADMIN):
+        return False
+    return bool(document.get("_owner") != asking.id)

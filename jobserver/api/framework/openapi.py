@@ -1,0 +1,172 @@
+"""The OpenAPI document, made from the declarations of the endpoints."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from itertools import chain
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+import jobserver
+from jobserver.api.framework.endpoint import ENDPOINTS, FORMS, Body, Endpoint
+from jobserver.api.framework.schemas import ErrorBody
+from jobserver.data.files import EXTENSIONS
+from jobserver.users import POLICY, Who
+
+Schema = dict[str, Any]
+
+_REFERENCE = "#/components/schemas/{model}"
+_JSON = "application/json"
+_REFUSALS = {
+    400: "The request is malformed; the message tells the fix.",
+    401: "Nobody is logged in, or not any more.",
+    403: "The user may not do that, or it comes from another web site or for another host.",
+    404: "There is no such thing.",
+    409: "Its state does not allow it.",
+    413: "It is too large.",
+    415: "Its type is not understood.",
+    422: "The job cannot run; every reason is listed.",
+    429: "A limit is reached.",
+    503: "Not now; try again later.",
+}
+#: What any endpoint may answer.
+_ALWAYS = (400, 403, 503)
+#: What any endpoint may answer besides that takes a user.
+_WITH_USERS = (401, 429)
+#: What any endpoint may answer besides that reads a body.
+_OF_BODIES = (413, 415)
+_SCHEMES = {
+    "password": {"type": "http", "scheme": "basic"},
+    "token": {"type": "http", "scheme": "bearer"},
+}
+_PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
+#: What is known of the parts of a path, as Flask writes them.
+_PARTS: dict[str, Schema] = {
+    "job_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "data_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
+    "path:name": {
+        "pattern": rf"^[A-Za-z0-9_][A-Za-z0-9._ -]{{0,80}}\.({'|'.join(EXTENSIONS)})$",
+        "examples": ["timeseries.csv"],
+    },
+}
+
+
+@cache
+def document(*, login: bool = True) -> Schema:
+    """The whole interface as an OpenAPI 3.1 document.
+
+    Parameters
+    ----------
+    login : bool
+        Whether users log in.
+    """
+    paths: dict[str, Schema] = {}
+    for entry in ENDPOINTS:
+        path = _PARAMETER.sub(r"{\2}", entry.path)
+        paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, login)
+    components = {"schemas": _schemas()} | ({"securitySchemes": _SCHEMES} if login else {})
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Jobserver",
+            "version": jobserver.__version__,
+            "description": "Python functions, executables and command line tools as jobs.",
+        },
+        "paths": paths,
+        "components": components,
+    }
+
+
+def refused(entry: Endpoint) -> list[int]:
+    """The codes of all refusals that an endpoint may answer."""
+    of_body = _OF_BODIES if entry.body or entry.upload else ()
+    of_user = _WITH_USERS if _takes_user(entry) else ()
+    return sorted({*entry.refusals, *_ALWAYS, *of_body, *of_user})
+
+
+def _takes_user(entry: Endpoint) -> bool:
+    return POLICY[entry.policy].who not in (Who.ANYONE, Who.VISITOR)
+
+
+def _operation(entry: Endpoint, login: bool) -> Schema:
+    operation: Schema = {
+        "operationId": entry.name,
+        "summary": entry.summary,
+        "tags": [entry.tag],
+        "parameters": [*_path_parameters(entry), *_query_parameters(entry)],
+        "responses": {str(code): _answer(*bodies) for code, bodies in entry.answers.items()},
+    }
+    operation["x-policy"] = entry.policy
+    if login:
+        operation["security"] = [{"password": []}, {"token": []}] if _takes_user(entry) else []
+    for code in refused(entry):
+        description, content = _REFUSALS[code], _content(ErrorBody)
+        operation["responses"][str(code)] = {"description": description, "content": content}
+    if entry.body:
+        content = _content(entry.body)
+        content |= dict.fromkeys(FORMS, content[_JSON]) if entry.form else {}
+        operation["requestBody"] = {"required": False, "content": content}
+    if entry.upload:
+        form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+        schema = form | {"required": ["file"]}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"multipart/form-data": {"schema": schema}},
+        }
+    return operation
+
+
+def _path_parameters(entry: Endpoint) -> list[Schema]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", **_PARTS.get(part, {})},
+        }
+        for part, name in _PARAMETER.findall(entry.path)
+    ]
+
+
+def _query_parameters(entry: Endpoint) -> list[Schema]:
+    if not entry.query:
+        return []
+    properties: Schema = _query_schema(entry.query)["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in properties.items()
+    ]
+
+
+def _query_schema(model: type[BaseModel]) -> Schema:
+    return model.model_json_schema(ref_template=_REFERENCE)
+
+
+def _answer(*bodies: Body) -> Schema:
+    told = [(body.__doc__ or "").strip() for body in bodies if not isinstance(body, str)]
+    description = (told or ["The content."])[0].split("\n")[0]
+    content = {kind: schema for body in bodies for kind, schema in _content(body).items()}
+    return {"description": description, "content": content}
+
+
+def _content(body: Body) -> Schema:
+    if isinstance(body, str):
+        return {body: {"schema": {"type": "string"}}}
+    return {_JSON: {"schema": {"$ref": _REFERENCE.format(model=body.__name__)}}}
+
+
+def _schemas() -> Schema:
+    models: dict[type[BaseModel], None] = {ErrorBody: None}
+    for entry in ENDPOINTS:
+        bodies = chain.from_iterable(entry.answers.values())
+        models |= {body: None for body in bodies if not isinstance(body, str)}
+        models |= {entry.body: None} if entry.body else {}
+    wanted = [(model, "serialization") for model in models]
+    _, definitions = models_json_schema(wanted, ref_template=_REFERENCE)  # type: ignore[arg-type]
+    schemas: Schema = definitions["$defs"]
+    for entry in ENDPOINTS:
+        schemas |= _query_schema(entry.query).get("$defs", {}) if entry.query else {}
+    return schemas

@@ -1,0 +1,1 @@
+"""What runs inside a child: guard, warm process, and one run after another."""

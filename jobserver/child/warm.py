@@ -1,0 +1,203 @@
+"""The processes that runs are forked from: they have everything imported, and run no job.
+
+::
+
+    guard -> base    pandas and the shipped scripts; forks a warm process for each load of scripts
+             base -> warm    the user's scripts too; forks one run after another
+                     warm -> run    one attempt of a job
+
+A warm process loads its scripts one file at a time and says which, so that the server can end it
+and try without a file that takes too long. It is to have one thread, as only then a fork is safe:
+a file that starts threads or processes is left to be imported by each of its runs.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from jobserver.child.attempt import Attempt
+from jobserver.child.execution import problems_of
+from jobserver.child.forks import Forks, can_fork
+from jobserver.errors import Problem
+from jobserver.processes.forms import function_names
+from jobserver.processes.seeds import unseeded_noticed
+from jobserver.scripts.app import App
+from jobserver.scripts.registry import Permits, Registry, Sources
+from jobserver.system.process_tree import (
+    NO_FORK,
+    children,
+    end_idle_threads,
+    note_open_files,
+    shared_with_forks,
+    threads,
+)
+from jobserver.system.protocol import Message, receive, send
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+def serve(control: socket.socket) -> NoReturn:
+    """Be a base process."""
+    import numpy as np  # noqa: F401 - every run has them
+    import pandas as pd  # noqa: F401
+
+    import jobserver.scripts  # noqa: F401
+
+    setup = receive(control)
+    sys.dont_write_bytecode = True
+    for fd, name in ((1, "stdout"), (2, "stderr")):
+        stream = _stream(fd)
+        for each in (name, f"__{name}__"):
+            setattr(sys, each, stream)
+    form = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form, force=True)
+    end_idle_threads()
+    gc.freeze()
+    forks = Forks(control, can_fork=setup["can_fork"])
+
+    def hear(message: Message) -> None:
+        if message["op"] == "end":
+            forks.end(message["pid"])
+        else:
+            forks.fork(lambda channel: Warm(channel, setup, message).serve())
+
+    send(control, {"op": "ready"})
+    forks.serve(hear, lambda: None)
+
+
+def _stream(fd: int) -> TextIO:
+    """A stream by lines on a descriptor that is a pipe in every run."""
+    reader, writer = os.pipe()
+    former = os.dup(fd)
+    os.dup2(writer, fd)
+    stream: TextIO = open(  # noqa: SIM115 - as long as the process
+        fd, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False
+    )
+    os.dup2(former, fd)
+    for each in (reader, writer, former):
+        os.close(each)
+    return stream
+
+
+class Warm:
+    """A warm process.
+
+    Parameters
+    ----------
+    control : socket
+        Channel to the server.
+    setup : dict
+        See `jobserver.execution.supervision.child_messages`.
+    order : dict
+        ``skip``, modules that are not loaded; ``apart``, those that each run loads itself;
+        ``last``, those that are loaded last.
+    """
+
+    def __init__(self, control: socket.socket, setup: Message, order: Message) -> None:
+        self._control = control
+        self._setup = setup
+        self._pid = os.getpid()
+        self._apart: list[str] = order["apart"]
+        sources = Sources.of(setup["scripts"], setup["modules"])
+        self._is_copied = setup["runs"] and setup["can_fork"]
+        skip = {*order["skip"], *(self._apart if self._is_copied else ())}
+        with unseeded_noticed():
+            self.registry = Registry.load(
+                sources, Permits.of(setup), skip=skip, last=order["last"], watch=self._watched
+            )
+            self.registry.run_on_init(App(setup), self._watched)
+
+    def serve(self) -> NoReturn:
+        """Say what was loaded, and fork runs or check scripts until the server is gone."""
+        self.registry.warm_up()
+        end_idle_threads()
+        gc.collect()
+        note_open_files()
+        gc.freeze()
+        forks = Forks(self._control, can_fork=self._setup["can_fork"])
+        described = {} if self._setup["runs"] else self.registry.describe()
+        send(self._control, {"op": "ready", "modules": self.registry.modules(), **described})
+
+        def fork() -> None:
+            if self._setup["runs"]:
+                forks.fork(self._run)
+
+        def hear(message: Message) -> None:
+            if message["op"] == "end":
+                forks.end(message["pid"])
+            else:
+                send(self._control, self._check(message))
+
+        fork()
+        forks.serve(hear, fork)
+
+    @contextmanager
+    def _watched(self, module: str, doing: str) -> Iterator[None]:
+        """Say what is loaded, and see what it started."""
+        send(self._control, {"op": "loading", "module": module, "doing": doing})
+        before, mask = _going_on(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        yield
+        if os.getpid() != self._pid:  # the script forked, and this is the copy
+            os._exit(0)
+        _calm_down(mask)
+        if self._setup["can_fork"] and not can_fork():
+            os._exit(NO_FORK)
+        if what := _started_since(before):
+            send(self._control, {"op": "apart", "module": module, "what": what})
+            if self._is_copied:
+                os._exit(0)
+
+    def _check(self, message: Message) -> Message:
+        self.registry.failed = message["failed"]
+        try:
+            problems = problems_of(self.registry, message["script"], message["has_data"])
+        except Exception as error:  # types of the script's own may raise anything
+            text = f"its parameters cannot be checked: {type(error).__name__}: {error}"
+            problems = [Problem("script", text)]
+        return {"op": "checked", "problems": [vars(problem) for problem in problems]}
+
+    def _run(self, channel: socket.socket) -> None:
+        if self._setup["can_fork"]:
+            os.setsid()
+        spec = receive(channel)
+        send(channel, {"op": "begun"})
+        names, pid = function_names(spec["script"]), os.getpid()
+        with unseeded_noticed():
+            registry = self.registry.completed(self._apart, names, App(self._setup))
+        if os.getpid() != pid:  # a module forked, and this is the copy
+            os._exit(0)
+        Attempt(registry, self._setup["home"], spec, channel).carry_out()
+
+
+def _going_on() -> tuple[int, set[int], int]:
+    """How many threads this process has, which children, and how much that forks would share."""
+    end_idle_threads()
+    return threads(), set(children()), shared_with_forks()
+
+
+def _started_since(before: tuple[int, set[int], int]) -> str:
+    """What an import left that forks cannot have for themselves."""
+    now = _going_on()
+    if now[0] > before[0]:
+        return "starts threads"
+    if now[1] - before[1]:
+        return "starts processes"
+    return "opens pipes, sockets or shared memory" if now[2] > before[2] else ""
+
+
+def _calm_down(mask: set[int | signal.Signals]) -> None:
+    """Take back what an import did that would hit whatever this process does later."""
+    for clock in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(clock, 0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for name in ("stdout", "stderr"):
+        setattr(sys, name, getattr(sys, f"__{name}__"))

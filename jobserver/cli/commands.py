@@ -1,0 +1,138 @@
+"""The commands. Everything heavy is imported inside them: ``--help`` has to answer at once."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import jobserver
+from jobserver.cli.options import home_options, with_home
+from jobserver.cli.users import user
+from jobserver.errors import JobserverError
+
+if TYPE_CHECKING:
+    from jobserver.server.server import Home
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - addresses that are no place to link to
+
+
+class Commands(click.Group):
+    """Commands that end with exit code 2 and a sentence where something is wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except JobserverError as error:
+            raise click.UsageError(str(error)) from error
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(jobserver.__version__, prog_name="jobserver")
+def main() -> None:
+    """Put Python functions, executables and command line tools behind HTTP, as jobs."""
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"  # no line of the source
+
+
+@main.command()
+@click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path) -> None:
+    """Make a home in FOLDER: config.py, data/ with an example, scripts/."""
+    from jobserver.home.template import make_home
+
+    for path in make_home(folder):
+        click.echo(f"made {path}")
+    click.echo(f"Start it with: jobserver run --home {folder}")
+
+
+@main.command()
+@home_options
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option("--port", default=5000, show_default=True, help="Port; 0 takes a free one.")
+def run(home: Path, config: str, host: str, port: int) -> None:
+    """Serve a home over HTTP."""
+    from jobserver.home.settings import load
+    from jobserver.server.shutdown import end_at_once
+
+    end_at_once()
+    settings = load(home, config)
+    _check_host(host, settings.LOGIN_REQUIRED)
+
+    from jobserver.server.http import listen, serve
+    from jobserver.server.server import Home
+
+    sock = listen(host, port)
+    opened = Home(settings).open()
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{sock.getsockname()[1]}"
+    if host not in _EVERYWHERE:
+        opened.serve_at(address)
+    line = f"Jobserver {jobserver.__version__} on {address}, {_described(opened)}"
+    serve(opened, sock, partial(click.echo, line, err=True))
+    sys.exit(0)
+
+
+def _check_host(host: str, has_login: bool) -> None:
+    if host not in _LOOPBACK and not has_login:
+        raise click.UsageError(
+            f"Without login (LOGIN_REQUIRED) the server listens on this machine only, not at "
+            f"{host}. Set LOGIN_REQUIRED = True in config.py, or use --host 127.0.0.1."
+        )
+
+
+@main.command()
+@home_options
+def worker(home: Path, config: str) -> None:
+    """Run a home's jobs without serving HTTP, beside the server or on another machine."""
+    from jobserver.home.settings import load
+    from jobserver.server.server import Home
+    from jobserver.server.shutdown import end_at_once, wait
+
+    end_at_once()
+    settings = load(home, config)
+    opened = Home(settings).open()
+    line = f"Jobserver {jobserver.__version__} worker with {settings.workers} slots, "
+    wait(opened, partial(click.echo, line + _described(opened), err=True))
+
+
+def _described(home: Home) -> str:
+    return f"home {home.settings.home}, {home.store}. Ctrl-C ends it."
+
+
+@main.command("export")
+@home_options
+@click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
+def export_command(home: Path, config: str, archive: Path) -> None:
+    """Write a home's jobs, data, results, files and scripts into one ARCHIVE."""
+    from jobserver.server.archive import export_home
+
+    with_home(home, config, partial(export_home, archive), any_kind=True)
+    click.echo(f"{archive} holds the home now; config.py stays out, as it may hold passwords.")
+
+
+@main.command("import")
+@home_options
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def import_command(home: Path, config: str, archive: Path) -> None:
+    """Add what an ARCHIVE holds to a home; what is there already stays as it is."""
+    from jobserver.server.archive import import_home
+
+    left = with_home(home, config, partial(import_home, archive))
+    click.echo(f"{archive} was added; {left} things of the same name stayed as they were.")
+
+
+@main.command()
+def demo() -> None:
+    """Show the guide's four steps on a throw-away home."""
+    from jobserver.cli.demo import show
+
+    show()
+
+
+main.add_command(user)

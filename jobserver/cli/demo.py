@@ -1,0 +1,202 @@
+"""``jobserver demo``: the guide's four steps over real HTTP, on a home that is thrown away."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import jobserver
+from jobserver.errors import JobserverError
+from jobserver.home.settings import PREFIX
+from jobserver.home.template import make_home
+
+START_SECONDS = 60
+RUN_SECONDS = 60
+#: Longest line of an answer.
+WIDTH = 100
+_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+_TERMINAL = ("finished", "failed", "cancelled")
+
+Job = dict[str, Any]
+
+
+class DemoFailed(JobserverError):
+    """The demonstration did not come to its result."""
+
+
+def show() -> None:
+    """Print each request of the guide and its true answer.
+
+    Raises
+    ------
+    DemoFailed
+        If the server does not start, or the job does not finish.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # unhandled, it would leave the server
+    console = Console(highlight=False, soft_wrap=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="jobserver-demo-") as folder,
+        _server(Path(folder), console) as address,
+    ):
+        console.print(f"Jobserver {jobserver.__version__} runs at {address}, in a throw-away home.")
+        Tour(console, address).walk()
+    console.print(_farewell(), style="bold")
+
+
+class Tour:
+    """The four steps, each with its request and its answer.
+
+    Parameters
+    ----------
+    console : Console
+        Takes the text; what is new in an answer is coloured where there are colours.
+    address : str
+        Of the server, without a slash at its end.
+    """
+
+    def __init__(self, console: Console, address: str) -> None:
+        self._console = console
+        self._address = address
+        self._seen: set[str] = set()
+
+    def walk(self) -> None:
+        """Show a job from its creation to its result; `DemoFailed` if it does not finish."""
+        job = self._step(
+            "1. Create a job. It names the script to run.", "PUT", "/job", script_name="summary"
+        )
+        path = f"/job/{job['_id']}"
+        self._step("2. Tell it the data.", "POST", path, datafile="timeseries.csv")
+        self._step("3. Start it. The answer comes at once, the run goes on.", "GET", f"{path}/run")
+        with self._console.status("It runs ..."):
+            _wait(self._address + path)
+        job = self._step("4. Ask for it again: there is the result.", "GET", path)
+        if job["state"] != "finished":
+            raise DemoFailed(f"The job is {job['state']}: {job.get('message')}")
+
+    def _step(self, title: str, method: str, path: str, **body: str) -> Job:
+        url = self._address + path
+        self._console.print(f"\n{title}\n", style="bold")
+        self._console.print(as_curl(method, url, body), style="cyan", markup=False)
+        answer = _send(method, url, body)
+        self._show(answer)
+        return answer
+
+    def _show(self, answer: Job) -> None:
+        self._console.print("\n{")
+        fields = laid_out(answer)
+        for field in fields:
+            style = "dim" if field in self._seen else "green"
+            comma = "" if field is fields[-1] else ","
+            self._console.print(field + comma, style=style, markup=False)
+        self._console.print("}")
+        self._seen.update(fields)
+
+
+def as_curl(method: str, url: str, body: Job) -> str:
+    """The command that sends a request."""
+    command = f"curl {url}" if method == "GET" else f"curl -X {method} {url}"
+    if not body:
+        return command
+    lines = (command, "-H 'Content-Type: application/json'", f"-d {shlex.quote(json.dumps(body))}")
+    return " \\\n     ".join(lines)
+
+
+def laid_out(answer: Job) -> list[str]:
+    """The fields of an answer as text: a line for each, or several where one would be too long."""
+    fields = []
+    for name, value in answer.items():
+        line = "  " + json.dumps({name: value})[1:-1]
+        lines = json.dumps({name: value}, indent=2).splitlines()[1:-1]
+        fields.append(line if len(line) < WIDTH else "\n".join(lines))
+    return fields
+
+
+def _farewell() -> str:
+    """How to go on."""
+    command = _command()
+    return f"""
+That was a job: script, data, times and result in one document.
+The server and its home are gone. Now one of your own:
+
+{command} init myserver
+{command} run --home myserver
+"""
+
+
+def _command() -> str:
+    """The command that was called, as it can be typed here."""
+    own = Path(sys.argv[0])
+    if own.name != "jobserver":
+        return f"{shlex.quote(sys.executable)} -m jobserver"
+    found = shutil.which("jobserver")
+    return "jobserver" if found and Path(found).samefile(own) else shlex.quote(str(own))
+
+
+@contextmanager
+def _server(home: Path, console: Console) -> Iterator[str]:
+    """A server in a new home, on a free port; gives its address."""
+    make_home(home)
+    command = [
+        sys.executable,
+        "-m",
+        "jobserver",
+        "run",
+        "--home",
+        str(home),
+        "--port",
+        "0",
+    ]
+    environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    log = home / "server.log"
+    with log.open("w") as file, subprocess.Popen(command, stderr=file, env=environ) as process:
+        try:
+            with console.status("Starting a server ..."):
+                address = _address(process, log)
+            yield address
+        finally:
+            process.terminate()
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := _ADDRESS.search(log.read_text()):
+            return found[0]
+        time.sleep(0.02)
+    raise DemoFailed(f"The server did not start. It said:\n{log.read_text()}")
+
+
+def _send(method: str, url: str, body: Job | None = None) -> Job:
+    data = json.dumps(body).encode() if body else None
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310 - our own
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - our own
+            answer: Job = json.load(response)
+            return answer
+    except urllib.error.HTTPError as error:
+        raise DemoFailed(f"{method} {url} was refused: {error.read().decode()}") from error
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + RUN_SECONDS
+    while _send("GET", url)["state"] not in _TERMINAL:
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"The job did not end within {RUN_SECONDS} s.")
+        time.sleep(0.05)

@@ -1,0 +1,164 @@
+"""``jobserver user``: the users of a home. The first superuser comes from here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jobserver.cli.options import home_options, with_database
+from jobserver.errors import NotFound, Refusal, SettingsError
+
+_ROLES = click.Choice(["user", "admin", "superuser"])
+
+
+@click.group()
+def user() -> None:
+    """Add and change users of a home; they log in where LOGIN_REQUIRED is set."""
+
+
+def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
+    """Do something with the users of a home; what is refused ends the command."""
+    from jobserver.users.store import Users
+
+    try:
+        return with_database(home, config, lambda _, database: action(Users(database)))
+    except Refusal as refusal:
+        raise SettingsError(refusal.message) from refusal
+
+
+def _change(home: Path, config: str, email: str, **values: Any) -> None:
+    """Change what a user may use."""
+
+    def change(users: Any) -> None:
+        users.change(_found(users, email)["_id"], {}, values)
+
+    _with_users(home, config, change)
+
+
+def _found(users: Any, email: str) -> Any:
+    found = users.at(email.strip().lower())
+    if found is None:
+        raise NotFound(f"There is no user {email}. jobserver user list shows them.")
+    return found
+
+
+def _hashed(from_stdin: bool) -> str:
+    """A password, asked for or read, as it is kept."""
+    from jobserver.users import Passwords
+
+    if from_stdin:
+        text = sys.stdin.readline().rstrip("\r\n")
+    else:
+        text = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    try:
+        return Passwords().hash(text)
+    except Refusal as refusal:
+        raise SettingsError(refusal.message) from refusal
+
+
+_password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from the first line of the input."
+)
+
+
+@user.command("add")
+@home_options
+@click.argument("email")
+@click.option("--role", type=_ROLES, default="user", show_default=True, help="What they may do.")
+@_password_option
+def add_command(home: Path, config: str, email: str, role: str, password_stdin: bool) -> None:
+    """Add a user with the address EMAIL, who can log in at once."""
+    from jobserver.users import Role
+    from jobserver.users.store import parse_address
+
+    hashed = _hashed(password_stdin)
+
+    def add(users: Any) -> None:
+        users.add(parse_address(email), hashed, Role(role), confirmed=True)
+
+    _with_users(home, config, add)
+    click.echo(f"added {email}, {role}")
+
+
+@user.command("list")
+@home_options
+def list_command(home: Path, config: str) -> None:
+    """List all users with what they used of their quotas."""
+    for found in _with_users(home, config, lambda users: list(users.list())):
+        quota = "no quota" if found["job_quota"] is None else f"quota {found['job_quota']}"
+        state = "active" if found["active"] else "not active"
+        click.echo(
+            f"{found['_id']}  {found['email']}  {found['role']}  {state}  "
+            f"{found['charged']} started, {quota}, limit {found['job_limit']}"
+        )
+
+
+@user.command("role")
+@home_options
+@click.argument("email")
+@click.argument("role", type=_ROLES)
+def role_command(home: Path, config: str, email: str, role: str) -> None:
+    """Give a user the ROLE user, admin or superuser; their logins end."""
+
+    def change(users: Any) -> None:
+        users.revoke(_found(users, email)["_id"], role=role)
+
+    _with_users(home, config, change)
+    click.echo(f"{email} is {role} now")
+
+
+@user.command("quota")
+@home_options
+@click.argument("email")
+@click.argument("number", metavar="N|none")
+def quota_command(home: Path, config: str, email: str, number: str) -> None:
+    """Let a user start N jobs in all; none lifts the quota."""
+    _change(home, config, email, job_quota=None if number == "none" else _count(number))
+    click.echo(f"{email} may start {number} jobs in all")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 15:
+        raise click.BadParameter(f"{text!r} is no number of jobs; 'none' is for no quota.")
+    return int(text)
+
+
+@user.command("limit")
+@home_options
+@click.argument("email")
+@click.argument("number", type=click.IntRange(0, 10_000), metavar="N")
+def limit_command(home: Path, config: str, email: str, number: int) -> None:
+    """Let a user have N jobs queued or running at once."""
+    _change(home, config, email, job_limit=number)
+    click.echo(f"{email} may have {number} jobs at once")
+
+
+@user.command("storage")
+@home_options
+@click.argument("email")
+@click.argument("size", type=click.IntRange(0, 2**62), metavar="BYTES")
+def storage_command(home: Path, config: str, email: str, size: int) -> None:
+    """Let a user store data files of so many BYTES in all."""
+    _change(home, config, email, storage_quota=size)
+    click.echo(f"{email} may store {size} bytes")
+
+
+@user.command("reset")
+@home_options
+@click.argument("email")
+@_password_option
+def reset_command(home: Path, config: str, email: str, password_stdin: bool) -> None:
+    """Set a new password for a user; their logins and tokens end."""
+    hashed = _hashed(password_stdin)
+
+    def reset(users: Any) -> None:
+        found = _found(users, email)
+        users.revoke(found["_id"], password=hashed, active=True, confirmed=True)
+        users.drop_tokens(found["_id"])
+
+    _with_users(home, config, reset)
+    click.echo(f"{email} has a new password")

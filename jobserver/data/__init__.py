@@ -1,0 +1,1 @@
+"""What scripts get: data files and stored data, wherever they are kept."""

@@ -1,0 +1,97 @@
+"""Data files in the database, for hosts whose disk cannot be written or is thrown away."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from bson import ObjectId
+
+from jobserver.errors import NotFound
+from jobserver.storage.blobs import CHUNK_SIZE, Blobs, Content
+from jobserver.storage.database import Database, Document
+from jobserver.system.disk import temporary_folder
+
+
+class GridFiles:
+    """Keeps data files in GridFS; see `jobserver.data.files.Storage`.
+
+    A file is there when its name is: a document of the collection ``datafiles``, written last.
+
+    Parameters
+    ----------
+    database : Database
+        Where they are kept.
+    owner : ObjectId, optional
+        Whose files; nobody's without one.
+    """
+
+    shown = PurePath("gridfs")
+
+    def __init__(self, database: Database, owner: ObjectId | None = None) -> None:
+        self._database = database
+        self._owner = owner
+        self._names = database["datafiles"]
+        self._blobs = Blobs(database, "datafiles", "file")
+
+    def of(self, owner: ObjectId) -> GridFiles:
+        """The same for a user's own files."""
+        return GridFiles(self._database, owner)
+
+    def size(self, name: str) -> int | None:
+        """Size of a file in bytes."""
+        found = self._find(name)
+        return found["size"] if found else None
+
+    def names(self) -> Iterator[str]:
+        """Names of all files, in order."""
+        mine, order = {"owner": self._owner}, [("_id", 1)]
+        for found in self._database.find("datafiles", mine, projection=["_id"], sort=order):
+            yield found["_id"].rpartition("/")[2]
+
+    def add(self, name: str, content: Content) -> bool:
+        """Store a file under a name that is free; False if it is taken."""
+        key = ObjectId()
+        with self._blobs.settled({key: self._key(name)}):
+            size = self._blobs.save(key, content)
+            entry = {"_id": self._key(name), "file": key, "size": size}
+            if self._owner is not None:
+                entry["owner"] = self._owner
+            return self._database.insert("datafiles", entry)
+
+    def remove(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        if found := self._find(name):
+            with self._blobs.settled({found["file"]: found["_id"]}):
+                self._database.call(self._names.delete_one, found)
+
+    def open(self, name: str) -> BinaryIO | None:
+        """A file to read; None if it is gone."""
+        found = self._find(name)
+        return self._blobs.open(found["file"]) if found else None
+
+    @contextmanager
+    def as_file(self, name: str) -> Iterator[Path]:
+        """The path of a copy, for a while."""
+        found = self._find(name)
+        if not found:
+            raise NotFound(f"The data file {name} is gone.")
+        with temporary_folder("data") as folder:
+            path = Path(folder) / name
+            with self._blobs.open(found["file"]) as content, path.open("wb") as file:
+                shutil.copyfileobj(content, file, CHUNK_SIZE)
+            yield path
+
+    def clear(self) -> None:
+        """Remove what is left of uploads that the end of their server cut off."""
+        self._blobs.clear()
+
+    def _find(self, name: str) -> Document | None:
+        return self._database.call(self._names.find_one, {"_id": self._key(name)})
+
+    def _key(self, name: str) -> str:
+        """What a file is kept under: no name holds a slash."""
+        return name if self._owner is None else f"{self._owner}/{name}"

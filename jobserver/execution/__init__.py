@@ -1,0 +1,38 @@
+"""Where runs are scheduled: slots, and the children that they own."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from jobserver.errors import SettingsError
+
+if TYPE_CHECKING:
+    from jobserver.data.files import DataFiles
+    from jobserver.execution.executor import Executor
+    from jobserver.home.settings import Settings
+    from jobserver.storage.database import Database
+
+
+def check_executor(settings: Settings) -> None:
+    """Raise `SettingsError` if what the setting ``EXECUTOR`` names lacks something."""
+    if settings.EXECUTOR != "dask":
+        return
+    if importlib.util.find_spec("distributed") is None:
+        raise SettingsError('EXECUTOR = dask needs Dask: pip install "jobserver-rest[dask]".')
+    if settings.DASK_SCHEDULER is None:
+        raise SettingsError(
+            "EXECUTOR = dask needs DASK_SCHEDULER, the address of the scheduler, such as "
+            "tcp://127.0.0.1:8786."
+        )
+
+
+def make_executor(database: Database, datafiles: DataFiles, settings: Settings) -> Executor:
+    """The executor that the setting ``EXECUTOR`` names."""
+    if settings.EXECUTOR == "dask":
+        from jobserver.execution.dask import DaskExecutor
+
+        return DaskExecutor(database, datafiles, settings)
+    from jobserver.execution.local import LocalExecutor
+
+    return LocalExecutor(database, datafiles, settings)

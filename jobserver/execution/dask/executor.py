@@ -1,0 +1,176 @@
+"""The server's side: which job is handed to the cluster next, and what became of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from jobserver.data.files import DataFiles
+from jobserver.execution.dask.worker_settings import Post
+from jobserver.execution.executor import Executor
+from jobserver.execution.maintenance import Keeper
+from jobserver.home.settings import Settings
+from jobserver.jobs.job import State
+from jobserver.jobs.outcome import Outcome
+from jobserver.storage.database import Database
+from jobserver.storage.documents import JobId
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+    from jobserver.execution.dask.cluster import Cluster
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the size of the cluster.
+LOOK_SECONDS = 1.0
+RESULT_SECONDS = 3.0
+
+
+class DaskExecutor(Executor):
+    """Hands jobs to a Dask cluster, no more at once than that has threads.
+
+    Jobs that the cluster has are not stopped from here: the worker that runs one sees in the
+    database that it was cancelled. They go on when this server ends.
+    """
+
+    def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
+        super().__init__(database, datafiles, settings)
+        self._waiting: dict[JobId, None] = {}
+        self._handed: set[JobId] = set()
+        self._changed = threading.Condition()
+        self._over = threading.Event()
+        self._failure = ""
+        self._cluster: Cluster | None = None
+        self._keeper = Keeper(self)
+        self._thread = threading.Thread(target=self._work, name="dask", daemon=True)
+
+    def start(self) -> None:
+        """Connect in the background, and hand over what waits."""
+        self._thread.start()
+        self._keeper.start()
+
+    def submit(self, job_id: JobId) -> None:
+        """Take a queued job; one that the cluster has already is left to it."""
+        with self._changed:
+            if job_id not in self._handed:
+                self._waiting[job_id] = None
+                self._changed.notify_all()
+
+    @property
+    def capacity(self) -> int:
+        """Number of jobs that the cluster gets at once.
+
+        ``WORKERS`` is the least, so that a cluster which grows with its work has a reason to.
+        """
+        threads = self._cluster.threads if self._cluster else None
+        return max(threads or 1, self.settings.WORKERS)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job is known to wait."""
+        return not self._waiting
+
+    @property
+    def running(self) -> dict[JobId, int]:
+        """Nothing runs here."""
+        return {}
+
+    def stop(
+        self, outcome: Outcome, job_id: JobId | None = None, attempt: int | None = None
+    ) -> None:
+        """Nothing runs here: workers look for orders in the database."""
+
+    def drain(self, grace: float) -> None:
+        """Hand over no more; where the database ends with this server, wait for what was."""
+        self.draining.set()
+        with self._changed:
+            if self.settings.MONGO_URI is None:
+                self._changed.wait_for(lambda: not self._handed, grace)
+            self._over.set()
+            self._changed.notify_all()
+        if self._thread.ident:
+            self._thread.join()
+        self._keeper.stop()
+
+    def _work(self) -> None:
+        from jobserver.execution.dask.cluster import Cluster
+
+        cluster = self._cluster = Cluster(str(self.settings.DASK_SCHEDULER), Post.of(self.settings))
+        look = 0.0
+        while not self._over.is_set():
+            try:
+                if time.monotonic() >= look:
+                    cluster.look()
+                    look = time.monotonic() + LOOK_SECONDS
+                if job_id := self._next(cluster):
+                    self._hand_over(job_id, cluster)
+            except OSError:  # the connection was lost: the next look tells
+                look = 0.0
+            except Exception:  # jobs are handed over as long as the server lives
+                log.exception("a job could not be handed to Dask; it is tried again")
+                self._over.wait(LOOK_SECONDS)
+        cluster.close()
+
+    def _next(self, cluster: Cluster) -> JobId | None:
+        """The job that waited longest, once the cluster has room; None after a while."""
+
+        def can_go() -> bool:
+            has_room = cluster.threads is not None and len(self._handed) < self.capacity
+            return bool(self._waiting) and has_room and not self.draining.is_set()
+
+        with self._changed:
+            self._changed.wait_for(lambda: self._over.is_set() or can_go(), LOOK_SECONDS)
+            if not can_go():
+                return None
+            job_id = next(iter(self._waiting))
+            del self._waiting[job_id]
+            self._handed.add(job_id)
+            return job_id
+
+    def _hand_over(self, job_id: JobId, cluster: Cluster) -> None:
+        try:
+            cluster.submit(job_id, partial(self._done, job_id))
+        except BaseException:
+            self._forget(job_id)
+            raise
+        self.room.leave(job_id)
+
+    def _forget(self, job_id: JobId) -> None:
+        with self._changed:
+            self._handed.discard(job_id)
+            self._changed.notify_all()
+
+    def _done(self, job_id: JobId, future: Future[str]) -> None:
+        """Take note that the cluster is through with a job."""
+        state = self._told(future)
+        self._forget(job_id)
+        self.room.leave(job_id)
+        if state:
+            self.counts.add("runs", (state,))
+        if state is State.QUEUED:
+            self.submit(job_id)
+
+    def _told(self, future: Future[str]) -> State | None:
+        """The state that a job had in the end; None if nobody can tell.
+
+        The keeper finds it again if it is still queued.
+        """
+        try:
+            if future.status == "finished":
+                self._failure = ""
+                return State(future.result(RESULT_SECONDS))
+            if future.status == "error":
+                self._warn(f"a Dask worker could not run a job: {future.exception()}")
+        except Exception as error:  # whatever a cluster that ends may raise
+            self._warn(f"nobody told how a job ended in the Dask cluster: {error}")
+        return None
+
+    def _warn(self, failure: str) -> None:
+        """Log what fails, once: the job is handed over again and again."""
+        if failure != self._failure:
+            self._failure = failure
+            log.warning("%s", failure)

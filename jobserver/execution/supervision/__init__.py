@@ -1,0 +1,1 @@
+"""The server's side of child processes: it starts them, and hears them."""

@@ -1,0 +1,1 @@
+"""The folder of one server: its settings, its template, its key."""

@@ -1,0 +1,109 @@
+"""A new home: what ``jobserver init`` makes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from jobserver.errors import SettingsError
+from jobserver.home.settings import table
+
+_HEAD = '''"""Settings of this home: change what you need, delete the rest.
+
+Copy this file to config.py; `jobserver init` does it. It may hold passwords: keep it private.
+Sizes are in bytes, times in seconds, paths start at the home. Environment variables
+JOBSERVER_<KEY> win over this file.
+"""
+
+
+class Config:
+'''
+_TAIL = """
+
+class DevelopmentConfig(Config):
+    pass
+
+
+class ProductionConfig(Config):
+    # A server of its own: MONGO_URI = "mongodb+srv://user:password@cluster.example.net/jobserver"
+    pass
+
+
+# What `jobserver run --config NAME` chooses from.
+config = {
+    "default": DevelopmentConfig,
+    "development": DevelopmentConfig,
+    "production": ProductionConfig,
+}
+"""
+
+
+def config_text() -> str:
+    """What ``config.default`` and a new ``config.py`` hold: each setting, its help, its default."""
+    settings = (
+        f"    # {entry.metadata['help']}\n    {entry.name} = {_literal(entry.default)}\n"
+        for entry, _ in table()
+    )
+    return _HEAD + "\n".join(settings) + _TAIL
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, str) else repr(value)
+
+
+def home_template() -> Path:
+    """Give the folder that holds ``config.default`` and ``data/timeseries.csv``.
+
+    Returns
+    -------
+    pathlib.Path
+        ``jobserver/new_home`` of an installed package, the top level of a checkout.
+
+    Raises
+    ------
+    SettingsError
+        If this installation came without them.
+    """
+    package = Path(__file__).parents[1]
+    for folder in (package / "new_home", package.parent):
+        if (folder / "config.default").is_file():
+            return folder
+    raise SettingsError(
+        "This installation of Jobserver lacks config.default; install it again from its wheel."
+    )
+
+
+def make_home(folder: Path) -> list[Path]:
+    """Make a home, leaving alone what is there already.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The home; it may exist.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was made. ``config.py`` may be read by its owner only: passwords go there.
+
+    Raises
+    ------
+    SettingsError
+        If a folder or file cannot be made there.
+    """
+    example = home_template() / "data" / "timeseries.csv"
+    config, data, scripts = folder / "config.py", folder / "data" / example.name, folder / "scripts"
+    made = [path for path in (config, data, scripts) if not path.exists()]
+    try:
+        for needed in (data.parent, scripts):
+            needed.mkdir(parents=True, exist_ok=True)
+        if config in made:
+            config.touch(mode=0o600)
+            config.write_text(config_text(), encoding="utf-8")
+        if data in made:
+            shutil.copyfile(example, data)
+    except OSError as error:
+        raise SettingsError(f"No home can be made in {folder}: {error.strerror}.") from error
+    return made

@@ -1,0 +1,162 @@
+"""The job: one document, one run. Its names, ids, states and what a client may set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
+
+from jobserver.encoding import restore_keys
+from jobserver.errors import BadRequest, Problem
+from jobserver.storage.documents import JobId, check_fields, owned_by, utcnow
+
+if TYPE_CHECKING:  # a child loads this module, and has no use for pymongo
+    from jobserver.storage.database import Document
+
+
+#: Names that only the server sets. ``_run`` is its private part and never shown.
+SERVER_FIELDS = frozenset(
+    ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
+) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run", "_owner"}
+PRIVATE = "_run"
+#: Fields that may be changed at any time.
+FLAGS = ("pinned", "public")
+#: What everybody may see of a public job: what it ran and what came out.
+_SHARED = frozenset(
+    ("_id", "created", "started", "finished", "time_sec", "state", "progress", "result", "public")
+) | {"script_name", "script", "datafile"}
+#: What a run adds, in the order in which it is shown.
+_ADDED = (
+    *("edited", "script", "data", "progress", "steps", "attempts", "time_sec", "provenance"),
+    *("error", "message"),
+)
+#: Parts of a script that are parameters, whatever the names in them.
+_PARAMETERS = frozenset(("args", "kwargs", "over"))
+#: Fields that name a job's script, and those that name its data: one of each is given.
+SCRIPT_SPELLINGS = frozenset({"script", "script_name"})
+DATA_SPELLINGS = frozenset({"data", "datafile", "raw_data"})
+_NOT_GIVEN: Any = object()
+
+
+class State(StrEnum):
+    """Where a job is in its life."""
+
+    CREATED = "created"
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+#: Every change of state there is. Each is one guarded update; see `lifecycle.transitions`.
+TRANSITIONS: Mapping[State, frozenset[State]] = {
+    State.CREATED: frozenset({State.QUEUED}),
+    State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
+    State.RUNNING: frozenset({State.FINISHED, State.FAILED, State.CANCELLED, State.QUEUED}),
+    State.FINISHED: frozenset(),
+    State.FAILED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+ACTIVE = frozenset({State.QUEUED, State.RUNNING})
+TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
+
+
+def new_document(
+    fields: Mapping[str, Any], job_id: JobId | None = None, owner: ObjectId | None = None
+) -> Document:
+    """A job as it is first stored, with the client's fields.
+
+    Its private part holds the number of the last attempt, a mark of the last change, and the key
+    under which logs and large results are kept: never the id, which may be used again.
+
+    Raises
+    ------
+    BadRequest
+        If the fields name something that only the server sets.
+    """
+    check_fields(fields, SERVER_FIELDS)
+    return {
+        "_id": ObjectId() if job_id is None else job_id,
+        "created": utcnow(),
+        "started": None,
+        "finished": None,
+        "result": None,
+        "state": State.CREATED.value,
+        **fields,
+        PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
+        **owned_by(owner),
+    }
+
+
+def inherited(job: Mapping[str, Any], replacing: Iterable[str]) -> Document:
+    """The fields of a job that a new one like it has, as its client gave them.
+
+    Parameters
+    ----------
+    replacing : iterable of str
+        Names that the new job gets otherwise. One spelling of a script or of data replaces all.
+    """
+    fields = {name: value for name, value in job.items() if name not in SERVER_FIELDS}
+    if job["started"] is not None:  # then the server wrote these two in full
+        fields |= _as_given(fields)
+    for spellings in (SCRIPT_SPELLINGS, DATA_SPELLINGS):
+        if spellings & set(replacing):
+            fields = {name: value for name, value in fields.items() if name not in spellings}
+    return {name: value for name, value in fields.items() if value is not _NOT_GIVEN}
+
+
+def _as_given(fields: Document) -> Document:
+    """The script and the data as the client gave them, where other fields say the same."""
+    given: Document = {}
+    script = fields["script"]
+    if "script_name" in fields and not (script.get("args") or script.get("kwargs")):
+        given["script"] = _NOT_GIVEN
+    if "datafile" in fields or "raw_data" in fields:
+        given["data"] = _NOT_GIVEN
+    elif "data" in fields:
+        data = fields["data"]
+        given["data"] = {name: data[name] for name in data if name not in ("path", "size")}
+    return given
+
+
+def check_flags(fields: Mapping[str, Any]) -> None:
+    """Refuse a flag that is neither true nor false: a job might be deleted or shown by mistake."""
+    for name in FLAGS:
+        if not isinstance(fields.get(name, False), bool):
+            problem = Problem(name, "has to be true or false")
+            raise BadRequest(f"The field {name} has to be true or false.", [problem])
+
+
+def public(document: Mapping[str, Any]) -> Document:
+    """A job as it is answered: without the server's private part, keys as the script gave them.
+
+    What a run adds comes last: each server of MongoDB puts new fields into an order of its own.
+    """
+    sent = {"script"} if "script_name" not in document else set()
+    if DATA_SPELLINGS.isdisjoint(document.keys() - {"data"}):
+        sent.add("data")
+    added = [name for name in _ADDED if name in document and name not in sent]
+    names = [name for name in document if name != PRIVATE and name not in added]
+    shown = {name: document[name] for name in (*names, *added)}
+    return {**shown, "result": restore_keys(shown["result"])} if "result" in shown else shown
+
+
+def shared(document: Mapping[str, Any]) -> Document:
+    """A public job as strangers see it: parameters and result, but no source of its script."""
+    shown = {name: value for name, value in document.items() if name in _SHARED}
+    return {**shown, "script": _without_source(shown["script"])} if "script" in shown else shown
+
+
+def _without_source(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_source(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        name: value if name in _PARAMETERS else _without_source(value)
+        for name, value in part.items()
+        if name != "code"
+    }

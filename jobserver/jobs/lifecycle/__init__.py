@@ -1,0 +1,1 @@
+"""Every change of a job's state, each one guarded update."""

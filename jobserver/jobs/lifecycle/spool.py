@@ -1,0 +1,157 @@
+"""Outcomes that could not be stored because the database was away: kept on disk until they are.
+
+Each is a file ``<key>-<attempt>.bson``, with a large result beside it: ``<key>-<attempt>.result``.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bson
+from bson.errors import BSONError
+
+from jobserver.jobs.job import State
+from jobserver.jobs.outcome import Outcome
+from jobserver.storage.database import Document
+from jobserver.system.disk import sync, sync_folder
+
+log = logging.getLogger(__name__)
+
+#: What of a job is needed to store its outcome later.
+_NEEDED = ("_id", "started", "retries", "_owner", "_run")
+_SUFFIX, _RESULT = ".bson", ".result"
+_LOST = Outcome(
+    State.FAILED,
+    error="Unavailable",
+    message="the database was away, and the disk had no room for the result until it came back",
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An attempt that ended, with what it printed last.
+
+    Attributes
+    ----------
+    job : dict
+        The job as it was claimed.
+    outcome : Outcome
+        How the attempt ended.
+    text : bytes
+        Output that is not in the database yet.
+    offset : int
+        Where in the attempt's output it begins.
+    """
+
+    job: Document
+    outcome: Outcome
+    text: bytes
+    offset: int
+
+    @property
+    def name(self) -> str:
+        """Name of its file: one for each attempt of each job."""
+        private = self.job["_run"]
+        return f"{private['key']}-{private['attempt']}{_SUFFIX}"
+
+    def encode(self) -> bytes:
+        """The bytes of its file."""
+        job = {name: self.job[name] for name in _NEEDED if name in self.job}
+        content = {"job": job, "text": self.text, "offset": self.offset}
+        return bson.encode(content | {"outcome": vars(self.outcome)})
+
+    @classmethod
+    def read(cls, path: Path) -> Ended:
+        """The attempt that a file holds."""
+        content = bson.decode(path.read_bytes())
+        outcome = content["outcome"]
+        outcome["state"] = State(outcome["state"])
+        if outcome.get("file"):
+            outcome["file"]["path"] = str(path.with_suffix(_RESULT))
+        return cls(content["job"], Outcome(**outcome), content["text"], content["offset"])
+
+
+class Spool:
+    """A folder of ended attempts. What even the disk does not take stays in memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Where; it is made when it is needed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._unsaved: list[Ended] = []
+
+    def save(self, ended: Ended) -> None:
+        """Keep an attempt durably, and the file of a large result with it."""
+        part = self._folder / f".{secrets.token_hex(8)}.part"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._take_file(ended)
+            with part.open("xb") as file:
+                file.write(ended.encode())
+                sync(file)
+            part.rename(self._folder / ended.name)
+            sync_folder(self._folder)
+        except OSError:
+            log.exception("the outcome of job %s waits in memory", ended.job["_id"])
+            with suppress(OSError):
+                part.unlink()
+            lost = replace(ended, outcome=_LOST)
+            self._unsaved.append(ended if ended.outcome.file is None else lost)
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether a large result waits, which takes long to store."""
+        return any(self._files(large=True))
+
+    def flush(self, store: Callable[[Ended], None], *, large: bool = False) -> None:
+        """Store what waits, and forget what is stored.
+
+        Parameters
+        ----------
+        large : bool
+            Whether to store the large results, or all others.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the database is still away; the rest goes on waiting.
+        """
+        while self._unsaved and not large:
+            store(self._unsaved[0])
+            del self._unsaved[0]
+        for path in self._files(large=large):
+            try:
+                store(Ended.read(path))
+            except FileNotFoundError:  # another process of this home was faster
+                continue
+            except (BSONError, KeyError, TypeError, ValueError):
+                log.exception("%s cannot be read; it is left aside", path.name)
+                path.rename(path.with_suffix(".broken"))
+                continue
+            path.with_suffix(_RESULT).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+
+    def _files(self, *, large: bool) -> Iterator[Path]:
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")) if self._folder.is_dir() else ():
+            if path.with_suffix(_RESULT).exists() is large:
+                yield path
+
+    def _take_file(self, ended: Ended) -> None:
+        """Have the file of a large result outlive its run."""
+        given = ended.outcome.file
+        if given is None:
+            return
+        path = (self._folder / ended.name).with_suffix(_RESULT)
+        shutil.move(given["path"], path)
+        with path.open("rb") as file:
+            sync(file)

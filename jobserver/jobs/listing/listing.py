@@ -1,0 +1,222 @@
+"""Lists of jobs in the order of their creation: streamed, page by page, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import CursorNotFound, ExecutionTimeout, OperationFailure
+
+from jobserver.errors import Unavailable
+from jobserver.jobs.listing.search import FEW, WHOLE_LIST, Path, Total, paths
+from jobserver.storage.database import Database, Document
+from jobserver.storage.documents import OWNER, JobId
+from jobserver.storage.indexes import BY_ID, Index
+
+#: Jobs fetched at once: of a list in order, and by their ids.
+_BATCH, _BATCH_OF_IDS = 1000, 10
+#: Longest search for a next job: less than the driver waits for an answer.
+_SEARCH_MILLISECONDS = 8000
+_COUNT_MILLISECONDS = 1000
+#: The database's answer to the name of an index that it does not have.
+_NO_SUCH_INDEX = 2
+_TOO_SLOW = (
+    f"No job was found within {_SEARCH_MILLISECONDS // 1000} seconds. Narrow the filter by "
+    "'created', or have its fields named in the setting SEARCH_FIELDS."
+)
+_LOST = "The database restarted and lost the list. Send the request again."
+_FIRST_OBJECT_ID = ObjectId("0" * 24)
+
+#: Where a page ended: time of creation and id of its last job.
+Place = tuple[datetime, JobId]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which jobs, which of their fields, in which order.
+
+    Attributes
+    ----------
+    query : dict
+        A safe query; see `jobserver.storage.filters`.
+    fields : tuple of str
+        Fields to return; empty for all.
+    newest_first : bool
+        Whether the last created comes first.
+    owner : ObjectId, optional
+        Whose jobs; everybody's without one.
+    """
+
+    query: Mapping[str, Any]
+    fields: tuple[str, ...] = ()
+    newest_first: bool = False
+    owner: ObjectId | None = None
+
+    def complete(self, *more: Document) -> Document:
+        """The whole query: owner, filter and further conditions."""
+        owned = {} if self.owner is None else {OWNER: self.owner}
+        conditions = [dict(part) for part in (owned, self.query, *more) if part]
+        return {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
+
+
+class Listing:
+    """Reads lists of the jobs of a database.
+
+    Parameters
+    ----------
+    database : Database
+        Where the jobs are.
+    fields : tuple of str
+        Fields of jobs that have an index, beside those of every list.
+    """
+
+    def __init__(self, database: Database, fields: tuple[str, ...] = (OWNER, "state")) -> None:
+        self._database = database
+        self._fields = fields
+        self._jobs = database["jobs"]
+        self._total = Total(database)
+
+    def read(
+        self, selection: Selection, after: Place | None = None, limit: int = 0
+    ) -> Iterator[Document]:
+        """All selected jobs after a place, fetched while they are read.
+
+        Parameters
+        ----------
+        limit : int
+            How many will be read; 0 for all.
+
+        Raises
+        ------
+        Unavailable
+            If no job is found in time.
+        """
+        path = self._path(selection)
+        if path.in_order:
+            return self._in_order(selection, path.index, after, limit)
+        return self._by_keys(selection, path.index, after)
+
+    def page(
+        self, selection: Selection, limit: int, after: Place | None
+    ) -> tuple[list[Document], Place | None]:
+        """Up to ``limit`` jobs, and the place to go on from if there are more."""
+        found = list(islice(self.read(selection, after, limit + 1), limit + 1))
+        jobs = found[:limit]
+        more = len(found) > limit
+        return jobs, _place(jobs[-1]) if more else None
+
+    def count(self, selection: Selection) -> int | None:
+        """How many jobs are selected; None if they cannot be counted in time."""
+        if not selection.complete():
+            return self._total.read()
+        index = self._path(selection).index
+        try:
+            return self._count(selection.complete(), index, maxTimeMS=_COUNT_MILLISECONDS)
+        except ExecutionTimeout:
+            return None
+
+    def _path(self, selection: Selection) -> Path:
+        """The way that looks at the fewest jobs."""
+        found = paths(selection.complete(), self._fields)
+        if len(found) < 2 and all(path.in_order for path in found):
+            return found[0] if found else WHOLE_LIST
+        counts = [self._count(path.condition, path.index, limit=FEW + 1) for path in found]
+        fewest, path = min(zip(counts, found, strict=True), key=lambda each: each[0])
+        if fewest <= FEW:
+            return path
+        return next((path for path in found if path.in_order), WHOLE_LIST)
+
+    def _in_order(
+        self, selection: Selection, index: Index, after: Place | None, limit: int
+    ) -> Iterator[Document]:
+        """Read along an index; where a cursor is lost, go on after the job that came last."""
+        start = after
+        direction = -1 if selection.newest_first else 1
+        order = [("created", direction), ("_id", direction)]
+        while True:
+            following = {} if start is None else _following(start, selection.newest_first)
+            query, before = selection.complete(following), start
+            try:
+                for job in self._find(query, index, selection.fields, sort=order, limit=limit):
+                    start = _place(job)
+                    yield job
+                return
+            except Unavailable:
+                if start == before:
+                    raise
+
+    def _by_keys(
+        self, selection: Selection, index: Index, after: Place | None
+    ) -> Iterator[Document]:
+        """Read the keys of the few jobs there are, then these jobs in order."""
+        keys = map(_place, self._find(selection.complete(), index, ("_id",)))
+        places = sorted(keys, key=_rank, reverse=selection.newest_first)
+        if after is not None:
+            places = [place for place in places if _comes_after(place, after, selection)]
+        for start in range(0, len(places), _BATCH_OF_IDS):
+            ids = [job_id for _, job_id in places[start : start + _BATCH_OF_IDS]]
+            query = selection.complete({"_id": {"$in": ids}})
+            found = {job["_id"]: job for job in self._find(query, BY_ID, selection.fields)}
+            yield from (found[job_id] for job_id in ids if job_id in found)
+
+    def _find(
+        self, query: Document, index: Index, fields: tuple[str, ...], **options: Any
+    ) -> Iterator[Document]:
+        projection = [*fields, "created"] if fields else None
+        options |= {"projection": projection, "batch_size": _BATCH}
+        options |= {"max_time_ms": _SEARCH_MILLISECONDS}
+        try:
+            yield from self._database.find("jobs", query, hint=[*index], **options)
+        except ExecutionTimeout as error:
+            raise Unavailable(_TOO_SLOW, retry_after=60) from error
+        except CursorNotFound as error:
+            raise Unavailable(_LOST, retry_after=1) from error
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:
+                raise
+            yield from self._database.find("jobs", query, **options)
+
+    def _count(self, query: Document, index: Index, **options: Any) -> int:
+        run = self._jobs.database.command
+        command = {"count": "jobs", "query": query, **options}
+        try:
+            reply: Document = self._database.call(run, {**command, "hint": dict(index)})
+        except OperationFailure as error:
+            if error.code != _NO_SUCH_INDEX:
+                raise
+            reply = self._database.call(run, command)
+        return int(reply["n"])
+
+
+def _place(job: Document) -> Place:
+    return job["created"], job["_id"]
+
+
+def _following(place: Place, newest_first: bool) -> Document:
+    """The condition that holds for the jobs after a place.
+
+    A comparison finds values of its own type only, and texts come before generated ids.
+    """
+    created, job_id = place
+    later = "$lt" if newest_first else "$gt"
+    alternatives: list[Document] = [{"created": {later: created}}, {"_id": {later: job_id}}]
+    if newest_first and isinstance(job_id, ObjectId):
+        alternatives.append({"_id": {"$gte": ""}})
+    if not newest_first and isinstance(job_id, str):
+        alternatives.append({"_id": {"$gte": _FIRST_OBJECT_ID}})
+    return {"created": {f"{later}e": created}, "$or": alternatives}
+
+
+def _comes_after(place: Place, other: Place, selection: Selection) -> bool:
+    here, there = _rank(place), _rank(other)
+    return here < there if selection.newest_first else here > there
+
+
+def _rank(place: Place) -> tuple[datetime, bool, Any]:
+    """A place's rank as the database sorts: texts come before generated ids."""
+    created, job_id = place
+    return created, isinstance(job_id, ObjectId), job_id

@@ -1,0 +1,159 @@
+"""Which index a search of jobs uses.
+
+Every list is read in the order of an index, so nothing is ever sorted in memory: the planner of the
+database would do that now and then, and fail where the jobs are large. So the index is named here.
+
+A condition that asks for a field's value gives its matches in order of creation, as each index goes
+on with ``created`` and ``_id``. A range of values does not: its keys are read first, if they are
+few. All other conditions are checked along the index of the list itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import ExecutionTimeout
+
+from jobserver.storage.database import Database, Document
+from jobserver.storage.indexes import BY_CREATION, BY_ID, Index, index_of
+
+#: Matches of a condition that are read by their keys. So many are counted to compare conditions.
+FEW = 1000
+_RANGES = ("$gt", "$gte", "$lt", "$lte", "$all")
+_EVERY_JOB: Document = {"created": {"$gte": datetime.min}}
+_COUNT_MILLISECONDS = 5000
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way to the matches of a query.
+
+    Attributes
+    ----------
+    index : tuple
+        Fields of the index to use.
+    in_order : bool
+        Whether it gives the matches in order of creation.
+    condition : dict
+        The part of the query that it narrows.
+    """
+
+    index: Index
+    in_order: bool
+    condition: Document
+
+
+#: Looks at every job.
+WHOLE_LIST = Path(BY_CREATION, True, {})
+
+
+def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[Path]:
+    """Ways to the matches of a query that need not look at every job.
+
+    Parameters
+    ----------
+    query : mapping
+        A safe query; see `jobserver.storage.filters`.
+    fields : tuple of str
+        Fields that have an index, beside ``_id``.
+    """
+    conditions = list(_conditions(query))
+    names = [name for name, _ in conditions]
+    found = []
+    for name, operand in conditions:
+        narrowing = _narrowing(operand) if name == "_id" or name in fields else None
+        if narrowing is not None and name == "_id":
+            found.append(Path(BY_ID, False, {name: narrowing}))
+        elif narrowing is not None:
+            # The planner might prefer another condition on the same field, and sort.
+            in_order = _asks_for_values(operand) and names.count(name) == 1
+            found.append(Path(index_of(name), in_order, {name: narrowing}))
+    return found
+
+
+def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Fields and operands that must all hold."""
+    for name, operand in query.items():
+        if name == "$and":
+            for part in operand:
+                yield from _conditions(part)
+        elif not name.startswith("$"):
+            yield name, operand
+
+
+def _asks_for_values(operand: Any) -> bool:
+    return not _has_operators(operand) or list(operand) in (["$eq"], ["$in"])
+
+
+def _narrowing(operand: Any) -> Any:
+    """What of an operand an index can narrow; None if there is nothing."""
+    if not _has_operators(operand):
+        return {"$eq": operand}
+    for name in ("$eq", "$in"):
+        if name in operand:
+            return {name: operand[name]} if operand[name] != [] else None
+    return {name: operand[name] for name in _RANGES if operand.get(name, []) != []} or None
+
+
+def _has_operators(operand: Any) -> bool:
+    return isinstance(operand, dict) and any(name.startswith("$") for name in operand)
+
+
+class Total:
+    """The number of all jobs, from the count that MongoDB keeps of a collection.
+
+    A crash of MongoDB can leave that count wrong. So it is compared with the jobs themselves, once
+    for each process of MongoDB that answers. One that is too small is of no use: it never falls
+    below zero, so it would be wrong by another number later.
+
+    Parameters
+    ----------
+    database : Database
+        Where the jobs are.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs = database["jobs"]
+        self._lock = threading.Lock()
+        self._process: ObjectId | None = None
+        self._error: int | None = None
+
+    def read(self) -> int | None:
+        """The number of jobs; None if they are too many to be counted in time."""
+        estimate = self._estimate()
+        process = self._answering()
+        with self._lock:
+            if process is not None and process == self._process:
+                return None if self._error is None else estimate - self._error
+            counted = self._count()
+            is_steady = self._estimate() == estimate  # nothing came or went meanwhile
+            if is_steady and (counted is None or counted <= estimate):
+                self._process = process
+                self._error = None if counted is None else estimate - counted
+            return counted
+
+    def _estimate(self) -> int:
+        return self._database.call(self._jobs.estimated_document_count)
+
+    def _count(self) -> int | None:
+        """Count the entries of an index."""
+        options = {"hint": dict(BY_CREATION), "maxTimeMS": _COUNT_MILLISECONDS}
+        run = self._jobs.database.command
+        try:
+            reply: Document = self._database.call(run, "count", "jobs", query=_EVERY_JOB, **options)
+        except ExecutionTimeout:
+            return None
+        return int(reply["n"])
+
+    def _answering(self) -> ObjectId | None:
+        """Which process of MongoDB answers; None where several do, or it does not say."""
+        servers = self._database.client.topology_description.server_descriptions().values()
+        writable = [server for server in servers if server.is_writable]
+        version = writable[0].topology_version if len(writable) == 1 else None
+        return version["processId"] if version else None

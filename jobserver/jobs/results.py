@@ -1,0 +1,112 @@
+"""Large results: files that runs leave, kept in GridFS beside the jobs (`jobserver.storage.blobs`).
+
+A job's document tells of its file only in the private part: ``_run.file`` has ``key``, ``kind``,
+``form`` and ``size``. What the client sees as ``result`` is type, size and address.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from bson import ObjectId
+from pymongo.errors import OperationFailure
+
+from jobserver.encoding import File
+from jobserver.errors import TooLarge, Unavailable
+from jobserver.jobs.outcome import Outcome
+from jobserver.sizes import exact_size
+from jobserver.storage.blobs import Blobs
+from jobserver.storage.database import Database, Document
+
+
+class Results:
+    """The large results of the jobs of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self._blobs = Blobs(database, "jobs", "_run.file.key")
+
+    @contextmanager
+    def stored(self, job: Document, outcome: Outcome, limit: int) -> Iterator[Outcome]:
+        """Store the file of an outcome; it stays if the job's document names it afterwards.
+
+        Parameters
+        ----------
+        limit : int
+            Bytes that it may have.
+
+        Yields
+        ------
+        Outcome
+            The same, with ``result`` and ``file`` as the job's document holds them.
+
+        Raises
+        ------
+        TooLarge, Unavailable, OSError
+            If it is too large, the database does not take it, or it cannot be read.
+        StoreUnavailable
+            If the database is away.
+        """
+        given = outcome.file or {}
+        with _opened(Path(given["path"])) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                most = exact_size(limit)
+                raise TooLarge(f"the result has {size} bytes; at most {most} can be kept")
+            key = ObjectId()
+            with self._blobs.settled({key: job["_id"]}):
+                self._save(key, file, size)
+                shown = {"type": given["kind"], "size": size, "href": f"/job/{job['_id']}/result"}
+                kept = {"key": key, "kind": given["kind"], "form": given["form"], "size": size}
+                yield replace(outcome, result=shown, file=kept)
+
+    def open(self, job: Document) -> File | None:
+        """A job's large result, to be read; None if it has none.
+
+        Raises
+        ------
+        NotFound
+            If it is gone, as its job is being deleted.
+        """
+        kept = job["_run"].get("file")
+        if kept is None:
+            return None
+        content = self._blobs.open(kept["key"])
+
+        def read(offset: int, size: int) -> bytes:
+            content.seek(offset)
+            return content.read(size)
+
+        return File(kept["kind"], kept["form"], kept["size"], read)
+
+    def settled(self, jobs: Iterable[Document]) -> AbstractContextManager[None]:
+        """Delete some jobs; afterwards the results of those that are gone are deleted."""
+        with_files = (job for job in jobs if "file" in job["_run"])
+        return self._blobs.settled({job["_run"]["file"]["key"]: job["_id"] for job in with_files})
+
+    def clear(self) -> None:
+        """Delete what was left where a server was killed while it stored or deleted."""
+        self._blobs.clear()
+
+    def _save(self, key: ObjectId, file: BinaryIO, size: int) -> None:
+        try:
+            self._blobs.save(key, file)
+        except OperationFailure as error:
+            raise Unavailable(
+                f"the result has {size} bytes, and the database could not store them"
+            ) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file that a script's process left: what looks like one must not hold up the server."""
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise FileNotFoundError(2, "the result's file is none")
+        yield file

@@ -1,0 +1,194 @@
+"""The stored jobs: create, read, edit, list, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+
+from jobserver.errors import BadRequest, Conflict, NotFound
+from jobserver.jobs.deletion import NEEDED_TO_DELETE, Removal
+from jobserver.jobs.job import FLAGS, SERVER_FIELDS, State, check_flags, inherited, new_document
+from jobserver.jobs.listing.listing import Listing, Selection
+from jobserver.jobs.notifications import Notices
+from jobserver.jobs.quotas import Quotas
+from jobserver.jobs.results import Results
+from jobserver.jobs.updates import Change, Changes
+from jobserver.storage.database import Database, Document
+from jobserver.storage.documents import OWNER, JobId, check_fields, utcnow
+
+_BATCH = 200
+_ANYBODYS: Mapping[str, Any] = {}
+
+
+class Jobs:
+    """The jobs of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.listing = Listing(database)
+        self.quotas = Quotas(database)
+        self.results = Results(database)
+        self.notices = Notices(database)
+        self.removal = Removal(database, self.quotas, self.results, self.notices)
+        self.changes = Changes(database)
+        self._jobs = database["jobs"]
+
+    def create(
+        self,
+        fields: Mapping[str, Any],
+        job_id: JobId | None = None,
+        owner: ObjectId | None = None,
+    ) -> Document:
+        """Store a new job.
+
+        Parameters
+        ----------
+        owner : ObjectId, optional
+            Whose job it is; nobody's without one.
+
+        Raises
+        ------
+        BadRequest
+            If a field is the server's.
+        Conflict
+            If the id is taken.
+        """
+        check_flags(fields)
+        return self._insert(new_document(fields, job_id, owner))
+
+    def create_again(
+        self, job_id: JobId, fields: Mapping[str, Any], reach: Mapping[str, Any] = _ANYBODYS
+    ) -> Document:
+        """Store a new job with the client's fields of an old one and its seed, for the same owner.
+
+        Parameters
+        ----------
+        fields : mapping
+            Fields that replace the old ones.
+
+        Raises
+        ------
+        BadRequest
+            If a field is the server's.
+        NotFound
+            If there is no old job within reach.
+        """
+        check_fields(fields, SERVER_FIELDS)
+        old = self.get(job_id, reach)
+        again = {**_seed_of(old), **inherited(old, fields), **fields}
+        check_flags(again)
+        document = new_document(again, owner=old.get(OWNER))
+        return self._insert({**document, "rerun_of": str(job_id)})
+
+    def _insert(self, document: Document) -> Document:
+        self.database.check_room()
+        if not self.database.insert("jobs", document):
+            job_id = document["_id"]
+            raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
+        return document
+
+    def get(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
+        """A job's document; `NotFound` if there is none within reach.
+
+        Parameters
+        ----------
+        reach : mapping
+            What holds for the jobs that may be seen; see `jobserver.users.reach`.
+        """
+        document = self.database.call(self._jobs.find_one, {"_id": job_id, **reach})
+        if document is None:
+            raise NotFound(no_job(job_id))
+        return document
+
+    def edit(
+        self, job_id: JobId, fields: Mapping[str, Any], reach: Mapping[str, Any] = _ANYBODYS
+    ) -> Document:
+        """Merge fields into a job that was not started yet; flags alone into any job.
+
+        Raises
+        ------
+        BadRequest
+            If there are no fields, or one is the server's.
+        NotFound, Conflict
+            If there is no such job, or it was started.
+        """
+        if not fields:
+            raise BadRequest("Send the fields to change as a JSON object.")
+        check_fields(fields, SERVER_FIELDS)
+        check_flags(fields)
+        guard = {} if fields.keys() <= set(FLAGS) else {"state": State.CREATED}
+        self.database.check_room()
+        changed = self.change(job_id, {**guard, **reach}, {**fields, "edited": utcnow()})
+        document = self.get(job_id, reach)
+        if not changed:
+            raise Conflict(
+                f"The job {job_id} is {document['state']}; only a job that was not started can be "
+                "changed, apart from 'pinned' and 'public' alone. Make a new one."
+            )
+        return document
+
+    def change(
+        self,
+        job_id: JobId,
+        guard: Mapping[str, Any],
+        values: Mapping[str, Any],
+        **operators: Mapping[str, Any],
+    ) -> bool:
+        """Change a job if it is still as the guard says.
+
+        Parameters
+        ----------
+        guard : mapping
+            Fields and values that must hold, as a query.
+        values : mapping
+            Fields to set.
+        **operators : mapping
+            Further update operators by their name without the ``$``.
+
+        Returns
+        -------
+        bool
+            Whether this call changed it. A repeated try recognises its own mark.
+        """
+        return self.changes.make(Change.of(job_id, guard, values, operators))[0]
+
+    def delete(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> None:
+        """Delete a job and all that was stored for it.
+
+        Raises
+        ------
+        NotFound, Conflict
+            If there is no such job, or it is queued or running.
+        """
+        if not self.removal.delete([self.get(job_id, reach)]):
+            state = self.get(job_id, reach)["state"]  # not found, if somebody else was faster
+            raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for its end.")
+
+    def delete_all(self, owner: ObjectId | None = None) -> tuple[int, int]:
+        """Delete all jobs, or all of one owner, but those queued or running.
+
+        Returns
+        -------
+        deleted, total : int
+            How many were deleted, of how many there were.
+        """
+        deleted = total = 0
+        found = self.listing.read(Selection({}, NEEDED_TO_DELETE, owner=owner))
+        while batch := list(islice(found, _BATCH)):
+            total += len(batch)
+            deleted += self.removal.delete(batch)
+        return deleted, total
+
+
+def no_job(job_id: JobId) -> str:
+    """What is said of a job that is not there."""
+    return f"There is no job {job_id}."
+
+
+def _seed_of(job: Document) -> Document:
+    """What the random numbers of a job that ran started from, as a field of another one."""
+    seed = (job.get("provenance") or {}).get("seed")
+    return {} if seed is None else {"seed": seed}

@@ -1,1 +1,0 @@
-"""What is stored and what is run: jobs, data files, processes."""

@@ -1,0 +1,1 @@
+"""What runs a script: function, file, eval, pipeline, map."""

@@ -1,0 +1,1 @@
+"""Maps: one script for many items, on as many processes as there are slots."""

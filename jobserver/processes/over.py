@@ -1,0 +1,230 @@
+"""What a map runs over: its form, and the items that it stands for.
+
+It is one of::
+
+    [item, ...]                       each item is the script's first argument
+    {"range": [start, stop, step]}    integers, as Python's `range` has them
+    {"rows": true}                    each row of the bound table, as an object
+    {"groups": "column"}              the rows of the bound table with the same value, as a table
+    {"items": true}                   each item of the bound list
+    {"grid": {"name": [value, ...]}}  keyword arguments: each combination, the last name fastest
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobserver.errors import CannotRun, Problem
+from jobserver.tables.datatypes import Misfit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Items of one map.
+MOST_ITEMS = 1_000_000
+_KINDS = "a list, or an object with one of range, rows, groups, items and grid"
+
+Over = list[Any] | dict[str, Any]
+Items = Sequence[Any]
+
+
+def form_problems(over: Any, field: str) -> Iterator[Problem]:
+    """What is wrong with the form of ``over``.
+
+    Parameters
+    ----------
+    field : str
+        Where in the job it stands.
+    """
+    if isinstance(over, list):
+        return
+    kind = kind_of(over)
+    if kind not in _FORMS:
+        yield Problem(field, f"has to be {_KINDS}")
+    elif problem := _FORMS[kind](over[kind]):
+        yield Problem(f"{field}.{kind}", problem)
+
+
+def kind_of(over: Any) -> str:
+    """``list``, or the one name in the object; empty for anything else."""
+    if isinstance(over, list):
+        return "list"
+    return next(iter(over)) if isinstance(over, dict) and len(over) == 1 else ""
+
+
+def takes_data(over: Over) -> bool:
+    """Whether the items are made of the bound data."""
+    return kind_of(over) in ("rows", "groups", "items")
+
+
+def expand(over: Over, load: Callable[[str], Any]) -> Items:
+    """The items; what is costly to make is made when it is asked for.
+
+    Parameters
+    ----------
+    over : list or dict
+        As `form_problems` accepts it.
+    load : callable
+        Gives the bound data as a datatype.
+
+    Raises
+    ------
+    CannotRun
+        If the data has no such items, or there are too many.
+    """
+    kind = kind_of(over)
+    try:
+        items: Items = over if isinstance(over, list) else _MAKERS[kind](over[kind], load)
+    except Misfit as misfit:
+        problem = Problem("the data", f"cannot be mapped over: {misfit}")
+        raise CannotRun("The map cannot run.", [problem]) from misfit
+    if len(items) > MOST_ITEMS:
+        problem = Problem(f"over.{kind}", f"has {len(items)} items; at most {MOST_ITEMS} are run")
+        raise CannotRun("The map cannot run.", [problem])
+    return items
+
+
+class Grid(Sequence[dict[str, Any]]):
+    """Every combination of the values of some names, the last name fastest.
+
+    Parameters
+    ----------
+    axes : dict of str to list
+        The values of each name.
+    """
+
+    def __init__(self, axes: dict[str, list[Any]]) -> None:
+        self._axes = axes
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self._axes.values()))
+
+    def __getitem__(self, place: Any) -> Any:
+        point = {}
+        for name, values in reversed(self._axes.items()):
+            place, within = divmod(place, len(values))
+            point[name] = values[within]
+        return dict(reversed(point.items()))
+
+
+class Rows(Sequence[dict[str, Any]]):
+    """The rows of a table, each as a dict of plain values.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table; its index is left out.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self._columns = [
+            (str(label), frame.iloc[:, n].array) for n, label in enumerate(frame.columns)
+        ]
+        self._length = len(frame)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, place: Any) -> Any:
+        return {label: _plain(column[place]) for label, column in self._columns}
+
+
+class Groups(Sequence[Any]):
+    """The rows of a table by the values of a column, in the order of these; missing ones last.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The table.
+    column : str
+        Label of the column.
+    """
+
+    def __init__(self, frame: pd.DataFrame, column: str) -> None:
+        import numpy as np
+
+        self._frame = frame
+        codes = frame.groupby(column, sort=True, dropna=False, observed=True).ngroup().to_numpy()
+        order = np.argsort(codes, kind="stable")
+        cuts = np.flatnonzero(np.diff(codes[order])) + 1
+        self._places = np.split(order, cuts) if len(order) else []
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._frame.iloc[self._places[place]]
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it where numpy has its own."""
+    import numpy as np
+
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _rows(_: bool, load: Callable[[str], Any]) -> Items:
+    return Rows(load("dataframe"))
+
+
+def _groups(column: str, load: Callable[[str], Any]) -> Items:
+    frame = load("dataframe")
+    if column not in frame.columns:
+        known = ", ".join(str(label) for label in frame.columns[:20])
+        raise Misfit(f"it has no column {column}, only: {known}")
+    return Groups(frame, column)
+
+
+def _items(_: bool, load: Callable[[str], Any]) -> Items:
+    value = load("json")
+    if not isinstance(value, list | tuple):
+        raise Misfit(f"a list is needed, not a {type(value).__name__}")
+    return value
+
+
+_MAKERS: dict[str, Callable[[Any, Callable[[str], Any]], Items]] = {
+    "range": lambda bounds, _: range(*bounds),
+    "grid": lambda axes, _: Grid(axes),
+    "rows": _rows,
+    "groups": _groups,
+    "items": _items,
+}
+
+
+def _range_problem(bounds: Any) -> str:
+    whole = isinstance(bounds, list) and all(type(bound) is int for bound in bounds)
+    if not whole or not 1 <= len(bounds) <= 3 or bounds[2:] == [0]:
+        return "has to be [start, stop, step] of whole numbers, the step not 0"
+    return _too_many(len(range(*bounds)) if _is_countable(bounds) else MOST_ITEMS + 1)
+
+
+def _is_countable(bounds: list[int]) -> bool:
+    return all(abs(bound) < 2**60 for bound in bounds)
+
+
+def _grid_problem(axes: Any) -> str:
+    if not isinstance(axes, dict) or not axes:
+        return "has to be an object with a list of values for each keyword argument"
+    for name, values in axes.items():
+        if not isinstance(values, list):
+            return f"has no list of values for {name[:60]}"
+    return _too_many(math.prod(map(len, axes.values())))
+
+
+def _too_many(count: int) -> str:
+    return f"has too many items: at most {MOST_ITEMS} are run" if count > MOST_ITEMS else ""
+
+
+def _true_problem(value: Any) -> str:
+    return "" if value is True else "has to be true"
+
+
+_FORMS: dict[str, Callable[[Any], str]] = {
+    "range": _range_problem,
+    "rows": _true_problem,
+    "items": _true_problem,
+    "groups": lambda column: "" if isinstance(column, str) else "has to name a column",
+    "grid": _grid_problem,
+}

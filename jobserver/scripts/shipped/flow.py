@@ -1,0 +1,66 @@
+"""Statistics of flow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Gt, Lt
+
+from jobserver.scripts.shipped.timeseries import column_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def flow_duration_curve(
+    data: pd.DataFrame,
+    column: str | None = None,
+    exceedances: list[Annotated[float, Gt(0), Lt(100)]] | None = None,
+) -> pd.DataFrame:
+    """Tell for how much of the time a flow is reached or exceeded.
+
+    Missing values are left out.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame of shape (n, m)
+        A table; times are not needed.
+    column : str
+        Which column; by default the first of numbers.
+    exceedances : list of float
+        Percentages of the time to give the flow for: ``[95]`` gives the low flow Q95. By default
+        all n flows are given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``exceedance``, in percent and growing, and the flow, in the unit of the column. A flow
+        that is rarer than the data can tell is missing.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column of numbers.
+
+    Notes
+    -----
+    The flow of rank i among n, the largest first, is exceeded in 100 i / (n + 1) percent of the
+    time (Weibull's plotting position), as in [1]_. Between ranks it is interpolated linearly.
+
+    References
+    ----------
+    .. [1] R. M. Vogel and N. M. Fennessey (1994): Flow-duration curves. I: New interpretation and
+       confidence intervals. Journal of Water Resources Planning and Management 120 (4), 485-504.
+       doi:10.1061/(ASCE)0733-9496(1994)120:4(485)
+    """
+    import numpy as np
+    import pandas as pd
+
+    flow = column_of(data, column).dropna().sort_values(ascending=False)
+    ranks = np.arange(1, len(flow) + 1)
+    percent, flows = 100 * ranks / (len(flow) + 1), flow.to_numpy("float64")
+    if exceedances is not None:
+        wanted = np.sort(np.asarray(exceedances, "float64"))
+        found = np.interp(wanted, percent, flows, np.nan, np.nan) if len(flow) else wanted * np.nan
+        percent, flows = wanted, found
+    return pd.DataFrame({"exceedance": percent, str(flow.name): flows})

@@ -1,0 +1,189 @@
+"""A home in one file: its documents, its large results, its data files and scripts.
+
+The archive is a zip: ``jobserver.json`` tells what it is, ``documents/<collection>.bson`` holds
+documents one after another, ``files/data/`` and ``files/scripts/`` the files. Settings stay behind:
+they hold passwords. What is taken in is only ever added: a document or file of the same name that
+is there already stays as it is, so taking an archive in twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import bson
+from bson.errors import BSONError
+
+import jobserver
+from jobserver.data.files import check_name
+from jobserver.data.folder_storage import USERS
+from jobserver.errors import Refusal, SettingsError
+from jobserver.home.settings import Settings
+from jobserver.storage.database import Database, Document
+
+FORMAT = 1
+#: Documents read at once; pieces of large content have a mebibyte each.
+_BATCH = 100
+_BATCH_OF_CHUNKS = 8
+_PASSING = frozenset(("outbox", "attempts"))
+_COLLECTION = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,100}", re.ASCII)
+_DATA = re.compile(rf"data(/{USERS}/[0-9a-f]{{24}})?", re.ASCII)
+_SCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}\.py", re.ASCII)
+
+Progress = Callable[[str, int], None]
+
+
+class NoArchive(SettingsError):
+    """A file that is no archive of a home."""
+
+
+def export_home(path: Path, settings: Settings, database: Database, progress: Progress) -> None:
+    """Write a home into an archive; it may be in use meanwhile.
+
+    Parameters
+    ----------
+    path : Path
+        The archive to make.
+    progress : callable
+        Is told a part's name and the number of things written of it, again and again.
+
+    Raises
+    ------
+    SettingsError
+        If there is such a file already.
+    """
+    if path.exists():
+        raise SettingsError(f"{path} is there already. Name a file that is not.")
+    part = path.with_name(path.name + ".part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            head = {"format": FORMAT, "version": jobserver.__version__}
+            archive.writestr("jobserver.json", json.dumps(head))
+            for name in sorted(filter(_belongs_to_home, database.collections())):
+                _write_documents(archive, database, name, progress)
+            for kind, file in _files(settings):
+                archive.write(file, f"files/{kind}/{file.name}")
+                progress(f"{kind} file", 1)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def import_home(path: Path, settings: Settings, database: Database, progress: Progress) -> int:
+    """Add what an archive holds to a home.
+
+    Returns
+    -------
+    int
+        How many documents and files were left out, because others of their name are there.
+
+    Raises
+    ------
+    NoArchive
+        If the file is none, or of a later format.
+    """
+    left = 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_head(archive)
+            for entry in sorted(archive.infolist(), key=_refers):
+                folder = entry.filename.rpartition("/")[0]
+                if folder == "documents":
+                    left += _read_documents(archive, entry, database, progress)
+                elif folder.startswith("files/"):
+                    kind = folder.removeprefix("files/")
+                    left += _read_file(archive, entry, settings, kind)
+                    progress(f"{kind} file", 1)
+    except (zipfile.BadZipFile, BSONError, KeyError, json.JSONDecodeError) as error:
+        raise NoArchive(f"{path} is no archive of a home, or is damaged: {error}") from error
+    return left
+
+
+def _refers(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry may refer to content: that has to be there before."""
+    return ".content." not in entry.filename
+
+
+def _belongs_to_home(collection: str) -> bool:
+    """Whether a collection holds what a server does not make again by itself."""
+    return collection not in _PASSING and not collection.endswith(".marks")
+
+
+def _write_documents(
+    archive: zipfile.ZipFile, database: Database, name: str, progress: Progress
+) -> None:
+    size = _BATCH_OF_CHUNKS if name.endswith(".chunks") else _BATCH
+    ids = iter([entry["_id"] for entry in database.find(name, {}, projection=["_id"])])
+    with archive.open(f"documents/{name}.bson", "w", force_zip64=True) as file:
+        while batch := list(islice(ids, size)):
+            for document in database.find(name, {"_id": {"$in": batch}}):
+                file.write(bson.encode(document))
+            progress(name, len(batch))
+
+
+def _read_documents(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, database: Database, progress: Progress
+) -> int:
+    """Add the documents of a collection; returns how many were left out."""
+    name = entry.filename.removeprefix("documents/").removesuffix(".bson")
+    if not _COLLECTION.fullmatch(name):
+        raise NoArchive(f"The archive names a collection {name!r}, which cannot be.")
+    left = 0
+    with archive.open(entry) as file:
+        documents: Iterator[Document] = bson.decode_file_iter(file)
+        for document in documents:
+            left += not database.insert(name, document)
+            progress(name, 1)
+    return left
+
+
+def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """The files of a home that belong into an archive, with their kind."""
+    users = settings.data_path / USERS
+    own = [(f"data/{USERS}/{each.name}", each) for each in users.glob("*") if each.is_dir()]
+    shared = [("data", settings.data_path), ("scripts", settings.scripts_path)]
+    for kind, folder in (*shared, *sorted(own)):
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if file.is_file() and not file.is_symlink() and _belongs(kind, file.name):
+                yield kind, file
+
+
+def _belongs(kind: str, name: str) -> bool:
+    if kind == "scripts":
+        return bool(_SCRIPT.fullmatch(name))
+    try:
+        check_name(name)
+    except Refusal:
+        return False
+    return bool(_DATA.fullmatch(kind))
+
+
+def _read_file(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, settings: Settings, kind: str
+) -> bool:
+    """Add a file; returns whether it was left out."""
+    name = entry.filename.rpartition("/")[2]
+    if not _belongs(kind, name):
+        raise NoArchive(f"The archive holds a file {entry.filename!r}, which cannot be.")
+    below = settings.data_path / kind.partition("/")[2]
+    folder = settings.scripts_path if kind == "scripts" else below
+    folder.mkdir(parents=True, exist_ok=True)
+    target, part = folder / name, folder / f".{name}.part"
+    if target.exists():
+        return True
+    with archive.open(entry) as source, part.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    part.rename(target)
+    return False
+
+
+def _check_head(archive: zipfile.ZipFile) -> None:
+    head = json.loads(archive.read("jobserver.json"))
+    if head["format"] > FORMAT:
+        version = head["version"]
+        raise NoArchive(f"The archive is of Jobserver {version}. Use that version or later.")

@@ -1,0 +1,206 @@
+"""Serving over HTTP with waitress, from the first socket to the last signal."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import waitress.server
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.task import ErrorTask
+from waitress.utilities import Error
+
+from jobserver.api.framework.errors import MESSAGES, error_body
+from jobserver.api.framework.headers import ALWAYS, DATA_POLICY, POLICY
+from jobserver.errors import SettingsError
+from jobserver.server.shutdown import ending
+from jobserver.sizes import MIB
+
+if TYPE_CHECKING:
+    from jobserver.home.settings import Settings
+    from jobserver.server.server import Home
+
+THREADS = 64
+CONNECTIONS = 1000
+CHANNEL_SECONDS = 30
+#: At the end, for answers that are on their way.
+FLUSH_SECONDS = 5.0
+#: What a request has beside its body: the head, and the frame of a multipart form.
+OVERHEAD = MIB
+#: Bytes of an answer that are made before the client has taken those before them.
+AHEAD = MIB
+
+log = logging.getLogger(__name__)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that is bound already, so that a taken port is told before anything starts.
+
+    Raises
+    ------
+    SettingsError
+        If the address cannot be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(CONNECTIONS)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        reason = error.strerror if isinstance(error, OSError) else "ports go from 0 to 65535"
+        raise SettingsError(
+            f"{host}:{port} cannot be used: {reason}. Choose another with --port."
+        ) from error
+    return sock
+
+
+def serve(home: Home, sock: socket.socket, announce: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or Ctrl-C, then end everything that belongs to the home.
+
+    Parameters
+    ----------
+    home : Home
+        An open home.
+    sock : socket.socket
+        Where to listen; see `listen`.
+    announce : callable
+        Tells that the server is ready.
+    """
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short wait is no news
+    server: Any = waitress.server.create_server(
+        home.app,
+        sockets=[sock],
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        channel_timeout=CHANNEL_SECONDS,
+        cleanup_interval=CHANNEL_SECONDS // 2,
+        max_request_body_size=_largest_body(home.settings),
+        asyncore_use_poll=True,
+        outbuf_high_watermark=AHEAD,
+        outbuf_overflow=32 * MIB,  # never to a file: a full disk must not break answers
+        clear_untrusted_proxy_headers=True,
+        ident="jobserver",
+        server_name="localhost",  # for clients that send no Host
+    )
+    server.adj.send_bytes = 1  # an event must not wait for the next
+    server.channel_class = Channel
+    with ending(home, partial(_let_answers_out, server)):
+        announce()
+        server.run()  # returns when a handler raised SystemExit
+        for connection in (*server.active_channels.values(), server):
+            connection.close()
+
+
+def _largest_body(settings: Settings) -> int:
+    return max(settings.MAX_UPLOAD_SIZE, settings.MAX_JSON_SIZE) + OVERHEAD
+
+
+def _let_answers_out(server: Any) -> None:
+    """Wait a moment for what is being answered."""
+    deadline = time.monotonic() + FLUSH_SECONDS
+    while time.monotonic() < deadline:
+        channels = list(server.active_channels.values())
+        if not any(channel.requests or channel.total_outbufs_len for channel in channels):
+            return
+        time.sleep(0.01)
+
+
+class NoRoom(Error):  # type: ignore[misc, unused-ignore]  # its types are extra
+    """The disk is too full to take a request."""
+
+    code = 503
+    reason = "Service Unavailable"
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc, unused-ignore]  # its types are extra
+    """Reads requests; a client that asks before it sends a body is refused at once."""
+
+    path = ""  # of a request whose head is not understood; waitress logs it
+
+    def received(self, data: bytes) -> int:
+        """Take a piece of a request and tell how much of it was used."""
+        try:
+            consumed: int = super().received(data)
+        except OSError as error:  # large bodies wait in a file
+            log.warning("a request could not be taken: %s", error)
+            self.error, self.completed, consumed = NoRoom(""), True, len(data)
+        if self.error is not None:
+            self.expect_continue = False
+        return consumed
+
+
+class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its types are extra
+    """Answers what waitress itself refuses in the one shape of errors."""
+
+    def execute(self) -> None:
+        """Send the refusal."""
+        channel: Any = self.channel
+        request: Any = self.request
+        error = request.error
+        detail = f"The request cannot be read: {error.body}."
+        message = detail if error.code == 400 else MESSAGES.get(error.code, detail)
+        body = error_body(error.code, message)
+        self.status = f"{error.code} {error.reason}"
+        head = [("Content-Type", "application/json"), ("Connection", "close")]
+        wait = [("Retry-After", "60")] if error.code == 503 else []
+        self.response_headers = [*head, *wait, *ALWAYS, (POLICY, DATA_POLICY)]
+        self.content_length = len(body)
+        self.close_on_finish = channel.refused = True
+        self.write(body)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types are extra
+    """A connection whose errors are JSON, and reach clients that are still sending.
+
+    Closing a connection with data unread resets it, and the client would lose the answer. So after
+    a refusal only the sending half is closed; what still comes is read and dropped until the client
+    is through, or `CHANNEL_SECONDS` went by and waitress ends what has no request.
+    """
+
+    parser_class = Parser
+    error_task_class = JsonErrorTask
+    refused = False
+    lingering = False
+
+    def check_client_disconnected(self) -> bool:
+        """Whether the client will send nothing more; it may have gone, or only wait to read."""
+        sock: Any = self.socket
+        if sock is None:  # it is closed already
+            return True
+        try:
+            return not len(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def readable(self) -> bool:
+        """Whether to read on."""
+        return self.lingering or bool(super().readable())
+
+    def handle_read(self) -> None:
+        """Take what the client sent."""
+        if not self.lingering:
+            super().handle_read()
+        else:
+            self.recv(self.adj.recv_bytes)  # closes at the end of the stream
+
+    def handle_close(self) -> None:
+        """Close, in two steps after a refusal."""
+        if not self.refused or self.lingering or not self.connected:
+            super().handle_close()
+            return
+        self.lingering = True
+        self.will_close = False
+        sock: Any = self.socket
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the client is gone
+            super().handle_close()

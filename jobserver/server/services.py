@@ -1,0 +1,72 @@
+"""The parts of a running server."""
+
+from __future__ import annotations
+
+from jobserver.data.files import DataFiles
+from jobserver.data.stored import StoredData
+from jobserver.execution import make_executor
+from jobserver.home.settings import Settings
+from jobserver.jobs.listing.listing import Listing
+from jobserver.jobs.retention import Retention
+from jobserver.jobs.store import Jobs
+from jobserver.mail import Outbox
+from jobserver.storage.database import Database
+from jobserver.storage.documents import OWNER
+from jobserver.system.disk import remove_abandoned
+from jobserver.system.orphans import end_abandoned
+from jobserver.users.accounts import Accounts
+
+
+class Services:
+    """Made once for a server; the same for every request.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the home that is served.
+    database : Database
+        Connection to the store.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.database = database
+        self.jobs = Jobs(database)
+        owner = (OWNER,) if settings.LOGIN_REQUIRED else ()
+        self.listing = Listing(database, (*owner, *settings.SEARCH_FIELDS, "state"))
+        self.data = StoredData(database)
+        self.datafiles = DataFiles.of(database, settings)
+        self.executor = make_executor(database, self.datafiles, settings)
+        self.scripts = self.executor.scripts
+        self.counts = self.executor.counts
+        self.outbox = Outbox(database, settings)
+        self.accounts = Accounts(database, settings, self.outbox)
+        self.retention = Retention(self.jobs, settings.RESULT_TTL)
+
+    def start(self) -> None:
+        """Clear up, and begin to load scripts and to run jobs."""
+        if self.settings.LOGIN_REQUIRED:
+            self.accounts.prepare()
+        end_abandoned()
+        remove_abandoned()
+        self.datafiles.clear()
+        self.data.values.clear()
+        self.jobs.results.clear()
+        self.scripts.start()
+        self.executor.start()
+        self.retention.start()
+        self.outbox.start()
+
+    def drain(self, grace: float) -> None:
+        """Start no more runs, and give those that go on ``grace`` seconds."""
+        self.executor.draining.set()
+        self.scripts.close()  # nothing is left to be checked
+        self.executor.drain(grace)
+
+    def close(self) -> None:
+        """End what still runs and every child, and disconnect."""
+        self.executor.drain(0)
+        self.retention.stop()
+        self.outbox.stop()
+        self.scripts.close()
+        self.database.close()

@@ -1,0 +1,1 @@
+"""MongoDB: the connection, its indexes, the queries on it; and an embedded one."""

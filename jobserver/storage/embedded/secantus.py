@@ -1,0 +1,91 @@
+"""SecantusDB, the fall-back: a MongoDB written in Python that runs on any system."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from jobserver.errors import SettingsError
+from jobserver.storage.embedded.address import HOST, choose_port
+from jobserver.storage.embedded.engine import Engine
+from jobserver.storage.embedded.folder import SECANTUS, Folder, environment
+
+DISTRIBUTION = "secantusdb"
+
+
+def is_installed() -> bool:
+    """Return whether the package is there."""
+    return importlib.util.find_spec("secantus") is not None
+
+
+class Secantus(Engine):
+    """SecantusDB on a port of 127.0.0.1, with a password."""
+
+    kind = SECANTUS
+    advice = "embedded, beta; use MongoDB in production"
+
+    def __init__(self) -> None:
+        self.name = f"{SECANTUS} {version(DISTRIBUTION)}"
+
+    def prepare(self, folder: Folder) -> None:
+        """Make the database's one user, unless it has been made."""
+        if folder.password() is None:
+            _provision(folder)
+
+    def choose_port(self, last: int | None) -> int:
+        """Return the port used last if it is free, or else any free one."""
+        return choose_port(last)
+
+    def command(self, folder: Folder, port: int | None) -> list[str]:
+        """Return the command line. As a replica set it would write each change down twice."""
+        return [
+            *(sys.executable, "-P", "-m", "secantus"),
+            *("--config", str(folder.config)),
+            *("--host", HOST, "--port", str(port)),
+            *("--storage-path", str(folder.database)),
+            *("--sync-on-commit", "--auth", "--standalone"),
+            *("--cache-size", "256M", "--log-level", "WARNING"),
+        ]
+
+    def explain(self, folder: Folder, code: int) -> str:
+        """Return the last line of the log, or else the exit code."""
+        return folder.last_words(code)
+
+
+def _provision(folder: Folder) -> None:
+    """Make the one user of a database that has no password yet, and keep the password.
+
+    Raises
+    ------
+    SettingsError
+        If the folder does not open as a database.
+    """
+    password = secrets.token_urlsafe(32)
+    script = Path(__file__).with_name("provision.py")
+    log = folder.open_log()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", script, folder.database],
+            input=password.encode(),
+            stdout=log,
+            stderr=log,
+            timeout=30,
+            check=False,
+            cwd=folder.own,
+            env=environment(folder),
+            umask=0o077,
+            start_new_session=True,
+            pass_fds=folder.lock_descriptor,  # should we die, the folder is locked until it ends
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SettingsError("it took over 30 s to make its user") from error
+    finally:
+        os.close(log)
+    if done.returncode != 0:
+        raise SettingsError(folder.last_words(done.returncode))
+    folder.keep_password(password)  # the last step: without this file all of it is done again

@@ -1,0 +1,1 @@
+"""The operating system: disk, memory, processes, and messages between them."""

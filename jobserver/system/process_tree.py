@@ -1,0 +1,243 @@
+"""Processes below this one, and how none of them is left behind."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import io
+import os
+import signal
+import stat
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jobserver.sizes import KIB
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LOOK_SECONDS = 0.005
+#: Exit code of a child whose channel to the server does not work any more.
+CUT_OFF = 113
+#: And of one in which a module keeps forks from working.
+NO_FORK = 114
+_OWN = Path("/proc/self/task")
+_FILES, _MAPPINGS = Path("/proc/self/fd"), Path("/proc/self/maps")
+_WRITTEN = (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
+#: Files that were open when this process was warm.
+_opened: list[Any] = []
+_M_MMAP_THRESHOLD = -3
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process that a descendant leaves behind."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with(parent: int) -> None:
+    """Have this process end when its parent does; call it right after the fork.
+
+    Parameters
+    ----------
+    parent : int
+        Number of the process that forked: it may be gone already.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def end_descendants(spared: Collection[int] = (), grace: float = 0.0) -> None:
+    """End every process below this one.
+
+    Parameters
+    ----------
+    spared : collection of int
+        Children that stay, with all that is below them.
+    grace : float
+        Seconds that they may take to end by themselves after SIGTERM, such as a tracker of shared
+        memory that clears up. Then they are stopped, so that none can fork out of the way, and
+        killed.
+    """
+    due = time.monotonic() + grace
+    if grace:
+        for pid in _below(spared):
+            kill(pid, signal.SIGTERM)
+    while (found := _below(spared)) and time.monotonic() < due:
+        for pid in found:
+            reap(pid, os.WNOHANG)
+        time.sleep(_LOOK_SECONDS)
+    while found := _below(spared):
+        for order in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in found:
+                kill(pid, order)
+        for pid in found:
+            reap(pid)
+
+
+def children() -> list[int]:
+    """Numbers of the processes that this one is the parent of."""
+    if sys.platform != "linux":
+        import psutil
+
+        return [process.pid for process in psutil.Process().children()]
+    return _children(os.getpid())
+
+
+def _below(spared: Collection[int]) -> list[int]:
+    """Every process below this one but some of its children and what is below these."""
+    found: list[int] = []
+    for pid in children():
+        if pid not in spared:
+            found += [pid, *_descendants(pid)]
+    return found
+
+
+def _descendants(root: int) -> list[int]:
+    if sys.platform != "linux":
+        import psutil
+
+        return [process.pid for process in psutil.Process(root).children(recursive=True)]
+    found: list[int] = []
+    for pid in _children(root):
+        found += [pid, *_descendants(pid)]
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        with os.scandir(f"/proc/{pid}/task") as threads:
+            lists = [Path(thread.path, "children").read_text() for thread in threads]
+    except (FileNotFoundError, PermissionError, ProcessLookupError):  # or of another user now
+        return []
+    return [int(child) for line in lists for child in line.split()]
+
+
+def reap(pid: int, options: int = 0) -> None:
+    """Take note of the end of a child that ended, or wait for it."""
+    try:
+        os.waitpid(pid, options)
+    except ChildProcessError:
+        return
+
+
+def kill(pid: int, order: int = signal.SIGKILL) -> None:
+    """Send a signal to a process that may be gone."""
+    try:
+        os.kill(pid, order)
+    except ProcessLookupError:
+        return
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform != "linux":
+        return
+    if _c_library().prctl(option, value, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def describe_end(status: int) -> str:
+    """What ended the process of a script.
+
+    Parameters
+    ----------
+    status : int
+        Its exit code, or the negative number of a signal.
+    """
+    if status < 0:
+        return f"killed by {signal_name(-status)}"
+    if status == CUT_OFF:
+        return "the script closed the pipes of its process"
+    if status == NO_FORK:
+        return "it keeps the processes of runs from starting"
+    return f"the script ended its process with exit code {status}"
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, or its number where it has none."""
+    names = {known.value: known.name for known in signal.Signals}
+    return names.get(number, f"signal {number}")
+
+
+def threads() -> int:
+    """How many threads this process has, those of C libraries too where the system tells."""
+    if sys.platform != "linux":
+        return threading.active_count()
+    return len(os.listdir(_OWN))  # noqa: PTH208 - a number is all that is wanted
+
+
+def end_idle_threads() -> None:
+    """Have libraries such as OpenBLAS end their idle threads, as they do before every fork."""
+    if sys.platform == "linux" and threads() > 1:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+
+def shared_with_forks() -> int:
+    """How many pipes, sockets and writable shared mappings this process has, where it is known."""
+    if sys.platform != "linux":
+        return 0
+    found = sum(line.split()[1] == b"rw-s" for line in _MAPPINGS.read_bytes().splitlines())
+    for fd in map(int, os.listdir(_FILES)):  # noqa: PTH208 - numbers, not paths
+        with suppress(OSError):  # of the listing itself
+            mode = os.fstat(fd).st_mode
+            found += stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    return found
+
+
+def note_open_files() -> None:
+    """Remember the files that are open now, for `flush_files`."""
+    _opened[:] = _files()
+
+
+def flush() -> None:
+    """Write out what is buffered in the standard streams: a copy would write it once more."""
+    _flush(sys.stdout, sys.stderr)
+    ctypes.CDLL(None).fflush(None)
+
+
+def flush_files() -> None:
+    """Write out what is buffered in any file: the process ends without its usual goodbyes."""
+    _flush(*_opened, *_files())
+
+
+def _files() -> list[Any]:
+    """The files that were opened since `gc.freeze`."""
+    return [each for each in gc.get_objects() if isinstance(each, _WRITTEN)]
+
+
+def _flush(*streams: Any) -> None:
+    for stream in streams:
+        with suppress(Exception):  # a script closed or replaced it
+            stream.flush()
+
+
+def work_in(folder: str) -> None:
+    """Work in a folder, and have temporary files there."""
+    os.environ.update(TMPDIR=folder, PWD=folder)
+    os.chdir(folder)
+    tempfile.tempdir = None
+
+
+def hand_back_memory() -> None:
+    """Have each large buffer be a mapping of its own, which ends with it.
+
+    The C library of Linux does so until the first is freed; after that it keeps them for reuse, in
+    pools of its threads. A server of many threads that streams large results would grow with each
+    thread: by 40 MB a download, measured.
+    """
+    with suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 256 * KIB)

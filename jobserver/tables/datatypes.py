@@ -1,0 +1,226 @@
+"""Datatypes: what JSON has to look like to become a table, a series or an array.
+
+Checked where data is stored and bound, without pandas; `jobserver.tables.conversion` then makes it
+what the script gets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from jobserver.encoding import is_table
+from jobserver.tables.dialect import is_time
+
+_COUNT = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
+_SPLIT = {"columns", "data"}
+#: Kinds of stored tables that each datatype takes, as results are stored.
+_STORED = {
+    "dataframe": {"dataframe", "series", "ndarray"},
+    "timeseries": {"dataframe", "series"},
+    "series": {"series"},
+    "ndarray": {"ndarray"},
+}
+
+
+class Misfit(ValueError):
+    """A value that does not fit its datatype; the message says why and what would."""
+
+    field = "data"
+
+
+class UnknownDatatype(Misfit):
+    """A datatype that there is not."""
+
+    field = "datatype"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table as JSON has it.
+
+    Attributes
+    ----------
+    data : dict
+        A list of n cells for each column; numbered columns have no names.
+    index : list or None
+        The n labels of the rows, where they have any.
+    """
+
+    data: dict[str | int, list[Any]]
+    index: list[Any] | None = None
+
+
+def check_name(datatype: Any) -> None:
+    """See to it that there is such a datatype; `UnknownDatatype` if not."""
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise UnknownDatatype(f"is unknown: name one of {', '.join(DATATYPES)}")
+
+
+def check(value: Any, datatype: str) -> None:
+    """See to it that a JSON value fits a datatype.
+
+    Raises
+    ------
+    Misfit
+        If it does not, or there is no such datatype.
+    """
+    check_name(datatype)
+    if not (is_table(value) and value["type"] in _STORED.get(datatype, ())):
+        DATATYPES[datatype](value)
+
+
+def columns_of(value: Any) -> Columns:
+    """The columns of a table.
+
+    Parameters
+    ----------
+    value : Any
+        An object of columns, which are lists or objects of labels and cells; a list of rows, which
+        are objects or lists; a list of numbers; or an object of ``columns``, ``data`` (rows) and
+        perhaps ``index``.
+
+    Raises
+    ------
+    Misfit
+        If it is none of these.
+    """
+    if isinstance(value, list):
+        return _from_rows(value)
+    if not isinstance(value, dict):
+        raise Misfit(f"holds no table but {_kind(value)}: {_FORMS}")
+    if _SPLIT <= value.keys() <= _SPLIT | {"index"} and _all_are(list, value["data"]):
+        return _from_split(value)
+    if _all_are(dict, value.values()):
+        labels = list(dict.fromkeys(label for column in value.values() for label in column))
+        cells = {name: [cell.get(label) for label in labels] for name, cell in value.items()}
+        return Columns(cells, labels_of(labels))
+    if not _all_are(list, value.values()):
+        raise Misfit(f"holds an object that is no table: {_FORMS}")
+    lengths = {name: len(column) for name, column in value.items()}
+    if len(set(lengths.values())) > 1:
+        raise Misfit(f"has columns of different lengths: {_few(lengths)}")
+    return Columns(value)
+
+
+def labels_of(keys: Iterable[str]) -> list[Any]:
+    """The labels that keys of JSON stand for: whole numbers where all of them are."""
+    labels = list(keys)
+    return [int(label) for label in labels] if all(map(_COUNT.fullmatch, labels)) else labels
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of nested lists.
+
+    Raises
+    ------
+    Misfit
+        If lists beside each other differ in length or depth.
+    """
+    if not isinstance(value, list):
+        return ()
+    shapes = {shape_of(item) for item in value}
+    if len(shapes) > 1:
+        raise Misfit("has lists of different lengths or depths beside each other")
+    return (len(value), *(shapes.pop() if shapes else ()))
+
+
+_FORMS = "send an object of columns, a list of rows, or name another datatype"
+
+
+def _from_rows(rows: list[Any]) -> Columns:
+    if _all_are(dict, rows):
+        names = dict.fromkeys(name for row in rows for name in row)
+        return Columns({name: [row.get(name) for row in rows] for name in names})
+    if not _all_are(list, rows):
+        if any(isinstance(row, list | dict) for row in rows):
+            raise Misfit("holds a list that is no table: its rows are of different kinds")
+        return Columns({"value": rows})
+    widths = {len(row) for row in rows}
+    if len(widths) > 1:
+        raise Misfit(f"has rows of different lengths: {_few(sorted(widths))}")
+    return Columns({place: [row[place] for row in rows] for place in range(max(widths))})
+
+
+def _from_split(value: dict[str, Any]) -> Columns:
+    names, rows = value["columns"], value["data"]
+    index = value.get("index")
+    if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
+        raise Misfit("has no list of names as its columns")
+    if len(set(names)) < len(names):
+        raise Misfit("has two columns of one name")
+    if any(len(row) != len(names) for row in rows):
+        raise Misfit(f"has {len(names)} columns, but rows of another length")
+    if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
+        raise Misfit(f"has {len(rows)} rows, but another number of labels in its index")
+    return Columns({name: [row[n] for row in rows] for n, name in enumerate(names)}, index)
+
+
+def _check_timeseries(value: Any) -> None:
+    if isinstance(value, dict) and value and not any(map(_is_container, value.values())):
+        columns = Columns({}, list(value))
+    else:
+        columns = columns_of(value)
+    candidates = [*columns.data.values(), columns.index or []]
+    if not any(cells and all(map(is_time, cells)) for cells in candidates):
+        raise Misfit("has no times: a column or the labels have to be such as 2018-09-05T17:24")
+
+
+def _check_series(value: Any) -> None:
+    cells = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list) or any(map(_is_container, cells)):
+        raise Misfit("is no series: send a list of values, or an object of labels and values")
+
+
+def _check_array(value: Any) -> None:
+    if not isinstance(value, list):
+        raise Misfit(f"is no array but {_kind(value)}: send a list, or lists in lists")
+    shape = shape_of(value)
+    cells = value
+    for _ in shape[1:]:
+        cells = [cell for row in cells for cell in row]
+    texts = sum(isinstance(cell, str) for cell in cells)
+    if any(isinstance(cell, dict) for cell in cells) or 0 < texts < len(cells):
+        raise Misfit("is no array: its values have to be all numbers or all text")
+
+
+def _check_text(value: Any) -> None:
+    if not isinstance(value, str):
+        raise Misfit(f"is no text but {_kind(value)}: send a string")
+
+
+def _accept(_value: Any) -> None:
+    """Any JSON will do."""
+
+
+DATATYPES: dict[str, Callable[[Any], object]] = {
+    "dataframe": columns_of,
+    "timeseries": _check_timeseries,
+    "series": _check_series,
+    "ndarray": _check_array,
+    "text": _check_text,
+    "json": _accept,
+}
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, list | dict)
+
+
+def _all_are(kind: type, values: Any) -> bool:
+    """Whether it has values, and all are of a kind."""
+    return bool(values) and all(isinstance(value, kind) for value in values)
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
+    return "null" if value is None else names.get(type(value), "a number")
+
+
+def _few(values: Iterable[Any]) -> str:
+    """The first of some values, for a message."""
+    shown = values.items() if isinstance(values, dict) else values
+    texts = [": ".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in shown]
+    return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")

@@ -1,0 +1,199 @@
+"""The users: addresses, roles, what they may use, and the tokens they made for their programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from jobserver.errors import BadRequest, Conflict, NotFound, Problem
+from jobserver.sizes import GIB
+from jobserver.storage.database import Database, Document
+from jobserver.storage.documents import utcnow
+from jobserver.users import Role, Scope, fingerprint, new_token
+
+#: What a new user may use: jobs at once, and bytes of data files.
+JOB_LIMIT = 100
+STORAGE_QUOTA = GIB
+MOST_TOKENS = 50
+
+_ADDRESS = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}")
+_SHOWN = ("_id", "email", "role", "active", "created", "job_quota", "job_limit", "storage_quota")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
+
+
+def parse_address(text: object) -> str:
+    """A mail address as it is kept: in small letters.
+
+    Raises
+    ------
+    BadRequest
+        If it is none.
+    """
+    address = text.strip().lower() if isinstance(text, str) else ""
+    if len(address) > 254 or not _ADDRESS.fullmatch(address):
+        text = "has to be a mail address"
+        raise BadRequest(f"The email {text}.", [Problem("email", text)])
+    return address
+
+
+def shown_user(user: Mapping[str, Any]) -> Document:
+    """A user as they are answered: nothing of passwords and tokens."""
+    shown = {name: user[name] for name in _SHOWN}
+    return {**shown, "jobs_started": user["charged"], "jobs_active": len(user["open"])}
+
+
+class Users:
+    """The users of one database.
+
+    Parameters
+    ----------
+    database : Database
+        Where they are kept.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._users = database["users"]
+        self._tokens = database["tokens"]
+
+    def add(self, email: str, password: str, role: Role, *, confirmed: bool) -> Document:
+        """Store a new user.
+
+        Parameters
+        ----------
+        email : str
+            The address, as `parse_address` gives it.
+        password : str
+            Its hash.
+        confirmed : bool
+            Whether the address is known to be theirs; they can log in only then.
+
+        Raises
+        ------
+        Conflict
+            If there is a user with the address.
+        """
+        user = {
+            "_id": ObjectId(),
+            "email": email,
+            "password": password,
+            "role": role.value,
+            "active": confirmed,
+            "confirmed": confirmed,
+            "generation": 0,
+            "created": utcnow(),
+            **{"job_quota": None, "job_limit": JOB_LIMIT, "storage_quota": STORAGE_QUOTA},
+            **{"charged": 0, "open": [], "uploads": [], "change": ObjectId()},
+        }
+        if not self.database.insert("users", user):
+            raise Conflict(f"There is a user {email} already.")
+        return user
+
+    def get(self, user_id: object) -> Document | None:
+        """A user by id."""
+        return self.database.call(self._users.find_one, {"_id": user_id})
+
+    def at(self, email: str) -> Document | None:
+        """A user by address."""
+        return self.database.call(self._users.find_one, {"email": email})
+
+    def list(self) -> Iterator[Document]:
+        """All users, the oldest first."""
+        yield from self.database.find("users", {}, sort=[("_id", 1)])
+
+    def change(
+        self, user_id: ObjectId, guard: Mapping[str, Any], values: Mapping[str, Any]
+    ) -> bool:
+        """Change a user who is still as the guard says; whether this call did.
+
+        Raises
+        ------
+        Conflict
+            If another user has the address.
+        """
+        mark = ObjectId()
+        query, update = {"_id": user_id, **guard}, {"$set": {**values, "change": mark}}
+        try:
+            done = self.database.call(self._users.update_one, query, update)
+        except DuplicateKeyError as error:
+            raise Conflict("Another user has this address.") from error
+        if done.modified_count:
+            return True
+        seen = {"_id": user_id, "change": mark}
+        return self.database.call(self._users.find_one, seen, {"_id": 1}) is not None
+
+    def revoke(self, user_id: ObjectId, **values: Any) -> None:
+        """Change a user, and end all their logins and links.
+
+        Raises
+        ------
+        NotFound
+            If there is no such user.
+        """
+        while (user := self.get(user_id)) is not None:
+            guard = {"generation": user["generation"]}
+            if self.change(user_id, guard, {**values, "generation": user["generation"] + 1}):
+                return
+        raise NotFound(f"There is no user {user_id}.")
+
+    def remove(self, user_id: ObjectId) -> None:
+        """Delete a user and their tokens."""
+        self.drop_tokens(user_id)
+        self.database.call(self._users.delete_one, {"_id": user_id})
+
+    def make_token(self, user_id: ObjectId, name: object, scopes: object) -> tuple[Document, str]:
+        """Make a personal token; what is kept of it, and the token, which is not kept.
+
+        Raises
+        ------
+        BadRequest, Conflict
+            If name or scopes cannot be, or the user has too many.
+        """
+        document = {"user": user_id, **_checked_token(name, scopes), "created": utcnow()}
+        if len(list(self.tokens(user_id))) >= MOST_TOKENS:
+            raise Conflict(f"There are {MOST_TOKENS} tokens already. Delete one first.")
+        token = new_token()
+        document |= {"_id": fingerprint(token), "key": ObjectId()}
+        self.database.insert("tokens", document)
+        return document, token
+
+    def tokens(self, user_id: ObjectId) -> Iterator[Document]:
+        """What is kept of a user's tokens."""
+        yield from self.database.find("tokens", {"user": user_id})
+
+    def token(self, token: str) -> Document | None:
+        """What is kept of a token, if it is one."""
+        return self.database.call(self._tokens.find_one, {"_id": fingerprint(token)})
+
+    def drop_token(self, user_id: ObjectId, key: object) -> None:
+        """Delete a token; `NotFound` if the user has none of this id."""
+        found = [entry for entry in self.tokens(user_id) if entry["key"] == key]
+        if not found:
+            raise NotFound(f"There is no token {key}.")
+        self.database.call(self._tokens.delete_one, {"_id": found[0]["_id"]})
+
+    def drop_tokens(self, user_id: ObjectId) -> None:
+        """Delete all tokens of a user."""
+        self.database.call(self._tokens.delete_many, {"user": user_id})
+
+
+def shown_token(token: Mapping[str, Any]) -> Document:
+    """A token as it is listed."""
+    return {"_id": token["key"], **{name: token[name] for name in ("name", "scopes", "created")}}
+
+
+def _checked_token(name: object, scopes: object) -> Document:
+    problems = []
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        problems.append(Problem("name", "has to be a text of 1 to 100 characters"))
+    known = [scope.value for scope in Scope]
+    if not isinstance(scopes, list) or not scopes or any(each not in known for each in scopes):
+        problems.append(Problem("scopes", f"has to be a list of some of: {', '.join(known)}"))
+        scopes = []
+    if problems:
+        raise BadRequest("No token can be made of that.", problems)
+    return {"name": name, "scopes": sorted(set(scopes))}
