@@ -19,10 +19,12 @@ from benchmarks import (
     cancel,
     cycle,
     forks,
+    idle,
     large_results,
     listing,
     logins,
     maps,
+    parts,
     peer,
     read,
     slots,
@@ -33,6 +35,7 @@ from benchmarks.figures import Figure
 BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "start": start.measure,
     "read": read.measure,
+    "parts": parts.measure,
     "cycle": cycle.measure,
     "slots": slots.measure,
     "maps": maps.measure,
@@ -44,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "results": large_results.measure,
     "listing": listing.measure,
     "logins": logins.measure,
+    "idle": idle.measure,
 }
 #: Benchmarks that need more than the project brings, and what reports the lack of it.
 MISSING: dict[str, Callable[[], str]] = {"peer": peer.missing}

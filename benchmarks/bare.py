@@ -19,11 +19,11 @@ from pymongo.collection import Collection
 
 from jobserver.home.settings import load
 from jobserver.server.http import listen, serve
-from jobserver.server.server import Home
+from jobserver.server.server import Server
 from jobserver.storage.embedded import EmbeddedServer
 
 
-class BareHome(Home):
+class BareHome(Server):
     """A home whose application is one view."""
 
     def open(self) -> BareHome:

@@ -41,7 +41,7 @@ def compare(quick: bool, against: Path) -> list[Figure]:
 def alternating(ports: tuple[int, ...], jobs: int) -> list[float]:
     """Return the p50 in milliseconds of each of some servers that get one job in turn."""
     clients = [Client(port) for port in ports]
-    rounds = [[_cycle(client, "noop", {}) or math.inf for client in clients] for _ in range(jobs)]
+    rounds = [[cycle(client) for client in clients] for _ in range(jobs)]
     return [percentile(times, 50) * 1000 for times in zip(*rounds, strict=True)]
 
 
@@ -63,7 +63,7 @@ def cycles(
 
     def work(_number: int) -> list[float | None]:
         client = Client(port)
-        return [_cycle(client, script, kwargs) for _ in range(share)]
+        return [_seconds(client, script, kwargs) for _ in range(share)]
 
     began = time.perf_counter()
     found = [seconds for list_ in together(clients, work) for seconds in list_]
@@ -78,7 +78,13 @@ def cycles(
     ]
 
 
-def _cycle(client: Client, script: str, kwargs: dict[str, object]) -> float | None:
+def cycle(client: Client) -> float:
+    """Seconds that a job takes that does nothing; infinite if it does not finish."""
+    seconds = _seconds(client, "noop", {})
+    return math.inf if seconds is None else seconds
+
+
+def _seconds(client: Client, script: str, kwargs: dict[str, object]) -> float | None:
     """Seconds that one job takes, or None if it does not finish."""
     began = time.perf_counter()
     job_id = client.create(script, **kwargs)

@@ -36,7 +36,7 @@ def create_app(parts: Services) -> Flask:
     Parameters
     ----------
     parts : Services
-        What the views work with; `jobserver.server.server.Home` makes them.
+        What the views work with; `jobserver.server.server.Server` makes them.
 
     Returns
     -------

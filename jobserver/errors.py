@@ -5,15 +5,15 @@
     JobserverError
     ├── SettingsError          start-up: a setting, the home or an option is wrong (exit code 2)
     ├── ProgramFailed          a run: an executable file ended with another exit code than 0
-    └── Refusal                an answer of its own: status, message, errors
+    └── ApiError                an answer of its own: status, message, errors
         ├── BadRequest     400 ── InvalidId, InvalidName
         ├── Unauthorized   401
         ├── Forbidden      403
         ├── NotFound       404
         ├── Conflict       409
         ├── TooLarge       413
-        ├── WrongType      415
-        ├── CannotRun      422
+        ├── UnsupportedType 415
+        ├── JobNotRunnable      422
         ├── TooMany        429
         └── Unavailable    503 ── StoreUnavailable, ShuttingDown
 
@@ -54,7 +54,7 @@ class ProgramFailed(JobserverError):
     """An executable file could not be started, or did not end with exit code 0."""
 
 
-class Refusal(JobserverError):
+class ApiError(JobserverError):
     """A request that is not served, with the status code and the body it is answered with.
 
     Parameters
@@ -78,7 +78,7 @@ class Refusal(JobserverError):
         self.retry_after = retry_after
 
 
-class BadRequest(Refusal):
+class BadRequest(ApiError):
     """The request is malformed or names something that cannot be."""
 
     status = 400
@@ -92,55 +92,55 @@ class InvalidName(BadRequest):
     """A file name outside the rules."""
 
 
-class Unauthorized(Refusal):
+class Unauthorized(ApiError):
     """Nobody is logged in, or the credentials are wrong."""
 
     status = 401
 
 
-class Forbidden(Refusal):
+class Forbidden(ApiError):
     """Known, but not allowed."""
 
     status = 403
 
 
-class NotFound(Refusal):
+class NotFound(ApiError):
     """Nothing is stored under that name, or not for this user."""
 
     status = 404
 
 
-class Conflict(Refusal):
+class Conflict(ApiError):
     """The state of the thing does not allow it."""
 
     status = 409
 
 
-class TooLarge(Refusal):
+class TooLarge(ApiError):
     """A body, file or result over its limit."""
 
     status = 413
 
 
-class WrongType(Refusal):
+class UnsupportedType(ApiError):
     """A content type or file extension that is not understood."""
 
     status = 415
 
 
-class CannotRun(Refusal):
+class JobNotRunnable(ApiError):
     """A job that cannot run as it is; ``errors`` holds every reason."""
 
     status = 422
 
 
-class TooMany(Refusal):
+class TooMany(ApiError):
     """A quota, a limit or the queue is used up."""
 
     status = 429
 
 
-class Unavailable(Refusal):
+class Unavailable(ApiError):
     """Not now: a part is away."""
 
     status = 503

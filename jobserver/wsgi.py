@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.home.settings import CONFIG, HOME, load
-from jobserver.server.server import Home
+from jobserver.server.server import Server
 from jobserver.storage.database import SELECTION_SECONDS
 
 
@@ -39,7 +39,7 @@ class Application:
             if self._pid == os.getpid():
                 return
             folder, name = Path(os.environ.get(HOME, ".")), os.environ.get(CONFIG, "default")
-            self._home = Home(load(folder, name), patience=SELECTION_SECONDS).open()
+            self._home = Server(load(folder, name), patience=SELECTION_SECONDS).open()
             atexit.register(self._home.close)
             self._pid = os.getpid()
 

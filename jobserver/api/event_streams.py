@@ -104,9 +104,9 @@ def job_events(
 
 
 def jobs_events(
-    parts: Services, last: str, reach: Document, still_in: Callable[[], bool]
+    parts: Services, last: str, visible: Document, still_in: Callable[[], bool]
 ) -> Iterator[bytes]:
-    """The changes of all jobs within reach from a mark on; some may come twice after a break."""
+    """The changes of all visible jobs from a mark on; some may come twice after a break."""
     start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
     since, seen = start.generation_time, {start}
     fields = [*_SHOWN, "_run.change"]
@@ -116,7 +116,7 @@ def jobs_events(
             yield b""
             continue
         now = datetime.now(UTC)
-        for job in _changed(parts, since, fields, reach):
+        for job in _changed(parts, since, fields, visible):
             mark = job["_run"]["change"]
             if mark not in seen:
                 seen.add(mark)
@@ -129,10 +129,10 @@ def jobs_events(
 
 
 def _changed(
-    parts: Services, since: datetime, fields: list[str], reach: Document
+    parts: Services, since: datetime, fields: list[str], visible: Document
 ) -> Iterator[Document]:
     oldest = ObjectId.from_datetime(max(since - timedelta(seconds=OVERLAP_SECONDS), _BEGINNING))
-    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}, **reach}
+    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}, **visible}
     order = [("_run.change", 1)]
     # Named, as the planner might take the index of the owner, and sort.
     return parts.database.find("jobs", window, projection=fields, sort=order, hint=order)

@@ -8,7 +8,7 @@ from flask import Blueprint, url_for
 
 from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
-from jobserver.api.framework.identity import actor, is_stranger, mine
+from jobserver.api.framework.identity import actor, is_stranger, owner_filter
 from jobserver.api.framework.schemas import Deleted, JobDocument, JobFields
 from jobserver.jobs.job import public, shared
 from jobserver.jobs.store import no_job
@@ -95,7 +95,7 @@ def read_job(job_id: str, query: DocumentQuery) -> Answer:
 )
 def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Merge fields into a job that was not started."""
-    return shown(services().jobs.edit(parse_id(job_id), body, mine()), query)
+    return shown(services().jobs.edit(parse_id(job_id), body, owner_filter()), query)
 
 
 @endpoint(
@@ -110,7 +110,7 @@ def change_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answe
 )
 def rerun_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer:
     """Make a new job of an old one, to be started; fields of the body replace the old one's."""
-    document = services().jobs.create_again(parse_id(job_id), body, mine())
+    document = services().jobs.create_again(parse_id(job_id), body, owner_filter())
     return _created(document, query)
 
 
@@ -124,6 +124,6 @@ def rerun_job(job_id: str, body: dict[str, Any], query: DocumentQuery) -> Answer
 )
 def delete_job(job_id: str) -> Answer:
     """Delete a job that is neither queued nor running."""
-    services().jobs.delete(parse_id(job_id), mine())
+    services().jobs.delete(parse_id(job_id), owner_filter())
     message = f"The job {job_id} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})

@@ -19,7 +19,7 @@ from jobserver.api.framework.endpoint import (
     refuse_filter,
     wants_strings,
 )
-from jobserver.api.framework.identity import actor, mine
+from jobserver.api.framework.identity import actor, owner_filter
 from jobserver.api.framework.schemas import AllDeleted, Filter, JobList
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
@@ -105,7 +105,7 @@ def delete_jobs() -> Answer:
 def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     conditions = [entry for entry in (matching, *_conditions(query)) if entry]
     selected = {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
-    newest_first, owner = query.sort.startswith("-"), mine().get(OWNER)
+    newest_first, owner = query.sort.startswith("-"), owner_filter().get(OWNER)
     selection = Selection(selected, _fields(query), newest_first, owner)
     after = _read_place(query.after) if query.after else None
     if query.limit:

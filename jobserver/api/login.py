@@ -9,7 +9,7 @@ from flask import Blueprint, request
 
 from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, endpoint
-from jobserver.api.framework.identity import actor, place, user_of
+from jobserver.api.framework.identity import actor, client_address, user_of
 from jobserver.api.framework.schemas import (
     Credentials,
     Login,
@@ -18,7 +18,7 @@ from jobserver.api.framework.schemas import (
     NewToken,
     TokenList,
 )
-from jobserver.api.users import said, user_within_reach
+from jobserver.api.users import message, user_within_reach
 from jobserver.errors import BadRequest, NotFound, Problem
 from jobserver.storage.database import Document
 from jobserver.users.store import shown_token, shown_user
@@ -52,7 +52,7 @@ def log_in(body: dict[str, Any]) -> Answer:
     if not isinstance(email, str) or not isinstance(password, str):
         problems = [Problem("email", "is the address"), Problem("password", "is the password")]
         raise BadRequest("Send HTTP Basic, or email and password as texts.", problems)
-    return _logged_in(services().accounts.log_in(email, password, place()))
+    return _logged_in(services().accounts.log_in(email, password, client_address()))
 
 
 def _logged_in(user: Document) -> Answer:
@@ -68,7 +68,7 @@ def log_out() -> Answer:
     user_id = actor().id
     if user_id is not None:
         services().accounts.users.revoke(user_id)
-    return said(200, "All logins of this user have ended.")
+    return message(200, "All logins of this user have ended.")
 
 
 @endpoint(
@@ -118,4 +118,4 @@ def delete_token(user_id: str, token_id: str) -> Answer:
     if not ObjectId.is_valid(token_id):
         raise NotFound(f"There is no token {token_id}.")
     services().accounts.users.drop_token(user["_id"], ObjectId(token_id))
-    return said(200, f"The token {token_id} was deleted.")
+    return message(200, f"The token {token_id} was deleted.")

@@ -73,10 +73,10 @@ class Collector:
         requests = SummaryMetricFamily(
             "jobserver_request_seconds", "Requests until their answer began.", labels=labels
         )
-        for key, number, seconds in self._parts.counts.of("requests"):
+        for key, number, seconds in self._parts.counts.series("requests"):
             requests.add_metric(key, number, seconds)
         runs = CounterMetricFamily("jobserver_runs", "Runs that ended here.", labels=["state"])
-        for key, number, _ in self._parts.counts.of("runs"):
+        for key, number, _ in self._parts.counts.series("runs"):
             runs.add_metric(key, number)
         return iter((requests, runs))
 

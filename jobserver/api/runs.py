@@ -10,7 +10,7 @@ from pydantic import Field
 from jobserver.api.event_streams import job_events, jobs_events, streamed
 from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, Query, endpoint
-from jobserver.api.framework.identity import actor, mine, still_in
+from jobserver.api.framework.identity import actor, owner_filter, session_still_valid
 from jobserver.api.framework.schemas import JobDocument
 from jobserver.api.job import shown
 from jobserver.errors import Forbidden
@@ -40,11 +40,11 @@ class LogQuery(Query):
 )
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
     """Start a job: it is checked, queued and run."""
-    document = services().executor.launch(parse_id(job_id), mine(), admit)
+    document = services().executor.accept(parse_id(job_id), owner_filter(), authorize_run)
     return shown(document, query, 202)
 
 
-def admit(document: Document) -> str | None:
+def authorize_run(document: Document) -> str | None:
     """Refuse code that is not of a superuser, asked for by one; the mail address of the owner.
 
     Without login whoever reaches this machine may run code, where its administrator allows any.
@@ -76,7 +76,7 @@ def admit(document: Document) -> str | None:
 )
 def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
     """Cancel a job that is queued or running."""
-    return shown(services().executor.cancel(parse_id(job_id), mine()), query, 202)
+    return shown(services().executor.cancel(parse_id(job_id), owner_filter()), query, 202)
 
 
 @endpoint(
@@ -91,7 +91,7 @@ def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
 def read_log(job_id: str, query: LogQuery) -> Response:
     """Read what a job's script printed, from an offset in bytes on."""
     parts = services()
-    key = parts.jobs.get(parse_id(job_id), mine())["_run"]["key"]
+    key = parts.jobs.get(parse_id(job_id), owner_filter())["_run"]["key"]
     text = logs.read(parts.database, key, query.offset)
     return Response(text, content_type="text/plain; charset=utf-8")
 
@@ -106,9 +106,9 @@ def read_log(job_id: str, query: LogQuery) -> Response:
 )
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, its progress and its log as server-sent events."""
-    document = services().jobs.get(parse_id(job_id), mine())
+    document = services().jobs.get(parse_id(job_id), owner_filter())
     last = request.headers.get("Last-Event-ID", "")
-    return streamed(job_events(services(), document, last, still_in()))
+    return streamed(job_events(services(), document, last, session_still_valid()))
 
 
 @endpoint(
@@ -121,4 +121,4 @@ def follow_job(job_id: str) -> Response:
 def follow_jobs() -> Response:
     """Follow all jobs: each change of a state or of progress as a server-sent event."""
     last = request.headers.get("Last-Event-ID", "")
-    return streamed(jobs_events(services(), last, mine(), still_in()))
+    return streamed(jobs_events(services(), last, owner_filter(), session_still_valid()))

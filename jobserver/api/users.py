@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
-from jobserver.api.framework.identity import actor, place
+from jobserver.api.framework.identity import actor, client_address
 from jobserver.api.framework.schemas import (
     Activation,
     Address,
@@ -35,7 +35,7 @@ class TokenQuery(Query):
     token: str | None = None
 
 
-def said(status: int, message: str) -> Answer:
+def message(status: int, message: str) -> Answer:
     """An answer that only tells what was done."""
     return Answer({"status": status, "message": message}, status)
 
@@ -62,8 +62,8 @@ def user_within_reach(user_id: str, action: str) -> Document:
 def register(body: dict[str, Any]) -> Answer:
     """Register; a mail with a link follows."""
     email, password = body.get("email"), body.get("password")
-    services().accounts.register(email, password, place())
-    return said(201, "Open the link in the mail that comes to this address, then log in.")
+    services().accounts.register(email, password, client_address())
+    return message(201, "Open the link in the mail that comes to this address, then log in.")
 
 
 @endpoint(
@@ -99,7 +99,7 @@ def _activated(user_id: str, token: object) -> Answer:
     if not isinstance(token, str) or not ObjectId.is_valid(user_id):
         raise BadRequest("Send the token of the mail, as in its link.")
     services().accounts.activate(ObjectId(user_id), token)
-    return said(200, "The address is confirmed. Log in.")
+    return message(200, "The address is confirmed. Log in.")
 
 
 @endpoint(
@@ -113,7 +113,7 @@ def _activated(user_id: str, token: object) -> Answer:
 def resend(email: str) -> Answer:
     """Send the mail with the link once more."""
     services().accounts.resend(email)
-    return said(200, "If this address waits to be confirmed, a mail is on its way to it.")
+    return message(200, "If this address waits to be confirmed, a mail is on its way to it.")
 
 
 @endpoint(
@@ -128,7 +128,7 @@ def resend(email: str) -> Answer:
 def ask_reset(body: dict[str, Any]) -> Answer:
     """Ask for a mail to choose a new password with."""
     services().accounts.ask_reset(body.get("email"))
-    return said(202, "If there is a user with this address, a mail is on its way to it.")
+    return message(202, "If there is a user with this address, a mail is on its way to it.")
 
 
 @endpoint(
@@ -136,7 +136,7 @@ def ask_reset(body: dict[str, Any]) -> Answer:
 )
 def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - it is for the next request
     """Tell what to do with the link of a mail."""
-    return said(200, "Send the token of this link and a new password with PUT /password/reset.")
+    return message(200, "Send the token of this link and a new password with PUT /password/reset.")
 
 
 @endpoint(
@@ -150,7 +150,7 @@ def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - it is for the 
 def reset(body: dict[str, Any]) -> Answer:
     """Choose a new password by the token of a mail."""
     services().accounts.reset(str(body.get("token")), body.get("password"))
-    return said(200, "The password was changed; all logins and tokens have ended. Log in.")
+    return message(200, "The password was changed; all logins and tokens have ended. Log in.")
 
 
 @endpoint(users, "GET", "/user/<user_id>", policy="user.read", answers={200: User}, refusals=(404,))
@@ -173,7 +173,7 @@ def read_user(user_id: str) -> Answer:
 def change_user(user_id: str, body: dict[str, Any]) -> Answer:
     """Change the password, or the address, of the user who is logged in."""
     found = user_within_reach(user_id, "user.change")
-    return said(200, services().accounts.change(found, body))
+    return message(200, services().accounts.change(found, body))
 
 
 @endpoint(
@@ -188,7 +188,7 @@ def delete_user(user_id: str) -> Answer:
     """Delete a user, with all their jobs, data and data files."""
     parts, found = services(), user_within_reach(user_id, "user.delete")
     remove_user(found, parts.accounts.users, parts.jobs, parts.data, parts.datafiles)
-    return said(200, f"The user {user_id} was deleted, and everything that was theirs.")
+    return message(200, f"The user {user_id} was deleted, and everything that was theirs.")
 
 
 @endpoint(users, "GET", "/users", policy="users.list", answers={200: UserList})

@@ -21,12 +21,12 @@ def main() -> None:
 def _serve(control: int) -> None:
     from jobserver.child.warm import serve
     from jobserver.system.process_tree import CUT_OFF
-    from jobserver.system.protocol import Broken
+    from jobserver.system.protocol import ChannelClosed
 
     os.set_inheritable(control, False)
     try:
         serve(socket.socket(fileno=control))
-    except Broken:
+    except ChannelClosed:
         os._exit(CUT_OFF)
 
 

@@ -49,7 +49,7 @@ class Attempt:
         self._channel = channel
         self._pid = os.getpid()
 
-    def carry_out(self) -> None:
+    def run(self) -> None:
         """Run, and send the message that ends the attempt."""
         spec = self.spec
         self._tell({"op": "provenance", "provenance": provenance(self.registry, spec)})

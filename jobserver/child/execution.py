@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from jobserver.encoding import keep
-from jobserver.errors import Problem, ProgramFailed, Refusal
+from jobserver.encoding import store_result
+from jobserver.errors import ApiError, Problem, ProgramFailed
 from jobserver.processes.kinds import make_process
 from jobserver.processes.messages import clipped, memory_exceeded
-from jobserver.processes.run_context import Course, Failure, ItemFailed, taken
+from jobserver.processes.run_context import Failure, ItemFailed, RunContext, use_context
 from jobserver.processes.seeds import Seeds
 from jobserver.sizes import exact_size
 from jobserver.system.paths import import_folders, without
@@ -54,7 +54,7 @@ def execute(registry: Registry, spec: Message, home: str, channel: socket.socket
     folder = spec["folder"]  # it may lie in the home
     hidden = [folder, home, *_data_folders(spec), *import_folders()]
     describe = partial(_described, spec, hidden)
-    course = Course(
+    course = RunContext(
         folder,
         tell=partial(send, channel),
         say=partial(_say, sys.stdout),
@@ -64,7 +64,7 @@ def execute(registry: Registry, spec: Message, home: str, channel: socket.socket
         seeds=Seeds(spec["seed"]),
     )
     try:
-        with taken(course):
+        with use_context(course):
             return _finished(make_process(registry, spec["script"]).run(spec["data"]), spec)
     except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
         where = course.where()
@@ -81,7 +81,7 @@ def _described(
         return error.failure
     if isinstance(error, ProgramFailed):  # its complaints are in the log already
         return Failure(kind, without(hidden, str(error)))
-    if isinstance(error, Refusal):
+    if isinstance(error, ApiError):
         reasons = "; ".join(_reason(problem) for problem in error.errors) or error.message
         return Failure(kind, reasons)
     if with_traceback:
@@ -102,13 +102,13 @@ def problems_of(registry: Registry, script: Message, has_data: bool) -> list[Pro
     """Every reason why a script cannot run with its parameters."""
     try:
         return make_process(registry, script).problems(has_data)
-    except Refusal as refusal:
+    except ApiError as refusal:
         return list(refusal.errors)
 
 
 def _finished(value: object, spec: Message) -> Message:
     limit = min(spec["largest_result"], spec["file_size"])
-    kept = keep(value, Path(spec["folder"]), spec["small_result"], limit)
+    kept = store_result(value, Path(spec["folder"]), spec["small_result"], limit)
     for warning in kept.warnings:
         _log.warning("%s", warning)
     return {"state": "finished", **({"file": kept.file} if kept.file else {"result": kept.value})}

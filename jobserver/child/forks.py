@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jobserver.system.process_tree import CUT_OFF, adopt_orphans, end_descendants, end_with, flush
-from jobserver.system.protocol import Broken, Message, receive, send
+from jobserver.system.protocol import ChannelClosed, Message, receive, send
 
 #: Seconds that processes which a run left get to end by themselves.
 GRACE_SECONDS = 0.3
@@ -29,7 +29,7 @@ _select = select.select  # a script may replace it
 Work = Callable[[socket.socket], None]
 
 
-class Forks:
+class ForkServer:
     """The processes that this one forked.
 
     Parameters
@@ -142,7 +142,7 @@ class Forks:
         try:
             work(channel)
             status = 0
-        except Broken:
+        except ChannelClosed:
             status = CUT_OFF
         finally:
             os._exit(status)

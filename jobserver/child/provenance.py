@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobserver.encoding import dumps
-from jobserver.errors import Refusal
+from jobserver.errors import ApiError
 from jobserver.processes.forms import as_script, target
 from jobserver.processes.function import make_process
 from jobserver.scripts.version import base_packages
@@ -40,7 +40,7 @@ def provenance(registry: Registry, spec: Message) -> dict[str, Any]:
     """
     try:
         origin = _origin(registry, spec["script"])
-    except (Refusal, OSError):  # it is gone: the run will say so
+    except (ApiError, OSError):  # it is gone: the run will say so
         origin = {"script": {}, "packages": {}}
     told = {**origin, "packages": {**base_packages(), **origin["packages"]}}
     data = _data(spec["data"])

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from jobserver.child.attempt import Attempt
 from jobserver.child.execution import problems_of
-from jobserver.child.forks import Forks, can_fork
+from jobserver.child.forks import ForkServer, can_fork
 from jobserver.errors import Problem
 from jobserver.processes.forms import function_names
 from jobserver.processes.seeds import unseeded_noticed
 from jobserver.scripts.app import App
-from jobserver.scripts.registry import Permits, Registry, Sources
+from jobserver.scripts.registry import Registry, ScriptPermissions, ScriptSources
 from jobserver.system.process_tree import (
     NO_FORK,
     children,
@@ -62,7 +62,7 @@ def serve(control: socket.socket) -> NoReturn:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form, force=True)
     end_idle_threads()
     gc.freeze()
-    forks = Forks(control, can_fork=setup["can_fork"])
+    forks = ForkServer(control, can_fork=setup["can_fork"])
 
     def hear(message: Message) -> None:
         if message["op"] == "end":
@@ -107,12 +107,16 @@ class Warm:
         self._setup = setup
         self._pid = os.getpid()
         self._apart: list[str] = order["apart"]
-        sources = Sources.of(setup["scripts"], setup["modules"])
+        sources = ScriptSources.from_settings(setup["scripts"], setup["modules"])
         self._is_copied = setup["runs"] and setup["can_fork"]
         skip = {*order["skip"], *(self._apart if self._is_copied else ())}
         with unseeded_noticed():
             self.registry = Registry.load(
-                sources, Permits.of(setup), skip=skip, last=order["last"], watch=self._watched
+                sources,
+                ScriptPermissions.from_setup(setup),
+                skip=skip,
+                last=order["last"],
+                watch=self._watched,
             )
             self.registry.run_on_init(App(setup), self._watched)
 
@@ -123,7 +127,7 @@ class Warm:
         gc.collect()
         note_open_files()
         gc.freeze()
-        forks = Forks(self._control, can_fork=self._setup["can_fork"])
+        forks = ForkServer(self._control, can_fork=self._setup["can_fork"])
         described = {} if self._setup["runs"] else self.registry.describe()
         send(self._control, {"op": "ready", "modules": self.registry.modules(), **described})
 
@@ -175,7 +179,7 @@ class Warm:
             registry = self.registry.completed(self._apart, names, App(self._setup))
         if os.getpid() != pid:  # a module forked, and this is the copy
             os._exit(0)
-        Attempt(registry, self._setup["home"], spec, channel).carry_out()
+        Attempt(registry, self._setup["home"], spec, channel).run()
 
 
 def _going_on() -> tuple[int, set[int], int]:

@@ -16,7 +16,7 @@ from jobserver.cli.users import user
 from jobserver.errors import JobserverError
 
 if TYPE_CHECKING:
-    from jobserver.server.server import Home
+    from jobserver.server.server import Server
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - addresses that are no place to link to
@@ -65,10 +65,10 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     _check_host(host, settings.LOGIN_REQUIRED)
 
     from jobserver.server.http import listen, serve
-    from jobserver.server.server import Home
+    from jobserver.server.server import Server
 
     sock = listen(host, port)
-    opened = Home(settings).open()
+    opened = Server(settings).open()
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{sock.getsockname()[1]}"
     if host not in _EVERYWHERE:
@@ -91,17 +91,17 @@ def _check_host(host: str, has_login: bool) -> None:
 def worker(home: Path, config: str) -> None:
     """Run a home's jobs without serving HTTP, beside the server or on another machine."""
     from jobserver.home.settings import load
-    from jobserver.server.server import Home
+    from jobserver.server.server import Server
     from jobserver.server.shutdown import end_at_once, wait
 
     end_at_once()
     settings = load(home, config)
-    opened = Home(settings).open()
+    opened = Server(settings).open()
     line = f"Jobserver {jobserver.__version__} worker with {settings.workers} slots, "
     wait(opened, partial(click.echo, line + _described(opened), err=True))
 
 
-def _described(home: Home) -> str:
+def _described(home: Server) -> str:
     return f"home {home.settings.home}, {home.store}. Ctrl-C ends it."
 
 

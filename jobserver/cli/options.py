@@ -41,9 +41,9 @@ def with_database(
         Whether an embedded database of the fall-back is opened as it is where mongod runs.
     """
     from jobserver.home.settings import load
-    from jobserver.server.server import Home
+    from jobserver.server.server import Server
 
-    opened = Home(load(home, config), any_kind=any_kind)
+    opened = Server(load(home, config), any_kind=any_kind)
     database = opened.connect()
     try:
         return action(opened.settings, database)

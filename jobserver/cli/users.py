@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from jobserver.cli.options import home_options, with_database
-from jobserver.errors import NotFound, Refusal, SettingsError
+from jobserver.errors import ApiError, NotFound, SettingsError
 
 _ROLES = click.Choice(["user", "admin", "superuser"])
 
@@ -26,7 +26,7 @@ def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
 
     try:
         return with_database(home, config, lambda _, database: action(Users(database)))
-    except Refusal as refusal:
+    except ApiError as refusal:
         raise SettingsError(refusal.message) from refusal
 
 
@@ -56,7 +56,7 @@ def _hashed(from_stdin: bool) -> str:
         text = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     try:
         return Passwords().hash(text)
-    except Refusal as refusal:
+    except ApiError as refusal:
         raise SettingsError(refusal.message) from refusal
 
 

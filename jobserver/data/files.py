@@ -10,9 +10,9 @@ from typing import BinaryIO, Protocol
 
 from bson import ObjectId
 
-from jobserver.data.folder_storage import Folder
-from jobserver.data.gridfs_storage import GridFiles
-from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, WrongType
+from jobserver.data.folder_storage import FolderStorage
+from jobserver.data.gridfs_storage import GridfsStorage
+from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, UnsupportedType
 from jobserver.home.settings import Settings
 from jobserver.sizes import rounded_size
 from jobserver.storage.blobs import Content
@@ -35,7 +35,7 @@ def check_name(name: str) -> None:
     ------
     InvalidName
         If it holds what a file name here may not.
-    WrongType
+    UnsupportedType
         If its extension is not registered.
     """
     if not is_file_name(name):
@@ -44,7 +44,7 @@ def check_name(name: str) -> None:
             "letter, a digit or '_', ends in an extension and is not that of a device."
         )
     if name.rpartition(".")[2].lower() not in EXTENSIONS or "." not in name:
-        raise WrongType(f"The extension of a data file is one of: {', '.join(EXTENSIONS)}.")
+        raise UnsupportedType(f"The extension of a data file is one of: {', '.join(EXTENSIONS)}.")
 
 
 class Storage(Protocol):
@@ -58,7 +58,7 @@ class Storage(Protocol):
 
     shown: PurePath
 
-    def of(self, owner: ObjectId) -> Storage:
+    def for_owner(self, owner: ObjectId) -> Storage:
         """The same for a user's own files."""
 
     def size(self, name: str) -> int | None:
@@ -96,15 +96,15 @@ class DataFiles:
         self._storage = storage
 
     @classmethod
-    def of(cls, database: Database, settings: Settings) -> DataFiles:
+    def from_settings(cls, database: Database, settings: Settings) -> DataFiles:
         """The data files where the setting ``DATAFILE_STORAGE`` says."""
         if settings.DATAFILE_STORAGE == "gridfs":
-            return cls(GridFiles(database))
-        return cls(Folder(settings.data_path, settings.home))
+            return cls(GridfsStorage(database))
+        return cls(FolderStorage(settings.data_path, settings.home))
 
     def of_owner(self, owner: ObjectId | None) -> DataFiles:
         """A user's own files; nobody's are those of a server without login."""
-        return self if owner is None else DataFiles(self._storage.of(owner))
+        return self if owner is None else DataFiles(self._storage.for_owner(owner))
 
     def clear(self) -> None:
         """Remove what is left of uploads that were cut off."""
@@ -125,7 +125,7 @@ class DataFiles:
     def list(self) -> Iterator[Document]:
         """`info` of all files, by name."""
         for name in self._storage.names():
-            with suppress(InvalidName, WrongType, NotFound):  # not ours, or gone meanwhile
+            with suppress(InvalidName, UnsupportedType, NotFound):  # not ours, or gone meanwhile
                 yield self.info(name)
 
     def open(self, name: str) -> BinaryIO:
@@ -144,7 +144,7 @@ class DataFiles:
 
         Raises
         ------
-        InvalidName, WrongType
+        InvalidName, UnsupportedType
             If the name is outside the rules.
         Conflict
             If there is one of that name.

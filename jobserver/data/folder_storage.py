@@ -23,7 +23,7 @@ _PIECE = MIB
 USERS = "users"
 
 
-class Folder:
+class FolderStorage:
     """Keeps data files in a folder; see `jobserver.data.files.Storage`.
 
     Parameters
@@ -38,9 +38,9 @@ class Folder:
         self._path = path
         self.shown = path.relative_to(home) if path.is_relative_to(home) else PurePath("data")
 
-    def of(self, owner: ObjectId) -> Folder:
+    def for_owner(self, owner: ObjectId) -> FolderStorage:
         """The same for a user's own files; answers do not tell where they lie."""
-        mine = Folder(self._path / USERS / str(owner), self._path)
+        mine = FolderStorage(self._path / USERS / str(owner), self._path)
         mine.shown = self.shown
         return mine
 

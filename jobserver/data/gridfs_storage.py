@@ -16,7 +16,7 @@ from jobserver.storage.database import Database, Document
 from jobserver.system.disk import temporary_folder
 
 
-class GridFiles:
+class GridfsStorage:
     """Keeps data files in GridFS; see `jobserver.data.files.Storage`.
 
     A file is there when its name is: a document of the collection ``datafiles``, written last.
@@ -37,9 +37,9 @@ class GridFiles:
         self._names = database["datafiles"]
         self._blobs = Blobs(database, "datafiles", "file")
 
-    def of(self, owner: ObjectId) -> GridFiles:
+    def for_owner(self, owner: ObjectId) -> GridfsStorage:
         """The same for a user's own files."""
-        return GridFiles(self._database, owner)
+        return GridfsStorage(self._database, owner)
 
     def size(self, name: str) -> int | None:
         """Size of a file in bytes."""

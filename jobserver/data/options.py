@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 from typing import Any
 
-from jobserver.errors import CannotRun, Problem
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.storage.database import Document
 from jobserver.tables.datatypes import DATATYPES
 from jobserver.tables.dialect import SEPARATORS
@@ -16,13 +16,13 @@ def check_options(data: Document, known: Set[str]) -> None:
 
     Raises
     ------
-    CannotRun
+    JobNotRunnable
         With every reason.
     """
     problems = [Problem(f"data.{name}", "is unknown") for name in sorted(data.keys() - known)]
     problems += _wrong(data)
     if problems:
-        raise CannotRun("The data cannot be bound.", problems)
+        raise JobNotRunnable("The data cannot be bound.", problems)
 
 
 def _wrong(data: Document) -> Iterator[Problem]:

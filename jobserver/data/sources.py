@@ -10,14 +10,14 @@ from typing import Any
 from jobserver.data.files import DataFiles
 from jobserver.data.options import OPTIONS, check_options
 from jobserver.data.stored import StoredData
-from jobserver.errors import CannotRun, Problem
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
-from jobserver.tables.datatypes import Misfit, check
+from jobserver.tables.datatypes import DatatypeMismatch, check
 
 
 @dataclass(frozen=True)
-class Sources:
+class DataSources:
     """Everything that data comes from.
 
     Attributes
@@ -31,10 +31,10 @@ class Sources:
     datafiles: DataFiles
     data: StoredData
 
-    def of(self, job: Document) -> Sources:
+    def for_job(self, job: Document) -> DataSources:
         """What the job of a user can bind: their own."""
         owner = job.get(OWNER)
-        return Sources(self.datafiles.of_owner(owner), self.data.of(owner))
+        return DataSources(self.datafiles.of_owner(owner), self.data.for_owner(owner))
 
     def bind(self, data: Any) -> Document:
         """What a job stores of the data that it names.
@@ -46,7 +46,7 @@ class Sources:
 
         Raises
         ------
-        CannotRun, NotFound, InvalidName, InvalidId, WrongType
+        JobNotRunnable, NotFound, InvalidName, InvalidId, UnsupportedType
             If it is not there, or says something that cannot be.
         """
         binders = {
@@ -57,7 +57,7 @@ class Sources:
         kind = data.get("type") if isinstance(data, dict) else None
         if not isinstance(kind, str) or kind not in binders:
             what = "datafile (with name), mongodb (with id) or raw_data (with data)"
-            raise CannotRun("", [Problem("data.type", f"has to be {what}")])
+            raise JobNotRunnable("", [Problem("data.type", f"has to be {what}")])
         return binders[kind](data)
 
     @contextmanager
@@ -66,7 +66,7 @@ class Sources:
 
         Raises
         ------
-        Refusal
+        ApiError
             If it is gone, or the database is away.
         OSError
             If there is no room for it.
@@ -77,33 +77,33 @@ class Sources:
         elif data["type"] == "raw_data":
             yield {**_options(data), "value": data["data"] if "data" in data else job["raw_data"]}
         elif data["type"] == "mongodb":
-            with self.of(job).data.as_file(parse_id(data["id"])) as path:
+            with self.for_job(job).data.as_file(parse_id(data["id"])) as path:
                 yield {**_options(data), "stored": str(path)}
         else:
-            with self.of(job).datafiles.as_file(data["name"]) as path:
+            with self.for_job(job).datafiles.as_file(data["name"]) as path:
                 yield {**_options(data), "path": str(path)}
 
     def _bind_datafile(self, data: Document) -> Document:
         check_options(data, {"type", "name", "path", "size", *OPTIONS})
         if not isinstance(data.get("name"), str):
-            raise CannotRun("", [Problem("data.name", "has to be the name of a data file")])
+            raise JobNotRunnable("", [Problem("data.name", "has to be the name of a data file")])
         return {**data, **self.datafiles.info(data["name"])}
 
     def _bind_stored(self, data: Document) -> Document:
         check_options(data, {"type", "id", "datatype"})
         if not isinstance(data.get("id"), str):
-            raise CannotRun("", [Problem("data.id", "has to be the id of stored data")])
+            raise JobNotRunnable("", [Problem("data.id", "has to be the id of stored data")])
         stored = self.data.describe(parse_id(data["id"]))
         return {**data, "datatype": data.get("datatype", stored["datatype"])}
 
     def _bind_raw_data(self, data: Document) -> Document:
         check_options(data, {"type", "data", "datatype"})
         if "data" not in data:
-            raise CannotRun("", [Problem("data.data", "is missing: it holds the data")])
+            raise JobNotRunnable("", [Problem("data.data", "is missing: it holds the data")])
         try:
             check(data["data"], data.get("datatype", "json"))
-        except Misfit as misfit:
-            raise CannotRun("", [Problem(f"data.{misfit.field}", str(misfit))]) from misfit
+        except DatatypeMismatch as misfit:
+            raise JobNotRunnable("", [Problem(f"data.{misfit.field}", str(misfit))]) from misfit
         return data
 
 

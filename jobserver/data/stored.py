@@ -20,7 +20,7 @@ from jobserver.storage.blobs import Blobs
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId, check_fields, owned_by, utcnow
 from jobserver.system.disk import temporary_folder
-from jobserver.tables.datatypes import Misfit, check
+from jobserver.tables.datatypes import DatatypeMismatch, check
 
 #: Names that only the server sets. ``_value`` is the key of what is described, and never shown.
 SERVER_FIELDS = frozenset({"_id", "created", "edited", "_value", OWNER})
@@ -37,25 +37,27 @@ class StoredData:
         Where it is stored.
     owner : ObjectId, optional
         Whose data what is created is; nobody's without one.
-    reach : mapping, optional
-        What holds for the data that may be seen; see `jobserver.users.reach`.
+    visible : mapping, optional
+        What holds for the data that may be seen; see `jobserver.users.visibility_filter`.
     """
 
     def __init__(
         self,
         database: Database,
         owner: ObjectId | None = None,
-        reach: Mapping[str, Any] | None = None,
+        visible: Mapping[str, Any] | None = None,
     ) -> None:
         self._database = database
         self._owner = owner
-        self._reach = dict(reach or {})
+        self._reach = dict(visible or {})
         self._collection = database["data"]
         self.values = Blobs(database, "data", _PRIVATE)
 
-    def of(self, owner: ObjectId | None, reach: Mapping[str, Any] | None = None) -> StoredData:
+    def for_owner(
+        self, owner: ObjectId | None, visible: Mapping[str, Any] | None = None
+    ) -> StoredData:
         """What a user may see: by default their own, with None as the user everything."""
-        return StoredData(self._database, owner, owned_by(owner) if reach is None else reach)
+        return StoredData(self._database, owner, owned_by(owner) if visible is None else visible)
 
     def create(self, fields: Mapping[str, Any], data_id: JobId | None = None) -> Document:
         """Store new data.
@@ -191,6 +193,6 @@ def _check(value: Any, datatype: Any) -> None:
         raise BadRequest("Send the data as the field 'data'.", [problem])
     try:
         check(value, datatype)
-    except Misfit as misfit:
+    except DatatypeMismatch as misfit:
         problem = Problem(misfit.field, str(misfit))
         raise BadRequest(f"The {misfit.field} {misfit}.", [problem]) from misfit

@@ -11,21 +11,21 @@ numpy, ``container`` from a file. ``rendering`` and ``jsontext`` write it.
 
 from __future__ import annotations
 
-from jobserver.encoding.encoder import Encoder, Stored
+from jobserver.encoding.encoder import EncodedValue, Encoder
 from jobserver.encoding.formats import File, describes_file, show_file, show_value
 from jobserver.encoding.json_reader import is_deeper, read_object
 from jobserver.encoding.json_writer import dumps, native, stringify
 from jobserver.encoding.keys import escape_key, restore_keys, unescape_key
-from jobserver.encoding.result_file import Kept, keep
+from jobserver.encoding.result_file import Kept, store_result
 from jobserver.encoding.results import Encoded, decode_result, encode_result, encoded_size
 from jobserver.encoding.tables import decode_table, is_table
 
 __all__ = [
     "Encoded",
+    "EncodedValue",
     "Encoder",
     "File",
     "Kept",
-    "Stored",
     "decode_result",
     "decode_table",
     "describes_file",
@@ -35,12 +35,12 @@ __all__ = [
     "escape_key",
     "is_deeper",
     "is_table",
-    "keep",
     "native",
     "read_object",
     "restore_keys",
     "show_file",
     "show_value",
+    "store_result",
     "stringify",
     "unescape_key",
 ]

@@ -23,7 +23,7 @@ from typing import Any
 from jobserver.encoding.columns import Encode, objects
 from jobserver.encoding.keys import escape_key, unique_keys
 from jobserver.encoding.scalars import scalars
-from jobserver.encoding.table_columns import Sheet
+from jobserver.encoding.table_columns import ColumnTable
 from jobserver.encoding.tables import array_sheet, frame_sheet, index_sheet, series_sheet
 from jobserver.encoding.text import text_of
 from jobserver.errors import JobserverError
@@ -38,11 +38,11 @@ _TABLE_LEVELS = 6
 _ATOMS = {type(None), bool, float}
 
 _Handler = Callable[[Any], Any]
-_SheetMaker = Callable[[Any, Encode], Sheet]
+_SheetMaker = Callable[[Any, Encode], ColumnTable]
 
 
 @dataclasses.dataclass(frozen=True)
-class Stored:
+class EncodedValue:
     """A value that was encoded before, as a part of a result.
 
     Attributes
@@ -60,7 +60,7 @@ class Encoder:
     Parameters
     ----------
     largest : float
-        Tables of more cells become a `Sheet`, whose values are encoded when they are read.
+        Tables of more cells become a `ColumnTable`, whose values are encoded when they are read.
     around : int
         Levels of dicts and lists that will be around it.
 
@@ -84,7 +84,7 @@ class Encoder:
             set: self._set,
             frozenset: self._set,
             Enum: lambda member: self.encode(member.value),
-            Stored: lambda stored: stored.value,
+            EncodedValue: lambda stored: stored.value,
             **scalars(),
             **self._imported(),
         }

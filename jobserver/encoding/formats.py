@@ -17,9 +17,9 @@ from jobserver.encoding.keys import restore_keys
 from jobserver.encoding.result_file import BYTES, FILE_NAME, FORMS, JSON, TABLE, TEXT
 from jobserver.encoding.results import kind_of
 from jobserver.encoding.table_columns import stored_sheet
-from jobserver.encoding.table_file import Container, Read
+from jobserver.encoding.table_file import Read, TableFile
 from jobserver.encoding.text_tables import written
-from jobserver.errors import WrongType
+from jobserver.errors import UnsupportedType
 
 #: Bytes that are read at once; base64 makes four characters of each three.
 _PIECE = 3 * 2**18
@@ -74,7 +74,7 @@ def show_value(value: Any, form: str) -> Iterable[bytes]:
 
     Raises
     ------
-    WrongType
+    UnsupportedType
         If it has no such form.
     """
     kind = kind_of(value)
@@ -90,12 +90,12 @@ def show_file(file: File, form: str) -> Iterable[bytes]:
     """A large result in a form; see `show_value`."""
     check_form(file.kind, form)
     if file.form == TABLE:
-        table = Container(file.read, file.size)
+        table = TableFile(file.read, file.size)
         return _line(sheet_json(table)) if form == "json" else written(table, form)
     if form == "json":
         return _line(_JSON[file.form](file.pieces()))
     if file.form == JSON:
-        raise WrongType(
+        raise UnsupportedType(
             "The table has too many columns or categories, or too much in a row, to be shown as "
             f"{form}; ask for json."
         )
@@ -111,11 +111,13 @@ def describes_file(value: Any) -> bool:
 
 
 def check_form(kind: str, form: str) -> None:
-    """Raise `WrongType` where a kind of result has no such form."""
+    """Raise `UnsupportedType` where a kind of result has no such form."""
     what, forms = _KINDS[kind]
     if form not in forms:
         known = " or ".join(forms)
-        raise WrongType(f"The result is {what} and cannot be shown as {form}, only as {known}.")
+        raise UnsupportedType(
+            f"The result is {what} and cannot be shown as {form}, only as {known}."
+        )
 
 
 def _line(pieces: Iterable[bytes]) -> Iterator[bytes]:

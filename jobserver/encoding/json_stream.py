@@ -14,7 +14,7 @@ from typing import Any
 from jobserver.encoding.columns import nest
 from jobserver.encoding.json_writer import dumps
 from jobserver.encoding.keys import restore_keys, unescape_key
-from jobserver.encoding.table_columns import CELLS, Sheet, inner_level
+from jobserver.encoding.table_columns import CELLS, ColumnTable, inner_level
 from jobserver.encoding.text_tables import Readable
 
 #: Bytes that become base64 at once; three of them become four characters.
@@ -68,7 +68,7 @@ def _listed(pieces: Iterable[list[Any]], shape: list[int] | None = None) -> Iter
 
 def value_json(value: Any) -> Iterator[bytes]:
     """A result as `jobserver.encoding.encoder.Encoder` made it, sheets in it too."""
-    if isinstance(value, Sheet):
+    if isinstance(value, ColumnTable):
         yield from sheet_json(value)
     elif is_light(value, CELLS):
         yield dumps(restore_keys(value))
@@ -137,7 +137,7 @@ def is_light(value: Any, limit: int) -> bool:
 
 def _left(value: Any, limit: int) -> int:
     """What a value leaves of the limit, or something below 0."""
-    if isinstance(value, Sheet):
+    if isinstance(value, ColumnTable):
         return limit - value.rows * len(value.parts)
     if isinstance(value, str | bytes):
         return limit - 1 - len(value) // 16

@@ -60,7 +60,7 @@ def unique_keys(labels: Iterable[Any]) -> list[str]:
     if len(taken) == len(labels) and all(map(str.isascii, taken)):
         return labels
     names = _Names(taken)
-    return [names.of(label) for label in labels]
+    return [names.unique_name(label) for label in labels]
 
 
 class _Names:
@@ -71,7 +71,7 @@ class _Names:
         self._given: set[str] = set()
         self._count: dict[str, int] = {}
 
-    def of(self, label: Any) -> str:
+    def unique_name(self, label: Any) -> str:
         text = text_of(label)
         name = text
         while name in self._given or (name in self._claimed and type(label) is not str):

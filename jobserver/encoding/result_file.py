@@ -17,10 +17,10 @@ from typing import IO, Any
 from jobserver.encoding.encoder import Encoder
 from jobserver.encoding.json_stream import is_light, value_json
 from jobserver.encoding.results import encoded_size, kind_of
-from jobserver.encoding.table_columns import CELLS, Sheet, stored_sheet
-from jobserver.encoding.table_file import Unfit, write_table
+from jobserver.encoding.table_columns import CELLS, ColumnTable, stored_sheet
+from jobserver.encoding.table_file import TableTooWide, write_table
 from jobserver.encoding.tables import is_table
-from jobserver.errors import TooLarge, Unavailable, WrongType
+from jobserver.errors import TooLarge, Unavailable, UnsupportedType
 from jobserver.sizes import MIB, exact_size
 
 #: Forms of files: a table by columns, JSON, text in UTF-8, and bytes as they are.
@@ -51,7 +51,7 @@ class Kept:
     warnings: list[str]
 
 
-def keep(value: Any, folder: Path, small: int, limit: int) -> Kept:
+def store_result(value: Any, folder: Path, small: int, limit: int) -> Kept:
     """Encode a result, and write it to a file if it is large.
 
     Parameters
@@ -87,11 +87,11 @@ def keep(value: Any, folder: Path, small: int, limit: int) -> Kept:
 
 def _filled(value: Any) -> Any:
     """A value with whole tables instead of the sheets in it."""
-    if isinstance(value, Sheet):
+    if isinstance(value, ColumnTable):
         return value.stored()
     if isinstance(value, dict):
         return {key: _filled(item) for key, item in value.items()}
-    if isinstance(value, list) and not {dict, list, Sheet}.isdisjoint(map(type, value)):
+    if isinstance(value, list) and not {dict, list, ColumnTable}.isdisjoint(map(type, value)):
         return [_filled(item) for item in value]
     return value
 
@@ -147,17 +147,17 @@ def _write(stored: Any, file: _File) -> str:
         if sheet := _sheet_of(stored):
             write_table(sheet, file)
             return TABLE
-    except Unfit:
+    except TableTooWide:
         file.begin_again()
     for piece in value_json(stored):
         file.write(piece)
     return JSON
 
 
-def _sheet_of(stored: Any) -> Sheet | None:
-    if isinstance(stored, Sheet):
+def _sheet_of(stored: Any) -> ColumnTable | None:
+    if isinstance(stored, ColumnTable):
         return stored
     try:
         return stored_sheet(stored) if is_table(stored) else None
-    except WrongType:  # it only looks like a table
+    except UnsupportedType:  # it only looks like a table
         return None

@@ -16,7 +16,7 @@ from bson.timestamp import Timestamp
 
 from jobserver.encoding.encoder import Encoder
 from jobserver.encoding.keys import restore_keys, unescape_key
-from jobserver.encoding.table_columns import Sheet
+from jobserver.encoding.table_columns import ColumnTable
 from jobserver.encoding.tables import decode_table, is_table
 from jobserver.encoding.text import time_of
 from jobserver.errors import BadRequest
@@ -101,8 +101,8 @@ def encoded_size(value: Any) -> int:
 
 
 def kind_of(value: Any) -> str:
-    """The kind of a stored value, as `Encoded` has it; of a `Sheet` too."""
-    if isinstance(value, Sheet):
+    """The kind of a stored value, as `Encoded` has it; of a `ColumnTable` too."""
+    if isinstance(value, ColumnTable):
         return str(value.head["type"])
     if is_table(value):
         return str(value["type"])

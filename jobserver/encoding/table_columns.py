@@ -16,7 +16,7 @@ import bson
 
 from jobserver.encoding.columns import Dtype, flatten, nest
 from jobserver.encoding.keys import escape_key, unescape_key
-from jobserver.errors import WrongType
+from jobserver.errors import UnsupportedType
 
 Head = dict[str, Any]
 
@@ -59,7 +59,7 @@ class Listed(Column):
         return self._items[start:stop]
 
 
-class Steps:
+class RowSteps:
     """Where a table may be cut: anywhere between rows; an array only so that pieces can be nested.
 
     Attributes
@@ -94,7 +94,7 @@ def inner_level(shape: list[int]) -> int:
     return next(n for n in range(1, len(shape) + 1) if prod(shape[n:]) <= CELLS)
 
 
-class Sheet:
+class ColumnTable:
     """A table in memory.
 
     Parameters
@@ -111,7 +111,7 @@ class Sheet:
         self.head = head
         self.parts = columns
         self.rows = rows
-        self.steps = Steps(head, rows)
+        self.steps = RowSteps(head, rows)
 
     def columns(self) -> Iterator[Iterator[list[Any]]]:
         """Each column in turn, as lists of some of its values."""
@@ -138,7 +138,7 @@ class Sheet:
         return table
 
 
-def stored_sheet(table: Head) -> Sheet:
+def stored_sheet(table: Head) -> ColumnTable:
     """The sheet of a table that was stored in a document.
 
     Parameters
@@ -148,18 +148,18 @@ def stored_sheet(table: Head) -> Sheet:
 
     Raises
     ------
-    WrongType
+    UnsupportedType
         If it only looks like one.
     """
     try:
         head, lists = _taken_apart(table)
         rows = {len(items) for items in lists}
         sound = len(rows) <= 1 and len(dtypes_of(head)) == len(lists)
-        sheet = Sheet(head, [Listed(items) for items in lists], *(rows or {0}))
+        sheet = ColumnTable(head, [Listed(items) for items in lists], *(rows or {0}))
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
         sound = False
     if not sound:
-        raise WrongType(
+        raise UnsupportedType(
             f"This is marked as a {table['type']} but cannot be read as one; ask for it as json."
         )
     return sheet

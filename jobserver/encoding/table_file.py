@@ -28,7 +28,7 @@ import bson
 from bson.errors import BSONError
 
 from jobserver.encoding.columns import Dtype
-from jobserver.encoding.table_columns import BSON, CELLS, CODES, Sheet, Steps, dtypes_of
+from jobserver.encoding.table_columns import BSON, CELLS, CODES, ColumnTable, RowSteps, dtypes_of
 from jobserver.errors import JobserverError
 from jobserver.sizes import MIB
 
@@ -53,7 +53,7 @@ _ENDS_AT_HAND = 2**19
 _TAIL = struct.Struct("<Q8s")
 
 
-class Unfit(JobserverError):
+class TableTooWide(JobserverError):
     """The table has too many columns, or too much in one row, to be read in little memory."""
 
 
@@ -64,12 +64,12 @@ class Writable(Protocol):
         """Take bytes."""
 
 
-def write_table(sheet: Sheet, file: Writable) -> None:
+def write_table(sheet: ColumnTable, file: Writable) -> None:
     """Write a table.
 
     Raises
     ------
-    Unfit
+    TableTooWide
         If it could not be read in little memory; what was written until then is of no use.
     """
     foot = {"head": sheet.head, "forms": [part.form for part in sheet.parts]}
@@ -85,7 +85,7 @@ def write_table(sheet: Sheet, file: Writable) -> None:
     file.write(encoded + _TAIL.pack(len(encoded), MAGIC))
 
 
-def _groups(sheet: Sheet) -> Iterator[tuple[int, list[bytes]]]:
+def _groups(sheet: ColumnTable) -> Iterator[tuple[int, list[bytes]]]:
     """Number of rows and pieces of each group."""
     start, wanted = 0, _FIRST_CELLS // len(sheet.parts)
     while start < sheet.rows:
@@ -97,7 +97,7 @@ def _groups(sheet: Sheet) -> Iterator[tuple[int, list[bytes]]]:
             wanted = min(wanted * 4 + 1, (stop - start) * GROUP_SIZE // size)
             start = stop
         elif stop == sheet.steps.end(start, 1):
-            raise Unfit(f"A row of {size} bytes is too long for a table; ask for json.")
+            raise TableTooWide(f"A row of {size} bytes is too long for a table; ask for json.")
         else:
             wanted = (stop - start) // 8
 
@@ -105,11 +105,11 @@ def _groups(sheet: Sheet) -> Iterator[tuple[int, list[bytes]]]:
 def _encode_foot(foot: dict[str, Any]) -> bytes:
     encoded = bson.encode(foot)
     if len(encoded) > LARGEST_FOOT:
-        raise Unfit("There are too many columns or categories for a table; ask for json.")
+        raise TableTooWide("There are too many columns or categories for a table; ask for json.")
     return encoded
 
 
-class Container:
+class TableFile:
     """The sheet of a table in a file, read piece by piece.
 
     Parameters
@@ -122,7 +122,7 @@ class Container:
     Attributes
     ----------
     head : dict
-        As of `jobserver.encoding.table_columns.Sheet`.
+        As of `jobserver.encoding.table_columns.ColumnTable`.
 
     Raises
     ------
@@ -140,7 +140,7 @@ class Container:
             self.head, self._sizes = foot["head"], foot["sizes"]
             self._rows, self._offsets = foot["rows"], foot["offsets"]
             self._kinds = list(zip(foot["forms"], dtypes_of(self.head), strict=True))
-            self._unit = Steps(self.head, 0).unit
+            self._unit = RowSteps(self.head, 0).unit
             self._ends = lru_cache(_ENDS_AT_HAND // len(self._kinds))(self._find_ends)
         except (BSONError, KeyError, TypeError, ValueError, struct.error) as error:
             raise JobserverError("The stored result cannot be read as a table.") from error

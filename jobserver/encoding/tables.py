@@ -33,7 +33,7 @@ from jobserver.encoding.columns import (
 )
 from jobserver.encoding.keys import unique_keys
 from jobserver.encoding.pandas_columns import live_column, live_labels
-from jobserver.encoding.table_columns import Sheet
+from jobserver.encoding.table_columns import ColumnTable
 from jobserver.errors import BadRequest
 
 Table = dict[str, Any]
@@ -80,7 +80,7 @@ def decode_table(value: Table) -> Any:
         ) from error
 
 
-def frame_sheet(frame: Any, encode: Encode) -> Sheet:
+def frame_sheet(frame: Any, encode: Encode) -> ColumnTable:
     """A DataFrame as a sheet; objects in it go through `encode`."""
     dtypes, names, columns = live_labels(frame.columns, encode)
     index_dtypes, index_names, index = live_labels(frame.index, encode)
@@ -95,10 +95,10 @@ def frame_sheet(frame: Any, encode: Encode) -> Sheet:
         "names": {"columns": names, "index": index_names},
     }
     labels = [] if plain else [index]
-    return Sheet(head, labels + [column for _, column in data], len(frame))
+    return ColumnTable(head, labels + [column for _, column in data], len(frame))
 
 
-def series_sheet(series: Any, encode: Encode) -> Sheet:
+def series_sheet(series: Any, encode: Encode) -> ColumnTable:
     """A Series as a sheet."""
     dtypes, names, index = live_labels(series.index, encode)
     dtype, data = live_column(series, encode)
@@ -111,10 +111,10 @@ def series_sheet(series: Any, encode: Encode) -> Sheet:
         "dtypes": {"index": dtypes, "data": dtype},
         "names": {"index": names},
     }
-    return Sheet(head, [data] if plain else [index, data], len(series))
+    return ColumnTable(head, [data] if plain else [index, data], len(series))
 
 
-def index_sheet(index: Any, encode: Encode) -> Sheet:
+def index_sheet(index: Any, encode: Encode) -> ColumnTable:
     """An Index or MultiIndex as a sheet."""
     dtypes, names, labels = live_labels(index, encode)
     head = {
@@ -123,14 +123,14 @@ def index_sheet(index: Any, encode: Encode) -> Sheet:
         "dtypes": {"index": dtypes},
         "names": {"index": names},
     }
-    return Sheet(head, [labels], len(index))
+    return ColumnTable(head, [labels], len(index))
 
 
-def array_sheet(array: Any, encode: Encode) -> Sheet:
+def array_sheet(array: Any, encode: Encode) -> ColumnTable:
     """A numpy array of one dimension or more as a sheet."""
     dtype, data = live_column(array.ravel(), encode)
     head = {"type": "ndarray", "dtype": dtype, "shape": list(array.shape), "data": None}
-    return Sheet(head, [data], array.size)
+    return ColumnTable(head, [data], array.size)
 
 
 def _is_plain_range(index: Any) -> bool:

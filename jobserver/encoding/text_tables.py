@@ -17,7 +17,7 @@ from jobserver.encoding.columns import Dtype
 from jobserver.encoding.json_writer import dumps, native
 from jobserver.encoding.keys import restore_keys
 from jobserver.encoding.table_columns import Head, dtypes_of, inner_level
-from jobserver.errors import WrongType
+from jobserver.errors import UnsupportedType
 
 #: Cells of one column or one row; None where a value is missing.
 Cells = list[str | None]
@@ -28,7 +28,7 @@ _SPAN = re.compile(r"timedelta64\[(.+)\]")
 
 
 class Readable(Protocol):
-    """A sheet, wherever it is; see `jobserver.encoding.table_columns.Sheet`."""
+    """A sheet, wherever it is; see `jobserver.encoding.table_columns.ColumnTable`."""
 
     head: Head
 
@@ -93,7 +93,7 @@ def written(sheet: Readable, form: str) -> Iterator[bytes]:
 
     Raises
     ------
-    WrongType
+    UnsupportedType
         If it is an array that has no rows and columns.
     """
     style, width = _STYLES[form], _width(sheet.head)
@@ -127,9 +127,11 @@ def _width(head: Head) -> int:
     if shape is None:
         return 0
     if len(shape) > 2:
-        raise WrongType(f"An array of {len(shape)} dimensions is no table; ask for json.")
+        raise UnsupportedType(f"An array of {len(shape)} dimensions is no table; ask for json.")
     if inner_level(shape) > 1:
-        raise WrongType(f"An array of {shape[1]} columns is too wide for a table; ask for json.")
+        raise UnsupportedType(
+            f"An array of {shape[1]} columns is too wide for a table; ask for json."
+        )
     return shape[1] if len(shape) == 2 else 1
 
 

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobserver.data.files import DataFiles
-from jobserver.data.sources import Sources
+from jobserver.data.sources import DataSources
 from jobserver.data.stored import StoredData
 from jobserver.errors import Conflict, ShuttingDown
-from jobserver.execution.job_queue import Room
+from jobserver.execution.job_queue import QueueLimit
 from jobserver.execution.runner import Runner
-from jobserver.execution.supervision.loads import SharedFindings
 from jobserver.execution.supervision.script_checker import ScriptChecker
+from jobserver.execution.supervision.warm_pool import SharedFindings
 from jobserver.home.settings import Settings
 from jobserver.jobs.binding import bind
 from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.spool import Spool
-from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.notifications import recipient
 from jobserver.jobs.outcome import CANCELLED, Outcome
 from jobserver.storage.database import Database, Document
@@ -47,26 +47,26 @@ class Executor(ABC):
         self.settings = settings
         self.findings = SharedFindings()
         self.scripts = ScriptChecker(settings, self.findings)
-        self.runs = Runs(database, unique_name(), settings.LEASE_SECONDS)
-        sources = Sources(datafiles, StoredData(database))
+        self.runs = JobLifecycle(database, unique_name(), settings.LEASE_SECONDS)
+        sources = DataSources(datafiles, StoredData(database))
         self.runner = Runner(self.runs, sources, Spool(settings.home / "spool"), settings)
 
-        self.room = Room(settings.QUEUE_LIMIT, self.runs.waiting)
+        self.room = QueueLimit(settings.QUEUE_LIMIT, self.runs.waiting)
         self.draining = threading.Event()
         self.counts = Counts()
 
-    def launch(
+    def accept(
         self,
         job_id: JobId,
-        reach: Mapping[str, Any] = _ANYBODYS,
+        visible: Mapping[str, Any] = _ANYBODYS,
         admit: Callable[[Document], str | None] = lambda _: None,
     ) -> Document:
         """Check a job, queue it, and take it: created -> queued.
 
         Parameters
         ----------
-        reach : mapping
-            What holds for the jobs that may be started; see `jobserver.users.reach`.
+        visible : mapping
+            What holds for the jobs that may be started; see `jobserver.users.visibility_filter`.
         admit : callable
             Refuses a job that whoever asks may not run, and gives its owner's mail address, where
             users log in.
@@ -78,14 +78,14 @@ class Executor(ABC):
 
         Raises
         ------
-        NotFound, Conflict, CannotRun
+        NotFound, Conflict, JobNotRunnable
             If there is no such job, it was started already, or it cannot run.
         TooMany, Unavailable
             If the queue is full, a quota is used up, or the server is shutting down.
         """
         self.check_open()
         while True:
-            job = self.runs.jobs.get(job_id, reach)
+            job = self.runs.jobs.get(job_id, visible)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
             owner = admit(job)
@@ -111,9 +111,9 @@ class Executor(ABC):
             self.room.leave(job["_id"])
         return queued
 
-    def cancel(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
-        """Cancel a job, wherever it is; see `Runs.cancel`."""
-        job = self.runs.cancel(job_id, reach)
+    def cancel(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> Document:
+        """Cancel a job, wherever it is; see `JobLifecycle.cancel`."""
+        job = self.runs.cancel(job_id, visible)
         if job["state"] == State.CANCELLED:
             self.room.leave(job_id)
         self.stop(CANCELLED, job_id)

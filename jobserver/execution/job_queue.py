@@ -17,7 +17,7 @@ _NEXT = 20
 LOOK_SECONDS = 3.0
 
 
-class Waiting:
+class JobQueue:
     """A queue whose waiters can be sent to look for other work."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Waiting:
         return not self._ids
 
 
-class Room:
+class QueueLimit:
     """Knows the jobs that wait, so that no request has to count them.
 
     Other servers may run what this one queued. So it looks into the database before it calls the

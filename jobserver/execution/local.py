@@ -11,9 +11,9 @@ from contextlib import ExitStack
 from jobserver.data.files import DataFiles
 from jobserver.errors import StoreUnavailable
 from jobserver.execution.executor import Executor
-from jobserver.execution.job_queue import Waiting
-from jobserver.execution.maintenance import Keeper
-from jobserver.execution.maps import Maps, MapShare
+from jobserver.execution.job_queue import JobQueue
+from jobserver.execution.maintenance import Maintenance
+from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.child_process import ChildEnded
 from jobserver.execution.supervision.supervisor import ChildSupervisor
@@ -38,14 +38,14 @@ class LocalExecutor(Executor):
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         super().__init__(database, datafiles, settings)
-        self.waiting = Waiting()
-        self.maps = Maps(self.waiting.call)
+        self.waiting = JobQueue()
+        self.maps = ActiveMaps(self.waiting.call)
         self.slots = [Slot(self, number) for number in range(settings.workers)]
         self._keeper = self.make_keeper()
 
-    def make_keeper(self) -> Keeper:
+    def make_keeper(self) -> Maintenance:
         """What looks after the runs."""
-        return Keeper(self)
+        return Maintenance(self)
 
     def start(self) -> None:
         """Start the slots, and the keeper that looks after their runs."""
@@ -107,7 +107,7 @@ class Slot:
         setup = setup_message(executor.settings)
         self.host = ChildSupervisor(setup, executor.findings, executor.maps)
         self.job: Document | None = None
-        self._share: MapShare | None = None
+        self._share: SlotShare | None = None
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._work, name=f"slot-{number}", daemon=True)
 
@@ -182,10 +182,10 @@ class Slot:
         if job_id := executor.waiting.take(0):
             leaving.callback(executor.left, job_id)
             executor.room.leave(job_id)
-            if claim := executor.runs.claims.of(job_id, executor.waiting):
+            if claim := executor.runs.claims.prepare(job_id, executor.waiting):
                 yield claim
 
-    def _lend(self, share: MapShare) -> None:
+    def _lend(self, share: SlotShare) -> None:
         """Leave this slot to the map of another until a job waits."""
         executor = self.executor
         self._share = share

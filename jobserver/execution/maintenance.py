@@ -23,7 +23,7 @@ ORDER_SECONDS = 0.4
 SCAN_SECONDS = 2.0
 
 
-class Duty:
+class PeriodicAction:
     """Something to do every so many seconds."""
 
     def __init__(self, seconds: float, action: Callable[[], None]) -> None:
@@ -39,7 +39,7 @@ class Duty:
             self._action()
 
 
-class Keeper:
+class Maintenance:
     """Carries out the duties of an executor, one after another.
 
     Their order matters when the database was away: leases are renewed and spooled outcomes stored
@@ -61,17 +61,17 @@ class Keeper:
         self._mover: threading.Thread | None = None
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._beat_seconds = executor.settings.LEASE_SECONDS / LOOKS_PER_LEASE
-        self._recovery = Duty(self._beat_seconds, self._recover)
+        self._recovery = PeriodicAction(self._beat_seconds, self._recover)
         self._duties = [
-            Duty(self._beat_seconds, self._renew),
-            Duty(SCAN_SECONDS, self._flush),
-            Duty(ORDER_SECONDS, self._pass_on_orders),
+            PeriodicAction(self._beat_seconds, self._renew),
+            PeriodicAction(SCAN_SECONDS, self._flush),
+            PeriodicAction(ORDER_SECONDS, self._pass_on_orders),
         ]
         if shared:
             self._duties += [
                 self._recovery,
-                Duty(SCAN_SECONDS, self._scan),
-                Duty(SCAN_SECONDS, self._runs.jobs.notices.post_due),
+                PeriodicAction(SCAN_SECONDS, self._scan),
+                PeriodicAction(SCAN_SECONDS, self._runs.jobs.notices.post_due),
             ]
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ class Keeper:
                 log.warning("%s", error)
                 self._wait_for_others()
 
-    def _attend(self, duty: Duty) -> None:
+    def _attend(self, duty: PeriodicAction) -> None:
         """Do a duty if it is due; one that fails keeps this thread from no other."""
         try:
             duty.do_if_due()
@@ -112,7 +112,7 @@ class Keeper:
     def _renew(self) -> None:
         unsure = self._runs.claims.unsure
         if ids := [*self._executor.running, *self._executor.runner.storing, *unsure]:
-            self._runs.beat(ids)
+            self._runs.renew_leases(ids)
 
     def _flush(self) -> None:
         runner = self._executor.runner
@@ -134,7 +134,7 @@ class Keeper:
 
     def _pass_on_orders(self) -> None:
         if attempts := self._executor.running:
-            for job_id, outcome in self._runs.to_stop(attempts).items():
+            for job_id, outcome in self._runs.stop_requests(attempts).items():
                 self._executor.stop(outcome, job_id, attempts[job_id])
 
     def _recover(self) -> None:

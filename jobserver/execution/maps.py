@@ -15,7 +15,7 @@ from typing import Any
 LOOK_SECONDS = 0.02
 
 
-class MapShare:
+class SlotShare:
     """The slots of one run's maps.
 
     Parameters
@@ -93,7 +93,7 @@ class MapShare:
         self._wake()
 
 
-class Maps:
+class ActiveMaps:
     """The runs of an executor that may have a map.
 
     Parameters
@@ -104,13 +104,13 @@ class Maps:
 
     def __init__(self, call: Callable[[], None]) -> None:
         self._call = call
-        self._shares: list[MapShare] = []
+        self._shares: list[SlotShare] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def shared(self, wake: Callable[[], None]) -> Iterator[MapShare]:
+    def shared(self, wake: Callable[[], None]) -> Iterator[SlotShare]:
         """The slots of a run, while it goes on."""
-        share = MapShare(wake)
+        share = SlotShare(wake)
         with self._lock:
             self._shares.append(share)
         try:
@@ -120,13 +120,13 @@ class Maps:
                 self._shares.remove(share)
             share.close()
 
-    def report(self, share: MapShare, message: Mapping[str, Any]) -> None:
+    def report(self, share: SlotShare, message: Mapping[str, Any]) -> None:
         """Take what a run says of its map, and call slots where it has work for more."""
         share.report(message)
         if share.wants_more:
             self._call()
 
-    def pick(self) -> MapShare | None:
+    def pick(self) -> SlotShare | None:
         """The map that has the fewest slots of those that want more."""
         with self._lock:
             wanting = [share for share in self._shares if share.wants_more]

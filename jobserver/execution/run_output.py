@@ -13,8 +13,8 @@ from typing import Any
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs import logs
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.steps import Steps
-from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.lifecycle.steps import StepRecords
+from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import INTERRUPTED, Outcome
 from jobserver.storage.database import Document
 from jobserver.storage.documents import utcnow
@@ -32,16 +32,16 @@ _END = 16 * 1024
 _TRACEBACK = b"Traceback (most recent call last):"
 
 
-class Journal:
+class RunRecorder:
     """Collects what a run tells and writes it, not more often than every `WRITE_SECONDS`.
 
     Parameters
     ----------
-    runs : Runs
+    runs : JobLifecycle
         The life of the jobs in the database.
     job : dict
         The claimed job.
-    printed : Printed
+    printed : OutputFilter
         Tells what is kept of the output.
 
     Attributes
@@ -50,7 +50,7 @@ class Journal:
         Bytes of output that are in the database.
     """
 
-    def __init__(self, runs: Runs, job: Document, printed: Printed) -> None:
+    def __init__(self, runs: JobLifecycle, job: Document, printed: OutputFilter) -> None:
         self._runs = runs
         self._job = job
         self._printed = printed
@@ -59,7 +59,7 @@ class Journal:
         self._tail = b""
         self._progress: tuple[float, str | None] | None = None
         self._part = 0.0, 1.0
-        self._steps = Steps()
+        self._steps = StepRecords()
         self._lock = threading.RLock()  # slots that help with a map have output too
         self._due = time.monotonic() + WRITE_SECONDS
         self.written = 0
@@ -69,9 +69,9 @@ class Journal:
         """Output that is not in the database yet."""
         return self._piece + bytes(self._text)
 
-    def hide(self, folder: str) -> None:
+    def redact(self, folder: str) -> None:
         """Do not tell a folder in the output."""
-        self._printed.hide(folder)
+        self._printed.redact(folder)
 
     def output(self, text: bytes) -> None:
         """Take what was printed."""
@@ -152,7 +152,7 @@ class Journal:
                 self._progress = begin + (end - begin) * done, message
 
 
-class Printed:
+class OutputFilter:
     """Takes the output of a run piece by piece, and gives what is kept of each.
 
     Parameters
@@ -167,9 +167,9 @@ class Printed:
         self._left = limit
         self._folders: list[bytes] = []
         self._held = self._dropped = b""
-        self.hide(*folders)
+        self.redact(*folders)
 
-    def hide(self, *folders: str) -> None:
+    def redact(self, *folders: str) -> None:
         """Do not tell these folders either."""
         names = {folder.rstrip("/").encode() + b"/" for folder in folders} - {b"/"}
         self._folders = sorted({*self._folders, *names}, key=len, reverse=True)

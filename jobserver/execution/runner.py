@@ -8,16 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from jobserver.data.sources import Sources
+from jobserver.data.sources import DataSources
 from jobserver.encoding import encoded_size
-from jobserver.errors import Refusal, StoreUnavailable, TooLarge
-from jobserver.execution.run_output import Journal, Printed
+from jobserver.errors import ApiError, StoreUnavailable, TooLarge
+from jobserver.execution.run_output import OutputFilter, RunRecorder
 from jobserver.home.settings import Settings
 from jobserver.jobs import logs
 from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.claims import Claim
-from jobserver.jobs.lifecycle.spool import Ended, Spool
-from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
+from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import NOT_BEGUN, UNSTORABLE, Outcome
 from jobserver.processes import seeds
 from jobserver.sizes import MIB
@@ -48,9 +48,9 @@ class Runner:
 
     Attributes
     ----------
-    runs : Runs
+    runs : JobLifecycle
         The life of the jobs in the database.
-    sources : Sources
+    sources : DataSources
         Where data comes from.
     spool : Spool
         Takes outcomes while the database is away.
@@ -60,8 +60,8 @@ class Runner:
         Ids of jobs whose large results are being moved from the spool to the database.
     """
 
-    runs: Runs
-    sources: Sources
+    runs: JobLifecycle
+    sources: DataSources
     spool: Spool
     settings: Settings
     storing: set[JobId] = field(default_factory=set)
@@ -82,20 +82,20 @@ class Runner:
             The job's new state; None if it is not this attempt's to change, or waits in the spool.
         """
         folders = [str(self.settings.home), *import_folders()]
-        journal = Journal(self.runs, job, Printed(self.settings.JOB_OUTPUT_LIMIT, folders))
+        journal = RunRecorder(self.runs, job, OutputFilter(self.settings.JOB_OUTPUT_LIMIT, folders))
         with ExitStack() as stack:
             outcome = journal.completed(self._outcome(job, host, journal, stack))
             try:
                 journal.write()
                 return self._end(job, outcome, following)
             except StoreUnavailable:
-                self.spool.save(Ended(job, outcome, journal.unwritten, journal.written))
+                self.spool.save(SpooledOutcome(job, outcome, journal.unwritten, journal.written))
                 return None
             except Exception:  # what comes from a child may be anything
                 log.exception("the outcome of job %s cannot be stored", job["_id"])
                 return self._end_with(job, replace(UNSTORABLE, finished=outcome.finished))
 
-    def store(self, ended: Ended) -> None:
+    def store(self, ended: SpooledOutcome) -> None:
         """Store an attempt that waited in the spool."""
         private = ended.job["_run"]
         if ended.text:
@@ -106,7 +106,7 @@ class Runner:
         elif self.runs.adopt(ended.job):
             self._store_file(ended)
 
-    def _store_file(self, ended: Ended) -> None:
+    def _store_file(self, ended: SpooledOutcome) -> None:
         """Store a large result while the keeper renews the lease of its job."""
         self.storing.add(ended.job["_id"])
         try:
@@ -125,7 +125,7 @@ class Runner:
                 return self._end_with(job, stored)
         except StoreUnavailable:
             raise
-        except Refusal as refusal:
+        except ApiError as refusal:
             return self._end_with(job, _failed(refusal, refusal.message, outcome))
         except OSError as error:
             message = f"the result cannot be read: {error.strerror}"
@@ -142,21 +142,23 @@ class Runner:
             log.warning("a late outcome of job %s was refused", job["_id"])
         return state
 
-    def _outcome(self, job: Document, host: Host, journal: Journal, stack: ExitStack) -> Outcome:
+    def _outcome(
+        self, job: Document, host: Host, journal: RunRecorder, stack: ExitStack
+    ) -> Outcome:
         """Run the job; what it works with goes when the stack is closed."""
         limits = [seconds for seconds in (job.get("timeout"), self.settings.JOB_TIMEOUT) if seconds]
         timeout = min(limits, default=0)
         try:
             source = stack.enter_context(self.sources.fetched(job))
             folder = stack.enter_context(temporary_folder("run"))
-            journal.hide(folder)
+            journal.redact(folder)
             spec = self._spec(job, source, folder)
             outcome = host.run(spec, timeout, journal)
             known = {**(outcome.provenance or {}), "seed": spec["seed"]}
             return outcome if outcome is NOT_BEGUN else replace(outcome, provenance=known)
         except StoreUnavailable:  # while its data was fetched
             return NOT_BEGUN
-        except Refusal as refusal:  # the data went away after the job was accepted
+        except ApiError as refusal:  # the data went away after the job was accepted
             return _failed(refusal, refusal.message)
         except OSError as error:  # no room for its folder, or for another process
             return _failed(error, f"the server could not run it: {error.strerror}")

@@ -54,7 +54,7 @@ def secret_key(settings: Settings) -> str:
         ) from error
     if len(key) < SHORTEST:
         raise SettingsError(f"{path} is damaged. Delete it, and a new key is made.")
-    hide(key)
+    redact(key)
     return key
 
 
@@ -80,7 +80,7 @@ def _close_to_others(path: Path) -> None:
         log.warning("%s could be read by others; now it cannot. Consider a new key.", FILE)
 
 
-def hide(*secrets: str | None) -> None:
+def redact(*secrets: str | None) -> None:
     """Keep some texts out of the log from now on; of an address also the password in it."""
     for secret in filter(None, secrets):
         found = re.search(r"://[^/@]*?:(.+)@", secret)

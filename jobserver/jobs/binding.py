@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from jobserver.data.sources import Sources
-from jobserver.errors import CannotRun, Problem, Refusal
+from jobserver.data.sources import DataSources
+from jobserver.errors import ApiError, JobNotRunnable, Problem
 from jobserver.processes.forms import ENOUGH, own_problems, parts
 from jobserver.processes.seeds import LIMIT as SEEDS
 from jobserver.storage.database import Document
@@ -38,7 +38,7 @@ class ScriptTable(Protocol):
 
 
 def bind(
-    job: Document, scripts: ScriptTable, sources: Sources, more: Sequence[Problem] = ()
+    job: Document, scripts: ScriptTable, sources: DataSources, more: Sequence[Problem] = ()
 ) -> Document:
     """Resolve what a job binds, as it is stored when the job is accepted.
 
@@ -54,18 +54,20 @@ def bind(
 
     Raises
     ------
-    CannotRun
+    JobNotRunnable
         With every reason why the job cannot run.
     """
     problems = list(more)
     script = _script(job, problems)
-    data = _data(job, sources.of(job), problems)
+    data = _data(job, sources.for_job(job), problems)
     _check_options(job, problems)
     if script is not None:
         has_data = any(name in job for name in _DATA_SPELLINGS)
         problems += scripts.problems(script, has_data)
     if problems or script is None:
-        raise CannotRun("The job cannot run as it is. Change it with POST, then run it.", problems)
+        raise JobNotRunnable(
+            "The job cannot run as it is. Change it with POST, then run it.", problems
+        )
     return {"script": script} | ({} if data is None else {"data": data})
 
 
@@ -129,7 +131,7 @@ def _completed(script: Document) -> Document:
     return {**defaults, **script}
 
 
-def _data(job: Document, sources: Sources, problems: list[Problem]) -> Document | None:
+def _data(job: Document, sources: DataSources, problems: list[Problem]) -> Document | None:
     given = [name for name in _DATA_SPELLINGS if name in job]
     if not given:
         return None
@@ -139,18 +141,18 @@ def _data(job: Document, sources: Sources, problems: list[Problem]) -> Document 
         return None
     try:
         return _bound(given[0], job[given[0]], sources)
-    except Refusal as refusal:
+    except ApiError as refusal:
         problems += refusal.errors or [Problem(given[0], refusal.message)]
         return None
 
 
-def _bound(spelling: str, value: Any, sources: Sources) -> Document:
+def _bound(spelling: str, value: Any, sources: DataSources) -> Document:
     if spelling == "raw_data":
         return {"type": "raw_data"}
     if spelling == "data":
         return sources.bind(value)
     if not isinstance(value, str):
-        raise CannotRun("", [Problem("datafile", "has to be the name of a data file")])
+        raise JobNotRunnable("", [Problem("datafile", "has to be the name of a data file")])
     return sources.bind({"type": "datafile", "name": value})
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from jobserver.jobs import logs
 from jobserver.jobs.job import ACTIVE, State
-from jobserver.jobs.notifications import Notices
+from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
 from jobserver.storage.database import Database, Document
@@ -20,7 +20,7 @@ NEEDED_TO_DELETE = (
 )
 
 
-class Removal:
+class JobDeleter:
     """Deletes jobs of one database, with their logs and results.
 
     Parameters
@@ -36,7 +36,7 @@ class Removal:
         database: Database,
         quotas: Quotas,
         results: Results,
-        notices: Notices,
+        notices: Notifications,
     ) -> None:
         self._database = database
         self._quotas = quotas

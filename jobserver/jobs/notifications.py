@@ -46,7 +46,7 @@ def recipient(job: Document, owner: str | None, login: bool) -> tuple[str | None
     return owner if login else notify, []
 
 
-class Notices:
+class Notifications:
     """Puts mails about jobs that ended into the outbox.
 
     Parameters
@@ -71,13 +71,19 @@ class Notices:
     def _post(self, query: Document, limit: int = 0) -> None:
         for job in list(self._database.find("jobs", query, projection=[*_FIELDS], limit=limit)):
             private = job["_run"]
-            store(self._database, private["key"], private["notify"], "finished", told(job))
+            store(
+                self._database,
+                private["key"],
+                private["notify"],
+                "finished",
+                notification_fields(job),
+            )
             done = {"_id": job["_id"], "_run.key": private["key"]}
             unmark = {"$unset": {"_run.mail": ""}}
             self._database.call(self._jobs.update_one, done, unmark)
 
 
-def told(job: Document) -> Document:
+def notification_fields(job: Document) -> Document:
     """What a mail tells of a job."""
     message: Any = job.get("message")
     script = job.get("script", {})

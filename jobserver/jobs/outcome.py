@@ -82,7 +82,7 @@ ENDING = interrupted("the server ends")
 LOST = interrupted("it belongs to another server now")
 
 
-def fell_silent(job: Document) -> Outcome:
+def lease_expired(job: Document) -> Outcome:
     """How an attempt ends whose server gave no sign of life."""
     lease = job["_run"]["lease"]
     return interrupted(f"the server that ran it was silent for more than {lease:g} s")

@@ -9,13 +9,13 @@ from typing import Any
 from bson import ObjectId
 
 from jobserver.errors import BadRequest, Conflict, NotFound
-from jobserver.jobs.deletion import NEEDED_TO_DELETE, Removal
+from jobserver.jobs.deletion import NEEDED_TO_DELETE, JobDeleter
 from jobserver.jobs.job import FLAGS, SERVER_FIELDS, State, check_flags, inherited, new_document
 from jobserver.jobs.listing.listing import Listing, Selection
-from jobserver.jobs.notifications import Notices
+from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
-from jobserver.jobs.updates import Change, Changes
+from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId, check_fields, utcnow
 
@@ -31,9 +31,9 @@ class Jobs:
         self.listing = Listing(database)
         self.quotas = Quotas(database)
         self.results = Results(database)
-        self.notices = Notices(database)
-        self.removal = Removal(database, self.quotas, self.results, self.notices)
-        self.changes = Changes(database)
+        self.notices = Notifications(database)
+        self.removal = JobDeleter(database, self.quotas, self.results, self.notices)
+        self.changes = GuardedUpdates(database)
         self._jobs = database["jobs"]
 
     def create(
@@ -60,7 +60,7 @@ class Jobs:
         return self._insert(new_document(fields, job_id, owner))
 
     def create_again(
-        self, job_id: JobId, fields: Mapping[str, Any], reach: Mapping[str, Any] = _ANYBODYS
+        self, job_id: JobId, fields: Mapping[str, Any], visible: Mapping[str, Any] = _ANYBODYS
     ) -> Document:
         """Store a new job with the client's fields of an old one and its seed, for the same owner.
 
@@ -74,10 +74,10 @@ class Jobs:
         BadRequest
             If a field is the server's.
         NotFound
-            If there is no old job within reach.
+            If there is no old job that may be seen.
         """
         check_fields(fields, SERVER_FIELDS)
-        old = self.get(job_id, reach)
+        old = self.get(job_id, visible)
         again = {**_seed_of(old), **inherited(old, fields), **fields}
         check_flags(again)
         document = new_document(again, owner=old.get(OWNER))
@@ -90,21 +90,21 @@ class Jobs:
             raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
         return document
 
-    def get(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> Document:
-        """A job's document; `NotFound` if there is none within reach.
+    def get(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> Document:
+        """A job's document; `NotFound` if there is none that may be seen.
 
         Parameters
         ----------
-        reach : mapping
-            What holds for the jobs that may be seen; see `jobserver.users.reach`.
+        visible : mapping
+            What holds for the jobs that may be seen; see `jobserver.users.visibility_filter`.
         """
-        document = self.database.call(self._jobs.find_one, {"_id": job_id, **reach})
+        document = self.database.call(self._jobs.find_one, {"_id": job_id, **visible})
         if document is None:
             raise NotFound(no_job(job_id))
         return document
 
     def edit(
-        self, job_id: JobId, fields: Mapping[str, Any], reach: Mapping[str, Any] = _ANYBODYS
+        self, job_id: JobId, fields: Mapping[str, Any], visible: Mapping[str, Any] = _ANYBODYS
     ) -> Document:
         """Merge fields into a job that was not started yet; flags alone into any job.
 
@@ -121,8 +121,8 @@ class Jobs:
         check_flags(fields)
         guard = {} if fields.keys() <= set(FLAGS) else {"state": State.CREATED}
         self.database.check_room()
-        changed = self.change(job_id, {**guard, **reach}, {**fields, "edited": utcnow()})
-        document = self.get(job_id, reach)
+        changed = self.change(job_id, {**guard, **visible}, {**fields, "edited": utcnow()})
+        document = self.get(job_id, visible)
         if not changed:
             raise Conflict(
                 f"The job {job_id} is {document['state']}; only a job that was not started can be "
@@ -153,9 +153,9 @@ class Jobs:
         bool
             Whether this call changed it. A repeated try recognises its own mark.
         """
-        return self.changes.make(Change.of(job_id, guard, values, operators))[0]
+        return self.changes.make(GuardedUpdate.build(job_id, guard, values, operators))[0]
 
-    def delete(self, job_id: JobId, reach: Mapping[str, Any] = _ANYBODYS) -> None:
+    def delete(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> None:
         """Delete a job and all that was stored for it.
 
         Raises
@@ -163,8 +163,8 @@ class Jobs:
         NotFound, Conflict
             If there is no such job, or it is queued or running.
         """
-        if not self.removal.delete([self.get(job_id, reach)]):
-            state = self.get(job_id, reach)["state"]  # not found, if somebody else was faster
+        if not self.removal.delete([self.get(job_id, visible)]):
+            state = self.get(job_id, visible)["state"]  # not found, if somebody else was faster
             raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for its end.")
 
     def delete_all(self, owner: ObjectId | None = None) -> tuple[int, int]:

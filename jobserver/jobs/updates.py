@@ -15,7 +15,7 @@ from jobserver.storage.documents import JobId
 
 
 @dataclass(frozen=True)
-class Change:
+class GuardedUpdate:
     """A guarded update of a job; it can be tried again, and is made once.
 
     Attributes
@@ -36,7 +36,9 @@ class Change:
     mark: ObjectId
 
     @classmethod
-    def of(cls, job_id: JobId, guard: Mapping[str, Any], *update: Mapping[str, Any]) -> Change:
+    def build(
+        cls, job_id: JobId, guard: Mapping[str, Any], *update: Mapping[str, Any]
+    ) -> GuardedUpdate:
         """Change a job if it is still as a query says.
 
         Parameters
@@ -47,7 +49,7 @@ class Change:
         return cls._guarded(job_id, {"_id": job_id, **guard}, *update)
 
     @classmethod
-    def of_seen(cls, seen: Document, *update: Mapping[str, Any]) -> Change:
+    def of_seen(cls, seen: Document, *update: Mapping[str, Any]) -> GuardedUpdate:
         """Change a job if nothing changed it since it was seen.
 
         No two changes leave the same mark, so it stands for all that there is to guard. The
@@ -62,7 +64,7 @@ class Change:
         query: Document,
         values: Mapping[str, Any],
         operators: Mapping[str, Any] | None = None,
-    ) -> Change:
+    ) -> GuardedUpdate:
         mark = ObjectId()
         update = {f"${name}": value for name, value in (operators or {}).items()}
         # Fields that are new in a document come in this order, which MongoDB gives them by itself.
@@ -70,14 +72,14 @@ class Change:
         return cls(job_id, query, update, mark)
 
 
-class Changes:
+class GuardedUpdates:
     """Makes changes of the jobs of one database: the one way any job ever changes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._jobs = database["jobs"]
 
-    def make(self, *changes: Change) -> list[bool]:
+    def make(self, *changes: GuardedUpdate) -> list[bool]:
         """Make changes of different jobs, each for itself, in one request.
 
         Returns
@@ -91,7 +93,7 @@ class Changes:
             return [True] * len(changes)
         return [self._carries(change) for change in changes]
 
-    def _modified(self, changes: tuple[Change, ...]) -> int:
+    def _modified(self, changes: tuple[GuardedUpdate, ...]) -> int:
         """Send the updates, and give how many of them changed a job."""
         if len(changes) == 1:
             query, update = changes[0].query, changes[0].update
@@ -99,6 +101,6 @@ class Changes:
         updates = [UpdateOne(change.query, change.update) for change in changes]
         return self._database.call(self._jobs.bulk_write, updates, ordered=False).modified_count
 
-    def _carries(self, change: Change) -> bool:
+    def _carries(self, change: GuardedUpdate) -> bool:
         query = {"_id": change.job_id, "_run.change": change.mark}
         return self._database.call(self._jobs.find_one, query, {"_id": 1}) is not None

@@ -18,11 +18,11 @@ from bson import ObjectId
 
 from jobserver.errors import JobserverError
 from jobserver.home.settings import Settings
-from jobserver.mail.messages import Letter, compose
+from jobserver.mail.messages import MailMessage, compose
 from jobserver.storage.database import Database, Document
 
 if TYPE_CHECKING:
-    from jobserver.mail.smtp import Postman
+    from jobserver.mail.smtp import SmtpClient
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Delivery:
         self._outbox = database["outbox"]
         self._settings = settings
         self._link = link
-        self._postman: Postman | None = None
+        self._postman: SmtpClient | None = None
         self._over = threading.Event()
         self._told = False
         self._unmarked: dict[object, str] = {}
@@ -136,14 +136,14 @@ class Delivery:
             self._settle(mail, "sent")
 
     def _hand_over(self, mail: Document) -> None:
-        from jobserver.mail.smtp import Postman
+        from jobserver.mail.smtp import SmtpClient
 
         letter = self._letter(mail)
         if self._postman is None:
-            self._postman = Postman(self._settings)
+            self._postman = SmtpClient(self._settings)
         self._postman.send(str(mail["_id"]), mail["to"], letter)
 
-    def _letter(self, mail: Document) -> Letter:
+    def _letter(self, mail: Document) -> MailMessage:
         addresses = {
             name: self._link(path)
             for name, path in mail["values"].items()

@@ -26,7 +26,7 @@ _ADDRESS = re.compile(rf"({_NAME}(?:\.{_NAME})*)@{_LABEL}(?:\.{_LABEL})*", re.AS
 
 
 @dataclass(frozen=True)
-class Letter:
+class MailMessage:
     """A mail as it is sent.
 
     Attributes
@@ -40,7 +40,7 @@ class Letter:
     html: str
 
 
-def compose(kind: str, values: Mapping[str, Any]) -> Letter:
+def compose(kind: str, values: Mapping[str, Any]) -> MailMessage:
     """Write a mail of a kind.
 
     Parameters
@@ -58,7 +58,7 @@ def compose(kind: str, values: Mapping[str, Any]) -> Letter:
         _templates().get_template(f"{kind}.{form}").render(values, subject=subject)
         for form in ("txt", "html")
     )
-    return Letter(subject, text, html)
+    return MailMessage(subject, text, html)
 
 
 @cache

@@ -15,7 +15,7 @@ from flask import Flask
 from flask_mail import Connection, Mail, Message
 
 from jobserver.home.settings import Settings
-from jobserver.mail.messages import Letter
+from jobserver.mail.messages import MailMessage
 
 #: Longest wait for one answer of the mail server, and for all that one mail takes.
 SOCKET_SECONDS = 10.0
@@ -26,7 +26,7 @@ class Undeliverable(Exception):
     """The mail server says that it will never take this mail."""
 
 
-class Postman:
+class SmtpClient:
     """Sends mails to the server that the settings name.
 
     Parameters
@@ -52,7 +52,7 @@ class Postman:
         )
         self._mail = Mail(self._app)
 
-    def send(self, mail_id: str, to: str, letter: Letter) -> None:
+    def send(self, mail_id: str, to: str, letter: MailMessage) -> None:
         """Send a mail; returns when the mail server took it.
 
         Parameters
@@ -100,7 +100,7 @@ class Postman:
 class _Connection(Connection):
     """Flask-Mail's connection with time limits, and certificates that are looked at."""
 
-    def __init__(self, mail: Any, postman: Postman) -> None:
+    def __init__(self, mail: Any, postman: SmtpClient) -> None:
         super().__init__(mail)
         self._postman = postman
         self._deadline = time.monotonic() + SEND_SECONDS

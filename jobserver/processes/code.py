@@ -12,7 +12,7 @@ import linecache
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from jobserver.errors import CannotRun, Problem
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.processes.forms import CODE
 from jobserver.tables.loading import load
 
@@ -24,7 +24,7 @@ FILE_NAME = "<code>"
 _NAME = "code"
 
 
-class Expression:
+class CodeProcess:
     """Runs code; see `jobserver.processes.function.Process`.
 
     Parameters
@@ -58,7 +58,7 @@ class Expression:
     def run(self, data: dict[str, Any] | None) -> Any:
         """Load the data, run the code, give back its value."""
         if problems := self.problems(data is not None):
-            raise CannotRun("The code cannot run.", problems)
+            raise JobNotRunnable("The code cannot run.", problems)
         import numpy as np
         import pandas as pd
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobserver.encoding import encode_result, show_value
-from jobserver.errors import CannotRun, Problem, WrongType
+from jobserver.errors import JobNotRunnable, Problem, UnsupportedType
 from jobserver.processes.program import run_program
 from jobserver.scripts.wording import shown
 from jobserver.system.disk import checksum, is_file_name
@@ -100,15 +100,17 @@ def find(folder: Path, name: str) -> Path:
 
     Raises
     ------
-    CannotRun
+    JobNotRunnable
         If there is none; links, folders and what lies elsewhere are none.
     """
     if not is_file_name(name):
         what = "has to be a file's name: letters, digits, '.', '_', '-' and spaces, no path"
-        raise CannotRun("The job cannot run.", [Problem("script.name", f"{shown(name)} {what}")])
+        raise JobNotRunnable(
+            "The job cannot run.", [Problem("script.name", f"{shown(name)} {what}")]
+        )
     if not _is_executable(folder / name):
         what = f"{name} is no executable file of this server. GET /scripts lists what there is."
-        raise CannotRun("The job cannot run.", [Problem("script.name", what)])
+        raise JobNotRunnable("The job cannot run.", [Problem("script.name", what)])
     return folder / name
 
 
@@ -235,6 +237,6 @@ def _written(value: Any) -> tuple[str, Iterable[bytes]]:
         try:
             pieces = iter(show_value(encoded.value, "csv"))
             return "csv", chain(list(islice(pieces, 1)), pieces)  # a refusal shows at once
-        except WrongType:  # an array of more dimensions than a table has
+        except UnsupportedType:  # an array of more dimensions than a table has
             return "json", show_value(encoded.value, "json")
     return "json", show_value(encoded.value, "json")

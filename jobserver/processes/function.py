@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobserver.errors import CannotRun, Problem
-from jobserver.processes.code import Expression
+from jobserver.errors import JobNotRunnable, Problem
+from jobserver.processes.code import CodeProcess
 from jobserver.processes.executable import Executable
 from jobserver.tables.loading import load
 
@@ -78,7 +78,7 @@ class AnyProcess(Protocol):
 PROCESSES: dict[str, Callable[[Registry, dict[str, Any]], AnyProcess]] = {
     Process.type: Process,
     Executable.type: Executable,
-    Expression.type: Expression,
+    CodeProcess.type: CodeProcess,
 }
 
 
@@ -87,11 +87,13 @@ def make_process(registry: Registry, binding: dict[str, Any]) -> AnyProcess:
 
     Raises
     ------
-    CannotRun
+    JobNotRunnable
         If its type or its script is unknown.
     """
     kind = binding.get("type", Process.type)
     if not isinstance(kind, str) or kind not in PROCESSES:
         known = ", ".join(PROCESSES)
-        raise CannotRun("The job cannot run.", [Problem("script.type", f"is none of: {known}")])
+        raise JobNotRunnable(
+            "The job cannot run.", [Problem("script.type", f"is none of: {known}")]
+        )
     return PROCESSES[kind](registry, binding)

@@ -16,8 +16,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobserver.errors import CannotRun, Problem
-from jobserver.tables.datatypes import Misfit
+from jobserver.errors import JobNotRunnable, Problem
+from jobserver.tables.datatypes import DatatypeMismatch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,18 +71,18 @@ def expand(over: Over, load: Callable[[str], Any]) -> Items:
 
     Raises
     ------
-    CannotRun
+    JobNotRunnable
         If the data has no such items, or there are too many.
     """
     kind = kind_of(over)
     try:
         items: Items = over if isinstance(over, list) else _MAKERS[kind](over[kind], load)
-    except Misfit as misfit:
+    except DatatypeMismatch as misfit:
         problem = Problem("the data", f"cannot be mapped over: {misfit}")
-        raise CannotRun("The map cannot run.", [problem]) from misfit
+        raise JobNotRunnable("The map cannot run.", [problem]) from misfit
     if len(items) > MOST_ITEMS:
         problem = Problem(f"over.{kind}", f"has {len(items)} items; at most {MOST_ITEMS} are run")
-        raise CannotRun("The map cannot run.", [problem])
+        raise JobNotRunnable("The map cannot run.", [problem])
     return items
 
 
@@ -173,14 +173,14 @@ def _groups(column: str, load: Callable[[str], Any]) -> Items:
     frame = load("dataframe")
     if column not in frame.columns:
         known = ", ".join(str(label) for label in frame.columns[:20])
-        raise Misfit(f"it has no column {column}, only: {known}")
+        raise DatatypeMismatch(f"it has no column {column}, only: {known}")
     return Groups(frame, column)
 
 
 def _items(_: bool, load: Callable[[str], Any]) -> Items:
     value = load("json")
     if not isinstance(value, list | tuple):
-        raise Misfit(f"a list is needed, not a {type(value).__name__}")
+        raise DatatypeMismatch(f"a list is needed, not a {type(value).__name__}")
     return value
 
 

@@ -9,8 +9,8 @@ from jobserver.context import current_job
 from jobserver.errors import Problem
 from jobserver.processes.forms import ENOUGH, Binding, as_script, label
 from jobserver.processes.function import Process, make_process
-from jobserver.processes.maps.map import Results, part_problems
-from jobserver.processes.run_context import Course, present
+from jobserver.processes.maps.map import MapResults, part_problems
+from jobserver.processes.run_context import RunContext, current_context
 from jobserver.storage.documents import utcnow
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Pipeline(Process):
 
     def run(self, data: dict[str, Any] | None) -> Any:
         """Run the steps; what the last one returns."""
-        course, value = present(), data
+        course, value = current_context(), data
         told, took = not course.places and not course.inside, None
         for number, step in enumerate(self._steps, 1):
             begin, end = (number - 1) / len(self._steps), number / len(self._steps)
@@ -66,7 +66,7 @@ class Pipeline(Process):
         return value
 
     def _tell(
-        self, course: Course, number: int, span: tuple[float, float], took: float | None
+        self, course: RunContext, number: int, span: tuple[float, float], took: float | None
     ) -> None:
         """Tell which step begins, and how long the one before it took."""
         name = label(self._steps[number - 1])
@@ -78,7 +78,7 @@ class Pipeline(Process):
 
 def handed(value: Any) -> dict[str, Any]:
     """What a step returned as the data of the next one."""
-    return {"value": value.decoded() if isinstance(value, Results) else value}
+    return {"value": value.decoded() if isinstance(value, MapResults) else value}
 
 
 def placed(problem: Problem, place: str, has_former: bool) -> Problem:

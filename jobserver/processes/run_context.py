@@ -48,7 +48,7 @@ def _unheard(_: Message) -> None:
 
 
 @dataclass
-class Course:
+class RunContext:
     """Where a run is.
 
     Attributes
@@ -91,27 +91,27 @@ class Course:
         yield
         self.places.pop()
 
-    def item(self, number: int) -> AtItem:
+    def item(self, number: int) -> ItemContext:
         """Be at an item of a map for a while; what fails there is caught."""
-        return AtItem(self, number)
+        return ItemContext(self, number)
 
     def where(self, depth: int = 0) -> str:
         """The places below a depth, as they begin a message."""
         return "".join(f"{place}: " for place in self.places[depth:])
 
 
-class AtItem:
+class ItemContext:
     """A run while it is at an item: written out, as there may be a million of them.
 
     Parameters
     ----------
-    course : Course
+    course : RunContext
         Of the run.
     number : int
         Of the item, among all that have seeds.
     """
 
-    def __init__(self, course: Course, number: int) -> None:
+    def __init__(self, course: RunContext, number: int) -> None:
         self._course = course
         self._number = number
         self._former = course.inside, len(course.places)
@@ -128,16 +128,16 @@ class AtItem:
         del course.places[depth:]
 
 
-_present: ContextVar[Course | None] = ContextVar("course", default=None)
+_present: ContextVar[RunContext | None] = ContextVar("course", default=None)
 
 
-def present() -> Course:
+def current_context() -> RunContext:
     """The course of the run that this thread carries out; one that nobody hears where none is."""
-    return _present.get() or Course()
+    return _present.get() or RunContext()
 
 
 @contextmanager
-def taken(course: Course) -> Iterator[None]:
+def use_context(course: RunContext) -> Iterator[None]:
     """Take a course for a while."""
     token = _present.set(course)
     try:

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from jobserver.errors import Problem
-from jobserver.scripts.schema import Rule
+from jobserver.scripts.schema import SchemaRule
 from jobserver.scripts.signature import Signature, is_required
 from jobserver.scripts.wording import shown
 
@@ -149,12 +149,12 @@ class Call:
         is_data = self._signature.data is not None and name == self._signature.data.name
         return self._obeying(self._signature.rules[name], value, field, is_data=is_data)
 
-    def _obeying(self, rule: Rule, value: Any, field: str, *, is_data: bool = False) -> Any:
+    def _obeying(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool = False) -> Any:
         if self._refuse_path(rule, value, field, is_data=is_data):
             return value
         return rule.coerce(value, field, self.problems)
 
-    def _refuse_path(self, rule: Rule, value: Any, field: str, *, is_data: bool) -> bool:
+    def _refuse_path(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool) -> bool:
         """Nobody but the server names the file that a script opens."""
         if rule.is_path and value is not None:
             self._wrong(field, "takes a file, and only a bound datafile gives one")

@@ -32,7 +32,7 @@ PREFIX = "jobserver_home_scripts."
 #: before every run.
 DEPTH, MOST_FILES = 4, 2000
 #: Is entered while user code of a module runs, with its name and what is done, such as "importing".
-Watch = Callable[[str, str], AbstractContextManager[None]]
+LeaseMonitor = Callable[[str, str], AbstractContextManager[None]]
 #: Name, time of the last change in nanoseconds and size of each file: what tells a change.
 Stamps = dict[str, tuple[int, int]]
 
@@ -82,7 +82,7 @@ def load_modules(
     *,
     only: Callable[[str], bool] = lambda _: True,
     last: Collection[str] = (),
-    watch: Watch = unwatched,
+    watch: LeaseMonitor = unwatched,
 ) -> tuple[dict[str, ModuleType], list[dict[str, str]]]:
     """Import the shipped scripts, the files of a folder, the named modules and the entry points.
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobserver.errors import CannotRun, Problem
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.sizes import MIB
 
 
 @dataclass(frozen=True)
-class Permits:
+class ScriptPermissions:
     """Which kinds of scripts may run in a process.
 
     Attributes
@@ -30,7 +30,7 @@ class Permits:
     output: int = MIB
 
     @classmethod
-    def of(cls, setup: Mapping[str, Any]) -> Permits:
+    def from_setup(cls, setup: Mapping[str, Any]) -> ScriptPermissions:
         """The permits as a message between processes spells them."""
         files = setup["files"]
         return cls(files and Path(files), setup["code"], setup["output"])
@@ -50,10 +50,10 @@ class Permits:
 
         Raises
         ------
-        CannotRun
+        JobNotRunnable
             If jobs may not run files.
         """
         problems = self.problems("file")
         if problems or self.files is None:
-            raise CannotRun("The job cannot run.", problems)
+            raise JobNotRunnable("The job cannot run.", problems)
         return self.files

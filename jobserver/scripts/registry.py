@@ -11,21 +11,21 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from jobserver.errors import CannotRun, Problem
-from jobserver.scripts.loading import Watch, load_modules, stamps, unwatched
-from jobserver.scripts.permissions import Permits
+from jobserver.errors import JobNotRunnable, Problem
+from jobserver.scripts.loading import LeaseMonitor, load_modules, stamps, unwatched
+from jobserver.scripts.permissions import ScriptPermissions
 from jobserver.scripts.script import MISSING, Script
 from jobserver.scripts.signature import parameters_of
 from jobserver.scripts.version import base_packages, version_of
 from jobserver.scripts.wording import explain, shown
 
-__all__ = ["MISSING", "Permits", "Registry", "Script", "Sources"]
+__all__ = ["MISSING", "Registry", "Script", "ScriptPermissions", "ScriptSources"]
 
 HOOK = "on_init"
 
 
 @dataclass(frozen=True)
-class Sources:
+class ScriptSources:
     """Where scripts come from, besides the shipped ones and the installed entry points.
 
     Attributes
@@ -40,7 +40,7 @@ class Sources:
     modules: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: str | Path | None, modules: Iterable[str] = ()) -> Sources:
+    def from_settings(cls, folder: str | Path | None, modules: Iterable[str] = ()) -> ScriptSources:
         """The sources as a message between processes spells them."""
         return cls(None if folder is None else Path(folder), tuple(modules))
 
@@ -50,7 +50,7 @@ class Registry:
 
     Parameters
     ----------
-    sources : Sources
+    sources : ScriptSources
         Where scripts come from.
     modules : dict of str to module
         The loaded modules by name.
@@ -63,15 +63,15 @@ class Registry:
         The same, and what else is wrong with modules.
     failed : list of str
         Modules that are left out since they cannot be loaded.
-    permits : Permits
+    permits : ScriptPermissions
         What may run beside the scripts of the table.
     """
 
-    permits = Permits()
+    permits = ScriptPermissions()
 
     def __init__(
         self,
-        sources: Sources,
+        sources: ScriptSources,
         modules: dict[str, ModuleType],
         errors: list[dict[str, str]],
     ) -> None:
@@ -95,20 +95,20 @@ class Registry:
     @classmethod
     def load(
         cls,
-        sources: Sources,
-        permits: Permits | None = None,
+        sources: ScriptSources,
+        permits: ScriptPermissions | None = None,
         *,
         skip: Collection[str] = (),
         last: Collection[str] = (),
-        watch: Watch = unwatched,
+        watch: LeaseMonitor = unwatched,
     ) -> Registry:
         """Import all sources; what fails is listed by `describe` and breaks nothing else.
 
         Parameters
         ----------
-        sources : Sources
+        sources : ScriptSources
             Where scripts come from.
-        permits : Permits, optional
+        permits : ScriptPermissions, optional
             What may run beside them; nothing by default.
         skip : collection of str
             Modules that are not imported.
@@ -183,17 +183,17 @@ class Registry:
 
         Raises
         ------
-        CannotRun
+        JobNotRunnable
             If there is none, or several; the message names the nearest.
         """
         script = self._table.get(name) if isinstance(name, str) else None
         if script is None:
             problem = self._why_not(name)
-            raise CannotRun(f"The script {problem}", [Problem("script.name", problem)])
+            raise JobNotRunnable(f"The script {problem}", [Problem("script.name", problem)])
         return script
 
     def run_on_init(
-        self, app: object, watch: Watch = unwatched, only: Collection[str] | None = None
+        self, app: object, watch: LeaseMonitor = unwatched, only: Collection[str] | None = None
     ) -> None:
         """Call the hook ``on_init(app)`` of every module; failures are listed by `describe`.
 

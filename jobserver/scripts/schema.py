@@ -33,7 +33,7 @@ _NUMBERS = (int, float)
 _PATH_FORMATS = ["path", "file-path", "directory-path"]
 
 
-class Rule:
+class SchemaRule:
     """What a type hint asks of a value. One that pydantic cannot check accepts everything.
 
     Parameters
@@ -66,12 +66,12 @@ class Rule:
         return value
 
 
-def schemas(rules: Mapping[str, Rule]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+def schemas(rules: Mapping[str, SchemaRule]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """JSON Schema of each rule, and the definitions that they share.
 
     Parameters
     ----------
-    rules : mapping of str to Rule
+    rules : mapping of str to SchemaRule
         The rules by the names of their parameters.
 
     Returns

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jobserver.errors import CannotRun, Problem
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.scripts.arguments import Call
 from jobserver.scripts.signature import Signature
 from jobserver.scripts.version import packages_of
@@ -98,14 +98,14 @@ class Script:
 
         Raises
         ------
-        CannotRun
+        JobNotRunnable
             With every reason.
         """
         has_data = data is not MISSING
         call = Call(self.signature, args, kwargs, has_data)
         leading = (call.data(data),) if has_data else ()
         if call.problems:
-            raise CannotRun(f"{self.name} cannot run with these parameters.", call.problems)
+            raise JobNotRunnable(f"{self.name} cannot run with these parameters.", call.problems)
         return (*leading, *call.args), call.kwargs
 
     def wants_path(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from jobserver.scripts.schema import Rule, jsonable, schemas
+from jobserver.scripts.schema import SchemaRule, jsonable, schemas
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -25,7 +25,7 @@ class Signature:
     ----------
     parameters : dict of str to inspect.Parameter
         All but ``*args`` and ``**kwargs``, in their order.
-    rules : dict of str to Rule
+    rules : dict of str to SchemaRule
         The rule of each.
     named : list of str
         Those that can be given by name.
@@ -35,7 +35,7 @@ class Signature:
         The first of them: it takes the bound data.
     path_types : set of type
         `pathlib.Path`, `str` or both where the data is wanted as the path of its file.
-    more_args, more_kwargs : Rule or None
+    more_args, more_kwargs : SchemaRule or None
         The rule of each value in ``*args`` and ``**kwargs``, where the function has them.
     """
 
@@ -44,9 +44,9 @@ class Signature:
         # Path is often imported under TYPE_CHECKING only.
         names = {"Path": pathlib.Path, "pathlib": pathlib, **_globals(func)}
         hints = {name: _hint(each, names) for name, each in every.items()}
-        rules = {name: Rule(hint) for name, hint in hints.items()}
-        self.more_args: Rule | None = None
-        self.more_kwargs: Rule | None = None
+        rules = {name: SchemaRule(hint) for name, hint in hints.items()}
+        self.more_args: SchemaRule | None = None
+        self.more_kwargs: SchemaRule | None = None
         for name, each in every.items():
             if each.kind is each.VAR_POSITIONAL:
                 self.more_args = rules.pop(name)
@@ -126,7 +126,7 @@ def _path_types(hint: Any) -> set[type]:
     return set(wanted) if all(member in (pathlib.Path, str) for member in wanted) else set()
 
 
-def _default(parameter: inspect.Parameter, rule: Rule) -> dict[str, Any]:
+def _default(parameter: inspect.Parameter, rule: SchemaRule) -> dict[str, Any]:
     if is_required(parameter) or rule.is_path or isinstance(parameter.default, pathlib.PurePath):
         return {}  # where files lie is not told
     try:

@@ -22,7 +22,7 @@ from bson.errors import BSONError
 import jobserver
 from jobserver.data.files import check_name
 from jobserver.data.folder_storage import USERS
-from jobserver.errors import Refusal, SettingsError
+from jobserver.errors import ApiError, SettingsError
 from jobserver.home.settings import Settings
 from jobserver.storage.database import Database, Document
 
@@ -158,7 +158,7 @@ def _belongs(kind: str, name: str) -> bool:
         return bool(_SCRIPT.fullmatch(name))
     try:
         check_name(name)
-    except Refusal:
+    except ApiError:
         return False
     return bool(_DATA.fullmatch(kind))
 

@@ -23,7 +23,7 @@ from jobserver.sizes import MIB
 
 if TYPE_CHECKING:
     from jobserver.home.settings import Settings
-    from jobserver.server.server import Home
+    from jobserver.server.server import Server
 
 THREADS = 64
 CONNECTIONS = 1000
@@ -61,12 +61,12 @@ def listen(host: str, port: int) -> socket.socket:
     return sock
 
 
-def serve(home: Home, sock: socket.socket, announce: Callable[[], None]) -> None:
+def serve(home: Server, sock: socket.socket, announce: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or Ctrl-C, then end everything that belongs to the home.
 
     Parameters
     ----------
-    home : Home
+    home : Server
         An open home.
     sock : socket.socket
         Where to listen; see `listen`.
@@ -90,7 +90,7 @@ def serve(home: Home, sock: socket.socket, announce: Callable[[], None]) -> None
         server_name="localhost",  # for clients that send no Host
     )
     server.adj.send_bytes = 1  # an event must not wait for the next
-    server.channel_class = Channel
+    server.channel_class = HttpChannel
     with ending(home, partial(_let_answers_out, server)):
         announce()
         server.run()  # returns when a handler raised SystemExit
@@ -156,7 +156,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its type
         self.write(body)
 
 
-class Channel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types are extra
+class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types are extra
     """A connection whose errors are JSON, and reach clients that are still sending.
 
     Closing a connection with data unread resets it, and the client would lose the answer. So after

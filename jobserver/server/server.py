@@ -8,7 +8,7 @@ from jobserver.api.framework.origin import check_origins
 from jobserver.app import create_app
 from jobserver.errors import JobserverError
 from jobserver.execution import check_executor
-from jobserver.home.secret_key import hide, mask_log
+from jobserver.home.secret_key import mask_log, redact
 from jobserver.mail import with_sender
 from jobserver.server.services import Services
 from jobserver.storage.database import PATIENCE_SECONDS, Database
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jobserver.home.settings import Settings
 
 
-class Home:
+class Server:
     """Everything that one server process holds.
 
     Parameters
@@ -67,12 +67,12 @@ class Home:
         mask_log()
         check_search_fields(self.settings.SEARCH_FIELDS)
         uri, folder = self.settings.MONGO_URI, None
-        hide(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
+        redact(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
         if uri is None:
             folder = self.settings.home
             self._embedded = EmbeddedServer(folder, self.settings.MONGOD, any_kind=self._any_kind)
             uri = self._embedded.start()
-            hide(uri)
+            redact(uri)
             self.store = self._embedded.description
         try:
             database = Database(uri, folder)
@@ -90,7 +90,7 @@ class Home:
         if self._embedded:
             self._embedded.stop()
 
-    def open(self) -> Home:
+    def open(self) -> Server:
         """Connect, and begin to run jobs.
 
         Raises

@@ -35,7 +35,7 @@ class Services:
         owner = (OWNER,) if settings.LOGIN_REQUIRED else ()
         self.listing = Listing(database, (*owner, *settings.SEARCH_FIELDS, "state"))
         self.data = StoredData(database)
-        self.datafiles = DataFiles.of(database, settings)
+        self.datafiles = DataFiles.from_settings(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
         self.counts = self.executor.counts

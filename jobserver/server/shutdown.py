@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jobserver.server.server import Home
+    from jobserver.server.server import Server
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 if hasattr(signal, "SIGHUP"):  # of a terminal that is closed
@@ -31,12 +31,12 @@ def end_at_once() -> None:
 
 
 @contextlib.contextmanager
-def ending(home: Home, before: Callable[[], None]) -> Iterator[None]:
+def ending(home: Server, before: Callable[[], None]) -> Iterator[None]:
     """Work until a signal says to end, and end everything that belongs to the home.
 
     Parameters
     ----------
-    home : Home
+    home : Server
         An open home.
     before : callable
         Done after the grace, before the work is broken off.
@@ -53,7 +53,7 @@ def ending(home: Home, before: Callable[[], None]) -> Iterator[None]:
     home.close()
 
 
-def wait(home: Home, announce: Callable[[], None]) -> None:
+def wait(home: Server, announce: Callable[[], None]) -> None:
     """Tell that the home is open, and do nothing until a signal says to end."""
     with ending(home, lambda: None):
         announce()
@@ -63,7 +63,7 @@ def wait(home: Home, announce: Callable[[], None]) -> None:
 class _End:
     """The first signal begins the grace, while the work goes on; the second breaks it off."""
 
-    def __init__(self, home: Home, before: Callable[[], None]) -> None:
+    def __init__(self, home: Server, before: Callable[[], None]) -> None:
         self._home = home
         self._before = before
         self._begun = False

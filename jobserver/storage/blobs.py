@@ -101,7 +101,7 @@ class Blobs:
         described = self._database.call(self._files.find_one, {"_id": key})
         if described is None:
             raise NotFound(_GONE)
-        return BufferedReader(_Reader(self, key, described["length"]))
+        return BufferedReader(_BlobReader(self, key, described["length"]))
 
     def chunk(self, key: ObjectId, number: int) -> bytes:
         """One of the `CHUNK_SIZE` bytes long pieces that content is kept as; the last is shorter.
@@ -145,7 +145,7 @@ class Blobs:
         self._chunks.delete_many({"files_id": key})
 
 
-class _Reader(RawIOBase):
+class _BlobReader(RawIOBase):
     """Reads content chunk by chunk, and keeps the last one: readers ask for a few bytes at once."""
 
     def __init__(self, blobs: Blobs, key: ObjectId, size: int) -> None:

@@ -46,7 +46,7 @@ _SAID = (
 
 
 @dataclass(frozen=True)
-class Obstacle:
+class ConnectionProblem:
     """Why a database cannot be used at the moment.
 
     Attributes
@@ -61,7 +61,9 @@ class Obstacle:
     is_final: bool
 
 
-def find_obstacle(error: PyMongoError, topology: TopologyDescription, name: str) -> Obstacle:
+def find_obstacle(
+    error: PyMongoError, topology: TopologyDescription, name: str
+) -> ConnectionProblem:
     """Say why a database cannot be used, without repeating anything secret.
 
     Parameters
@@ -78,39 +80,39 @@ def find_obstacle(error: PyMongoError, topology: TopologyDescription, name: str)
     servers = topology.server_descriptions().values()
     if not servers and topology.replica_set_name:
         reason = f"no server there is of a replica set named {topology.replica_set_name}"
-        return Obstacle(reason, is_final=True)
+        return ConnectionProblem(reason, is_final=True)
     found = [_of_server(f"{s.address[0]}:{s.address[1]}", s.error) for s in servers if s.error]
     if not found:
-        return Obstacle("no member of the replica set is its primary", is_final=False)
+        return ConnectionProblem("no member of the replica set is its primary", is_final=False)
     reasons = dict.fromkeys(obstacle.reason for obstacle in found)
-    return Obstacle("; ".join(reasons), all(obstacle.is_final for obstacle in found))
+    return ConnectionProblem("; ".join(reasons), all(obstacle.is_final for obstacle in found))
 
 
-def _refused(error: OperationFailure, name: str) -> Obstacle:
+def _refused(error: OperationFailure, name: str) -> ConnectionProblem:
     code = failure_code(error)
     if code in WRONG_LOGIN:
         reason = "the user or password is wrong, or the user is of another database (authSource)"
-        return Obstacle(reason, is_final=True)
+        return ConnectionProblem(reason, is_final=True)
     if code == UNAUTHORIZED:
         reason = f"a user is needed who may read and write {name}: the role readWrite"
-        return Obstacle(reason, is_final=True)
+        return ConnectionProblem(reason, is_final=True)
     if _is_broken(error):
-        return Obstacle("it failed; its disk may be full", is_final=False)
-    return Obstacle(f"it refuses with code {code}", is_final=False)
+        return ConnectionProblem("it failed; its disk may be full", is_final=False)
+    return ConnectionProblem(f"it refuses with code {code}", is_final=False)
 
 
 def _is_broken(error: OperationFailure) -> bool:
     return failure_code(error) in _BROKEN or "No space left on device" in str(error)
 
 
-def _of_server(address: str, error: Exception) -> Obstacle:
+def _of_server(address: str, error: Exception) -> ConnectionProblem:
     text = str(error)
     if isinstance(error, OperationFailure):
         return _refused(error, "the database")
     for pattern, meaning, is_final in _SAID:
         if re.search(pattern, text):
-            return Obstacle(f"{address} {meaning}", is_final)
-    return Obstacle(f"{address} does not answer", is_final=False)
+            return ConnectionProblem(f"{address} {meaning}", is_final)
+    return ConnectionProblem(f"{address} does not answer", is_final=False)
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ class Counts:
             number, total = self._sums[name].get(labels, (0, 0.0))
             self._sums[name][labels] = number + 1, total + value
 
-    def of(self, name: str) -> Iterator[tuple[Labels, int, float]]:
+    def series(self, name: str) -> Iterator[tuple[Labels, int, float]]:
         """Labels, number and sum of values of all things of a kind."""
         with self._lock:
             found = sorted(self._sums[name].items())

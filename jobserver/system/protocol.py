@@ -28,11 +28,11 @@ _PIECE = 256 * 1024
 _MOST_FILES = 8
 
 
-class Broken(Exception):
+class ChannelClosed(Exception):
     """The other end closed the channel or sent what is no message."""
 
 
-class Malformed(Broken):
+class Malformed(ChannelClosed):
     """The other end sent what is no message."""
 
 
@@ -46,7 +46,7 @@ def send(channel: socket.socket, message: Message, files: Sequence[int] = ()) ->
 
     Raises
     ------
-    Broken
+    ChannelClosed
         If nobody reads it any more, or a script closed it.
     """
     data = bson.encode(message)
@@ -54,7 +54,7 @@ def send(channel: socket.socket, message: Message, files: Sequence[int] = ()) ->
         sent = socket.send_fds(channel, [data], files) if files else 0
         channel.sendall(memoryview(data)[sent:])
     except OSError as error:
-        raise Broken("the channel is closed") from error
+        raise ChannelClosed("the channel is closed") from error
 
 
 def receive(channel: socket.socket) -> Message:
@@ -62,13 +62,13 @@ def receive(channel: socket.socket) -> Message:
 
     Raises
     ------
-    Broken
+    ChannelClosed
         At its end, or where the bytes are no message.
     """
     header = _read_exactly(channel, _HEADER.size)
     size = _HEADER.unpack(header)[0]
     if not _HEADER.size < size <= LIMIT:
-        raise Broken("what was sent is no message")
+        raise ChannelClosed("what was sent is no message")
     return _decode(header + _read_exactly(channel, size - _HEADER.size))
 
 
@@ -142,7 +142,7 @@ class Channel:
 
         Raises
         ------
-        Broken
+        ChannelClosed
             At the end, or where the bytes are no message.
         """
         try:
@@ -150,10 +150,10 @@ class Channel:
         except BlockingIOError:
             return []
         except OSError as error:
-            raise Broken("the channel is closed") from error
+            raise ChannelClosed("the channel is closed") from error
         self._files.extend(files)
         if not piece:
-            raise Broken("the other end is closed")
+            raise ChannelClosed("the other end is closed")
         return self._reader.feed(piece)
 
     def take_files(self, count: int) -> list[int]:
@@ -161,11 +161,11 @@ class Channel:
 
         Raises
         ------
-        Broken
+        ChannelClosed
             If fewer came.
         """
         if len(self._files) < count:
-            raise Broken("what was sent lacks its descriptors")
+            raise ChannelClosed("what was sent lacks its descriptors")
         return [self._files.popleft() for _ in range(count)]
 
     def send(self, message: Message, seconds: float) -> None:
@@ -173,7 +173,7 @@ class Channel:
 
         Raises
         ------
-        Broken
+        ChannelClosed
             If the other end is closed, or does not take it within some seconds.
         """
         view, due = memoryview(bson.encode(message)), time.monotonic() + seconds
@@ -183,9 +183,9 @@ class Channel:
             except BlockingIOError:
                 left = due - time.monotonic()
                 if left <= 0 or not select.select((), (self._socket,), (), left)[1]:
-                    raise Broken("the other end does not read") from None
+                    raise ChannelClosed("the other end does not read") from None
             except OSError as error:
-                raise Broken("the channel is closed") from error
+                raise ChannelClosed("the channel is closed") from error
 
     def close(self) -> None:
         """Close it, and what came along and was not taken."""
@@ -200,9 +200,9 @@ def _read_exactly(channel: socket.socket, size: int) -> bytes:
         try:
             piece = channel.recv(min(size, 1024 * 1024))
         except OSError as error:
-            raise Broken("the channel is closed") from error
+            raise ChannelClosed("the channel is closed") from error
         if not piece:
-            raise Broken("the other end is closed")
+            raise ChannelClosed("the other end is closed")
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
@@ -212,4 +212,4 @@ def _decode(data: bytes) -> Message:
     try:
         return bson.decode(data)
     except BSONError as error:
-        raise Broken("what was sent is no message") from error
+        raise ChannelClosed("what was sent is no message") from error

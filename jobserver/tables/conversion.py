@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobserver.encoding import decode_table, is_table
 from jobserver.errors import BadRequest
-from jobserver.tables.datatypes import Misfit, check, columns_of, labels_of
+from jobserver.tables.datatypes import DatatypeMismatch, check, columns_of, labels_of
 from jobserver.tables.dialect import is_time
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def convert(value: Any, datatype: str) -> Any:
 
     Raises
     ------
-    Misfit
+    DatatypeMismatch
         If it cannot be made that.
     """
     if value is None or isinstance(value, dict | list | str | float | int):
@@ -67,7 +67,7 @@ def _decoded(value: dict[str, Any]) -> Any:
     try:
         return decode_table(value)
     except BadRequest as error:
-        raise Misfit(f"is marked as a {value['type']}, but is none") from error
+        raise DatatypeMismatch(f"is marked as a {value['type']}, but is none") from error
 
 
 def _times(column: pd.Series[Any]) -> pd.Series[Any] | None:
@@ -109,7 +109,9 @@ def _frame_of_array(array: np.ndarray[Any, Any]) -> pd.DataFrame:
     if array.ndim == 1:
         return pd.DataFrame({"value": array})
     if array.ndim > 2:
-        raise Misfit(f"has {array.ndim} dimensions, a table has 2: name the datatype ndarray")
+        raise DatatypeMismatch(
+            f"has {array.ndim} dimensions, a table has 2: name the datatype ndarray"
+        )
     return pd.DataFrame(array)
 
 
@@ -121,7 +123,7 @@ def _timeseries(value: Any) -> pd.DataFrame:
     if not isinstance(frame.index, pd.DatetimeIndex):
         frame = _indexed(frame, _place_of_times(frame))
     if frame.index.isna().any():
-        raise Misfit("has rows without a time")
+        raise DatatypeMismatch("has rows without a time")
     if frame.shape[1] == 1 and isinstance(frame.columns[0], int):
         frame.columns = ["value"]
     return frame
@@ -130,7 +132,7 @@ def _timeseries(value: Any) -> pd.DataFrame:
 def _place_of_times(frame: pd.DataFrame) -> int:
     places = [place for place, dtype in enumerate(frame.dtypes) if dtype.kind == "M"]
     if not places:
-        raise Misfit("has no column of times such as 2018-09-05T17:24")
+        raise DatatypeMismatch("has no column of times such as 2018-09-05T17:24")
     return places[0]
 
 
@@ -165,7 +167,9 @@ def _series(value: Any) -> pd.Series[Any]:
         return pd.Series(value)
     frame = _frame(value)
     if frame.shape[1] not in (1, 2):
-        raise Misfit(f"has {frame.shape[1]} columns; a series has one, or labels and values")
+        raise DatatypeMismatch(
+            f"has {frame.shape[1]} columns; a series has one, or labels and values"
+        )
     frame = frame if frame.shape[1] == 1 else _indexed(frame, 0)
     column: pd.Series[Any] = frame.iloc[:, 0]
     return column
@@ -180,7 +184,7 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, pd.DataFrame):
         texts = [str(name) for name, dtype in value.dtypes.items() if dtype.kind not in "biuf"]
         if texts:
-            raise Misfit(f"has columns that are no numbers: {', '.join(texts[:3])}")
+            raise DatatypeMismatch(f"has columns that are no numbers: {', '.join(texts[:3])}")
         return np.asarray(value)
     array = np.array(value)
     return array.astype(float) if array.dtype == object else array

@@ -25,13 +25,13 @@ _STORED = {
 }
 
 
-class Misfit(ValueError):
+class DatatypeMismatch(ValueError):
     """A value that does not fit its datatype; the message says why and what would."""
 
     field = "data"
 
 
-class UnknownDatatype(Misfit):
+class UnknownDatatype(DatatypeMismatch):
     """A datatype that there is not."""
 
     field = "datatype"
@@ -64,7 +64,7 @@ def check(value: Any, datatype: str) -> None:
 
     Raises
     ------
-    Misfit
+    DatatypeMismatch
         If it does not, or there is no such datatype.
     """
     check_name(datatype)
@@ -84,13 +84,13 @@ def columns_of(value: Any) -> Columns:
 
     Raises
     ------
-    Misfit
+    DatatypeMismatch
         If it is none of these.
     """
     if isinstance(value, list):
         return _from_rows(value)
     if not isinstance(value, dict):
-        raise Misfit(f"holds no table but {_kind(value)}: {_FORMS}")
+        raise DatatypeMismatch(f"holds no table but {_kind(value)}: {_FORMS}")
     if _SPLIT <= value.keys() <= _SPLIT | {"index"} and _all_are(list, value["data"]):
         return _from_split(value)
     if _all_are(dict, value.values()):
@@ -98,10 +98,10 @@ def columns_of(value: Any) -> Columns:
         cells = {name: [cell.get(label) for label in labels] for name, cell in value.items()}
         return Columns(cells, labels_of(labels))
     if not _all_are(list, value.values()):
-        raise Misfit(f"holds an object that is no table: {_FORMS}")
+        raise DatatypeMismatch(f"holds an object that is no table: {_FORMS}")
     lengths = {name: len(column) for name, column in value.items()}
     if len(set(lengths.values())) > 1:
-        raise Misfit(f"has columns of different lengths: {_few(lengths)}")
+        raise DatatypeMismatch(f"has columns of different lengths: {_few(lengths)}")
     return Columns(value)
 
 
@@ -116,14 +116,14 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
     Raises
     ------
-    Misfit
+    DatatypeMismatch
         If lists beside each other differ in length or depth.
     """
     if not isinstance(value, list):
         return ()
     shapes = {shape_of(item) for item in value}
     if len(shapes) > 1:
-        raise Misfit("has lists of different lengths or depths beside each other")
+        raise DatatypeMismatch("has lists of different lengths or depths beside each other")
     return (len(value), *(shapes.pop() if shapes else ()))
 
 
@@ -136,11 +136,11 @@ def _from_rows(rows: list[Any]) -> Columns:
         return Columns({name: [row.get(name) for row in rows] for name in names})
     if not _all_are(list, rows):
         if any(isinstance(row, list | dict) for row in rows):
-            raise Misfit("holds a list that is no table: its rows are of different kinds")
+            raise DatatypeMismatch("holds a list that is no table: its rows are of different kinds")
         return Columns({"value": rows})
     widths = {len(row) for row in rows}
     if len(widths) > 1:
-        raise Misfit(f"has rows of different lengths: {_few(sorted(widths))}")
+        raise DatatypeMismatch(f"has rows of different lengths: {_few(sorted(widths))}")
     return Columns({place: [row[place] for row in rows] for place in range(max(widths))})
 
 
@@ -148,13 +148,13 @@ def _from_split(value: dict[str, Any]) -> Columns:
     names, rows = value["columns"], value["data"]
     index = value.get("index")
     if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
-        raise Misfit("has no list of names as its columns")
+        raise DatatypeMismatch("has no list of names as its columns")
     if len(set(names)) < len(names):
-        raise Misfit("has two columns of one name")
+        raise DatatypeMismatch("has two columns of one name")
     if any(len(row) != len(names) for row in rows):
-        raise Misfit(f"has {len(names)} columns, but rows of another length")
+        raise DatatypeMismatch(f"has {len(names)} columns, but rows of another length")
     if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
-        raise Misfit(f"has {len(rows)} rows, but another number of labels in its index")
+        raise DatatypeMismatch(f"has {len(rows)} rows, but another number of labels in its index")
     return Columns({name: [row[n] for row in rows] for n, name in enumerate(names)}, index)
 
 
@@ -165,30 +165,34 @@ def _check_timeseries(value: Any) -> None:
         columns = columns_of(value)
     candidates = [*columns.data.values(), columns.index or []]
     if not any(cells and all(map(is_time, cells)) for cells in candidates):
-        raise Misfit("has no times: a column or the labels have to be such as 2018-09-05T17:24")
+        raise DatatypeMismatch(
+            "has no times: a column or the labels have to be such as 2018-09-05T17:24"
+        )
 
 
 def _check_series(value: Any) -> None:
     cells = value.values() if isinstance(value, dict) else value
     if not isinstance(value, dict | list) or any(map(_is_container, cells)):
-        raise Misfit("is no series: send a list of values, or an object of labels and values")
+        raise DatatypeMismatch(
+            "is no series: send a list of values, or an object of labels and values"
+        )
 
 
 def _check_array(value: Any) -> None:
     if not isinstance(value, list):
-        raise Misfit(f"is no array but {_kind(value)}: send a list, or lists in lists")
+        raise DatatypeMismatch(f"is no array but {_kind(value)}: send a list, or lists in lists")
     shape = shape_of(value)
     cells = value
     for _ in shape[1:]:
         cells = [cell for row in cells for cell in row]
     texts = sum(isinstance(cell, str) for cell in cells)
     if any(isinstance(cell, dict) for cell in cells) or 0 < texts < len(cells):
-        raise Misfit("is no array: its values have to be all numbers or all text")
+        raise DatatypeMismatch("is no array: its values have to be all numbers or all text")
 
 
 def _check_text(value: Any) -> None:
     if not isinstance(value, str):
-        raise Misfit(f"is no text but {_kind(value)}: send a string")
+        raise DatatypeMismatch(f"is no text but {_kind(value)}: send a string")
 
 
 def _accept(_value: Any) -> None:

@@ -29,7 +29,7 @@ _COUNT = re.compile(r"\d+", re.ASCII)
 _NAME_DECIMAL = 'name the mark of decimals as "decimal" in "data"'
 
 
-class Unsure(ValueError):
+class AmbiguousTable(ValueError):
     """A table that can be read in more than one way, or in none; the message tells the fix."""
 
 
@@ -77,7 +77,7 @@ def infer(head: str, options: Mapping[str, Any]) -> Dialect:
 
     Raises
     ------
-    Unsure
+    AmbiguousTable
         If the rest cannot be inferred.
     """
     comments, lines = _parted(head)
@@ -113,7 +113,7 @@ def _separator(lines: Sequence[str]) -> str:
     if fitting:
         return max(fitting, key=lambda mark: fitting[mark])
     if any(_splits(lines, separator) for separator in SEPARATORS[:-1]):
-        raise Unsure(
+        raise AmbiguousTable(
             'has rows of different lengths: mend it, or name what parts its columns as "separator" '
             'in "data"'
         )
@@ -130,7 +130,7 @@ def _check_lengths(rows: list[list[str]]) -> None:
     """See to it that no cell falls out of the table."""
     width, lengths = len(rows[0]) if rows else 0, {len(row) for row in rows[1:]}
     if max(lengths, default=0) > width and lengths != {width + 1}:
-        raise Unsure(
+        raise AmbiguousTable(
             f"has {width} columns in its first row, up to {max(lengths)} in others: mend it"
         )
 
@@ -163,7 +163,7 @@ def _header(
     if names and rows and len(names[0]) == len(rows[0]) > 1:
         if any(cell and _is_typed(cell) for cell in rows[0]):
             return tuple(names[0])
-        raise Unsure(
+        raise AmbiguousTable(
             "has a last line of comment and a first row that may both name the columns: remove "
             'one, or say "header": true in "data" if the row does'
         )
@@ -174,7 +174,7 @@ def _names_columns(row: list[str]) -> bool:
     if not row or not all(cell and _is_typed(cell) for cell in row):
         return True
     if all(map(_COUNT.fullmatch, row)) and len(set(row)) == len(row):
-        raise Unsure(
+        raise AmbiguousTable(
             "has only whole numbers in its first row, which may be names of columns or values: say "
             '"header": true or false in "data"'
         )
@@ -184,15 +184,21 @@ def _names_columns(row: list[str]) -> bool:
 def _decimal(body: list[list[str]]) -> str:
     cells = [cell for row in body for cell in row]
     if grouped := next(filter(_GROUPED.fullmatch, cells), None):
-        raise Unsure(f"has numbers with grouped digits, such as {grouped}: write them without")
+        raise AmbiguousTable(
+            f"has numbers with grouped digits, such as {grouped}: write them without"
+        )
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     commas = [cell for cell in numbers if "," in cell]
     if not commas:
         return "."
     if any("." in cell for cell in numbers):
-        raise Unsure(f"has numbers such as {commas[0]} and others with a point: {_NAME_DECIMAL}")
+        raise AmbiguousTable(
+            f"has numbers such as {commas[0]} and others with a point: {_NAME_DECIMAL}"
+        )
     if all(map(_GROUP_OR_DECIMALS.fullmatch, commas)):
-        raise Unsure(f"has a comma in {commas[0]} for decimals or thousands: {_NAME_DECIMAL}")
+        raise AmbiguousTable(
+            f"has a comma in {commas[0]} for decimals or thousands: {_NAME_DECIMAL}"
+        )
     return ","
 
 

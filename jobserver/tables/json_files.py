@@ -8,9 +8,9 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from jobserver.encoding import dumps
-from jobserver.errors import WrongType
+from jobserver.errors import UnsupportedType
 from jobserver.sizes import MIB, rounded_size
-from jobserver.tables.datatypes import Misfit, columns_of
+from jobserver.tables.datatypes import DatatypeMismatch, columns_of
 
 #: Bytes of a file that is read as a whole, which takes ten times as much memory.
 LARGEST = 8 * MIB
@@ -21,7 +21,7 @@ def strictly(file: BinaryIO) -> bytes | None:
 
     Raises
     ------
-    WrongType
+    UnsupportedType
         If it is no JSON.
     """
     text = _whole(file)
@@ -37,17 +37,17 @@ def rows_of(file: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
 
     Raises
     ------
-    WrongType
+    UnsupportedType
         If it holds no table, or is too large.
     """
     text = _whole(file)
     if text is None:
         most = rounded_size(LARGEST)
-        raise WrongType(f"JSON is shown as a table up to {most}; ask for txt or json.")
+        raise UnsupportedType(f"JSON is shown as a table up to {most}; ask for txt or json.")
     try:
         columns = columns_of(_parsed(text, []))
-    except Misfit as misfit:
-        raise WrongType(f"The file {misfit}; ask for txt or json.") from misfit
+    except DatatypeMismatch as misfit:
+        raise UnsupportedType(f"The file {misfit}; ask for txt or json.") from misfit
     cells: Iterable[Iterable[Any]] = columns.data.values()
     names = [str(name) for name in columns.data]
     if columns.index is not None:
@@ -69,7 +69,7 @@ def _parsed(text: bytes, strange: list[str]) -> Any:
     try:
         return json.loads(text, parse_constant=strange.append)
     except (ValueError, RecursionError) as error:
-        raise WrongType(f"The file is no JSON: {error}. Ask for txt.") from error
+        raise UnsupportedType(f"The file is no JSON: {error}. Ask for txt.") from error
 
 
 def _text(cell: Any) -> str:

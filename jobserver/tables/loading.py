@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import bson
 
-from jobserver.errors import CannotRun, Problem
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.tables.conversion import convert, with_times
-from jobserver.tables.datatypes import Misfit
-from jobserver.tables.dialect import Unsure, infer
-from jobserver.tables.text_files import Unreadable, decoded, first_lines
+from jobserver.tables.datatypes import DatatypeMismatch
+from jobserver.tables.dialect import AmbiguousTable, infer
+from jobserver.tables.text_files import UnreadableTable, decoded, first_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def load(source: Source, as_path: bool) -> Any:
 
     Raises
     ------
-    CannotRun
+    JobNotRunnable
         If it cannot be read, or is not what its datatype says.
     """
     if "path" not in source:
@@ -68,9 +68,9 @@ def _told(what: str) -> Iterator[None]:
     """Say what is wrong with the data in the words of the job."""
     try:
         yield
-    except (Unreadable, Unsure, Misfit) as error:
+    except (UnreadableTable, AmbiguousTable, DatatypeMismatch) as error:
         problem = Problem(f"the {what}", str(error))
-        raise CannotRun("The data cannot be read.", [problem]) from error
+        raise JobNotRunnable("The data cannot be read.", [problem]) from error
 
 
 def _stored(path: Path) -> Any:
@@ -83,7 +83,7 @@ def _read(path: Path, options: Source) -> Any:
     if datatype in _FROM_TEXT:
         return _FROM_TEXT[datatype](path, options)
     if kind not in _READERS:
-        raise Unreadable(
+        raise UnreadableTable(
             f"is of a kind ({kind}) that only the script can read: annotate its first parameter "
             "as pathlib.Path, and it gets the file itself"
         )
@@ -104,7 +104,7 @@ def _json(path: Path, options: Source) -> Any:
     try:
         return json.loads(_text(path, options))
     except json.JSONDecodeError as error:
-        raise Unreadable(f"is no JSON: {error}") from error
+        raise UnreadableTable(f"is no JSON: {error}") from error
 
 
 def _table(path: Path, options: Source) -> pd.DataFrame:
@@ -132,10 +132,10 @@ def _csv(file: TextIO, options: Source) -> pd.DataFrame:
     except UnicodeError:
         raise
     except pd.errors.EmptyDataError as error:
-        raise Unreadable("is empty") from error
+        raise UnreadableTable("is empty") from error
     except ValueError as error:
         reason = str(error).rpartition("C error: ")[2].strip()
-        raise Unreadable(f"is no table: {reason}") from error
+        raise UnreadableTable(f"is no table: {reason}") from error
 
 
 def _without_blank_end(frame: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +150,7 @@ def _array(path: Path, _options: Source) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise Unreadable(f"is no array: {error}") from error
+        raise UnreadableTable(f"is no array: {error}") from error
 
 
 def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
@@ -164,10 +164,10 @@ def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
             return reader(path)
         except ImportError as error:
             reason = str(error).partition("\n")[0]
-            raise Unreadable(f"needs a library that the server lacks: {reason}") from error
+            raise UnreadableTable(f"needs a library that the server lacks: {reason}") from error
         except (ValueError, OSError, KeyError) as error:
             kind = type(error).__name__
-            raise Unreadable(f"is not what its extension says ({kind})") from error
+            raise UnreadableTable(f"is not what its extension says ({kind})") from error
 
     return read
 

@@ -21,8 +21,8 @@ from typing import BinaryIO, TextIO
 
 import orjson
 
-from jobserver.errors import WrongType
-from jobserver.tables.dialect import Dialect, Unsure, infer
+from jobserver.errors import UnsupportedType
+from jobserver.tables.dialect import AmbiguousTable, Dialect, infer
 from jobserver.tables.json_files import rows_of, strictly
 from jobserver.tables.text_files import first_lines, marked_encoding
 
@@ -56,7 +56,7 @@ def content(file: BinaryIO, name: str, form: str) -> Iterator[bytes]:
 
     Raises
     ------
-    WrongType
+    UnsupportedType
         If a file of this kind has no such form, or holds no table.
     """
     kind = PurePath(name).suffix.lower()
@@ -64,7 +64,7 @@ def content(file: BinaryIO, name: str, form: str) -> Iterator[bytes]:
         return _pieces(file)
     if kind not in (*_TABLES, *_JSON):
         file.close()
-        raise WrongType(f"A {kind[1:]} file cannot be shown as {form}, only as txt.")
+        raise UnsupportedType(f"A {kind[1:]} file cannot be shown as {form}, only as txt.")
     pieces = _json_pieces(file, form) if kind in _JSON else _joined(_written(file, form))
     return chain(list(islice(pieces, 1)), pieces)  # what does not fit mostly shows at once
 
@@ -130,7 +130,7 @@ def _table(text: TextIO) -> _Table:
 def _dialect(head: str) -> Dialect:
     try:
         return infer(head, {})
-    except Unsure:
+    except AmbiguousTable:
         return Dialect(_separator(head), ".", (), 0)
 
 
@@ -140,7 +140,7 @@ def _rows(text: TextIO, separator: str) -> Iterator[list[str]]:
     try:
         yield from filter(None, reader)
     except csv.Error as error:
-        raise WrongType(
+        raise UnsupportedType(
             f"The file is no table: {error} in line {reader.line_num}. Show it as txt."
         ) from error
 

@@ -31,7 +31,7 @@ _GUESSES = ("utf-8", "cp1252", "latin-1")
 _log = logging.getLogger("jobserver")
 
 
-class Unreadable(ValueError):
+class UnreadableTable(ValueError):
     """A file that cannot be read; the message says why and what to do."""
 
 
@@ -49,7 +49,7 @@ def decoded(path: Path, options: Mapping[str, Any], read: Callable[[TextIO], T])
 
     Raises
     ------
-    Unreadable
+    UnreadableTable
         If it is no text, or what packs it is broken.
     """
     for encoding in _encodings(path, options):
@@ -61,7 +61,7 @@ def decoded(path: Path, options: Mapping[str, Any], read: Callable[[TextIO], T])
         if encoding in _GUESSES[1:]:
             _log.warning("%s is not UTF-8; it was read as %s", path.name, encoding)
         return value
-    raise Unreadable('is not of the encoding that it seems to have: name it as "encoding"')
+    raise UnreadableTable('is not of the encoding that it seems to have: name it as "encoding"')
 
 
 def first_lines(file: TextIO) -> str:
@@ -85,7 +85,7 @@ def _encodings(path: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
     if encoding := marked_encoding(head):
         return (encoding,)
     if b"\0" in head:
-        raise Unreadable('is no text, or of an encoding that has to be named as "encoding"')
+        raise UnreadableTable('is no text, or of an encoding that has to be named as "encoding"')
     return _GUESSES
 
 
@@ -97,4 +97,4 @@ def _unpacked(path: Path) -> Iterator[BinaryIO]:
         try:
             yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise Unreadable("is packed with gzip, but broken") from error
+            raise UnreadableTable("is packed with gzip, but broken") from error

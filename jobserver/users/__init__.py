@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobserver.users.passwords import Passwords, Remembered
+from jobserver.users.passwords import PasswordCache, Passwords
 from jobserver.users.policy import (
     LOCAL,
     NOBODY,
@@ -13,25 +13,25 @@ from jobserver.users.policy import (
     Scope,
     Who,
     authorize,
-    reach,
+    visibility_filter,
 )
-from jobserver.users.tokens import Signer, fingerprint, new_token, seems_personal
+from jobserver.users.tokens import TokenSigner, fingerprint, new_token, seems_personal
 
 __all__ = [
     "LOCAL",
     "NOBODY",
     "POLICY",
     "Actor",
+    "PasswordCache",
     "Passwords",
-    "Remembered",
     "Role",
     "Rule",
     "Scope",
-    "Signer",
+    "TokenSigner",
     "Who",
     "authorize",
     "fingerprint",
     "new_token",
-    "reach",
     "seems_personal",
+    "visibility_filter",
 ]

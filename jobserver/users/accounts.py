@@ -19,11 +19,11 @@ from jobserver.jobs.job import ACTIVE
 from jobserver.jobs.store import Jobs
 from jobserver.mail import Outbox
 from jobserver.storage.database import Database, Document
-from jobserver.users import Actor, Passwords, Remembered, Role, Signer, seems_personal
+from jobserver.users import Actor, PasswordCache, Passwords, Role, TokenSigner, seems_personal
 from jobserver.users.passwords import check_password
-from jobserver.users.rate_limits import Attempts
+from jobserver.users.rate_limits import RateLimiter
 from jobserver.users.store import Users, parse_address
-from jobserver.users.tokens import USED, Links
+from jobserver.users.tokens import USED, EmailLinks
 
 _WINDOW = 300
 #: Wrong passwords for an address and from a place in a window; mails and registrations in an hour.
@@ -50,17 +50,17 @@ class Accounts:
         self.passwords = Passwords()
         self._outbox = outbox
         self._settings = settings
-        self._attempts = Attempts(database)
-        self._remembered = Remembered()
+        self._attempts = RateLimiter(database)
+        self._remembered = PasswordCache()
 
     @cached_property
-    def _signer(self) -> Signer:
-        return Signer(secret_key(self._settings))
+    def _signer(self) -> TokenSigner:
+        return TokenSigner(secret_key(self._settings))
 
     @cached_property
-    def links(self) -> Links:
+    def links(self) -> EmailLinks:
         """Sends links."""
-        return Links(self._signer, self._outbox)
+        return EmailLinks(self._signer, self._outbox)
 
     def prepare(self) -> None:
         """Make ready what the first login would have to wait for, and find what is amiss.
@@ -179,7 +179,7 @@ class Accounts:
             self._attempts.check("login", f"{email} {place}", _LOGINS, _WINDOW),
             self._attempts.check("login", place, _LOGINS_FROM, _WINDOW),
         ]
-        if not self.passwords.fits(password, kept) or user is None or not user["active"]:
+        if not self.passwords.verify(password, kept) or user is None or not user["active"]:
             raise Unauthorized(_WRONG)
         for one in tries:
             self._attempts.give_back(one)
@@ -239,7 +239,7 @@ class Accounts:
 
     def _check_present(self, user: Document, password: object) -> None:
         self._attempts.check("change", str(user["_id"]), _LOGINS, _WINDOW)
-        if not self.passwords.fits(str(password), user["password"]):
+        if not self.passwords.verify(str(password), user["password"]):
             raise Forbidden("The current_password is wrong.")
 
 
@@ -266,7 +266,7 @@ def remove_user(
         users.revoke(owner, active=user["active"])
         raise Conflict("Jobs of this user are queued or running. Cancel them, or wait.")
     jobs.delete_all(owner)
-    mine = data.of(owner)
+    mine = data.for_owner(owner)
     for stored in list(mine.list()):
         mine.delete(stored["_id"])
     datafiles.of_owner(owner).delete_all()

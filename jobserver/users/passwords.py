@@ -51,7 +51,7 @@ class Passwords:
         with self._place():
             return self._hasher.hash(_normal(password))
 
-    def fits(self, password: str, kept: str | None) -> bool:
+    def verify(self, password: str, kept: str | None) -> bool:
         """Whether a password is the one that is kept; it takes as long where none is kept.
 
         Raises
@@ -105,7 +105,7 @@ def _normal(password: str) -> bytes:
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
 
 
-class Remembered:
+class PasswordCache:
     """Lets HTTP Basic send a password with each request without hashing it each time.
 
     Only a keyed digest is kept, for one place that requests come from and one hash, so that it ends

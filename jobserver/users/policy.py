@@ -166,7 +166,7 @@ def authorize(
             raise NotFound(hidden)
 
 
-def reach(actor: Actor) -> dict[str, Any]:
+def visibility_filter(actor: Actor) -> dict[str, Any]:
     """The condition that holds for everything whose owner the actor is, or may act for."""
     if actor is LOCAL or actor.is_at_least(Role.ADMIN):
         return {}

@@ -21,7 +21,7 @@ _ONE_MORE = {"$inc": {"count": 1}}
 _NONE = {"count": 0}
 
 
-class Attempts:
+class RateLimiter:
     """Limits on how often something may be tried.
 
     Parameters

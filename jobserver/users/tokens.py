@@ -17,7 +17,7 @@ LINKS_LAST = 86400
 USED = "This link has expired or was used already. Ask for a new one."
 
 
-class Signer:
+class TokenSigner:
     """Signs what the server wants to be told again, and reads it.
 
     Parameters
@@ -63,7 +63,7 @@ def fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class Links:
+class EmailLinks:
     """Sends links, and reads their tokens.
 
     A token tells the generation of its user. Using it begins the next, so it is good for once, and
@@ -71,13 +71,13 @@ class Links:
 
     Parameters
     ----------
-    signer : Signer
+    signer : TokenSigner
         Signs the tokens.
     outbox : Outbox
         Takes the mails.
     """
 
-    def __init__(self, signer: Signer, outbox: Outbox) -> None:
+    def __init__(self, signer: TokenSigner, outbox: Outbox) -> None:
         self._signer = signer
         self._outbox = outbox
 

@@ -14,9 +14,9 @@ import psutil
 
 from jobserver.home.secret_key import secret_key
 from jobserver.home.settings import PREFIX, load
-from jobserver.server.server import Home
+from jobserver.server import server as running
 from jobserver.storage.database import Database
-from jobserver.users import Passwords, Role, Signer
+from jobserver.users import Passwords, Role, TokenSigner
 from jobserver.users.store import Users
 from tests.conftest import Server
 
@@ -29,7 +29,7 @@ def database_of(server: Server) -> Iterator[Database]:
     """The database of a running server."""
     environ = psutil.Process(server.process.pid).environ()
     kept = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
-    home = Home(load(server.home, environ={**kept, "PATH": os.environ["PATH"]}))
+    home = running.Server(load(server.home, environ={**kept, "PATH": os.environ["PATH"]}))
     database = home.connect()
     try:
         yield database
@@ -93,7 +93,7 @@ class Members:
         if purpose == "activate":
             told = {"email": email, **told}
         key = secret_key(load(self.server.home, environ={}))
-        return str(user["_id"]), Signer(key).sign(purpose, told)
+        return str(user["_id"]), TokenSigner(key).sign(purpose, told)
 
     def mails(self, email: str) -> list[str]:
         """The kinds of the mails to an address."""

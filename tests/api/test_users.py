@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from jobserver.users import Role
-from jobserver.users.rate_limits import Attempts
+from jobserver.users.rate_limits import RateLimiter
 from tests.api.members import PASSWORD, Member, Members
 from tests.conftest import finished
 
@@ -133,7 +133,7 @@ def test_passwords_are_tried_a_few_times_only(members: Members) -> None:
     member = members.add()
     for _ in range(3):
         assert tried(members, member.email) == 200  # good ones do not count
-    counted = Attempts(members.database)
+    counted = RateLimiter(members.database)
     for _ in range(95):  # as the server counts them; each that it answers takes long on purpose
         counted.check("login", f"{member.email} 127.0.0.1", 100, 300)
     with ThreadPoolExecutor(4) as pool:

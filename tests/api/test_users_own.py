@@ -13,7 +13,7 @@ from bson import ObjectId
 
 from jobserver.errors import TooMany
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import Outcome, interrupted
 from jobserver.users import Role
 from tests.api.members import Member, Members
@@ -174,11 +174,11 @@ def test_a_job_that_cannot_run_costs_nothing(members: Members) -> None:
 
 
 @pytest.fixture
-def runs(members: Members) -> Runs:
-    return Runs(members.database, "test", 3600)
+def runs(members: Members) -> JobLifecycle:
+    return JobLifecycle(members.database, "test", 3600)
 
 
-def open_run(members: Members, runs: Runs, **quota: int) -> tuple[ObjectId, dict[str, Any]]:
+def open_run(members: Members, runs: JobLifecycle, **quota: int) -> tuple[ObjectId, dict[str, Any]]:
     """A running job that no server works on, and its owner."""
     owner = ObjectId(members.add(Role.USER, **quota).id)
     job = runs.jobs.create({}, owner=owner)
@@ -208,7 +208,7 @@ ENDS: list[tuple[Outcome, int]] = [
 @pytest.mark.parametrize("killed", [False, True])
 def test_interrupted_runs_are_given_back_once(
     members: Members,
-    runs: Runs,
+    runs: JobLifecycle,
     monkeypatch: pytest.MonkeyPatch,
     outcome: Outcome,
     left: int,
@@ -225,7 +225,7 @@ def test_interrupted_runs_are_given_back_once(
 
 
 def test_a_job_is_settled_before_it_is_deleted(
-    members: Members, runs: Runs, monkeypatch: pytest.MonkeyPatch
+    members: Members, runs: JobLifecycle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, job = open_run(members, runs)
     with monkeypatch.context() as patched:
@@ -235,7 +235,7 @@ def test_a_job_is_settled_before_it_is_deleted(
     assert used(members, owner) == (0, 0)
 
 
-def test_a_charge_without_a_run_is_given_back(members: Members, runs: Runs) -> None:
+def test_a_charge_without_a_run_is_given_back(members: Members, runs: JobLifecycle) -> None:
     """A server was killed after it charged; one that is only slow does not queue any more."""
     owner = ObjectId(members.add(job_limit=1).id)
     job = runs.jobs.create({}, owner=owner)
@@ -263,7 +263,9 @@ def test_uploads_at_once_share_the_storage_quota(members: Members) -> None:
     assert upload(20) == 201
 
 
-def test_uploads_that_were_cut_off_give_their_room_back(members: Members, runs: Runs) -> None:
+def test_uploads_that_were_cut_off_give_their_room_back(
+    members: Members, runs: JobLifecycle
+) -> None:
     owner = ObjectId(members.add(storage_quota=250).id)
     going_on = {"token": ObjectId(), "name": "a.csv", "size": 200}
     nothing: Callable[[], dict[str, int]] = dict

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import jobserver.app  # noqa: F401 - declares every endpoint
 from jobserver.api.framework.endpoint import ENDPOINTS, Endpoint
-from jobserver.errors import Forbidden, NotFound, Refusal, Unauthorized
-from jobserver.users import POLICY, Actor, Role, Scope, Who, authorize, reach
+from jobserver.errors import ApiError, Forbidden, NotFound, Unauthorized
+from jobserver.users import POLICY, Actor, Role, Scope, Who, authorize, visibility_filter
 from tests.api.members import Member, Members
 
 #: Who asks, and whose the thing is that they ask for.
@@ -179,7 +179,7 @@ OBJECT_ACTIONS = [name for name, rule in POLICY.items() if rule.who is Who.OWNER
 def test_reach_is_what_authorize_allows(action: str, role: Role, own: bool, owned: bool) -> None:
     actor = Actor(ObjectId(), role)
     thing = {"_owner": actor.id if own else ObjectId()} if owned or own else {}
-    condition = reach(actor)
+    condition = visibility_filter(actor)
     within = all(thing.get(name) == value for name, value in condition.items())
     try:
         authorize(actor, action, thing)
@@ -194,5 +194,5 @@ def test_code_is_for_superusers(role: Role | None) -> None:
     if role is Role.SUPERUSER:
         authorize(Actor(ObjectId(), role), "eval")
     else:
-        with pytest.raises(Refusal):
+        with pytest.raises(ApiError):
             authorize(Actor(ObjectId() if role else None, role), "eval")

@@ -21,8 +21,8 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from jobserver.errors import SettingsError
 from jobserver.storage.embedded import EmbeddedServer, process, server, uri_of
 from jobserver.storage.embedded.choice import FALLBACK, choose_engine
-from jobserver.storage.embedded.folder import Endpoint, Folder
-from jobserver.storage.embedded.process import Daemon
+from jobserver.storage.embedded.folder import DatabaseEndpoint, DatabaseFolder
+from jobserver.storage.embedded.process import DatabaseProcess
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Linux and macOS only")
 ROOT = Path(__file__).parents[2]
@@ -131,7 +131,7 @@ def told_by(holder: subprocess.Popen[str]) -> tuple[str, int]:
 @pytest.mark.parametrize("program", [pytest.param(FALLBACK, marks=pytest.mark.fallback)])
 def test_fallback_has_a_password_that_nobody_sees(tmp_path: Path, embedded: EmbeddedServer) -> None:
     uri = embedded.start()
-    folder = Folder(tmp_path)
+    folder = DatabaseFolder(tmp_path)
     password = folder.password()
     assert password
     assert password in uri
@@ -292,7 +292,7 @@ def test_wrong_password_file_says_what_to_do(embedded: EmbeddedServer, home: Pat
     embedded.start()
     embedded.stop()
     family = children()
-    Folder(home).keep_password("another")
+    DatabaseFolder(home).keep_password("another")
     with pytest.raises(SettingsError, match=r"delete .*password and start again"):
         embedded.start()
     assert children() <= family
@@ -301,13 +301,13 @@ def test_wrong_password_file_says_what_to_do(embedded: EmbeddedServer, home: Pat
 def test_database_left_behind_is_ended_first(
     embedded: EmbeddedServer, home: Path, program: str | None
 ) -> None:
-    folder = Folder(home)
+    folder = DatabaseFolder(home)
     folder.prepare()
     engine = choose_engine(folder, program)
     engine.prepare(folder)
-    left = Daemon(folder, engine, engine.choose_port(20_001))
+    left = DatabaseProcess(folder, engine, engine.choose_port(20_001))
     try:
-        folder.publish(Endpoint(port=left.port, pid=left.pid, started=""))
+        folder.publish(DatabaseEndpoint(port=left.port, pid=left.pid, started=""))
         until(lambda: str(folder.database) in psutil.Process(left.pid).cmdline())
         embedded.start()
         assert not runs(left.pid)
@@ -322,9 +322,9 @@ def test_strangers_process_and_port_are_left_alone(embedded: EmbeddedServer, hom
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        folder = Folder(home)
+        folder = DatabaseFolder(home)
         folder.prepare()
-        folder.publish(Endpoint(port=port, pid=stranger.pid, started=""))
+        folder.publish(DatabaseEndpoint(port=port, pid=stranger.pid, started=""))
         embedded.start()
         assert embedded.port != port
         assert stranger.poll() is None

@@ -17,7 +17,7 @@ from jobserver.errors import SettingsError
 from jobserver.storage.embedded import EmbeddedServer, choice, uri_of
 from jobserver.storage.embedded.address import LONGEST_PATH
 from jobserver.storage.embedded.choice import FALLBACK, choose_engine
-from jobserver.storage.embedded.folder import LOG_SIZE, Folder
+from jobserver.storage.embedded.folder import LOG_SIZE, DatabaseFolder
 from jobserver.storage.embedded.program import candidates, probe
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Linux and macOS only")
@@ -53,13 +53,13 @@ def insert(home: Path, program: str | None = None) -> None:
 
 
 def test_first_mongod_that_runs_is_taken(tmp_path: Path) -> None:
-    assert choose_engine(Folder(tmp_path), None).name == f"mongod {probe(mongod()).version}"
-    assert choose_engine(Folder(tmp_path), str(mongod())).kind == "mongod"
+    assert choose_engine(DatabaseFolder(tmp_path), None).name == f"mongod {probe(mongod()).version}"
+    assert choose_engine(DatabaseFolder(tmp_path), str(mongod())).kind == "mongod"
 
 
 @pytest.mark.fallback
 def test_fallback_is_taken_where_it_is_asked_for(tmp_path: Path) -> None:
-    assert choose_engine(Folder(tmp_path), FALLBACK).name.startswith("SecantusDB ")
+    assert choose_engine(DatabaseFolder(tmp_path), FALLBACK).name.startswith("SecantusDB ")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_missing_library_is_named_with_its_cure_and_the_fallback_serves(
     )
     monkeypatch.setattr(choice, "candidates", lambda: iter([broken]))
     with caplog.at_level(logging.WARNING):
-        engine = choose_engine(Folder(tmp_path), None)
+        engine = choose_engine(DatabaseFolder(tmp_path), None)
     assert engine.kind == "SecantusDB"
     assert "needs libcurl.so.4, which this system lacks. Install" in caplog.text
     assert "SecantusDB serves" in caplog.text
@@ -188,7 +188,7 @@ def test_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_log_stays_short(tmp_path: Path) -> None:
-    folder = Folder(tmp_path)
+    folder = DatabaseFolder(tmp_path)
     folder.prepare()
     log = folder.open_log()
     os.write(log, b"x" * (LOG_SIZE + 1))

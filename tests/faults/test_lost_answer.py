@@ -38,7 +38,7 @@ def executor(uri: str, tmp_path: Path) -> Iterator[LocalExecutor]:
     with closing(Database(uri)) as database:
         database["jobs"].drop()
         database.create_indexes()
-        executor = LocalExecutor(database, DataFiles.of(database, settings), settings)
+        executor = LocalExecutor(database, DataFiles.from_settings(database, settings), settings)
         yield executor
         executor.scripts.close()
         for slot in executor.slots:

@@ -22,8 +22,8 @@ from bson import ObjectId
 from jobserver.errors import BadRequest, SettingsError
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.transitions import Runs
-from jobserver.jobs.notifications import Notices
+from jobserver.jobs.lifecycle.transitions import JobLifecycle
+from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.outcome import Outcome
 from jobserver.mail import Outbox, delivery, outbox, smtp, store, with_sender
 from jobserver.storage.database import Database
@@ -438,14 +438,14 @@ class Killed(Exception):
 def test_a_keeper_that_dies_loses_and_doubles_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch, died: str
 ) -> None:
-    runs = Runs(database, "me", 30)
+    runs = JobLifecycle(database, "me", 30)
     seen = runs.jobs.create({})
     assert runs.enqueue(seen, {"script": {"name": "noop"}}, {"_run.notify": ANNA})
     claimed = runs.claim(seen["_id"])
     assert claimed is not None
     assert runs.end(claimed, Outcome(State.FINISHED, 1)) is State.FINISHED
 
-    notices, real = Notices(database), database.call
+    notices, real = Notifications(database), database.call
     with mailbox() as box:
         one = delivery.Delivery(database, settings_for(box.port), lambda path: path)
 
@@ -462,7 +462,7 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
         if died == "after it was sent":
             assert one.deliver() == 1
         for _ in range(2):
-            Notices(database).post_due()
+            Notifications(database).post_due()
             one.deliver()
         assert len(box.to(ANNA)) == 1
     assert "mail" not in runs.jobs.get(seen["_id"])["_run"]
@@ -484,7 +484,7 @@ def test_kill_9_loses_and_doubles_nothing(home: Path) -> None:
         members.kill_all()
     embedded = EmbeddedServer(home)
     database = Database(embedded.start())
-    Notices(database).post_due()
+    Notifications(database).post_due()
     keys = [job["_run"]["key"] for job in database["jobs"].find({"notify": ANNA})]
     mails = [entry["_id"] for entry in database["outbox"].find({"to": ANNA})]
     database.close()

@@ -116,7 +116,7 @@ def test_pipelines_within_pipelines(unruly: httpx.Client) -> None:
 
 def test_data_that_does_not_fit_the_next_step(unruly: httpx.Client) -> None:
     job = pipe(unruly, "same", "path_of", raw_data="/etc/passwd")
-    assert job["error"] == "CannotRun"
+    assert job["error"] == "JobNotRunnable"
     assert job["message"].startswith("step 2 (path_of): data takes a file")
 
 

@@ -22,7 +22,7 @@ from pandas.testing import assert_frame_equal
 from jobserver.errors import NotFound, TooLarge
 from jobserver.execution.supervision.child_messages import ended
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.spool import Ended, Spool
+from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.outcome import Outcome
 from jobserver.jobs.results import Results
 from jobserver.sizes import GIB
@@ -358,7 +358,7 @@ def test_a_result_that_nothing_can_hold_is_told(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     found: list[Outcome] = []
     for outcome in (Outcome(State.FINISHED, file=file), Outcome(State.FINISHED, 42)):
-        spool.save(Ended({"_id": "x", "_run": {"key": 1, "attempt": 1}}, outcome, b"", 0))
+        spool.save(SpooledOutcome({"_id": "x", "_run": {"key": 1, "attempt": 1}}, outcome, b"", 0))
     spool.flush(lambda ended: found.append(ended.outcome))
     assert [outcome.state for outcome in found] == ["failed", "finished"]
     assert "no room for the result" in str(found[0].message)

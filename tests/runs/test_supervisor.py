@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
-from jobserver.execution.maps import Maps, MapShare
+from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision.child_messages import setup_message
-from jobserver.execution.supervision.loads import SharedFindings
 from jobserver.execution.supervision.supervisor import ChildSupervisor
+from jobserver.execution.supervision.warm_pool import SharedFindings
 from jobserver.home.settings import load
 from jobserver.jobs.outcome import CANCELLED
 from jobserver.sizes import MIB
@@ -88,15 +88,15 @@ class Listener:
             self._supervisor.stop(CANCELLED)
 
 
-class Lending(Maps):
+class Lending(ActiveMaps):
     """Maps that lend the present run a slot whenever that is wanted."""
 
     def __init__(self) -> None:
         super().__init__(lambda: None)
-        self.share = MapShare(lambda: None)
+        self.share = SlotShare(lambda: None)
 
     @contextmanager
-    def shared(self, wake: Callable[[], None]) -> Iterator[MapShare]:
+    def shared(self, wake: Callable[[], None]) -> Iterator[SlotShare]:
         with super().shared(wake) as self.share:
             yield self.share
 
@@ -116,7 +116,7 @@ class Late(Listener):
             self._maps.share.granted += 1
 
 
-def supervisor_of(home: Path, maps: Maps, *, can_fork: bool) -> ChildSupervisor:
+def supervisor_of(home: Path, maps: ActiveMaps, *, can_fork: bool) -> ChildSupervisor:
     (home / "scripts").mkdir()
     (home / "scripts" / "own.py").write_text(SCRIPTS if can_fork else THREAD + SCRIPTS)
     setup = setup_message(load(home, environ={})) | {"can_fork": can_fork}
@@ -126,7 +126,7 @@ def supervisor_of(home: Path, maps: Maps, *, can_fork: bool) -> ChildSupervisor:
 @pytest.fixture(scope="module")
 def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildSupervisor]:
     home = tmp_path_factory.mktemp("home")
-    supervisor = supervisor_of(home, Maps(lambda: None), can_fork=False)
+    supervisor = supervisor_of(home, ActiveMaps(lambda: None), can_fork=False)
     yield supervisor
     supervisor.dispose()
 

@@ -10,7 +10,7 @@ import pytest
 from jobserver.errors import TooMany
 from jobserver.storage.database import Database
 from jobserver.storage.indexes import EXPIRY
-from jobserver.users.rate_limits import Attempts
+from jobserver.users.rate_limits import RateLimiter
 from tests.conftest import until
 
 HOUR = 3600.0
@@ -27,7 +27,7 @@ def database(uri: str) -> Iterator[Database]:
     opened.close()
 
 
-def tried(counted: Attempts, what: str, who: str, limit: int = 3) -> bool:
+def tried(counted: RateLimiter, what: str, who: str, limit: int = 3) -> bool:
     try:
         counted.check(what, who, limit, AGE)
     except TooMany:
@@ -36,7 +36,7 @@ def tried(counted: Attempts, what: str, who: str, limit: int = 3) -> bool:
 
 
 def test_so_many_and_no_more(database: Database) -> None:
-    one, other = Attempts(database), Attempts(database)
+    one, other = RateLimiter(database), RateLimiter(database)
     told = [tried(each, "login", "anna") for each in (one, other, one, other, one)]
     assert told == [True, True, True, False, False]
     assert tried(one, "login", "bert")
@@ -46,7 +46,7 @@ def test_so_many_and_no_more(database: Database) -> None:
 
 
 def test_the_refusal_tells_when_to_come_back(database: Database) -> None:
-    counted = Attempts(database)
+    counted = RateLimiter(database)
     with pytest.raises(TooMany) as refused:
         counted.check("login", "anna", 0, HOUR)
     assert refused.value.status == 429
@@ -56,7 +56,7 @@ def test_the_refusal_tells_when_to_come_back(database: Database) -> None:
 
 
 def test_a_window_ends(database: Database) -> None:
-    counted = Attempts(database)
+    counted = RateLimiter(database)
 
     def full() -> bool:
         try:
@@ -70,7 +70,7 @@ def test_a_window_ends(database: Database) -> None:
 
 
 def test_many_at_once_get_exactly_the_places(uri: str, database: Database) -> None:
-    counted = [Attempts(Database(uri)) for _ in range(3)]
+    counted = [RateLimiter(Database(uri)) for _ in range(3)]
     with ThreadPoolExecutor(12) as pool:
         told = list(pool.map(lambda n: tried(counted[n % 3], "login", "anna", 10), range(60)))
     assert sum(told) == 10
@@ -82,7 +82,7 @@ def test_many_at_once_get_exactly_the_places(uri: str, database: Database) -> No
 
 def test_what_is_kept_names_nobody_and_goes(database: Database) -> None:
     odd = "anna@example.org\0\ud800" * 1000
-    Attempts(database).check("login", odd, 1, HOUR)
+    RateLimiter(database).check("login", odd, 1, HOUR)
     kept = database["attempts"].find_one({})
     assert kept is not None
     assert "anna" not in str(kept)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.errors import WrongType
+from jobserver.errors import UnsupportedType
 from jobserver.tables.preview import MEDIA_TYPES, content
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20).map(str.lstrip)
@@ -47,7 +47,7 @@ def test_html_holds_no_markup_of_the_file(table: list[list[str]]) -> None:
 
 
 def test_what_is_no_table() -> None:
-    with pytest.raises(WrongType, match="Show it as txt"):
+    with pytest.raises(UnsupportedType, match="Show it as txt"):
         shown('a "b\n"' + "x" * 200_000, "json")
 
 

@@ -25,16 +25,16 @@ from jobserver.encoding import (
     encode_result,
     formats,
     json_stream,
-    keep,
     restore_keys,
     result_file,
     show_file,
     show_value,
+    store_result,
     table_columns,
     table_file,
 )
-from jobserver.encoding.table_file import Container
-from jobserver.errors import JobserverError, TooLarge, Unavailable, WrongType
+from jobserver.encoding.table_file import TableFile
+from jobserver.errors import JobserverError, TooLarge, Unavailable, UnsupportedType
 from jobserver.sizes import GIB, MIB
 from tests.unit.strategies import nested
 from tests.unit.test_encoding_tables import COLUMNS, LABELS
@@ -60,7 +60,7 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def written(value: Any, folder: Path, limit: int = GIB) -> File:
     """A value as a file, whatever its size."""
-    kept = keep(value, folder, 0, limit)
+    kept = store_result(value, folder, 0, limit)
     assert kept.file is not None
     content = (folder / kept.file["name"]).read_bytes()
 
@@ -81,13 +81,13 @@ def shown(value: Any, form: str, folder: Path) -> str:
 def stored(file: File) -> Any:
     """The table in a file as it would be in a document."""
     assert file.form == result_file.TABLE
-    table = Container(file.read, file.size)
+    table = TableFile(file.read, file.size)
     lists = [[item for items in column for item in items] for column in table.columns()]
     slices = list(table.slices())
     for place, items in enumerate(lists):
         assert repr([item for parts in slices for item in parts[place]]) == repr(items)
     columns = [table_columns.Listed(items) for items in lists]
-    return table_columns.Sheet(table.head, list(columns), len(lists[0])).stored()
+    return table_columns.ColumnTable(table.head, list(columns), len(lists[0])).stored()
 
 
 def assert_comes_back(value: Any, folder: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_long_value_is_written_in_pieces() -> None:
 
 def test_small_results_are_values(tmp_path: Path) -> None:
     for value in (None, {"a": 1}, FRAMES["long"], {"t": [FRAMES["levels"]]}, b"x", "text"):
-        kept = keep(value, tmp_path, MIB, GIB)
+        kept = store_result(value, tmp_path, MIB, GIB)
         assert kept.file is None
         assert repr(kept.value) == repr(encode_result(value).value)
     assert list(tmp_path.iterdir()) == []
@@ -169,12 +169,12 @@ def test_the_size_decides(value: Any, tmp_path: Path) -> None:
     from jobserver.encoding import encoded_size
 
     size = encoded_size(encode_result(value).value)
-    assert keep(value, tmp_path, size, GIB).file is None
-    assert keep(value, tmp_path, size - 1, GIB).file is not None
+    assert store_result(value, tmp_path, size, GIB).file is None
+    assert store_result(value, tmp_path, size - 1, GIB).file is not None
 
 
 def test_warnings_are_told_of_what_is_encoded_late(tmp_path: Path) -> None:
-    kept = keep(pd.DataFrame({"a": [object()] * 50}), tmp_path, 0, GIB)
+    kept = store_result(pd.DataFrame({"a": [object()] * 50}), tmp_path, 0, GIB)
     assert len(kept.warnings) == 1
     assert "has no form of its own" in kept.warnings[0]
 
@@ -210,7 +210,7 @@ def test_tables_that_would_take_much_memory_to_read_are_kept_as_json(
     file = written(frame, tmp_path)
     assert file.form == result_file.JSON
     shown(frame, "json", tmp_path)
-    with pytest.raises(WrongType, match="ask for json"):
+    with pytest.raises(UnsupportedType, match="ask for json"):
         show_file(file, "csv")
 
 
@@ -248,7 +248,7 @@ def test_a_damaged_count_of_rows_is_told(tmp_path: Path) -> None:
 
 def test_what_is_no_table_is_told() -> None:
     with pytest.raises(JobserverError, match="cannot be read as a table"):
-        Container(lambda _, size: b"x" * size, 100)
+        TableFile(lambda _, size: b"x" * size, 100)
 
 
 # csv, HTML and text
@@ -386,9 +386,9 @@ def test_each_kind_has_its_forms(value: Any, forms: set[str], words: str, tmp_pa
         if form in forms:
             assert b"".join(show_file(large, form)) == b"".join(show_value(small, form))
             continue
-        with pytest.raises(WrongType, match=words):
+        with pytest.raises(UnsupportedType, match=words):
             list(show_file(large, form))
-        with pytest.raises(WrongType, match=words):
+        with pytest.raises(UnsupportedType, match=words):
             list(show_value(small, form))
 
 
@@ -418,5 +418,5 @@ FRAME = encode_result(pd.DataFrame({"a": [1, 2]})).value
 def test_what_only_looks_like_a_table_is_kept_as_json(value: Any, tmp_path: Path) -> None:
     shown(value, "json", tmp_path)
     assert written(value, tmp_path).form == result_file.JSON
-    with pytest.raises(WrongType, match="cannot be read as one; ask for it as json"):
+    with pytest.raises(UnsupportedType, match="cannot be read as one; ask for it as json"):
         list(show_value(value, "csv"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.errors import SettingsError
-from jobserver.execution.dask.worker_settings import Post
+from jobserver.execution.dask.worker_settings import WorkerSettings
 from jobserver.home.settings import Settings
 from jobserver.home.template import make_home
 
@@ -30,7 +30,7 @@ def served(tmp_path: Path) -> Settings:
 
 
 def test_no_secret_goes_with_it(served: Settings) -> None:
-    sent = pickle.dumps(Post.of(served))
+    sent = pickle.dumps(WorkerSettings.from_settings(served))
     for secret in (b"wonderland", b"looking-glass", b"jabberwock"):
         assert secret not in sent
 
@@ -39,7 +39,7 @@ def test_the_limits_are_the_servers_and_the_slots_the_workers(
     served: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JOBSERVER_JOB_TIMEOUT", "1")
-    settings = Post.of(served).settings(slots=2)
+    settings = WorkerSettings.from_settings(served).settings(slots=2)
     assert (settings.JOB_TIMEOUT, settings.WORKERS) == (7.0, 2)
     assert settings.SCRIPT_MODULES == ("statistics",)
     assert settings.home == served.home
@@ -48,7 +48,7 @@ def test_the_limits_are_the_servers_and_the_slots_the_workers(
 def test_the_database_is_known_to_the_workers_machine(
     served: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post = Post.of(served)
+    post = WorkerSettings.from_settings(served)
     with pytest.raises(SettingsError, match="set JOBSERVER_MONGO_URI"):
         post.address(post.settings(slots=1))
     monkeypatch.setenv("JOBSERVER_MONGO_URI", URI)
@@ -57,7 +57,7 @@ def test_the_database_is_known_to_the_workers_machine(
 
 def test_an_embedded_database_is_found_on_its_own_machine_only(tmp_path: Path) -> None:
     make_home(tmp_path)
-    post = Post.of(Settings(home=tmp_path))
+    post = WorkerSettings.from_settings(Settings(home=tmp_path))
     with pytest.raises(SettingsError, match="set MONGO_URI to a MongoDB server"):
         post.address(post.settings(slots=1))
 
@@ -67,10 +67,10 @@ def test_a_worker_may_have_the_home_elsewhere(
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("copy")
     monkeypatch.setenv("JOBSERVER_HOME", str(elsewhere))
-    assert Post.of(served).settings(slots=1).home == elsewhere
+    assert WorkerSettings.from_settings(served).settings(slots=1).home == elsewhere
 
 
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:
-    post = Post.of(Settings(home=tmp_path / "elsewhere"))
+    post = WorkerSettings.from_settings(Settings(home=tmp_path / "elsewhere"))
     with pytest.raises(SettingsError, match="There is no folder"):
         post.settings(slots=1)

@@ -16,7 +16,7 @@ from pymongo.errors import (
 )
 
 from jobserver.errors import JobserverError, StoreUnavailable, TooLarge
-from jobserver.jobs.updates import Change, Changes
+from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
 from jobserver.storage.database import RETRIES, Database
 
 MB = 1_000_000
@@ -39,9 +39,9 @@ def test_of_two_changes_one_may_be_too_large(database: Database) -> None:
     large, small = ObjectId(), ObjectId()
     database.insert("jobs", {"_id": large, "text": "x" * 10 * MB, "_run": {}})
     database.insert("jobs", {"_id": small, "_run": {}})
-    more = Change.of(large, {}, {"more": "x" * 9 * MB})
+    more = GuardedUpdate.build(large, {}, {"more": "x" * 9 * MB})
     with pytest.raises(TooLarge):
-        Changes(database).make(more, Change.of(small, {}, {"more": 1}))
+        GuardedUpdates(database).make(more, GuardedUpdate.build(small, {}, {"more": 1}))
     assert database["jobs"].count_documents({"_id": large, "more": {"$exists": True}}) == 0
     assert database["jobs"].count_documents({"_id": small, "more": 1}) == 1
 

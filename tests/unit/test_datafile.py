@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.data.files import EXTENSIONS, DataFiles, check_name
-from jobserver.data.folder_storage import Folder
-from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, Unavailable, WrongType
+from jobserver.data.folder_storage import FolderStorage
+from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, Unavailable, UnsupportedType
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def files(folder: Path) -> DataFiles:
-    return DataFiles(Folder(folder, folder.parent))
+    return DataFiles(FolderStorage(folder, folder.parent))
 
 
 def save(
@@ -40,7 +40,7 @@ def names(folder: Path) -> list[str]:
 def test_a_name_that_is_taken_is_harmless(name: str) -> None:
     try:
         check_name(name)
-    except (InvalidName, WrongType):
+    except (InvalidName, UnsupportedType):
         return
     assert Path("/data", name).resolve().parent == Path("/data")
     assert name.isascii()
@@ -76,12 +76,12 @@ def test_info(files: DataFiles, folder: Path) -> None:
 
 
 def test_a_folder_outside_of_the_home_is_not_told(tmp_path: Path) -> None:
-    files = DataFiles(Folder(tmp_path / "elsewhere", tmp_path / "home"))
+    files = DataFiles(FolderStorage(tmp_path / "elsewhere", tmp_path / "home"))
     assert files.save("a.csv", BytesIO(b""), 1)["path"] == "data/a.csv"
 
 
 def test_a_folder_deeper_in_the_home_is_told(tmp_path: Path) -> None:
-    files = DataFiles(Folder(tmp_path / "my" / "data", tmp_path))
+    files = DataFiles(FolderStorage(tmp_path / "my" / "data", tmp_path))
     assert files.save("a.csv", BytesIO(b""), 1)["path"] == "my/data/a.csv"
 
 
@@ -120,19 +120,19 @@ def test_nothing_is_seen_of_a_file_until_it_is_whole(files: DataFiles, folder: P
 
 
 def test_nothing_is_left_of_a_file_that_breaks_off(files: DataFiles, folder: Path) -> None:
-    class Broken(BytesIO):
+    class ChannelClosed(BytesIO):
         def read(self, _size: int | None = -1) -> bytes:
             raise OSError(5, "Input/output error")
 
     with pytest.raises(Unavailable, match="Input/output error"):
-        files.save("a.csv", Broken(), 100)
+        files.save("a.csv", ChannelClosed(), 100)
     assert names(folder) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(Unavailable):
-        save(DataFiles(Folder(tmp_path / "data" / "deeper", tmp_path)))
+        save(DataFiles(FolderStorage(tmp_path / "data" / "deeper", tmp_path)))
 
 
 def test_parts_that_nobody_writes_are_removed(files: DataFiles, folder: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_part_that_is_written_is_not_removed(files: DataFiles, folder: Path) -
     thread = threading.Thread(target=files.save, args=("a.csv", Slow(b"x"), 100))
     thread.start()
     started.wait(10)
-    DataFiles(Folder(folder, folder.parent)).clear()
+    DataFiles(FolderStorage(folder, folder.parent)).clear()
     go_on.set()
     thread.join()
     assert (folder / "a.csv").read_bytes() == b"x"

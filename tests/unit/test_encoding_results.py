@@ -85,7 +85,7 @@ class Mute:
         raise RuntimeError("no words")
 
 
-class Broken(UserDict[str, int]):
+class ChannelClosed(UserDict[str, int]):
     def items(self) -> Any:
         raise OSError("gone")
 
@@ -237,7 +237,7 @@ def test_no_value_is_lost_whatever_its_key_is() -> None:
         (Opaque(), "opaque", "Opaque has no form of its own"),
         (SimpleNamespace(a=1), "namespace(a=1)", "SimpleNamespace"),
         (Mute(), f"<{Mute.__module__}.Mute object>", "Mute has no form"),
-        (Broken(a=1), "{'a': 1}", "could not be read (OSError)"),
+        (ChannelClosed(a=1), "{'a': 1}", "could not be read (OSError)"),
         (ValueError("x"), "x", "ValueError"),
         (int, "<class 'int'>", "type has no form"),
         (Fit, str(Fit), "type has no form"),

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from jobserver.errors import StoreUnavailable
-from jobserver.execution.maintenance import Duty, Keeper
+from jobserver.execution.maintenance import Maintenance, PeriodicAction
 from tests.conftest import until
 
 
-def keeper_with(*duties: Duty) -> Keeper:
+def keeper_with(*duties: PeriodicAction) -> Maintenance:
     settings = SimpleNamespace(LEASE_SECONDS=30.0)
     executor: Any = SimpleNamespace(runs=None, settings=settings)
-    keeper = Keeper(executor, shared=False)
+    keeper = Maintenance(executor, shared=False)
     keeper._duties = list(duties)
     return keeper
 
@@ -33,7 +33,7 @@ class Work:
 
 def test_a_duty_that_fails_keeps_nobody_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
     bad, good = Work(ValueError("a file from elsewhere")), Work()
-    keeper = keeper_with(Duty(0.0, bad), Duty(0.0, good))
+    keeper = keeper_with(PeriodicAction(0.0, bad), PeriodicAction(0.0, good))
     keeper.start()
     until(lambda: bad.done >= 2 and good.done >= 2)
     keeper.stop()
@@ -43,7 +43,7 @@ def test_a_duty_that_fails_keeps_nobody_from_the_others(caplog: pytest.LogCaptur
 
 def test_without_a_database_no_duty_is_done_out_of_order() -> None:
     first, second = Work(StoreUnavailable("away")), Work()
-    keeper = keeper_with(Duty(0.0, first), Duty(0.0, second))
+    keeper = keeper_with(PeriodicAction(0.0, first), PeriodicAction(0.0, second))
     keeper.start()
     until(lambda: first.done >= 2)
     assert second.done == 0

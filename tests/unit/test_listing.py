@@ -18,7 +18,7 @@ from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
 from jobserver.jobs.job import new_document
 from jobserver.jobs.listing import listing as module
 from jobserver.jobs.listing.listing import Listing, Place, Selection
-from jobserver.jobs.listing.search import Total, paths
+from jobserver.jobs.listing.search import JobCount, paths
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId, utcnow
 from jobserver.storage.indexes import BY_CREATION, BY_ID, check_search_fields, index_of
@@ -182,7 +182,7 @@ def test_counting_stops_in_time(listing: Listing, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Database, "call", late)
     assert listing.count(Selection({"number": 1})) is None
-    monkeypatch.setattr(Total, "_estimate", lambda _: 60)
+    monkeypatch.setattr(JobCount, "_estimate", lambda _: 60)
     assert listing.count(Selection({})) is None
 
 
@@ -207,8 +207,8 @@ def test_a_page_says_that_it_was_not_counted_to_the_end(
 def test_a_count_that_is_too_small_is_never_used(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    total = Total(database)
-    monkeypatch.setattr(Total, "_estimate", lambda _: 0)
+    total = JobCount(database)
+    monkeypatch.setattr(JobCount, "_estimate", lambda _: 0)
     assert [total.read(), total.read()] == [60, 60]
     database["jobs"].insert_one(new_document({}, "another"))
     assert total.read() == 61
@@ -226,9 +226,9 @@ def test_a_count_that_a_crash_left_wrong_is_corrected(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        Total, "_estimate", lambda _: database["jobs"].estimated_document_count() + 7
+        JobCount, "_estimate", lambda _: database["jobs"].estimated_document_count() + 7
     )
-    total = Total(database)
+    total = JobCount(database)
     assert [total.read(), total.read()] == [60, 60]
     database["jobs"].insert_one(new_document({}, "another"))
     assert total.read() == 61

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import SettingsError
-from jobserver.home.secret_key import MaskedFormatter, hide, masked
+from jobserver.home.secret_key import MaskedFormatter, masked, redact
 from jobserver.storage.database import Database
 
 ROOT = Path(__file__).parents[2]
@@ -37,7 +37,7 @@ def test_what_looks_like_a_secret(text: str, expected: str) -> None:
 
 
 def test_what_is_known_to_be_one() -> None:
-    hide("mongodb+srv://bob:p%40ss-w0rd@host", "a-mail-password", None, "", "abc")
+    redact("mongodb+srv://bob:p%40ss-w0rd@host", "a-mail-password", None, "", "abc")
     for text in ("p%40ss-w0rd", "p@ss-w0rd", "a-mail-password", "x p@ss-w0rd y"):
         assert "ss-w0rd" not in masked(text)
         assert "a-mail-password" not in masked(text)

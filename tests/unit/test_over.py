@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.errors import CannotRun
+from jobserver.errors import JobNotRunnable
 from jobserver.processes.over import MOST_ITEMS, Grid, Groups, Rows, expand, form_problems
 
 VALUES = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3)
@@ -113,6 +113,6 @@ def test_forms_that_are_refused(over: Any, field: str) -> None:
     ],
 )
 def test_data_without_such_items(over: Any, data: Any, text: str) -> None:
-    with pytest.raises(CannotRun) as raised:
+    with pytest.raises(JobNotRunnable) as raised:
         expand(over, lambda _: data)
     assert text in raised.value.errors[0].problem

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.execution.run_output import CUT, Printed
+from jobserver.execution.run_output import CUT, OutputFilter
 
 HOME, PACKAGES, RUN = "/srv/jobs", "/srv/lib/python3/site-packages", "/var/run-x"
 TRACEBACK = b"Traceback (most recent call last):\n  ...\nValueError: no\n"
@@ -14,9 +14,9 @@ words = st.sampled_from(["a", "/srv", "/", "/srv/", "/var/run", "/srv/other/x", 
 named = st.sampled_from([HOME, PACKAGES, RUN]).map(lambda folder: f" {folder}/scripts/a.py ")
 
 
-def printed(limit: int = 1000) -> Printed:
-    kept = Printed(limit, [f"{HOME}/", PACKAGES])
-    kept.hide(RUN)
+def printed(limit: int = 1000) -> OutputFilter:
+    kept = OutputFilter(limit, [f"{HOME}/", PACKAGES])
+    kept.redact(RUN)
     return kept
 
 

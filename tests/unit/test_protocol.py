@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobserver.system.protocol import LIMIT, Broken, Channel, Message, Reader, receive, send
+from jobserver.system.protocol import LIMIT, Channel, ChannelClosed, Message, Reader, receive, send
 from tests.unit.strategies import documents
 
 Pair = tuple[socket.socket, socket.socket]
@@ -35,7 +35,7 @@ def test_messages_arrive_as_they_were_sent(messages: list[Message]) -> None:
             for message in messages:
                 send(writer, message)
         assert [receive(reader) for _ in messages] == messages
-        with pytest.raises(Broken):
+        with pytest.raises(ChannelClosed):
             receive(reader)
 
 
@@ -60,17 +60,17 @@ def test_a_message_larger_than_what_waits(pair: Pair) -> None:
 
 def test_nobody_reads(pair: Pair) -> None:
     pair[0].close()
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         send(pair[1], {"text": "x"})
 
 
 @pytest.mark.parametrize("size", [0, 4, -1, LIMIT + 1, 2**31 - 1, -(2**31)])
 def test_a_size_that_no_message_has(pair: Pair, size: int) -> None:
     header = struct.pack("<i", size)
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         Reader().feed(header)
     pair[1].sendall(header + b"x" * 100)
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         receive(pair[0])
 
 
@@ -78,13 +78,13 @@ def test_a_size_that_no_message_has(pair: Pair, size: int) -> None:
 def test_a_socket_that_ends_within_a_message(pair: Pair, cut: int) -> None:
     pair[1].sendall(bson.encode({"text": "x" * 100})[:cut])
     pair[1].close()
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         receive(pair[0])
 
 
 def test_bytes_that_are_no_message(pair: Pair) -> None:
     pair[1].sendall(struct.pack("<i", 20) + b"\xff" * 16)
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         receive(pair[0])
 
 
@@ -94,7 +94,7 @@ def test_any_bytes_are_messages_or_broken(stream: bytes) -> None:
     try:
         for message in reader.feed(stream):
             assert isinstance(message.raw, bytes)
-    except Broken:
+    except ChannelClosed:
         return
 
 
@@ -112,17 +112,17 @@ def test_descriptors_come_along_in_their_order(pair: Pair) -> None:
         assert os.read(reader, 2) == bytes([number])
         for fd in (*ends, reader, writer):
             os.close(fd)
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         channel.take_files(1)
 
 
 def test_a_channel_waits_for_nobody(pair: Pair) -> None:
     channel = Channel(pair[0])
     assert channel.read() == []
-    with pytest.raises(Broken, match="does not read"):
+    with pytest.raises(ChannelClosed, match="does not read"):
         channel.send({"text": "x" * 10_000_000}, 0.05)
     pair[1].close()
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         channel.read()
 
 
@@ -130,5 +130,5 @@ def test_messages_before_what_is_none_are_given_first() -> None:
     reader = Reader()
     good, bad = bson.encode({"op": "begun"}), struct.pack("<i", 64) + b"\xff" * 60
     assert [message["op"] for message in reader.feed(good + bad)] == ["begun"]
-    with pytest.raises(Broken):
+    with pytest.raises(ChannelClosed):
         reader.feed(b"")

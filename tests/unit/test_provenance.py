@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from jobserver.child.provenance import provenance
 from jobserver.execution.supervision.child_messages import provenance as told_provenance
-from jobserver.scripts.registry import Registry, Sources
+from jobserver.scripts.registry import Registry, ScriptSources
 from jobserver.system.disk import checksum
 
-REGISTRY = Registry.load(Sources(None))
+REGISTRY = Registry.load(ScriptSources(None))
 PLAIN = {
     "script": {"type": "function", "name": "summary", "version": "0" * 64},
     "packages": {"python": "3.11.2"},

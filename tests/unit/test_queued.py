@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobserver.errors import TooMany
-from jobserver.execution.job_queue import Room
+from jobserver.execution.job_queue import QueueLimit
 from jobserver.storage.documents import JobId
 
 
@@ -21,7 +21,7 @@ class Database:
         return self.waiting
 
 
-def queue(room: Room, database: Database, *job_ids: JobId) -> None:
+def queue(room: QueueLimit, database: Database, *job_ids: JobId) -> None:
     for job_id in job_ids:
         with room.taken(job_id):
             database.waiting.append(job_id)
@@ -29,7 +29,7 @@ def queue(room: Room, database: Database, *job_ids: JobId) -> None:
 
 def test_what_others_ran_makes_room() -> None:
     database = Database()
-    room = Room(2, database.look)
+    room = QueueLimit(2, database.look)
     queue(room, database, "a", "b")
     database.waiting.remove("a")  # another server took it
     queue(room, database, "c")
@@ -41,7 +41,7 @@ def test_what_others_ran_makes_room() -> None:
 
 def test_a_full_queue_is_not_counted_for_each_request() -> None:
     database = Database()
-    room = Room(1, database.look)
+    room = QueueLimit(1, database.look)
     queue(room, database, "a")
     for _ in range(50):
         with pytest.raises(TooMany):
@@ -51,7 +51,7 @@ def test_a_full_queue_is_not_counted_for_each_request() -> None:
 
 def test_a_look_forgets_nobody_who_is_being_queued() -> None:
     database = Database()
-    room = Room(1, database.look)
+    room = QueueLimit(1, database.look)
     with room.taken("a"):  # and not yet in the database
         with pytest.raises(TooMany):
             queue(room, database, "b")
@@ -59,7 +59,7 @@ def test_a_look_forgets_nobody_who_is_being_queued() -> None:
 
 
 def test_who_could_not_be_queued_gives_the_place_back() -> None:
-    room = Room(1, list)
+    room = QueueLimit(1, list)
     with pytest.raises(KeyError), room.taken("a"):
         raise KeyError
     assert len(room) == 0

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobserver.encoding import encode_result, restore_keys
-from jobserver.errors import CannotRun
+from jobserver.errors import JobNotRunnable
 from jobserver.tables.conversion import convert
-from jobserver.tables.datatypes import Misfit, check
-from jobserver.tables.dialect import SEPARATORS, Unsure, infer, is_time
+from jobserver.tables.datatypes import DatatypeMismatch, check
+from jobserver.tables.dialect import SEPARATORS, AmbiguousTable, infer, is_time
 from jobserver.tables.loading import load
 from tests.unit.strategies import json_values, scalars
 
@@ -46,7 +46,7 @@ def read(tmp_path: Path) -> Read:
 
 def told(read: Read, content: str | bytes, name: str = "a.csv", **options: Any) -> str:
     """Why a file is not read."""
-    with pytest.raises(CannotRun) as refused:
+    with pytest.raises(JobNotRunnable) as refused:
         read(content, name, **options)
     (problem,) = refused.value.errors
     assert problem.field == f"the data file {name}"
@@ -100,7 +100,7 @@ def test_infer(text: str, separator: str, decimal: str, header: tuple[str, ...] 
     ],
 )
 def test_what_is_unsure_names_the_option_that_settles_it(text: str, option: str) -> None:
-    with pytest.raises(Unsure, match=f'"{option}"'):
+    with pytest.raises(AmbiguousTable, match=f'"{option}"'):
         infer(text, {})
     choices = {"separator": "\t", "decimal": ",", "header": True}
     infer(text, {option: choices[option]})
@@ -108,12 +108,12 @@ def test_what_is_unsure_names_the_option_that_settles_it(text: str, option: str)
 
 def test_numbers_with_grouped_digits_are_refused() -> None:
     for text in ("a;b\n1.234,5;1\n", 'a,b\n"1,234.5",1\n'):
-        with pytest.raises(Unsure, match="grouped digits"):
+        with pytest.raises(AmbiguousTable, match="grouped digits"):
             infer(text, {})
 
 
 def test_no_cell_falls_out_of_a_table_with_a_known_separator() -> None:
-    with pytest.raises(Unsure, match="2 columns in its first row, up to 4"):
+    with pytest.raises(AmbiguousTable, match="2 columns in its first row, up to 4"):
         infer("a,b\n1,2,3,4\n", {"separator": ","})
 
 
@@ -122,7 +122,7 @@ def test_no_cell_falls_out_of_a_table_with_a_known_separator() -> None:
 def test_any_text_has_a_dialect_or_none(text: str) -> None:
     try:
         dialect = infer(text, {})
-    except Unsure:
+    except AmbiguousTable:
         return
     assert dialect.separator in SEPARATORS
 
@@ -326,8 +326,8 @@ tables = st.lists(row, max_size=3) | columns | records | st.dictionaries(st.text
 def test_what_was_checked_is_converted_and_nothing_else(value: Any, datatype: str) -> None:
     try:
         check(value, datatype)
-    except Misfit:
-        with pytest.raises(Misfit):
+    except DatatypeMismatch:
+        with pytest.raises(DatatypeMismatch):
             convert(value, datatype)
     else:
         kinds = {"dataframe": pd.DataFrame, "series": pd.Series, "ndarray": np.ndarray}
@@ -339,7 +339,7 @@ def test_what_was_checked_is_converted_and_nothing_else(value: Any, datatype: st
 def test_a_timeseries_has_times_or_is_refused(value: Any) -> None:
     try:
         frame = convert(value, "timeseries")
-    except Misfit:
+    except DatatypeMismatch:
         return
     assert isinstance(frame.index, pd.DatetimeIndex)
 
@@ -430,7 +430,7 @@ def test_forms_of_an_array() -> None:
     ],
 )
 def test_values_that_do_not_fit(value: Any, datatype: str, reason: str) -> None:
-    with pytest.raises(Misfit, match=reason):
+    with pytest.raises(DatatypeMismatch, match=reason):
         convert(value, datatype)
 
 

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.errors import CannotRun
+from jobserver.errors import JobNotRunnable
 from jobserver.scripts.loading import stamps
-from jobserver.scripts.registry import Registry, Sources
+from jobserver.scripts.registry import Registry, ScriptSources
 from jobserver.scripts.wording import explain, shown, without_paths
 
 Load = Callable[..., Registry]
@@ -48,7 +48,7 @@ def load(folder: Path) -> Load:
         _forget(folder)
         for stem, text in files.items():
             (folder / f"{stem}.py").write_text(text)
-        return Registry.load(Sources(folder, modules))
+        return Registry.load(ScriptSources(folder, modules))
 
     return write_and_load
 
@@ -67,15 +67,15 @@ def errors(registry: Registry) -> dict[str, str]:
 
 
 def refusal(registry: Registry, name: object) -> str:
-    with pytest.raises(CannotRun) as caught:
+    with pytest.raises(JobNotRunnable) as caught:
         registry.lookup(name)
     assert [problem.field for problem in caught.value.errors] == ["script.name"]
     return caught.value.message
 
 
 def test_without_a_folder_there_is_what_is_shipped() -> None:
-    assert all_names(Registry.load(Sources(None))) == [*SHIPPED, "summary"]
-    assert all_names(Registry.load(Sources(Path("no/such/folder")))) == [*SHIPPED, "summary"]
+    assert all_names(Registry.load(ScriptSources(None))) == [*SHIPPED, "summary"]
+    assert all_names(Registry.load(ScriptSources(Path("no/such/folder")))) == [*SHIPPED, "summary"]
 
 
 def test_public_functions_defined_in_a_file_are_scripts(load: Load) -> None:
@@ -193,7 +193,7 @@ def test_a_module_that_cannot_be_imported_is_told_about(load: Load) -> None:
 
 def test_a_folder_that_is_none_is_told_about(tmp_path: Path) -> None:
     (tmp_path / "scripts").write_text("")
-    registry = Registry.load(Sources(tmp_path / "scripts"))
+    registry = Registry.load(ScriptSources(tmp_path / "scripts"))
     assert names(registry) == ["summary"]
     assert "no folder that can be read" in errors(registry)["scripts"]
 
@@ -414,7 +414,7 @@ def test_every_hook_is_called_and_none_can_break_the_start(load: Load) -> None:
     ],
 )
 def test_hostile_names_are_unknown_names(name: str) -> None:
-    message = refusal(Registry.load(Sources(None)), name)
+    message = refusal(Registry.load(ScriptSources(None)), name)
     assert message.startswith("The script '")
     assert "is unknown." in message
     assert message.isprintable()
@@ -423,7 +423,7 @@ def test_hostile_names_are_unknown_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", [None, 5, True, 1.5, ["summary"], {"name": "summary"}])
 def test_what_is_no_text_is_no_name(name: object) -> None:
-    assert "is unknown" in refusal(Registry.load(Sources(None)), name)
+    assert "is unknown" in refusal(Registry.load(ScriptSources(None)), name)
 
 
 @given(st.text())
@@ -437,7 +437,7 @@ def test_no_text_but_a_name_finds_a_script(name: str) -> None:
 
 def _shipped() -> Registry:
     modules = {"jobserver.scripts": sys.modules["jobserver.scripts"]}
-    return Registry(Sources(None), modules, [])
+    return Registry(ScriptSources(None), modules, [])
 
 
 def test_close_names_are_suggested(load: Load) -> None:
@@ -448,8 +448,8 @@ def test_close_names_are_suggested(load: Load) -> None:
 
 
 def test_sources_come_from_text() -> None:
-    assert Sources.of("a/b", ["c"]) == Sources(Path("a/b"), ("c",))
-    assert Sources.of(None) == Sources(None)
+    assert ScriptSources.from_settings("a/b", ["c"]) == ScriptSources(Path("a/b"), ("c",))
+    assert ScriptSources.from_settings(None) == ScriptSources(None)
 
 
 def test_the_package_of_scripts_is_light() -> None:

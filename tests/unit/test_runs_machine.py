@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from jobserver.errors import Conflict, StoreUnavailable
 from jobserver.jobs.job import TERMINAL, TRANSITIONS, State
-from jobserver.jobs.lifecycle.transitions import Runs
+from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import CANCELLED, Outcome, interrupted
 from jobserver.storage.database import Database
 from jobserver.storage.documents import JobId
@@ -59,7 +59,7 @@ class Life(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.owners = [Runs(self.database, str(ObjectId()), LEASE) for _ in range(2)]
+        self.owners = [JobLifecycle(self.database, str(ObjectId()), LEASE) for _ in range(2)]
         self.seen: dict[JobId, dict[str, Any]] = {}
 
     def note(self, job_id: JobId, *, claimed: bool = False, ended: State | None = None) -> None:
@@ -151,7 +151,7 @@ class Life(RuleBasedStateMachine):
         if claim is None or claim["_id"] == job_id:
             return None
         claims = self.owners[0].claims
-        following = claims.of(job_id, self.seen)
+        following = claims.prepare(job_id, self.seen)
         assert (following is not None) == (self.seen[job_id]["state"] == State.QUEUED)
         if stale and following:
             self.owners[1].jobs.edit(job_id, {"pinned": True})
@@ -239,13 +239,13 @@ def answers_get_lost(database: Database, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.usefixtures("answers_get_lost")
 def test_what_is_tried_again_is_done_once(database: Database) -> None:
-    runs = Runs(database, "mine", LEASE)
+    runs = JobLifecycle(database, "mine", LEASE)
     first, second, third = (runs.jobs.create({"retries": 1}) for _ in range(3))
     for job in (first, second, third):
         assert runs.enqueue(job, SUBMITTED)
     running = runs.claim(first["_id"])
-    following = runs.claims.of(second["_id"])
-    cancelled = runs.claims.of(third["_id"])
+    following = runs.claims.prepare(second["_id"])
+    cancelled = runs.claims.prepare(third["_id"])
     assert running is not None
     assert following is not None
     assert cancelled is not None
@@ -264,7 +264,7 @@ def test_what_is_tried_again_is_done_once(database: Database) -> None:
 def test_a_claim_that_the_database_left_open_is_made_once(
     database: Database, monkeypatch: pytest.MonkeyPatch, arrived: bool
 ) -> None:
-    runs = Runs(database, "mine", LEASE)
+    runs = JobLifecycle(database, "mine", LEASE)
     job = runs.jobs.create({})
     assert runs.enqueue(job, SUBMITTED)
     call = database.call
@@ -292,7 +292,7 @@ def test_a_job_that_goes_on_while_it_is_cancelled_is_cancelled(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Claimed, interrupted and queued again between what a cancel saw and what it does."""
-    runs = Runs(database, "mine", LEASE)
+    runs = JobLifecycle(database, "mine", LEASE)
     job = runs.jobs.create({"retries": 3})
     assert runs.enqueue(job, SUBMITTED)
     change, steps = runs.jobs.change, iter(("claim", "end", "claim"))

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, Field, FilePath
 
-from jobserver.errors import CannotRun, Problem
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.scripts.script import Script
 
 JSON = st.recursive(
@@ -52,7 +52,7 @@ class Gauge(BaseModel):
     upstream: Optional[Gauge] = None  # noqa: UP045 - the old spelling is common
 
 
-class Station(BaseModel):
+class DaskWorker(BaseModel):
     logfile: Path
 
 
@@ -293,7 +293,7 @@ def test_all_problems_are_told_at_once() -> None:
         "kwargs.windw": "is unknown: did you mean window?",
         "kwargs.z": "is missing",
     }
-    with pytest.raises(CannotRun, match="many cannot run with these parameters") as caught:
+    with pytest.raises(JobNotRunnable, match="many cannot run with these parameters") as caught:
         script(many).bind([0], {}, data=1)
     assert [each.field for each in caught.value.errors] == ["args[0]", "kwargs.how", "kwargs.z"]
 
@@ -380,7 +380,7 @@ def test_clients_cannot_name_a_file_to_read(text: str) -> None:
     for func in (by_path, by_text, by_note):
         for args, kwargs in (([text], {}), ([], {"path": text})):
             assert len(script(func).check(args, kwargs, False)) == 1
-        with pytest.raises(CannotRun) as caught:
+        with pytest.raises(JobNotRunnable) as caught:
             script(func).bind([], {}, data=text)
         assert [problem.field for problem in caught.value.errors] == ["data"]
 
@@ -390,7 +390,7 @@ def test_no_other_parameter_takes_a_file_from_a_client() -> None:
 
     assert set(told(script(by_second).check(["x.csv"], {}, True))) == {"args[0]"}
     assert set(told(script(star).check(["x.csv"], {}, False))) == {"args[0]"}
-    for hint in (list[Path], Station, FilePath, Path | None):
+    for hint in (list[Path], DaskWorker, FilePath, Path | None):
         assert set(told(taking(hint).check([], {"x": ["a"]}, True))) == {"kwargs.x"}
     assert taking(Path | None).check([], {"x": None}, True) == []
     missing = told(script(by_path).check([], {}, False))

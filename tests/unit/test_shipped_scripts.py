@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.scripts import on_init, summary
-from jobserver.scripts.registry import Registry, Sources
+from jobserver.scripts.registry import Registry, ScriptSources
 from jobserver.scripts.shipped import timeseries
 
 KEYS = ["count", "mean", "std", "min", "25%", "50%", "75%", "max"]
@@ -108,7 +108,7 @@ def test_what_is_no_table_is_refused(data: Any) -> None:
 
 
 def test_the_package_ships_summary_and_describes_it() -> None:
-    registry = Registry.load(Sources(None))
+    registry = Registry.load(ScriptSources(None))
     described = registry.describe()["scripts"][-1]
     assert (described["name"], described["module"]) == ("summary", "jobserver.scripts")
     assert described["version"] == sha256(Path(timeseries.__file__).read_bytes()).hexdigest()
@@ -120,7 +120,7 @@ def test_the_package_ships_summary_and_describes_it() -> None:
 
 
 def test_summary_binds_data_and_runs() -> None:
-    script = Registry.load(Sources(None)).lookup("jobserver.scripts.summary")
+    script = Registry.load(ScriptSources(None)).lookup("jobserver.scripts.summary")
     args, kwargs = script.bind([], {}, data=pd.DataFrame({"value": [1.0]}))
     assert script.func(*args, **kwargs)["value"]["count"] == 1.0
     assert [each.field for each in script.check([], {}, False)] == ["data"]
@@ -143,7 +143,7 @@ def test_the_hook_loads_what_runs_need() -> None:
 
 
 def test_the_hook_is_called_through_the_registry() -> None:
-    registry = Registry.load(Sources(None))
+    registry = Registry.load(ScriptSources(None))
     registry.run_on_init(SimpleNamespace(runs=True))
     assert registry.describe()["errors"] == []
     on_init(SimpleNamespace(runs=False))

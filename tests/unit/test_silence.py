@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.jobs.lifecycle.claims import Watch
+from jobserver.jobs.lifecycle.claims import LeaseMonitor
 
 LEASE = 30.0
 LOOK = LEASE / 6
@@ -18,31 +18,31 @@ def job(beat: float) -> dict[str, Any]:
     return {"_id": "a", "_run": {"beat": NOON + timedelta(seconds=beat), "lease": LEASE}}
 
 
-def look(watch: Watch, beat: float, now: float) -> bool:
+def look(watch: LeaseMonitor, beat: float, now: float) -> bool:
     """Whether the job is found silent at so many seconds after noon."""
     return bool(watch.silent([job(beat)], NOON + timedelta(seconds=now)))
 
 
 def test_a_dead_owner_is_found_when_its_lease_is_over() -> None:
-    watch = Watch(LEASE)
+    watch = LeaseMonitor(LEASE)
     found = [now for now in range(0, 60, 5) if look(watch, 0, now)]
     assert found[0] == 30
 
 
 def test_one_who_comes_later_needs_a_few_looks() -> None:
-    watch = Watch(LEASE)
+    watch = LeaseMonitor(LEASE)
     found = [now for now in range(3600, 3660, 5) if look(watch, 0, now)]
     assert found[0] == 3615
 
 
 def test_one_that_lost_its_clock_is_found_after_a_lease() -> None:
-    watch = Watch(LEASE)
+    watch = LeaseMonitor(LEASE)
     found = [now for now in range(0, 60, 5) if look(watch, 86_400, now)]
     assert found[0] == 30
 
 
 def test_a_job_that_is_run_anew_is_watched_anew() -> None:
-    watch = Watch(LEASE)
+    watch = LeaseMonitor(LEASE)
     for now in range(0, 30, 5):
         look(watch, 0, now)
     assert watch.silent([], NOON + timedelta(seconds=30)) == []
@@ -50,7 +50,7 @@ def test_a_job_that_is_run_anew_is_watched_anew() -> None:
 
 
 def test_slow_looks_find_it_too() -> None:
-    watch = Watch(LEASE)
+    watch = LeaseMonitor(LEASE)
     assert any(look(watch, 0, now) for now in range(0, 400, 40))
 
 
@@ -62,7 +62,7 @@ def test_a_living_owner_is_never_found_silent_whatever_the_clock_does(
     jumps: list[float], phase: float
 ) -> None:
     """The owner renews its lease between two looks, but not between a jump and the next look."""
-    watch, now = Watch(LEASE), 0.0
+    watch, now = LeaseMonitor(LEASE), 0.0
     for jump in jumps:
         beat = now + phase
         now += LOOK + jump
@@ -72,7 +72,7 @@ def test_a_living_owner_is_never_found_silent_whatever_the_clock_does(
 @given(st.lists(st.floats(0, 10_000), min_size=1, max_size=20))
 def test_whoever_slept_or_hung_is_given_time(sleeps: list[float]) -> None:
     """Owner and watcher sleep together, and the watcher wakes up first each time."""
-    watch, now, beat = Watch(LEASE), 0.0, 0.0
+    watch, now, beat = LeaseMonitor(LEASE), 0.0, 0.0
     for sleep in sleeps:
         now += sleep
         for _ in range(2):  # the owner is late by two looks

@@ -9,13 +9,13 @@ import pytest
 
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.spool import Ended, Spool
+from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.outcome import Outcome
 
 
-def ended(key: str) -> Ended:
+def ended(key: str) -> SpooledOutcome:
     job = {"_id": key, "_run": {"key": key, "attempt": 1}}
-    return Ended(job, Outcome(State.FINISHED, result={"value": 1}), b"printed", 3)
+    return SpooledOutcome(job, Outcome(State.FINISHED, result={"value": 1}), b"printed", 3)
 
 
 def names(folder: Path) -> list[str]:
@@ -23,7 +23,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_what_waits_is_stored_and_forgotten(tmp_path: Path) -> None:
-    spool, stored = Spool(tmp_path / "spool"), list[Ended]()
+    spool, stored = Spool(tmp_path / "spool"), list[SpooledOutcome]()
     spool.save(ended("one"))
     Spool(tmp_path / "spool").flush(stored.append)  # as after a restart
     assert stored == [ended("one")]
@@ -34,7 +34,7 @@ def test_while_the_database_is_away_all_goes_on_waiting(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.save(ended("one"))
 
-    def away(_: Ended) -> None:
+    def away(_: SpooledOutcome) -> None:
         raise StoreUnavailable("away")
 
     with pytest.raises(StoreUnavailable):
@@ -56,7 +56,7 @@ def test_while_the_database_is_away_all_goes_on_waiting(tmp_path: Path) -> None:
     ids=["empty", "cut off", "without an outcome", "an unknown state", "an unknown field"],
 )
 def test_a_file_that_cannot_be_read_is_left_aside(tmp_path: Path, content: bytes) -> None:
-    spool, stored = Spool(tmp_path), list[Ended]()
+    spool, stored = Spool(tmp_path), list[SpooledOutcome]()
     (tmp_path / "bad-1.bson").write_bytes(content)
     spool.save(ended("one"))
     spool.flush(stored.append)

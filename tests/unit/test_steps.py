@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.steps import ENDS, Steps
+from jobserver.jobs.lifecycle.steps import ENDS, StepRecords
 
 NOW = datetime(2026, 1, 1)
 
@@ -22,7 +22,7 @@ def begun(number: int, took: float | None = None) -> dict[str, Any]:
 
 @given(st.integers(0, 4 * ENDS))
 def test_both_ends_are_kept_and_no_more(count: int) -> None:
-    steps = Steps()
+    steps = StepRecords()
     for number in range(1, count + 1):
         steps.take(begun(number, 0.5 if number > 1 else None))
     kept = [each["step"] for each in steps.listed()]
@@ -34,7 +34,7 @@ def test_both_ends_are_kept_and_no_more(count: int) -> None:
 
 @pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
 def test_the_step_that_goes_on_ends_with_its_attempt(state: State) -> None:
-    steps = Steps()
+    steps = StepRecords()
     steps.take(begun(1))
     steps.take(begun(2, 0.25))
     assert steps.running == "step 2 (s2)"
@@ -49,7 +49,7 @@ NAMES = st.sampled_from(["step", "name", "started", "took", "other"])
 
 @given(st.lists(st.dictionaries(NAMES, ANY | st.just(NOW)), max_size=5))
 def test_whatever_a_child_says_can_be_stored(messages: list[dict[str, Any]]) -> None:
-    steps = Steps()
+    steps = StepRecords()
     for message in messages:
         steps.take(message)
     listed = steps.listed(State.FAILED, NOW)

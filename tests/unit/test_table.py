@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobserver.errors import WrongType
+from jobserver.errors import UnsupportedType
 from jobserver.tables.json_files import LARGEST
 from jobserver.tables.preview import content
 from tests.api.contract import strict_json
@@ -122,11 +122,11 @@ def test_a_file_is_read_as_its_content_is_taken(form: str) -> None:
 def test_kinds_that_are_no_table() -> None:
     for name in ("a.png", "a.nc", "a.csv.gz"):
         file = BytesIO(b"x")
-        with pytest.raises(WrongType, match="only as txt"):
+        with pytest.raises(UnsupportedType, match="only as txt"):
             content(file, name, "html")
         assert file.closed
     quoted = b'a;"b\n' + b"x" * 200_000
-    with pytest.raises(WrongType, match="Show it as txt"):
+    with pytest.raises(UnsupportedType, match="Show it as txt"):
         shown(quoted, "json")
 
 
@@ -155,7 +155,7 @@ def test_json_is_told_in_utf_8(encoding: str) -> None:
 @pytest.mark.parametrize("text", ["", "nan", "{", '{"a": 1,}', "[1] [2]", b"\xff", "[" * 100_000])
 def test_what_is_no_json(text: str | bytes) -> None:
     for form in ("json", "csv", "html"):
-        with pytest.raises(WrongType, match=r"no JSON.*Ask for txt"):
+        with pytest.raises(UnsupportedType, match=r"no JSON.*Ask for txt"):
             shown(text, form, "a.json")
 
 
@@ -169,12 +169,12 @@ def test_the_table_in_json() -> None:
 
 @pytest.mark.parametrize("text", ["1", '"a"', "[[1], [2, 3]]", '{"a": [1], "b": [1, 2]}'])
 def test_json_that_is_no_table(text: str) -> None:
-    with pytest.raises(WrongType, match="ask for txt or json"):
+    with pytest.raises(UnsupportedType, match="ask for txt or json"):
         shown(text, "csv", "a.json")
 
 
 def test_much_json_is_not_read_as_a_whole() -> None:
     text = b"[" + b"1," * LARGEST + b"1]"
     assert shown(text, "json", "a.json") == text
-    with pytest.raises(WrongType, match="up to 8"):
+    with pytest.raises(UnsupportedType, match="up to 8"):
         shown(text, "csv", "a.json")

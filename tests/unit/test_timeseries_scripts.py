@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jobserver.encoding import encode_result
 from jobserver.scripts import flow_duration_curve, gaps, plot, resample, rolling
-from jobserver.scripts.registry import Registry, Sources
+from jobserver.scripts.registry import Registry, ScriptSources
 
 START = datetime(2020, 1, 31, 22)
 
@@ -167,7 +167,7 @@ def test_a_column_that_is_not_there_is_refused() -> None:
 
 
 def test_their_parameters_are_checked_before_a_run() -> None:
-    registry = Registry.load(Sources(None))
+    registry = Registry.load(ScriptSources(None))
 
     def fields(name: str, **kwargs: Any) -> list[str]:
         return [each.field for each in registry.lookup(name).check([], kwargs, True)]

@@ -20,7 +20,7 @@ from jobserver.api.framework.current import services
 from jobserver.api.framework.identity import actor
 from jobserver.api.framework.schemas import Filter
 from jobserver.encoding import dumps, read_object
-from jobserver.errors import BadRequest, Problem, TooLarge, WrongType
+from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
 from jobserver.sizes import rounded_size
 from jobserver.users import POLICY, Who, authorize
 
@@ -205,7 +205,7 @@ def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
     ------
     BadRequest
         If it is no strict JSON object.
-    TooLarge, WrongType
+    TooLarge, UnsupportedType
         If it is too large, or not sent as JSON.
     """
     limit = services().settings.MAX_JSON_SIZE
@@ -219,7 +219,7 @@ def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
     if not data:
         return {}
     if request.mimetype != "application/json":
-        raise WrongType("Send JSON with the header 'Content-Type: application/json'.")
+        raise UnsupportedType("Send JSON with the header 'Content-Type: application/json'.")
     return read_object(data, stored=stored)
 
 
@@ -228,7 +228,7 @@ def refuse_filter() -> None:
 
     Raises
     ------
-    BadRequest, TooLarge, WrongType
+    BadRequest, TooLarge, UnsupportedType
         If there is one that is not empty.
     """
     if read_body(stored=False):

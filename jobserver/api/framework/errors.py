@@ -10,7 +10,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from jobserver.encoding import dumps
-from jobserver.errors import Refusal
+from jobserver.errors import ApiError
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ _ASKS = [
 def register(app: Flask) -> None:
     """Answer every error of an app in the one shape."""
     app.url_map.merge_slashes = False  # an address with too many is wrong, not to be redirected
-    app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(ApiError, _refusal)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(OSError, _no_room)
     app.register_error_handler(Exception, _failure)
@@ -52,7 +52,7 @@ def error_body(status: int, message: str, errors: list[dict[str, str]] | None = 
     return dumps(content | ({"errors": errors} if errors else {})) + b"\n"
 
 
-def _refusal(refusal: Refusal) -> Response:
+def _refusal(refusal: ApiError) -> Response:
     problems = [{"field": entry.field, "problem": entry.problem} for entry in refusal.errors]
     response = _response(refusal.status, error_body(refusal.status, refusal.message, problems))
     if refusal.status == 401:

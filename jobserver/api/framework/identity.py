@@ -12,7 +12,7 @@ from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
 from jobserver.errors import Unauthorized
 from jobserver.storage.database import Document
-from jobserver.users import LOCAL, NOBODY, Actor, Role, reach
+from jobserver.users import LOCAL, NOBODY, Actor, Role, visibility_filter
 from jobserver.users.accounts import actor_of
 
 _UNKNOWN = "The header Authorization is wrong. It takes 'Basic ...' or 'Bearer <token>'."
@@ -49,10 +49,10 @@ def user_of(shown: Authorization | None) -> Document:
         raise Unauthorized("Send your mail address and your password by HTTP Basic: curl -u.")
     if shown is None or shown.type != "basic" or not shown.username:
         raise Unauthorized(_UNKNOWN)
-    return services().accounts.log_in(shown.username, shown.password or "", place())
+    return services().accounts.log_in(shown.username, shown.password or "", client_address())
 
 
-def still_in() -> Callable[[], bool]:
+def session_still_valid() -> Callable[[], bool]:
     """Tells, also after the request, whether who asks is still let in."""
     accounts, asking = services().accounts, actor()
     user = accounts.users.get(asking.id) if asking.id else None
@@ -71,19 +71,19 @@ def still_in() -> Callable[[], bool]:
     return check
 
 
-def place() -> str:
+def client_address() -> str:
     """Where a request comes from."""
     return request.remote_addr or ""
 
 
-def mine() -> Document:
+def owner_filter() -> Document:
     """What holds for everything that who asks may touch."""
-    return reach(actor())
+    return visibility_filter(actor())
 
 
 def stored_data() -> StoredData:
     """The stored data that who asks may see."""
-    return services().data.of(actor().id, mine())
+    return services().data.for_owner(actor().id, owner_filter())
 
 
 def own_datafiles() -> DataFiles:

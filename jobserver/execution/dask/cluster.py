@@ -10,7 +10,7 @@ from distributed import Client, Future, fire_and_forget
 from distributed.utils import LoopRunner
 
 from jobserver.execution.dask.worker import run_job
-from jobserver.execution.dask.worker_settings import Post
+from jobserver.execution.dask.worker_settings import WorkerSettings
 from jobserver.storage.documents import JobId
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Cluster:
     ----------
     address : str
         Of the scheduler.
-    post : Post
+    post : WorkerSettings
         What the workers are told beside the ids.
 
     Attributes
@@ -34,7 +34,7 @@ class Cluster:
         Number of its workers' threads when `look` was called last; None without a connection.
     """
 
-    def __init__(self, address: str, post: Post) -> None:
+    def __init__(self, address: str, post: WorkerSettings) -> None:
         self._address = address
         self._post = post
         self._loop = LoopRunner()  # a client of its own would leave its loop behind if it fails

@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from jobserver.data.files import DataFiles
-from jobserver.execution.dask.worker_settings import Post
+from jobserver.execution.dask.worker_settings import WorkerSettings
 from jobserver.execution.executor import Executor
-from jobserver.execution.maintenance import Keeper
+from jobserver.execution.maintenance import Maintenance
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import Outcome
@@ -45,7 +45,7 @@ class DaskExecutor(Executor):
         self._over = threading.Event()
         self._failure = ""
         self._cluster: Cluster | None = None
-        self._keeper = Keeper(self)
+        self._keeper = Maintenance(self)
         self._thread = threading.Thread(target=self._work, name="dask", daemon=True)
 
     def start(self) -> None:
@@ -99,7 +99,9 @@ class DaskExecutor(Executor):
     def _work(self) -> None:
         from jobserver.execution.dask.cluster import Cluster
 
-        cluster = self._cluster = Cluster(str(self.settings.DASK_SCHEDULER), Post.of(self.settings))
+        cluster = self._cluster = Cluster(
+            str(self.settings.DASK_SCHEDULER), WorkerSettings.from_settings(self.settings)
+        )
         look = 0.0
         while not self._over.is_set():
             try:

@@ -11,9 +11,9 @@ from distributed import WorkerPlugin, get_worker
 
 from jobserver.data.files import DataFiles
 from jobserver.errors import NotFound
-from jobserver.execution.dask.worker_settings import Post
+from jobserver.execution.dask.worker_settings import WorkerSettings
 from jobserver.execution.local import LocalExecutor
-from jobserver.execution.maintenance import Keeper
+from jobserver.execution.maintenance import Maintenance
 from jobserver.storage.documents import JobId, parse_id
 
 log = logging.getLogger(__name__)
@@ -22,18 +22,18 @@ log = logging.getLogger(__name__)
 CLOSE_SECONDS = 2.0
 _PLUGIN = "jobserver"
 
-_stations: dict[str, Station] = {}
+_stations: dict[str, DaskWorker] = {}
 _lock = threading.Lock()
 
 
-def run_job(job_id: str, post: Post) -> str:
+def run_job(job_id: str, post: WorkerSettings) -> str:
     """Run a queued job in this Dask worker, and wait for it.
 
     Parameters
     ----------
     job_id : str
         The job; it is left alone if somebody else has it.
-    post : Post
+    post : WorkerSettings
         Whose job it is.
 
     Returns
@@ -49,7 +49,7 @@ def run_job(job_id: str, post: Post) -> str:
     return _station(post).run(parse_id(job_id))
 
 
-def _station(post: Post) -> Station:
+def _station(post: WorkerSettings) -> DaskWorker:
     """The station for a server's jobs; another one where its settings or its database changed."""
     with _lock:
         worker = get_worker()
@@ -59,13 +59,13 @@ def _station(post: Post) -> Station:
         if station is None or not station.serves(post, uri):
             if station is not None:
                 threading.Thread(target=station.drain, args=(threading.TIMEOUT_MAX,)).start()
-            station = _stations[post.home] = Station(post, uri, worker.state.nthreads)
+            station = _stations[post.home] = DaskWorker(post, uri, worker.state.nthreads)
             if _PLUGIN not in worker.plugins:
-                worker.loop.add_callback(worker.plugin_add, Closing(), _PLUGIN)
+                worker.loop.add_callback(worker.plugin_add, WorkerShutdown(), _PLUGIN)
         return station
 
 
-class Closing(WorkerPlugin):
+class WorkerShutdown(WorkerPlugin):
     """Ends what runs in a Dask worker when that closes."""
 
     async def teardown(self, worker: Any) -> None:  # noqa: ARG002 - as Dask calls it
@@ -81,12 +81,12 @@ def _close() -> None:
         station.drain(CLOSE_SECONDS)
 
 
-class Station(LocalExecutor):
+class DaskWorker(LocalExecutor):
     """Runs the jobs that Dask hands to a worker, in as many slots as that has threads.
 
     Parameters
     ----------
-    post : Post
+    post : WorkerSettings
         Whose jobs.
     uri : str
         Connection string of their database.
@@ -96,20 +96,20 @@ class Station(LocalExecutor):
 
     shut_down = "its Dask worker was shut down"
 
-    def __init__(self, post: Post, uri: str, slots: int) -> None:
+    def __init__(self, post: WorkerSettings, uri: str, slots: int) -> None:
         settings = post.settings(slots)
         database = post.connect(uri, settings)
-        super().__init__(database, DataFiles.of(database, settings), settings)
+        super().__init__(database, DataFiles.from_settings(database, settings), settings)
         self._serves = post, uri
         self._tickets: dict[JobId, threading.Event] = {}
         self._guard = threading.Lock()
         self.start()
 
-    def make_keeper(self) -> Keeper:
+    def make_keeper(self) -> Maintenance:
         """Looks after its own runs; the server does the rest."""
-        return Keeper(self, shared=False)
+        return Maintenance(self, shared=False)
 
-    def serves(self, post: Post, uri: str) -> bool:
+    def serves(self, post: WorkerSettings, uri: str) -> bool:
         """Whether it is the station of this server."""
         return self._serves == (post, uri) and not self.draining.is_set()
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.errors import SettingsError
-from jobserver.home.secret_key import hide
+from jobserver.home.secret_key import redact
 from jobserver.home.settings import HOME, Settings, load, public_values
 from jobserver.storage.database import Database
 from jobserver.storage.embedded import uri_of
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerSettings:
     """Whose jobs a worker is to run.
 
     Attributes
@@ -36,7 +36,7 @@ class Post:
     values: tuple[tuple[str, Any], ...]
 
     @classmethod
-    def of(cls, settings: Settings) -> Post:
+    def from_settings(cls, settings: Settings) -> WorkerSettings:
         """The post of a server."""
         values = tuple(public_values(settings).items())
         return cls(str(settings.home), settings.config, settings.MONGO_URI is None, values)
@@ -76,5 +76,5 @@ class Post:
 
     def connect(self, uri: str, settings: Settings) -> Database:
         """Connect to the server's database."""
-        hide(uri)
+        redact(uri)
         return Database(uri, settings.home if self.embedded else None)

@@ -20,7 +20,7 @@ TIMEOUT = "Timeout"
 
 
 @dataclass(frozen=True)
-class Held:
+class MemoryBaseline:
     """Bytes of memory that processes hold: resident, of their own, and shared between them."""
 
     resident: int
@@ -28,7 +28,7 @@ class Held:
     shared: int
 
     @classmethod
-    def by(cls, processes: list[psutil.Process]) -> Held:
+    def measure(cls, processes: list[psutil.Process]) -> MemoryBaseline:
         """What processes hold now."""
         return cls(resident(processes), *own_memory(processes))
 
@@ -42,13 +42,15 @@ class Limits:
         Seconds that it may take; 0 for no limit.
     memory : int
         Bytes that it may take; 0 for no limit.
-    before : Held
+    before : MemoryBaseline
         What its warm process and the fork held before.
     segments : Segments
         The shared memory that it makes.
     """
 
-    def __init__(self, timeout: float, memory: int, before: Held, segments: Segments) -> None:
+    def __init__(
+        self, timeout: float, memory: int, before: MemoryBaseline, segments: Segments
+    ) -> None:
         self._timeout = timeout
         self._memory = memory
         self._before = before
@@ -78,7 +80,7 @@ class Limits:
         segments = self._segments.size()
         if resident(tree) - self._before.resident + segments <= self._memory:
             return False
-        now = Held.by(tree)
+        now = MemoryBaseline.measure(tree)
         shared = max(now.shared - self._before.shared, segments)
         return now.own - self._before.own + shared > self._memory
 

@@ -11,11 +11,11 @@ from functools import partial
 from typing import TypeVar
 
 from jobserver.errors import Problem, ShuttingDown, Unavailable
-from jobserver.execution.maps import Maps
+from jobserver.execution.maps import ActiveMaps
 from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.child_process import ChildEnded
-from jobserver.execution.supervision.loads import Loads, SharedFindings
 from jobserver.execution.supervision.supervisor import READY_SECONDS, TICK_SECONDS, ChildSupervisor
+from jobserver.execution.supervision.warm_pool import SharedFindings, WarmPool
 from jobserver.home.settings import Settings
 from jobserver.jobs.outcome import ENDING
 from jobserver.processes.forms import function_names
@@ -50,7 +50,7 @@ class ScriptChecker:
 
     def __init__(self, settings: Settings, findings: SharedFindings) -> None:
         setup = setup_message(settings, runs=False)
-        self._supervisor = ChildSupervisor(setup, findings, Maps(lambda: None))
+        self._supervisor = ChildSupervisor(setup, findings, ActiveMaps(lambda: None))
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(PATIENT)
         self._loading = threading.Event()
@@ -126,7 +126,7 @@ class ScriptChecker:
             retry_after=5,
         )
 
-    def _started(self) -> Loads:
+    def _started(self) -> WarmPool:
         """The warm processes, at least one of which has loaded something."""
         self._supervisor.start()
         self._loading.set()

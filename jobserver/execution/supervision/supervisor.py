@@ -14,20 +14,20 @@ from typing import Any
 import psutil
 from bson.errors import BSONError
 
-from jobserver.execution.maps import Maps, MapShare
+from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision import child_messages
 from jobserver.execution.supervision.child_messages import Watcher
 from jobserver.execution.supervision.child_process import ChildEnded, ChildProcess, Pump, tree_of
-from jobserver.execution.supervision.limits import Held, Limits
-from jobserver.execution.supervision.loads import Loads, SharedFindings
+from jobserver.execution.supervision.limits import Limits, MemoryBaseline
 from jobserver.execution.supervision.sandbox import sealed
+from jobserver.execution.supervision.warm_pool import SharedFindings, WarmPool
 from jobserver.execution.supervision.warm_process import RunProcess, WarmProcess
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import DISTURBED, NOT_BEGUN, UNSTARTED, Outcome
 from jobserver.processes.forms import function_names, holds_code
 from jobserver.storage.database import Document
 from jobserver.system.process_tree import CUT_OFF
-from jobserver.system.protocol import Broken, Message
+from jobserver.system.protocol import ChannelClosed, Message
 from jobserver.system.shared_memory import Segments
 
 log = logging.getLogger(__name__)
@@ -53,14 +53,14 @@ class ChildSupervisor:
         What the child needs to load its scripts; see `setup_message`.
     shared : SharedFindings
         What all children of the server find out about scripts.
-    maps : Maps
+    maps : ActiveMaps
         Where slots without a job find the maps that run here.
     walls : sequence of str
         What to put before the child's command; see `jobserver.execution.supervision.sandbox`.
     """
 
     def __init__(
-        self, setup: Message, shared: SharedFindings, maps: Maps, walls: Sequence[str] = ()
+        self, setup: Message, shared: SharedFindings, maps: ActiveMaps, walls: Sequence[str] = ()
     ) -> None:
         self._setup = setup
         self._shared = shared
@@ -72,10 +72,10 @@ class ChildSupervisor:
         self._stopped: Outcome | None = None
         self._within: ChildSupervisor | None = None
         self._child: ChildProcess | None = None
-        self._loads: Loads | None = None
+        self._loads: WarmPool | None = None
         self._pump = Pump()
-        self._held: tuple[int, Held] | None = None
-        self._run: _Run | None = None
+        self._held: tuple[int, MemoryBaseline] | None = None
+        self._run: _ActiveRun | None = None
 
     def start(self) -> None:
         """Start the child where there is none, and have it load scripts that changed.
@@ -99,10 +99,10 @@ class ChildSupervisor:
         self._child = ChildProcess(self._walls)
         self._pump = Pump()
         self._pump.watch(self._woken, self._look_up)
-        self._loads = Loads(self._child, self._pump, self._setup, self._shared)
+        self._loads = WarmPool(self._child, self._pump, self._setup, self._shared)
         try:
             self._child.channel.send(self._setup, BEGIN_SECONDS)
-        except Broken as error:
+        except ChannelClosed as error:
             raise ChildEnded from error
 
     @property
@@ -111,7 +111,7 @@ class ChildSupervisor:
         return self._child is not None and not self._child.is_gone
 
     @property
-    def loads(self) -> Loads:
+    def loads(self) -> WarmPool:
         """The warm processes of the child.
 
         Raises
@@ -229,7 +229,7 @@ class ChildSupervisor:
             self.close()
             return self._stopped or NOT_BEGUN
         with self._maps.shared(self._wake) as share:
-            held = self._held[1] if self._held else Held(0, 0, 0)
+            held = self._held[1] if self._held else MemoryBaseline(0, 0, 0)
             limits = Limits(timeout, spec["memory"], held, run.segments)
             try:
                 outcome = self._watch(run, _Talk(spec, watcher, share, self._maps), limits)
@@ -244,7 +244,7 @@ class ChildSupervisor:
         run.process.close()
         return replace(outcome, provenance=run.provenance)
 
-    def _begin(self, spec: Message) -> _Run:
+    def _begin(self, spec: Message) -> _ActiveRun:
         """Have a fork begin a run; one that died before it began is replaced."""
         for is_last in (False, True):
             try:
@@ -256,14 +256,14 @@ class ChildSupervisor:
                     raise
         raise ChildEnded
 
-    def _begun(self, spec: Message) -> _Run:
+    def _begun(self, spec: Message) -> _ActiveRun:
         names = function_names(spec["script"])
         seconds = READY_SECONDS + self._setup["import_timeout"]
         warm, process = self.wait_for(partial(self._fork, names), seconds)
         if spec["memory"] and self._child and (self._held is None or self._held[0] != warm.pid):
-            self._held = warm.pid, Held.by(self._tree(warm))
+            self._held = warm.pid, MemoryBaseline.measure(self._tree(warm))
         warm.is_busy = True
-        run = self._run = _Run(warm, process)
+        run = self._run = _ActiveRun(warm, process)
         process.send({"op": "run", **spec})
         self.wait_for(lambda: process.messages or process.has_ended, BEGIN_SECONDS)
         if not process.messages:
@@ -276,7 +276,7 @@ class ChildSupervisor:
         process = warm.run if warm else None
         return (warm, process) if warm and process and not process.has_ended else None
 
-    def _watch(self, run: _Run, talk: _Talk, limits: Limits) -> Outcome:
+    def _watch(self, run: _ActiveRun, talk: _Talk, limits: Limits) -> Outcome:
         """Follow a run to its end."""
         while True:
             talk.take_output(run.process)
@@ -304,7 +304,7 @@ class ChildSupervisor:
             return self._child.tree()
         return tree_of(warm.pid)
 
-    def _done(self, run: _Run, talk: _Talk, message: Any) -> Outcome:
+    def _done(self, run: _ActiveRun, talk: _Talk, message: Any) -> Outcome:
         """A run said how it ended; what is left of it has to go."""
         run.process.take_rest()
         talk.take_output(run.process)
@@ -314,7 +314,7 @@ class ChildSupervisor:
             self.close()
         return child_messages.ended(message, talk.folder)
 
-    def _cut_off(self, run: _Run) -> None:
+    def _cut_off(self, run: _ActiveRun) -> None:
         """End a run, and wait until it is gone; the whole child, where that does not help."""
         try:
             self._order_end(run, CUT_SECONDS)
@@ -323,7 +323,7 @@ class ChildSupervisor:
         except ChildEnded:
             self.close()
 
-    def _order_end(self, run: _Run, seconds: float) -> None:
+    def _order_end(self, run: _ActiveRun, seconds: float) -> None:
         if not self._setup["can_fork"]:
             raise ChildEnded  # the child itself is the run
         run.due = time.monotonic() + seconds
@@ -339,7 +339,7 @@ class ChildSupervisor:
             raise ChildEnded
 
 
-class _Run:
+class _ActiveRun:
     """A run and what it goes on in.
 
     Attributes
@@ -361,7 +361,7 @@ class _Run:
 class _Talk:
     """What a run tells, on its way to the watcher and to the slots that are lent to it."""
 
-    def __init__(self, spec: Message, watcher: Watcher, share: MapShare, maps: Maps) -> None:
+    def __init__(self, spec: Message, watcher: Watcher, share: SlotShare, maps: ActiveMaps) -> None:
         self.folder: str = spec["folder"]
         self._watcher = watcher
         self._share = share
@@ -373,7 +373,7 @@ class _Talk:
         if printed := process.take_output():
             self._watcher.output(printed)
 
-    def hear(self, message: Any, run: _Run) -> None:
+    def hear(self, message: Any, run: _ActiveRun) -> None:
         """Take a message that does not end the run."""
         match message.get("op"):
             case "provenance":

@@ -13,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 
 from jobserver.execution.supervision.child_process import ChildEnded, Pump, read, rest_of
 from jobserver.scripts.loading import Stamps
-from jobserver.system.protocol import Broken, Channel, Malformed, Message
+from jobserver.system.protocol import Channel, ChannelClosed, Malformed, Message
 
 #: Seconds that a process may take to read a message.
 SEND_SECONDS = 10.0
@@ -57,7 +57,7 @@ class RunProcess:
         """Send it a message; `ChildEnded` if it does not read it."""
         try:
             self._channel.send(message, seconds)
-        except Broken as error:
+        except ChannelClosed as error:
             raise ChildEnded(self.status) from error
 
     def take_messages(self) -> list[RawBSONDocument]:
@@ -93,7 +93,7 @@ class RunProcess:
     def _read(self) -> None:
         try:
             self.messages += self._channel.read()
-        except Broken as error:
+        except ChannelClosed as error:
             self.is_disturbed = self.is_disturbed or isinstance(error, Malformed)
             self._silent_since = self._silent_since or time.monotonic()
             self._pump.forget(self._channel)
@@ -173,7 +173,7 @@ class WarmProcess:
         """Send it a message; `ChildEnded` if it does not read it."""
         try:
             self._channel.send(message, SEND_SECONDS)
-        except Broken as error:
+        except ChannelClosed as error:
             raise ChildEnded from error
 
     def close(self) -> None:
@@ -190,7 +190,7 @@ class WarmProcess:
         try:
             for message in self._channel.read():
                 self._hear(bson.decode(message.raw))
-        except (Broken, BSONError, KeyError, TypeError, ValueError):
+        except (ChannelClosed, BSONError, KeyError, TypeError, ValueError):
             self.is_gone, self.gone = True, time.monotonic()
             self._pump.forget(self._channel)
 

@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs.job import State
-from jobserver.jobs.updates import Change, Changes
+from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId, utcnow
 
@@ -32,7 +32,7 @@ class Claim:
 
     Attributes
     ----------
-    change : Change
+    change : GuardedUpdate
         What takes it.
     job : dict
         The job as it is then.
@@ -40,7 +40,7 @@ class Claim:
         Whether it is known to be taken.
     """
 
-    change: Change
+    change: GuardedUpdate
     job: Document
     made: bool = field(default=False)
 
@@ -61,7 +61,7 @@ class Claims:
 
     def __init__(self, database: Database, owner: str, lease: float) -> None:
         self._database = database
-        self._changes = Changes(database)
+        self._changes = GuardedUpdates(database)
         self._jobs = database["jobs"]
         self._owner, self._lease = owner, lease
         self._read: dict[JobId, RawBSONDocument] = {}
@@ -73,7 +73,7 @@ class Claims:
         """Jobs whose claim was sent to a database that went away: they may be taken, or wait."""
         return [*self._unsure]
 
-    def of(self, job_id: JobId, coming: Iterable[JobId] = _NOBODY) -> Claim | None:
+    def prepare(self, job_id: JobId, coming: Iterable[JobId] = _NOBODY) -> Claim | None:
         """The claim of a job, to be made; None if it is not queued."""
         if sent := self._unsure.pop(job_id, None):
             return sent
@@ -84,11 +84,11 @@ class Claims:
         private["attempt"] = job["_run"]["attempt"] + 1
         values = {f"_run.{name}": value for name, value in private.items()}
         values["state"] = State.RUNNING
-        change = Change.of_seen(job, values, {"currentDate": {"_run.beat": True}})
+        change = GuardedUpdate.of_seen(job, values, {"currentDate": {"_run.beat": True}})
         private |= {"change": change.mark}
         return Claim(change, {**job, "state": State.RUNNING, "_run": {**job["_run"], **private}})
 
-    def take(self, job_id: JobId, coming: Iterable[JobId] = _NOBODY) -> Document | None:
+    def claim(self, job_id: JobId, coming: Iterable[JobId] = _NOBODY) -> Document | None:
         """Claim a job; None if it is not queued any more, as another took it.
 
         Parameters
@@ -96,7 +96,7 @@ class Claims:
         coming : iterable
             Ids of jobs that may be claimed next: they are read together.
         """
-        while claim := self.of(job_id, coming):
+        while claim := self.prepare(job_id, coming):
             if self.make(claim):
                 return claim.job
         return None
@@ -129,7 +129,7 @@ class Claims:
         return {job["_id"]: job for job in found}
 
 
-class Watch:
+class LeaseMonitor:
     """Tells runs whose owner is gone from those whose heartbeat was only held up.
 
     When a clock jumps, a database hangs or a machine sleeps, every heartbeat is old at once. So one

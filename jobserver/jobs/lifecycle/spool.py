@@ -34,7 +34,7 @@ _LOST = Outcome(
 
 
 @dataclass(frozen=True)
-class Ended:
+class SpooledOutcome:
     """An attempt that ended, with what it printed last.
 
     Attributes
@@ -67,7 +67,7 @@ class Ended:
         return bson.encode(content | {"outcome": vars(self.outcome)})
 
     @classmethod
-    def read(cls, path: Path) -> Ended:
+    def read(cls, path: Path) -> SpooledOutcome:
         """The attempt that a file holds."""
         content = bson.decode(path.read_bytes())
         outcome = content["outcome"]
@@ -88,9 +88,9 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._unsaved: list[Ended] = []
+        self._unsaved: list[SpooledOutcome] = []
 
-    def save(self, ended: Ended) -> None:
+    def save(self, ended: SpooledOutcome) -> None:
         """Keep an attempt durably, and the file of a large result with it."""
         part = self._folder / f".{secrets.token_hex(8)}.part"
         try:
@@ -113,7 +113,7 @@ class Spool:
         """Whether a large result waits, which takes long to store."""
         return any(self._files(large=True))
 
-    def flush(self, store: Callable[[Ended], None], *, large: bool = False) -> None:
+    def flush(self, store: Callable[[SpooledOutcome], None], *, large: bool = False) -> None:
         """Store what waits, and forget what is stored.
 
         Parameters
@@ -131,7 +131,7 @@ class Spool:
             del self._unsaved[0]
         for path in self._files(large=large):
             try:
-                store(Ended.read(path))
+                store(SpooledOutcome.read(path))
             except FileNotFoundError:  # another process of this home was faster
                 continue
             except (BSONError, KeyError, TypeError, ValueError):
@@ -146,7 +146,7 @@ class Spool:
             if path.with_suffix(_RESULT).exists() is large:
                 yield path
 
-    def _take_file(self, ended: Ended) -> None:
+    def _take_file(self, ended: SpooledOutcome) -> None:
         """Have the file of a large result outlive its run."""
         given = ended.outcome.file
         if given is None:

@@ -15,7 +15,7 @@ ENDS = 100
 _LONGEST_NAME = 200
 
 
-class Steps:
+class StepRecords:
     """What is known of the steps of an attempt.
 
     Attributes

@@ -10,7 +10,7 @@
 An accepted run starts at most once: `claim` asks for a job that is queued, as it was seen, and
 counts the attempt in the same update. Every later update of a run asks for the attempt that it
 belongs to, or for the mark of the last change that its slot made. A running job carries its owner's
-heartbeat in the database's own time; `Runs.recover` finds those that fell silent.
+heartbeat in the database's own time; `JobLifecycle.recover` finds those that fell silent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 from jobserver.errors import Conflict
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.claims import Claim, Claims, Watch
+from jobserver.jobs.lifecycle.claims import Claim, Claims, LeaseMonitor
 from jobserver.jobs.outcome import (
     CANCELLED,
     CANCELLED_EARLY,
@@ -28,12 +28,12 @@ from jobserver.jobs.outcome import (
     Outcome,
     ended,
     ended_fields,
-    fell_silent,
+    lease_expired,
     may_be_retried,
     requeued,
 )
 from jobserver.jobs.store import Jobs
-from jobserver.jobs.updates import Change
+from jobserver.jobs.updates import GuardedUpdate
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId, utcnow
 
@@ -42,7 +42,7 @@ _NOBODYS = {"attempt": 0}
 _NOTHING: Mapping[str, Any] = {}
 
 
-class Runs:
+class JobLifecycle:
     """The runs of the jobs of one database.
 
     Parameters
@@ -57,7 +57,7 @@ class Runs:
         self.jobs = Jobs(database)
         self.claims = Claims(database, owner, lease)
         self.owner, self.lease = owner, lease
-        self._watch = Watch(lease)
+        self._watch = LeaseMonitor(lease)
         self.database = database
         self._collection = database["jobs"]
 
@@ -85,12 +85,12 @@ class Runs:
             return None
         now = utcnow()
         values = {**bound, "started": now, "edited": now, "state": State.QUEUED}
-        queued = self._made(Change.of_seen(seen, {**values, **private}))
+        queued = self._made(GuardedUpdate.of_seen(seen, {**values, **private}))
         return {**seen, **values} if queued else None
 
     def claim(self, job_id: JobId, coming: Iterable[JobId] = ()) -> Document | None:
         """queued -> running for this owner; see `Claims.take`."""
-        return self.claims.take(job_id, coming)
+        return self.claims.claim(job_id, coming)
 
     def end(
         self, job: Document, outcome: Outcome, claim: Claim | None = None, **guard: Any
@@ -113,14 +113,14 @@ class Runs:
         query = {"state": State.RUNNING, **{f"_run.{name}": private[name] for name in private}}
         as_seen = not guard
         if outcome.state is State.QUEUED or may_be_retried(job, outcome):
-            again = Change.of(job["_id"], query | _NOT_CANCELLED, *requeued(outcome, job))
+            again = GuardedUpdate.build(job["_id"], query | _NOT_CANCELLED, *requeued(outcome, job))
             if self._made(again):
                 return State.QUEUED
             outcome, query, as_seen = CANCELLED, query | {"_run.cancel": True}, False
         update = ended(outcome, job)
         # Nearly always nobody else changed the job, and the cheaper of two ways to guard will do.
-        done = as_seen and self._made(Change.of_seen(job, *update), claim)
-        if not done and not self._made(Change.of(job["_id"], query, *update)):
+        done = as_seen and self._made(GuardedUpdate.of_seen(job, *update), claim)
+        if not done and not self._made(GuardedUpdate.build(job["_id"], query, *update)):
             return None
         self.jobs.quotas.settle(job, outcome.error)
         return outcome.state
@@ -131,20 +131,20 @@ class Runs:
         query |= {"finished": outcome.finished}
         return self.database.call(self._collection.find_one, query, {"_id": 1}) is not None
 
-    def _made(self, change: Change, claim: Claim | None = None) -> bool:
+    def _made(self, change: GuardedUpdate, claim: Claim | None = None) -> bool:
         """Make a change, and a claim with it; whether the change was made."""
         if claim is None:
             return self.jobs.changes.make(change)[0]
         done, claim.made = self.jobs.changes.make(change, claim.change)
         return done
 
-    def cancel(self, job_id: JobId, reach: Mapping[str, Any] = _NOTHING) -> Document:
+    def cancel(self, job_id: JobId, visible: Mapping[str, Any] = _NOTHING) -> Document:
         """Cancel a job: at once where it is queued, by its executor where it is running.
 
         Parameters
         ----------
-        reach : mapping
-            What holds for the jobs that may be cancelled; see `jobserver.users.reach`.
+        visible : mapping
+            What holds for the jobs that may be cancelled; see `jobserver.users.visibility_filter`.
 
         Returns
         -------
@@ -156,22 +156,22 @@ class Runs:
         NotFound, Conflict
             If there is no such job, or it is neither queued nor running.
         """
-        while (job := self.jobs.get(job_id, reach))["state"] in (State.QUEUED, State.RUNNING):
-            if self._cancelled(job, reach):
-                return self.jobs.get(job_id, reach)
+        while (job := self.jobs.get(job_id, visible))["state"] in (State.QUEUED, State.RUNNING):
+            if self._cancelled(job, visible):
+                return self.jobs.get(job_id, visible)
         raise Conflict(
             f"The job {job_id} is {job['state']}; only queued and running jobs can be cancelled."
         )
 
-    def _cancelled(self, job: Document, reach: Mapping[str, Any]) -> bool:
+    def _cancelled(self, job: Document, visible: Mapping[str, Any]) -> bool:
         """Cancel a job in the state that it was seen in; False if it has gone on since."""
-        seen = {**reach, "state": job["state"]}
+        seen = {**visible, "state": job["state"]}
         if job["state"] == State.RUNNING:
             told = {"_run.cancel": True, "message": "is being cancelled"}
             return bool(self.jobs.change(job["_id"], seen, told))
         values = {**ended_fields(CANCELLED_EARLY, job), "state": State.CANCELLED}
         if cancelled := bool(self.jobs.change(job["_id"], seen, values)):
-            self.jobs.quotas.settle(self.jobs.get(job["_id"], reach), CANCELLED_EARLY.error)
+            self.jobs.quotas.settle(self.jobs.get(job["_id"], visible), CANCELLED_EARLY.error)
         return cancelled
 
     def report(
@@ -182,7 +182,7 @@ class Runs:
         values: Document = {"progress": fraction}
         values |= {} if message is None else {"message": message}
         values |= {"steps": list(steps)} if steps else {}
-        change = Change.of(job["_id"], guard, values)
+        change = GuardedUpdate.build(job["_id"], guard, values)
         if self.jobs.changes.make(change)[0]:
             job["_run"]["change"] = change.mark
 
@@ -192,7 +192,7 @@ class Runs:
         found = list(self.database.find("jobs", {"state": State.QUEUED}, projection=fields))
         return [job["_id"] for job in sorted(found, key=lambda job: job["started"])]
 
-    def beat(self, job_ids: Iterable[JobId]) -> None:
+    def renew_leases(self, job_ids: Iterable[JobId]) -> None:
         """Renew the leases of jobs that this owner runs, by the database's time."""
         mine = {"_id": {"$in": list(job_ids)}, "_run.owner": self.owner}
         update = {"$currentDate": {"_run.beat": True}}
@@ -204,7 +204,7 @@ class Runs:
         values = {"_run.owner": self.owner, "_run.lease": self.lease}
         return self.jobs.change(job["_id"], guard, values, currentDate={"_run.beat": True})
 
-    def to_stop(self, attempts: Mapping[JobId, int]) -> dict[JobId, Outcome]:
+    def stop_requests(self, attempts: Mapping[JobId, int]) -> dict[JobId, Outcome]:
         """Those of this owner's runs that somebody cancelled, or that are not its own any more.
 
         Parameters
@@ -222,7 +222,7 @@ class Runs:
     def recover(self) -> list[tuple[JobId, State]]:
         """End the runs whose owner fell silent for longer than its lease, each exactly once.
 
-        To be called several times in the time of a lease; see `claims.Watch`.
+        To be called several times in the time of a lease; see `claims.LeaseMonitor`.
 
         Returns
         -------
@@ -233,7 +233,7 @@ class Runs:
         needed = ["_run", "started", "retries", OWNER]
         running = self.database.find("jobs", {"state": State.RUNNING}, projection=needed)
         for job in self._watch.silent(running, self.database.now()):
-            outcome = CANCELLED if job["_run"].get("cancel") else fell_silent(job)
+            outcome = CANCELLED if job["_run"].get("cancel") else lease_expired(job)
             state = self.end(job, outcome, beat=job["_run"]["beat"])
             ended += [(job["_id"], state)] if state else []
         return ended

@@ -12,7 +12,7 @@ from bson import ObjectId
 from pymongo.errors import CursorNotFound, ExecutionTimeout, OperationFailure
 
 from jobserver.errors import Unavailable
-from jobserver.jobs.listing.search import FEW, WHOLE_LIST, Path, Total, paths
+from jobserver.jobs.listing.search import FEW, WHOLE_LIST, IndexPath, JobCount, paths
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId
 from jobserver.storage.indexes import BY_ID, Index
@@ -78,7 +78,7 @@ class Listing:
         self._database = database
         self._fields = fields
         self._jobs = database["jobs"]
-        self._total = Total(database)
+        self._total = JobCount(database)
 
     def read(
         self, selection: Selection, after: Place | None = None, limit: int = 0
@@ -119,7 +119,7 @@ class Listing:
         except ExecutionTimeout:
             return None
 
-    def _path(self, selection: Selection) -> Path:
+    def _path(self, selection: Selection) -> IndexPath:
         """The way that looks at the fewest jobs."""
         found = paths(selection.complete(), self._fields)
         if len(found) < 2 and all(path.in_order for path in found):

@@ -30,7 +30,7 @@ _COUNT_MILLISECONDS = 5000
 
 
 @dataclass(frozen=True)
-class Path:
+class IndexPath:
     """A way to the matches of a query.
 
     Attributes
@@ -49,10 +49,10 @@ class Path:
 
 
 #: Looks at every job.
-WHOLE_LIST = Path(BY_CREATION, True, {})
+WHOLE_LIST = IndexPath(BY_CREATION, True, {})
 
 
-def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[Path]:
+def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[IndexPath]:
     """Ways to the matches of a query that need not look at every job.
 
     Parameters
@@ -68,11 +68,11 @@ def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[Path]:
     for name, operand in conditions:
         narrowing = _narrowing(operand) if name == "_id" or name in fields else None
         if narrowing is not None and name == "_id":
-            found.append(Path(BY_ID, False, {name: narrowing}))
+            found.append(IndexPath(BY_ID, False, {name: narrowing}))
         elif narrowing is not None:
             # The planner might prefer another condition on the same field, and sort.
             in_order = _asks_for_values(operand) and names.count(name) == 1
-            found.append(Path(index_of(name), in_order, {name: narrowing}))
+            found.append(IndexPath(index_of(name), in_order, {name: narrowing}))
     return found
 
 
@@ -104,7 +104,7 @@ def _has_operators(operand: Any) -> bool:
     return isinstance(operand, dict) and any(name.startswith("$") for name in operand)
 
 
-class Total:
+class JobCount:
     """The number of all jobs, from the count that MongoDB keeps of a collection.
 
     A crash of MongoDB can leave that count wrong. So it is compared with the jobs themselves, once

@@ -15,7 +15,7 @@ from jobserver.encoding import Encoder
 from jobserver.processes.forms import Binding, target
 from jobserver.processes.function import AnyProcess, Process, make_process
 from jobserver.processes.over import expand, kind_of
-from jobserver.processes.run_context import Course
+from jobserver.processes.run_context import RunContext
 from jobserver.tables.loading import load
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class ItemRunner:
     ----------
     items : Items
         The items.
-    course : Course
+    course : RunContext
         Of the run.
     first : int
         Number of the first item among all that the run has seeds for.
@@ -130,7 +130,7 @@ class ItemRunner:
         Whether errors are kept as results.
     """
 
-    def __init__(self, items: Items, course: Course, first: int, *, collect: bool) -> None:
+    def __init__(self, items: Items, course: RunContext, first: int, *, collect: bool) -> None:
         self.count = len(items.items)
         self.collect = collect
         self._items = items

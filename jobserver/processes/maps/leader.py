@@ -27,7 +27,7 @@ import bson
 
 from jobserver.context import current_job
 from jobserver.processes.maps.items import ItemRunner, Items, Record
-from jobserver.processes.run_context import Course, Failure, ItemFailed
+from jobserver.processes.run_context import Failure, ItemFailed, RunContext
 from jobserver.processes.seeds import undisturbed
 from jobserver.system.process_tree import (
     describe_end,
@@ -55,7 +55,7 @@ _PIECE = 1024 * 1024
 
 
 def run_items(
-    items: Items, course: Course, span: tuple[float, float], *, collect: bool
+    items: Items, course: RunContext, span: tuple[float, float], *, collect: bool
 ) -> list[Record]:
     """Run the script for all items, in as many processes as there are slots for them.
 
@@ -63,7 +63,7 @@ def run_items(
     ----------
     items : Items
         The items.
-    course : Course
+    course : RunContext
         Of the run.
     span : tuple of float
         Where in the run's progress the map begins and ends.
@@ -88,7 +88,7 @@ def run_items(
         course.say("the map runs in one process: another one cannot be forked safely now")
         return _one_by_one(runner)
     with Leader(runner, course, course.channel, span) as leader:
-        return leader.carry_out()
+        return leader.run()
 
 
 def _may_fork() -> bool:
@@ -150,7 +150,7 @@ class Leader:
     ----------
     runner : ItemRunner
         Runs the items, in each worker.
-    course : Course
+    course : RunContext
         Of the run.
     channel : socket
         To the server, which says how many workers there may be.
@@ -161,7 +161,7 @@ class Leader:
     def __init__(
         self,
         runner: ItemRunner,
-        course: Course,
+        course: RunContext,
         channel: socket.socket,
         span: tuple[float, float],
     ) -> None:
@@ -188,7 +188,7 @@ class Leader:
         self._selector.close()
         self._course.tell({"op": "workers", "used": 0, "free": 0})
 
-    def carry_out(self) -> list[Record]:
+    def run(self) -> list[Record]:
         """Run all items; their records, in their order."""
         while self._done < self._runner.count:
             self._employ()
@@ -259,7 +259,7 @@ class Leader:
     def _hear(self, worker: Worker, status: int | None = None) -> None:
         """Take what a worker sends, or its death."""
         if not (piece := os.read(worker.records, _PIECE)):
-            self._lose(worker, status)
+            self._worker_died(worker, status)
             return
         worker.buffer += piece
         for number, data in _records(worker.buffer):
@@ -280,7 +280,7 @@ class Leader:
                     while worker in self._workers:
                         self._hear(worker, status)
                 if worker in self._workers:
-                    self._lose(worker, status)
+                    self._worker_died(worker, status)
 
     def _take(self, worker: Worker, record: Record) -> None:
         self._keep(worker.at, record)
@@ -292,7 +292,7 @@ class Leader:
         self._records[number] = record
         self._done += 1
 
-    def _lose(self, worker: Worker, status: int | None) -> None:
+    def _worker_died(self, worker: Worker, status: int | None) -> None:
         """A worker died at an item: that failed, and others get the rest."""
         self._let_go(worker)
         if status is None:

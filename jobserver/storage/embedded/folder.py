@@ -28,7 +28,7 @@ KEPT = (
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class DatabaseEndpoint:
     """Where the database of a home listens.
 
     Attributes
@@ -49,7 +49,7 @@ class Endpoint:
     engine: str = SECANTUS
 
 
-class Folder:
+class DatabaseFolder:
     """The database's folder and our files in it, all for the owner's eyes only.
 
     Parameters
@@ -157,14 +157,14 @@ class Folder:
         """The lock's file descriptor, for a child that must keep the lock while it runs."""
         return () if self._lock is None else (self._lock,)
 
-    def endpoint(self) -> Endpoint | None:
+    def endpoint(self) -> DatabaseEndpoint | None:
         """Read where the database listens, or last listened."""
         try:
-            return Endpoint(**json.loads(self._endpoint.read_bytes()))
+            return DatabaseEndpoint(**json.loads(self._endpoint.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
-    def publish(self, endpoint: Endpoint) -> None:
+    def publish(self, endpoint: DatabaseEndpoint) -> None:
         """Tell the other processes of this home where the database listens."""
         _write(self._endpoint, json.dumps(asdict(endpoint)))
 
@@ -196,7 +196,7 @@ class Folder:
         return lines[-1].rstrip(".") if lines else f"exit code {code}"
 
 
-def environment(folder: Folder) -> dict[str, str]:
+def environment(folder: DatabaseFolder) -> dict[str, str]:
     """Return the environment of a database's process."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {**kept, "HOME": str(folder.own)}

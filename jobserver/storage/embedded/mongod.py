@@ -12,7 +12,7 @@ from typing import Any
 from jobserver.errors import SettingsError
 from jobserver.storage.embedded.address import short_path
 from jobserver.storage.embedded.engine import Engine
-from jobserver.storage.embedded.folder import MONGOD, Folder
+from jobserver.storage.embedded.folder import MONGOD, DatabaseFolder
 from jobserver.storage.embedded.program import Program
 
 #: Exit code of a mongod that is older than its files.
@@ -47,7 +47,7 @@ class Mongod(Engine):
         self._program = program
         self.name = f"{MONGOD} {program.version}"
 
-    def prepare(self, folder: Folder) -> None:
+    def prepare(self, folder: DatabaseFolder) -> None:
         """Check that the file system takes sockets.
 
         Raises
@@ -73,7 +73,7 @@ class Mongod(Engine):
         """Return None: it listens on no port."""
         return
 
-    def command(self, folder: Folder, port: int | None) -> list[str]:  # noqa: ARG002 - likewise
+    def command(self, folder: DatabaseFolder, port: int | None) -> list[str]:  # noqa: ARG002 - likewise
         """Return the command line: small files, a small cache, no Javascript, no telemetry."""
         return [
             str(self._program.path),
@@ -90,7 +90,7 @@ class Mongod(Engine):
             *("--journalCommitInterval", "500"),
         ]
 
-    def explain(self, folder: Folder, code: int) -> str:
+    def explain(self, folder: DatabaseFolder, code: int) -> str:
         """Return the reason that the log gives, in our words if it is a known one."""
         text = folder.log.read_text(errors="replace")
         if code == NEED_DOWNGRADE:

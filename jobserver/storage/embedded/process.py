@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jobserver.storage.embedded.address import Address, nudge
 from jobserver.storage.embedded.engine import Engine
-from jobserver.storage.embedded.folder import Endpoint, Folder, environment
+from jobserver.storage.embedded.folder import DatabaseEndpoint, DatabaseFolder, environment
 
 if TYPE_CHECKING:
     import psutil
@@ -47,12 +47,12 @@ RECOVERY_SECONDS = 300.0  # the same before the first answer: after a crash it r
 INTERNAL_ERROR = 1
 
 
-class Daemon:
+class DatabaseProcess:
     """One run of the database's process; it ends when ours does.
 
     Parameters
     ----------
-    folder : Folder
+    folder : DatabaseFolder
         The folder it serves. The lock must be ours, and the folder be prepared.
     engine : Engine
         The program.
@@ -69,7 +69,7 @@ class Daemon:
         Set by `close`.
     """
 
-    def __init__(self, folder: Folder, engine: Engine, port: int | None = None) -> None:
+    def __init__(self, folder: DatabaseFolder, engine: Engine, port: int | None = None) -> None:
         self.port = port
         self.address = folder.address(port)
         self.gone = threading.Event()
@@ -140,7 +140,7 @@ def end(send: Callable[[int], None], is_gone: Callable[[], bool], address: Addre
             time.sleep(0.01)
 
 
-def end_stale(endpoint: Endpoint, folder: Folder) -> None:
+def end_stale(endpoint: DatabaseEndpoint, folder: DatabaseFolder) -> None:
     """End the process of an endpoint if it still runs and really is the database of this folder."""
     import psutil  # needed here only, which is rare
 
@@ -162,7 +162,7 @@ def _has_ended(process: psutil.Process) -> bool:
         return True
 
 
-def watch(daemon: Daemon, uri: str) -> None:
+def watch(daemon: DatabaseProcess, uri: str) -> None:
     """Query a database until it ends, and kill it when it falls silent or has broken down."""
     from pymongo import MongoClient
 
@@ -180,7 +180,7 @@ def watch(daemon: Daemon, uri: str) -> None:
                 daemon.kill()
 
 
-def _answers(daemon: Daemon, client: MongoClient[dict[str, object]]) -> bool:
+def _answers(daemon: DatabaseProcess, client: MongoClient[dict[str, object]]) -> bool:
     """Return whether the database answers a query that needs its storage.
 
     One that hangs there may go on to answer ``ping``. One that fails at whatever it is asked, as

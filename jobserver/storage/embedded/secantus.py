@@ -13,7 +13,7 @@ from pathlib import Path
 from jobserver.errors import SettingsError
 from jobserver.storage.embedded.address import HOST, choose_port
 from jobserver.storage.embedded.engine import Engine
-from jobserver.storage.embedded.folder import SECANTUS, Folder, environment
+from jobserver.storage.embedded.folder import SECANTUS, DatabaseFolder, environment
 
 DISTRIBUTION = "secantusdb"
 
@@ -32,7 +32,7 @@ class Secantus(Engine):
     def __init__(self) -> None:
         self.name = f"{SECANTUS} {version(DISTRIBUTION)}"
 
-    def prepare(self, folder: Folder) -> None:
+    def prepare(self, folder: DatabaseFolder) -> None:
         """Make the database's one user, unless it has been made."""
         if folder.password() is None:
             _provision(folder)
@@ -41,7 +41,7 @@ class Secantus(Engine):
         """Return the port used last if it is free, or else any free one."""
         return choose_port(last)
 
-    def command(self, folder: Folder, port: int | None) -> list[str]:
+    def command(self, folder: DatabaseFolder, port: int | None) -> list[str]:
         """Return the command line. As a replica set it would write each change down twice."""
         return [
             *(sys.executable, "-P", "-m", "secantus"),
@@ -52,12 +52,12 @@ class Secantus(Engine):
             *("--cache-size", "256M", "--log-level", "WARNING"),
         ]
 
-    def explain(self, folder: Folder, code: int) -> str:
+    def explain(self, folder: DatabaseFolder, code: int) -> str:
         """Return the last line of the log, or else the exit code."""
         return folder.last_words(code)
 
 
-def _provision(folder: Folder) -> None:
+def _provision(folder: DatabaseFolder) -> None:
     """Make the one user of a database that has no password yet, and keep the password.
 
     Raises

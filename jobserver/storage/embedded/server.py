@@ -13,8 +13,8 @@ from jobserver.errors import SettingsError
 from jobserver.storage.embedded.address import HOST, answers
 from jobserver.storage.embedded.choice import check_kind, choose_engine
 from jobserver.storage.embedded.engine import Engine
-from jobserver.storage.embedded.folder import Endpoint, Folder
-from jobserver.storage.embedded.process import Daemon, end_stale, watch
+from jobserver.storage.embedded.folder import DatabaseEndpoint, DatabaseFolder
+from jobserver.storage.embedded.process import DatabaseProcess, end_stale, watch
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ PAUSES = (0.1, 5.0)  # before it is started again: the first, and the longest
 
 def uri_of(home: Path) -> str | None:
     """Return the connection string of the database another process runs; None before its start."""
-    folder = Folder(home)
+    folder = DatabaseFolder(home)
     endpoint = folder.endpoint()
     return _uri(folder, endpoint) if endpoint else None
 
@@ -49,7 +49,7 @@ class EmbeddedServer:
     """
 
     def __init__(self, home: Path, program: str | None = None, *, any_kind: bool = False) -> None:
-        self._folder = Folder(home)
+        self._folder = DatabaseFolder(home)
         self._program = program
         self._any_kind = any_kind
         self._engine: Engine | None = None
@@ -57,8 +57,8 @@ class EmbeddedServer:
         self._stopping = threading.Event()
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
-        self._daemon: Daemon | None = None
-        self._endpoint: Endpoint | None = None
+        self._daemon: DatabaseProcess | None = None
+        self._endpoint: DatabaseEndpoint | None = None
         self._failure: str | None = None
 
     @property
@@ -208,24 +208,24 @@ class EmbeddedServer:
         finally:
             daemon.close()
 
-    def _launch(self, engine: Engine, last: Endpoint | None) -> Daemon | None:
+    def _launch(self, engine: Engine, last: DatabaseEndpoint | None) -> DatabaseProcess | None:
         port = self.port if self._ready.is_set() else None
         with self._guard:
             if self._stopping.is_set():
                 return None
             port = port or engine.choose_port(last.port if last else None)
-            self._daemon = Daemon(self._folder, engine, port)
+            self._daemon = DatabaseProcess(self._folder, engine, port)
             return self._daemon
 
-    def _announce(self, daemon: Daemon, engine: Engine) -> None:
+    def _announce(self, daemon: DatabaseProcess, engine: Engine) -> None:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._endpoint = Endpoint(daemon.port, daemon.pid, started, engine.name)
+        self._endpoint = DatabaseEndpoint(daemon.port, daemon.pid, started, engine.name)
         self._folder.publish(self._endpoint)
         uri = _uri(self._folder, self._endpoint) or ""
         threading.Thread(None, watch, "embedded-pulse", (daemon, uri), daemon=True).start()
 
 
-def _uri(folder: Folder, endpoint: Endpoint) -> str | None:
+def _uri(folder: DatabaseFolder, endpoint: DatabaseEndpoint) -> str | None:
     """Return the connection string of a database; None before it has its user."""
     address = folder.address(endpoint.port)
     options = "directConnection=true&retryWrites=false"

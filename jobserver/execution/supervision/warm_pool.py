@@ -25,7 +25,7 @@ from jobserver.execution.supervision.warm_process import SEND_SECONDS, WarmProce
 from jobserver.scripts.loading import Stamps, stamps
 from jobserver.scripts.version import files_of
 from jobserver.system.process_tree import describe_end
-from jobserver.system.protocol import Broken, Message
+from jobserver.system.protocol import ChannelClosed, Message
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _APART = "when it is imported, so each of its runs imports it anew; do that in t
 
 
 @dataclass
-class Findings:
+class ScriptFindings:
     """What is known of the modules of one state of the files.
 
     Attributes
@@ -53,7 +53,7 @@ class Findings:
     failed: dict[str, str] = field(default_factory=dict)
     apart: dict[str, str] = field(default_factory=dict)
 
-    def copy(self, name: str, other: Findings) -> None:
+    def copy(self, name: str, other: ScriptFindings) -> None:
         """Take over what is known of a module."""
         for mine, others in ((self.failed, other.failed), (self.apart, other.apart)):
             if name in mine:
@@ -65,15 +65,15 @@ class SharedFindings:
 
     def __init__(self) -> None:
         self._stamps: Stamps | None = None
-        self._findings = Findings()
+        self._findings = ScriptFindings()
         self._lock = threading.Lock()
 
-    def of(self, folder: Path, seen: Stamps) -> Findings:
+    def find(self, folder: Path, seen: Stamps) -> ScriptFindings:
         """The findings for a state of the files; what did not change is not tried again."""
         with self._lock:
             if seen != self._stamps:
                 changed = _changed(self._stamps or {}, seen)
-                former, self._findings = self._findings, Findings()
+                former, self._findings = self._findings, ScriptFindings()
                 self._stamps = seen
                 for name in {*former.failed, *former.apart}:
                     if not changed & files_of(folder, name, {*seen, *changed}):
@@ -81,7 +81,7 @@ class SharedFindings:
             return self._findings
 
 
-class Loads:
+class WarmPool:
     """The warm processes below one base process.
 
     Parameters
@@ -104,7 +104,7 @@ class Loads:
         self._limit: float = setup["import_timeout"]
         self._folder = Path(setup["scripts"])
         self._shared = shared
-        self._findings = Findings()
+        self._findings = ScriptFindings()
         self._stamps: Stamps | None = None
         self._ordered: list[tuple[Stamps, Message]] = []
         self._warms: list[WarmProcess] = []
@@ -122,7 +122,7 @@ class Loads:
         changed = set() if self._stamps is None else _changed(self._stamps, seen)
         late = {name for name in self.late if not changed & self._files(name, seen, changed)}
         self._suspects = late | set(map(_module, changed))
-        self._stamps, self._findings = seen, self._shared.of(self._folder, seen)
+        self._stamps, self._findings = seen, self._shared.find(self._folder, seen)
         for warm in list(self._warms):
             if warm.table is None:
                 self._end(warm)
@@ -235,7 +235,7 @@ class Loads:
         }
         try:
             self._child.channel.send(order, SEND_SECONDS)
-        except Broken as error:
+        except ChannelClosed as error:
             raise ChildEnded from error
         self._ordered.append((self._stamps or {}, order))
         self._ordered_at = time.monotonic()
@@ -283,7 +283,7 @@ class Loads:
         return f"{module}.py" if f"{module}.py" in (self._stamps or ()) else module
 
     def _end(self, warm: WarmProcess) -> None:
-        with suppress(Broken):  # it is noticed next
+        with suppress(ChannelClosed):  # it is noticed next
             self._child.channel.send({"op": "end", "pid": warm.pid}, SEND_SECONDS)
         self._forget(warm)
 
@@ -310,7 +310,7 @@ class Loads:
         try:
             for message in self._child.channel.read():
                 self._hear(bson.decode(message.raw))
-        except (Broken, BSONError, KeyError, TypeError, ValueError):
+        except (ChannelClosed, BSONError, KeyError, TypeError, ValueError):
             self._is_cut_off = True
             self._pump.forget(self._child.channel)
 
