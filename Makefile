@@ -29,7 +29,7 @@ demo: $(INSTALLED) ## Show a job from request to result, in a throw-away home
 run: $(INSTALLED) ## Start the server; options in ARGS: make run ARGS="--port 8000"
 	@$(BIN)/jobserver run $(ARGS)
 
-test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/unit
+test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/api
 	@.ci/packages libfaketime bubblewrap libcurl4 libssl3 openssl
 	@$(BIN)/python -m pytest $(ARGS)
 

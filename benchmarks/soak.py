@@ -14,7 +14,7 @@ import psutil
 from benchmarks.client import Client, warm
 from benchmarks.cycle import cycle
 from benchmarks.figures import percentile
-from benchmarks.processes import pss
+from benchmarks.processes import of_database, pss
 from benchmarks.server import Server, new_home, serving
 
 CLIENTS = 8
@@ -80,9 +80,8 @@ def soak(minutes: float, every: float = 60.0) -> Iterator[tuple[object, ...]]:
 def _sample(server: Server, times: list[float], minute: float) -> tuple[object, ...]:
     root = psutil.Process(server.pid)
     below = root.children(recursive=True)
-    database = [one for one in below if "mongod" in one.name()]
     milliseconds = [round(percentile(times, percent) * 1000) for percent in (50, 99)]
-    memory = [root.memory_info().rss / 2**20, pss(database), pss([root, *below])]
+    memory = [root.memory_info().rss / 2**20, pss(of_database(server)), pss([root, *below])]
     disk = _size(server.home / "db") / 2**20
     return (round(minute), len(times), *milliseconds, *map(round, memory), round(disk))
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.members import Member, Members, database_of
-from tests.conftest import MakeServer, Server
+from tests.support.members import Member, Members, database_of
+from tests.support.server import MakeServer, Server
 
 #: Pages of other origins that may call the public server.
 PAGE = "https://page.example"

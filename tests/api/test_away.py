@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from jobserver.storage.embedded import EmbeddedServer
-from tests.conftest import MakeServer, Server, run_through, until
+from tests.support.server import MakeServer, Server, run_through, until
 
 REQUESTS = [
     *("GET /health", "GET /jobs", "POST /jobs", "DELETE /jobs", "PUT /job", "PUT /job/mine"),

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import httpx
 
-from tests.conftest import Server, finished, until
+from tests.support.server import Server, finished, until
 
 CLIENTS = 20
 T = TypeVar("T")

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.conftest import Server
-from tests.unit.strategies import Json, documents, json_values
+from tests.support.server import Server
+from tests.support.strategies import Json, documents, json_values
 
 NATIVE = {"stringify": "false"}
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from jobserver.api.framework.headers import DATA_POLICY, DOCUMENT_POLICY
-from tests.conftest import Server, run_through
+from tests.support.server import Server, run_through
 
 CSV = b"date,value\n2018-09-05,1.5\n2018-09-06,\n"
 

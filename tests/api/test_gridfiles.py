@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import MakeServer, Server, finished, run_through
+from tests.support.server import MakeServer, Server, finished, run_through
 
 CSV = b"date;value\n2018-09-05;1,5\n2018-09-06;\n"
 LIMIT = 5_000_000

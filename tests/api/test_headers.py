@@ -11,9 +11,9 @@ from jobserver.api.framework.origin import check_origins
 from jobserver.errors import SettingsError
 from jobserver.home.settings import Settings
 from tests.api.conftest import LOCAL, PAGE
-from tests.api.contract import check_headers
 from tests.api.test_http import connect
-from tests.conftest import Server
+from tests.support.contract import check_headers
+from tests.support.server import Server
 
 ALLOW = "Access-Control-Allow-Origin"
 

@@ -8,8 +8,8 @@ from http.client import HTTPResponse
 
 import pytest
 
-from tests.api.contract import check_error_body
-from tests.conftest import Server
+from tests.support.contract import check_error_body
+from tests.support.server import Server
 
 GET = b"GET /info HTTP/1.1\r\nHost: localhost\r\n"
 PUT = b"PUT /job/raw HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

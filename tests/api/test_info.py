@@ -4,13 +4,13 @@ import httpx
 import pytest
 
 import jobserver
-from tests.conftest import Server, run_through
+from tests.support.server import Server, run_through
 
 
 @pytest.mark.parametrize("path", ["/", "/info"])
 def test_info_tells_what_answers(client: httpx.Client, path: str) -> None:
     answer = client.get(path).json()
-    answer.pop("eval", None)  # of /info; tests/runs/test_eval.py looks at it
+    answer.pop("eval", None)  # of /info; tests/processes/test_code.py looks at it
     assert answer == {"status": 200, "message": answer["message"], "version": jobserver.__version__}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.conftest import Server
+from tests.support.server import Server
 
 WRITES = ("PUT /job", "PUT /job/mine", "POST /job/there", "POST /jobs")
 

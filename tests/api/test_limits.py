@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from jobserver.server.http import OVERHEAD
-from tests.api.contract import check_error_body
-from tests.conftest import MakeServer, Server, finished, until
+from tests.support.contract import check_error_body
+from tests.support.server import MakeServer, Server, finished, until
 
 UPLOAD_LIMIT = 100_000
 JSON_LIMIT = 1000

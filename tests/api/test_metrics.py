@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.conftest import run_through, until
+from tests.support.server import run_through, until
 
 Figures = dict[tuple[str, ...], float]
 

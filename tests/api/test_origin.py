@@ -6,9 +6,9 @@ from http.client import HTTPResponse
 
 import pytest
 
-from tests.api.contract import check_error_body
 from tests.api.test_http import connect
-from tests.conftest import Server
+from tests.support.contract import check_error_body
+from tests.support.server import Server
 
 PATHS = (b"GET /info", b"GET /jobs", b"DELETE /jobs", b"PUT /job/raw", b"GET /nothing")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.conftest import Server, finished, run_through, until
+from tests.support.server import Server, finished, run_through, until
 
 
 def test_log(client: httpx.Client) -> None:

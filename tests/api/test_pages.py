@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Server, run_through
+from tests.support.server import Server, run_through
 
 NAMES = [f"job{number:02}" for number in range(25)]
 

@@ -20,8 +20,8 @@ from jobserver.api.framework import openapi
 from jobserver.app import BLUEPRINTS
 from jobserver.storage.database import Database, Document
 from jobserver.users import Role
-from tests.api.members import Members, database_of
-from tests.conftest import MakeServer, Server, finished, until
+from tests.support.members import Members, database_of
+from tests.support.server import MakeServer, Server, finished, until
 
 NOTHING: Document = {}
 PROFILE_SIZE = 64 * 2**20

@@ -15,7 +15,7 @@ import pytest
 import jobserver
 from jobserver.jobs.job import SERVER_FIELDS
 from jobserver.scripts.shipped import timeseries
-from tests.conftest import Job, Server, finished, run_through
+from tests.support.server import Job, Server, finished, run_through
 
 NATIVE = {"stringify": "false"}
 

@@ -8,7 +8,7 @@ import io
 import httpx
 import pytest
 
-from tests.conftest import Job, Server, finished, run_through, until
+from tests.support.server import Job, Server, finished, run_through, until
 
 TABLE = {"script_name": "echo", "datafile": "timeseries.csv"}
 FORMATS = ("json", "csv", "html", "txt", "png")

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Server, finished, run_through
+from tests.support.server import Server, finished, run_through
 
 METHODS = ("GET", "POST", "PUT")
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import Server
+from tests.support.server import Server
 
 #: What a check cannot know: whether a job has what it needs to run is no matter of a schema.
 LEFT_OUT = "positive_data_acceptance"

@@ -14,8 +14,8 @@ import pytest
 
 from jobserver.users import Role
 from jobserver.users.rate_limits import RateLimiter
-from tests.api.members import PASSWORD, Member, Members
-from tests.conftest import finished
+from tests.support.members import PASSWORD, Member, Members
+from tests.support.server import finished
 
 OTHER = "another password of mine"
 

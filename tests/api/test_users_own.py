@@ -16,8 +16,8 @@ from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import Outcome, interrupted
 from jobserver.users import Role
-from tests.api.members import Member, Members
-from tests.conftest import finished, run_through, until
+from tests.support.members import Member, Members
+from tests.support.server import finished, run_through, until
 
 NATIVE = {"stringify": "false"}
 

@@ -14,7 +14,7 @@ import pytest
 
 from jobserver import __version__
 from jobserver.storage.embedded import EmbeddedServer
-from tests.conftest import ROOT, until
+from tests.support.server import ROOT, until
 
 CLI = [sys.executable, "-m", "jobserver"]
 HEAVY = {"bson", "dask", "flask", "numpy", "pandas", "pydantic", "pymongo", "rich", "waitress"}

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from jobserver.cli.demo import WIDTH, as_curl, laid_out
-from tests.conftest import ROOT, lives, until
+from tests.support.server import ROOT, lives, until
 
 COMMAND = [sys.executable, "-m", "jobserver", "demo"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Server
-from tests.docs.examples import Reader, blocks, examples
+from tests.support.examples import Reader, blocks, examples
+from tests.support.server import Server
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import finished, until
-from tests.faults.cluster import Cluster
-from tests.faults.database import own_database
-from tests.faults.deployments import Deployment, replica_set, standalone
-from tests.faults.fleet import GONE_SECONDS, PAIR, Fleet, fleet, manned
-from tests.faults.ledger import Entry, Ledger
-from tests.faults.races import ASKERS, race
-from tests.runs.conftest import read, start
+from tests.support.cluster import Cluster
+from tests.support.database import own_database
+from tests.support.deployments import Deployment, replica_set, standalone
+from tests.support.fleet import GONE_SECONDS, PAIR, Fleet, fleet, manned
+from tests.support.ledger import Entry, Ledger
+from tests.support.races import ASKERS, race
+from tests.support.runs import read, start
+from tests.support.server import finished, until
 
 LEASE = 3.0
 #: Seconds that may pass beyond the lease until an interrupted job says so.

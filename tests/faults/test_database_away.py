@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import finished, until
-from tests.faults.database import OwnDatabase, own_database
-from tests.faults.fleet import Fleet, fleet
-from tests.runs.conftest import add_unruly, begin, log_of, read
+from tests.support.database import OwnDatabase, own_database
+from tests.support.fleet import Fleet, fleet
+from tests.support.runs import add_unruly, begin, log_of, read
+from tests.support.server import finished, until
 
 LEASE = 2.0
 SECOND = timedelta(seconds=1)

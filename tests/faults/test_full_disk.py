@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import finished, until
-from tests.faults.fleet import Fleet, fleet
-from tests.runs.conftest import NATIVE, add_unruly, start
+from tests.support.fleet import Fleet, fleet
+from tests.support.runs import NATIVE, add_unruly, start
+from tests.support.server import finished, until
 
 MIB = 1024 * 1024
 DISK = 160 * MIB

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import finished, until
-from tests.faults.fleet import Fleet, fleet
-from tests.runs.conftest import add_unruly, begin, cancel, read
+from tests.support.fleet import Fleet, fleet
+from tests.support.runs import add_unruly, begin, cancel, read
+from tests.support.server import finished, until
 
 LEASE = 2.0
 

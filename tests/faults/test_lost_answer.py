@@ -18,7 +18,7 @@ from jobserver.jobs.job import State
 from jobserver.jobs.outcome import Outcome
 from jobserver.storage.database import Database
 from jobserver.storage.documents import JobId, utcnow
-from tests.conftest import until
+from tests.support.server import until
 
 #: Jobs that wait behind the one whose claim is lost: together they take longer than its lease.
 BEHIND, SECONDS, LEASE = 5, 0.5, 2.0

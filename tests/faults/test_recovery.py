@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import finished, until
-from tests.faults.fleet import GONE_SECONDS, Fleet, fleet
-from tests.runs.conftest import add_unruly, begin, create, read, start
+from tests.support.fleet import GONE_SECONDS, Fleet, fleet
+from tests.support.runs import add_unruly, begin, create, read, start
+from tests.support.server import finished, until
 
 LEASE = 2.0
 

@@ -1,0 +1,198 @@
+"""Scripts that hit the processes around them: each job and each file bears its own fault alone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.processes.test_map import mapped
+from tests.support.runs import begin, cancel, carry_out, start
+from tests.support.server import MakeServer, Server, finished, until
+
+SCRIPTS = {
+    "fine": "def fine(): return 'fine'",
+    "hostile": """
+        import multiprocessing
+        import os
+        import signal
+        import stat
+        import struct
+        import time
+
+        import bson
+
+
+        def channel():
+            for fd in range(3, 64):
+                try:
+                    if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                        return fd
+                except OSError:
+                    continue
+
+
+        def garble():
+            while True:
+                os.write(channel(), (struct.pack("<i", 64) + b"\\xff" * 60) * 100)
+
+
+        def forge():
+            end = {"op": "done", "state": "finished", "result": {"pad": "x" * 100_000}}
+            message = bson.encode({**end, "bad": "zz"}).replace(b"zz", b"\\xff\\xfe")
+            os.write(channel(), message)
+            time.sleep(600)
+
+
+        def hoard(seconds: float):
+            message = {"op": "workers", "used": 10**6, "free": 10**6}
+            os.write(channel(), bson.encode(message))
+            print("begun")
+            time.sleep(seconds)
+
+
+        def stop_above():
+            os.kill(os.getppid(), signal.SIGSTOP)
+            os._exit(4)
+
+
+        def leave_and_die(x: int):
+            multiprocessing.Process(target=time.sleep, args=(600,)).start()
+            if x == 1:
+                os.kill(os.getpid(), 9)
+            return x
+    """,
+    "no_files": """
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))
+
+
+        def starved(): pass
+    """,
+    "no_forks": """
+        import os
+
+        os.register_at_fork(after_in_child=lambda: os._exit(0))
+
+
+        def unforked(): pass
+    """,
+    "bad_stream": """
+        import sys
+
+
+        class Stream:
+            def write(self, text): return len(text)
+
+            def flush(self): raise KeyError("no")
+
+
+        sys.stdout = Stream()
+
+
+        def streamed(): return "streamed"
+    """,
+    "alarm": """
+        import signal
+
+        signal.alarm(1)
+
+
+        def alarmed(): return "alarmed"
+    """,
+    "sharing": """
+        import multiprocessing
+
+        VALUE = multiprocessing.Value("i", 0)
+
+
+        def shared():
+            VALUE.value += 1
+            return VALUE.value
+    """,
+}
+
+
+def add_scripts(home: Path) -> None:
+    """Put all of them into a home."""
+    import textwrap
+
+    for name, text in SCRIPTS.items():
+        (home / "scripts" / f"{name}.py").write_text(textwrap.dedent(text))
+
+
+@pytest.fixture(scope="module")
+def server(make_server: MakeServer) -> Iterator[Server]:
+    with make_server(prepare=add_scripts, WORKERS=1, PROCESS_EVAL_ALLOWED=True) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> httpx.Client:
+    return server.client
+
+
+@pytest.mark.parametrize("script", ["garble", "forge", "stop_above"])
+def test_a_job_that_misuses_its_channel_or_its_parent_fails_alone(
+    client: httpx.Client, script: str
+) -> None:
+    job = finished(client, start(client, script), 10)
+    assert (job["state"], job["error"]) == ("failed", "Killed")
+    assert carry_out(client, "fine")["result"] == "fine"
+    assert client.get("/jobs").status_code == 200
+
+
+def test_slots_that_a_run_only_claims_to_use_come_back(make_server: MakeServer) -> None:
+    with make_server(prepare=add_scripts, WORKERS=2) as server:
+        hoarder = begin(server.client, "hoard", seconds=20)
+        began = time.monotonic()
+        for _ in range(3):
+            assert carry_out(server.client, "fine")["result"] == "fine"
+        assert time.monotonic() - began < 10
+        cancel(server.client, hoarder)
+
+
+def test_a_map_goes_on_though_a_dead_worker_left_a_process(client: httpx.Client) -> None:
+    job = mapped(client, {"range": [3]}, "leave_and_die", {"collect_errors": True})
+    killed = {"error": "Killed", "message": "killed by SIGKILL"}
+    assert job["result"] == [0, killed, 2], job["message"]
+
+
+def test_files_that_break_their_process_are_named_and_stop_no_others(
+    client: httpx.Client,
+) -> None:
+    def errors() -> dict[str, str]:
+        return {each["module"]: each["error"] for each in client.get("/scripts").json()["errors"]}
+
+    assert carry_out(client, "fine")["result"] == "fine"
+    until(lambda: {"no_files", "no_forks", "sharing"} <= errors().keys())
+    for name in ("no_files", "no_forks"):
+        assert "keeps the processes of runs from starting" in errors()[name]
+    assert "opens pipes, sockets or shared memory" in errors()["sharing"]
+    for script in ("alarmed", "streamed"):
+        assert carry_out(client, script)["result"] == script
+
+
+def test_what_forks_would_share_is_made_by_each_run(client: httpx.Client) -> None:
+    assert [carry_out(client, "shared")["result"] for _ in range(2)] == [1, 1]
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
+def test_runs_within_walls_leave_no_files_open(server: Server, client: httpx.Client) -> None:
+    process = psutil.Process(server.process.pid)
+
+    def evaluate() -> int:
+        body = {"script": {"type": "eval", "code": "1 + 1"}}
+        job_id = client.put("/job", json=body).json()["_id"]
+        client.post(f"/job/{job_id}/run")
+        assert finished(client, job_id)["result"] == 2
+        return process.num_fds()
+
+    before = evaluate()
+    assert [evaluate() for _ in range(4)][-1] <= before + 2

@@ -1,0 +1,183 @@
+"""The server's side of a child, by itself: how runs end, and runs where a fork is not safe.
+
+Where it is not, as on macOS, each run has a fresh interpreter.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from jobserver.execution.maps import ActiveMaps, SlotShare
+from jobserver.execution.supervision.child_messages import setup_message
+from jobserver.execution.supervision.supervisor import ChildSupervisor
+from jobserver.execution.supervision.warm_pool import SharedFindings
+from jobserver.home.settings import load
+from jobserver.jobs.outcome import CANCELLED
+from jobserver.sizes import MIB
+from tests.support.server import until
+
+SCRIPTS = """
+import os
+import time
+from pathlib import Path
+
+COUNT = 0
+
+
+def count():
+    global COUNT
+    COUNT += 1
+    print("counted")
+    return [COUNT, os.getpid()]
+
+
+def half(x: float):
+    return x / 2
+
+
+def vanish():
+    os._exit(3)
+
+
+def doze():
+    time.sleep(600)
+
+
+def wait(name):
+    print(os.getpid(), flush=True)
+    while not Path(name).exists():
+        time.sleep(0.01)
+    return "done"
+"""
+THREAD = """
+import threading
+import time
+
+threading.Thread(target=time.sleep, args=[600], daemon=True).start()
+"""
+
+
+class Listener:
+    """Takes what a run tells."""
+
+    def __init__(self, supervisor: ChildSupervisor | None = None) -> None:
+        self.printed = b""
+        self._supervisor = supervisor
+
+    def output(self, text: bytes) -> None:
+        self.printed += text
+
+    def progress(self, fraction: float, message: str | None) -> None:
+        pass
+
+    def step(self, message: Mapping[str, Any]) -> None:
+        pass
+
+    def part(self, begin: float, end: float) -> None:
+        pass
+
+    def tick(self) -> None:
+        if self._supervisor:
+            self._supervisor.stop(CANCELLED)
+
+
+class Lending(ActiveMaps):
+    """Maps that lend the present run a slot whenever that is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+        self.share = SlotShare(lambda: None)
+
+    @contextmanager
+    def shared(self, wake: Callable[[], None]) -> Iterator[SlotShare]:
+        with super().shared(wake) as self.share:
+            yield self.share
+
+
+class Late(Listener):
+    """Is busy until the run has ended, and lends it a slot then."""
+
+    def __init__(self, maps: Lending, file: Path) -> None:
+        super().__init__()
+        self._maps = maps
+        self._file = file
+
+    def tick(self) -> None:
+        if self.printed and not self._file.exists():
+            self._file.touch()
+            until(lambda: not psutil.pid_exists(int(self.printed)))
+            self._maps.share.granted += 1
+
+
+def supervisor_of(home: Path, maps: ActiveMaps, *, can_fork: bool) -> ChildSupervisor:
+    (home / "scripts").mkdir()
+    (home / "scripts" / "own.py").write_text(SCRIPTS if can_fork else THREAD + SCRIPTS)
+    setup = setup_message(load(home, environ={})) | {"can_fork": can_fork}
+    return ChildSupervisor(setup, SharedFindings(), maps)
+
+
+@pytest.fixture(scope="module")
+def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildSupervisor]:
+    home = tmp_path_factory.mktemp("home")
+    supervisor = supervisor_of(home, ActiveMaps(lambda: None), can_fork=False)
+    yield supervisor
+    supervisor.dispose()
+
+
+def spec(folder: Path, script: dict[str, Any]) -> dict[str, Any]:
+    limits = {"memory": 0, "files": 1000, "file_size": 10 * MIB}
+    results = {"small_result": MIB, "largest_result": MIB}
+    return {
+        **{"id": "one", "attempt": 1, "seed": 1, "data": None, "folder": str(folder)},
+        **{"script": script, **limits, **results},
+    }
+
+
+def test_each_run_starts_anew(supervisor: ChildSupervisor, tmp_path: Path) -> None:
+    pids = set()
+    for _ in range(2):
+        listener = Listener()
+        outcome = supervisor.run(spec(tmp_path, {"name": "count"}), 0, listener)
+        assert outcome.result[0] == 1
+        assert listener.printed == b"counted\n"
+        pids.add(outcome.result[1])
+    assert len(pids) == 2
+
+
+def test_a_map_runs_in_one_process(supervisor: ChildSupervisor, tmp_path: Path) -> None:
+    script = {"type": "map", "name": "half", "over": [1.0, 2.0]}
+    listener = Listener()
+    assert supervisor.run(spec(tmp_path, script), 0, listener).result == [0.5, 1.0]
+    assert b"the map runs in one process" in listener.printed
+
+
+def test_what_ends_a_run_is_told(supervisor: ChildSupervisor, tmp_path: Path) -> None:
+    outcome = supervisor.run(spec(tmp_path, {"name": "vanish"}), 0, Listener())
+    assert (outcome.state, outcome.error) == ("failed", "Killed")
+    slow = supervisor.run(spec(tmp_path, {"name": "doze"}), 0.2, Listener())
+    assert slow.error == "Timeout"
+    stopped = supervisor.run(spec(tmp_path, {"name": "doze"}), 0, Listener(supervisor))
+    assert stopped == CANCELLED or stopped.error == "Cancelled"
+    supervisor.clear()
+    assert supervisor.run(spec(tmp_path, {"name": "count"}), 0, Listener()).state == "finished"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a fork is not safe")
+def test_a_slot_lent_to_a_run_that_just_ended_does_no_harm(tmp_path: Path) -> None:
+    maps, file = Lending(), tmp_path / "go on"
+    supervisor = supervisor_of(tmp_path, maps, can_fork=True)
+    try:
+        script = {"name": "wait", "args": [str(file)]}
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        outcome = supervisor.run(spec(folder, script), 0, Late(maps, file))
+    finally:
+        supervisor.dispose()
+    assert (outcome.state, outcome.result) == ("finished", "done")
