@@ -14,7 +14,8 @@ UNRULY = (
 #: What the files of a group begin with.
 GROUPS = {
     "servers for everybody, with a login, with a public address": (
-        *("tests/api/", "tests/web/", "tests/docs/test_guide", "tests/docs/test_pages"),
+        *("tests/api/", "tests/web/"),
+        *(f"tests/docs/test_{name}" for name in ("examples", "guide", "pages")),
     ),
     "servers with unruly scripts": tuple(f"tests/runs/test_{name}.py" for name in UNRULY),
 }
