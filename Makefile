@@ -51,6 +51,7 @@ check: $(INSTALLED) ## Lint, check the format, the types, the import rules and t
 	@$(MAKE) --no-print-directory docs
 
 docs: $(INSTALLED) ## Build the documentation into docs/_build/html
+	@$(BIN)/python docs/picture.py
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "Documentation built: docs/_build/html/index.html"
 
