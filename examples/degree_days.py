@@ -2,16 +2,17 @@
 
 import os
 import time
+from typing import Any
 
 import requests
 
 SERVER = os.environ.get("JOBSERVER_ADDRESS", "http://localhost:5000")
 
 
-def start(**parameters: object) -> requests.Response:
+def start(**parameters: float) -> requests.Response:
     """Create a job for the script ``melt`` and start it."""
     script = {"name": "melt", "kwargs": parameters}
-    fields = {"script": script, "raw_data": [-2.0, 1.5, 4.0]}
+    fields: dict[str, Any] = {"script": script, "raw_data": [-2.0, 1.5, 4.0]}
     job = requests.put(f"{SERVER}/job", json=fields, timeout=30)
     job.raise_for_status()
     return requests.post(f"{SERVER}{job.headers['Location']}/run", timeout=30)

@@ -2,6 +2,7 @@
 
 import os
 import time
+from typing import Any
 
 import requests
 
@@ -11,7 +12,7 @@ table = {
     "station": ["Bonn", "Bonn", "Koblenz", "Koblenz", "Mainz"],
     "discharge": [2100.0, 3450.5, 1980.0, 2760.0, 1650.25],
 }
-fields = {
+fields: dict[str, Any] = {
     "script": {"type": "map", "name": "peak", "over": {"groups": "station"}},
     "data": {"type": "raw_data", "data": table, "datatype": "dataframe"},
 }

@@ -76,9 +76,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links(page) if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob(".github/workflows/*")], ids=name_of)
 def test_make_commands_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     text = page.read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:^\$ |^|`)make ([a-z-]+)", text, re.M))
+    named = set(re.findall(r"(?:^\$ |^|`|run: )make ([a-z-]+)", text, re.M))
     assert named <= targets

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from docs import picture
+from jobserver import __version__
 from jobserver.api.framework import openapi
 from jobserver.app import BLUEPRINTS
 from jobserver.cli.commands import main
@@ -133,3 +134,7 @@ def test_the_picture_has_no_arrow_up_and_few_boxes() -> None:
 def test_the_picture_is_up_to_date() -> None:
     drawn = picture.svg(picture.layers(), picture.imports())
     assert picture.PICTURE.read_text("utf-8") == drawn, "run: make docs"
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")
