@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test test-mongo check docs bench faults clean
+.PHONY: help install demo run test test-mongo coverage check docs bench faults clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,12 @@ test-mongo: ## Run all tests on a MongoDB of yours: make test-mongo URI=mongodb:
 	@test -n "$(URI)" || { echo "Name a MongoDB: make test-mongo URI=mongodb://localhost"; exit 2; }
 	@JOBSERVER_TEST_MONGO_URI="$(URI)" $(MAKE) --no-print-directory test
 
+coverage: $(INSTALLED) ## Run tests and report the lines that none runs; narrow them with ARGS
+	@rm -rf .coverage && mkdir .coverage
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
 check: $(INSTALLED) ## Lint, check the format, the types, the import rules and the docs
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -45,6 +51,7 @@ check: $(INSTALLED) ## Lint, check the format, the types, the import rules and t
 	@$(MAKE) --no-print-directory docs
 
 docs: $(INSTALLED) ## Build the documentation into docs/_build/html
+	@$(BIN)/python docs/picture.py
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "Documentation built: docs/_build/html/index.html"
 
@@ -55,5 +62,5 @@ faults: $(INSTALLED) ## Kill servers, children and databases at random; ARGS="--
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 
 clean: ## Remove what make made; config.py, data/ and db/ stay
-	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -112,12 +112,12 @@ def test_names_keep_to_the_glossary() -> None:
 def test_glossary_tells_every_state() -> None:
     from jobserver.jobs.job import State
 
-    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    glossary = (ROOT / "docs" / "reference" / "glossary.md").read_text(encoding="utf-8")
     assert [state for state in State if f"**{state}**" not in glossary] == []
 
 
 def test_architecture_page_names_every_module() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     modules = {
         path.relative_to(ROOT / "jobserver").parts[0].removesuffix(".py") for path in MODULES
     }

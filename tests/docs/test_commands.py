@@ -1,4 +1,4 @@
-"""The commands as they are typed: ``init``, ``run``, ``--help``."""
+"""The commands as users type them: ``init``, ``run``, ``--help``."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_init_twice_changes_nothing(tmp_path: Path, environ: dict[str, str]) -> 
         (["run", "--port", "1" * 9], "port"),
     ],
 )
-def test_what_cannot_be_served_is_told(
+def test_what_cannot_be_served_is_refused_with_a_reason(
     tmp_path: Path, environ: dict[str, str], arguments: list[str], reason: str
 ) -> None:
     done = run(*arguments, cwd=tmp_path, environ=environ)
@@ -128,7 +128,7 @@ def test_users_on_the_command_line(
 
     add = ("add", "Ada@example.org", "--role", "superuser", "--password-stdin")
     assert user(*add, text="long enough for this\n").returncode == 0
-    database = EmbeddedServer(tmp_path)  # as a server would; else each command starts it
+    database = EmbeddedServer(tmp_path)  # as a server would; otherwise each command starts it
     database.start()
     request.addfinalizer(database.stop)
     assert user(*add, text="too short\n").returncode == 2
@@ -141,7 +141,7 @@ def test_users_on_the_command_line(
     assert "argon2" not in listed
 
 
-def test_only_with_login_others_are_served(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_others_are_served_only_with_login(tmp_path: Path, environ: dict[str, str]) -> None:
     refused = run("run", "--host", "0.0.0.0", cwd=tmp_path, environ=environ)  # noqa: S104
     assert refused.returncode == 2
     assert "LOGIN_REQUIRED" in refused.stderr

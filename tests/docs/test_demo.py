@@ -1,4 +1,4 @@
-"""``jobserver demo``: what a newcomer sees first."""
+"""``jobserver demo``, the first thing a newcomer sees."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ COMMAND = [sys.executable, "-m", "jobserver", "demo"]
 
 @pytest.fixture
 def environ(tmp_path: Path) -> dict[str, str]:
-    """An environment in which nothing but the demo uses the temporary folder."""
+    """An environment in which only the demo uses the temporary folder."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "COLUMNS": "100"}
 
 
 def answers(output: str) -> list[dict[str, object]]:
-    """The JSON objects in an output."""
+    """Return the JSON objects in an output."""
     found = re.findall(r"^\{\n.*?^\}$", output, re.DOTALL | re.MULTILINE)
     return [json.loads(text) for text in found]
 
@@ -56,7 +56,7 @@ def test_demo_shows_the_four_steps(environ: dict[str, str], tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_leaves_nothing_when_it_is_ended(environ: dict[str, str], tmp_path: Path) -> None:
+def test_demo_leaves_nothing_when_it_is_stopped(environ: dict[str, str], tmp_path: Path) -> None:
     with subprocess.Popen(COMMAND, env=environ, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout
         assert demo.stdout.readline().startswith("Jobserver")
@@ -76,7 +76,7 @@ def test_commands_can_be_pasted() -> None:
     assert as_curl("GET", "http://localhost/job", {}) == "curl http://localhost/job"
 
 
-def test_answers_are_laid_out() -> None:
+def test_responses_are_formatted() -> None:
     answer = {"short": {"a": 1}, "long": {"text": "x" * WIDTH}}
     fields = laid_out(answer)
     assert fields[0] == '  "short": {"a": 1}'

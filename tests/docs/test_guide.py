@@ -1,4 +1,4 @@
-"""The user guide of 0.1.0: each of its requests works, and each answer has the documented shape."""
+"""Every request in the user guide of 0.1.0 works, and every response has the documented shape."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Job = dict[str, Any]
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Everything in an answer that is no object."""
+    """Yield every leaf of a response."""
     if isinstance(value, dict):
         for item in value.values():
             yield from leaves(item)
@@ -40,7 +40,7 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 def shown(response: httpx.Response, status: int) -> Job:
-    """The job in an answer; every leaf of it is a string, as documented."""
+    """Return the job in a response; every leaf of it is a string, as documented."""
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/json"
     job: Job = response.json()
@@ -49,7 +49,7 @@ def shown(response: httpx.Response, status: int) -> Job:
 
 
 def ended(client: httpx.Client, address: str) -> Job:
-    """The job once its result is there: the guide asks again until then."""
+    """Return the job once its result is there; the guide polls until then."""
     found: Job = until(
         lambda: job if (job := shown(client.get(address), 200))["finished"] != "None" else None, 30
     )
@@ -91,7 +91,7 @@ class TestSendingARequest:
         text = curl("-XPUT", "-H", header, "-d", data, f"{server.address}/job/dk4me73jw6r")
         self.check(httpx.Response(200, text=text).json(), "bar")
 
-    def test_put_a_job_without_id_makes_one(self, client: httpx.Client) -> None:
+    def test_put_a_job_without_id_generates_one(self, client: httpx.Client) -> None:
         job = shown(client.put("/job", json={"foo": 42}), 201)
         assert ID.fullmatch(job["_id"])
         self.check(job, "42")
@@ -107,7 +107,7 @@ class TestSendingARequest:
             ("DELETE", "/datafile/nothing.csv"),
         ],
     )
-    def test_what_is_not_there_is_404(
+    def test_what_does_not_exist_is_404(
         self, client: httpx.Client, method: str, address: str
     ) -> None:
         body = {"foo": 1} if method == "POST" else None
@@ -136,7 +136,7 @@ class TestManagingDataFiles:
             ("txt", "text/plain", "date,value\n2017-01-01T00:00:00"),
         ],
     )
-    def test_get_with_a_format_gives_the_content(
+    def test_get_with_a_format_returns_the_content(
         self, client: httpx.Client, form: str, content_type: str, start: str
     ) -> None:
         answer = client.get("/datafile/timeseries.csv", params={"format": form})

@@ -1,4 +1,4 @@
-"""The pages of reference: every setting, every endpoint, every field and every command is told."""
+"""The reference lists every setting, request, field and command; the explanation, every module."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import click
 import pytest
 
+from docs import picture
+from jobserver import __version__
 from jobserver.api.framework import openapi
 from jobserver.app import BLUEPRINTS
 from jobserver.cli.commands import main
@@ -34,9 +36,9 @@ def page(name: str) -> str:
     return (DOCS / f"{name}.md").read_text(encoding="utf-8")
 
 
-def rows(text: str, form: str) -> list[str]:
-    """Rows of tables whose first cell is of a form."""
-    return re.findall(rf"^\| `{form}` \|.*$", text, re.MULTILINE)
+def rows(text: str, pattern: str) -> list[str]:
+    """Return the rows of tables whose first cell matches a pattern."""
+    return re.findall(rf"^\| `{pattern}` \|.*$", text, re.MULTILINE)
 
 
 def setting_row(entry: Field[Any], kind: Any) -> str:
@@ -48,13 +50,13 @@ def setting_row(entry: Field[Any], kind: Any) -> str:
 
 def test_settings_are_those_of_the_table() -> None:
     expected = [setting_row(entry, kind) for entry, kind in table()]
-    assert sorted(rows(page("settings"), "[A-Z_]+")) == sorted(expected)
+    assert sorted(rows(page("reference/settings"), "[A-Z_]+")) == sorted(expected)
 
 
-def test_settings_without_effect_are_told() -> None:
+def test_settings_without_effect_are_listed() -> None:
     sources = (path.read_text("utf-8") for path in (ROOT / "jobserver").rglob("*.py"))
     used = set(re.findall(r"\.([A-Z_]+)\b", "".join(sources)))
-    idle = page("settings").partition("## Without effect")[2]
+    idle = page("reference/settings").partition("## Without effect")[2]
     names = {entry.name for entry, _ in table()}
     assert set(re.findall(r"^\| `([A-Z_]+)`", idle, re.MULTILINE)) == names - used
 
@@ -63,7 +65,7 @@ Request = tuple[str, list[str]]
 
 
 def declared() -> Iterator[Request]:
-    """Each request with the names of its parameters, from what the server says of itself."""
+    """Yield each request with the names of its parameters, from the OpenAPI document."""
     assert BLUEPRINTS  # importing them declares the endpoints
     for path, operations in openapi.document()["paths"].items():
         address = path.replace("{", "<").replace("}", ">")
@@ -74,39 +76,65 @@ def declared() -> Iterator[Request]:
             yield f"{', '.join(alike).upper()} {address}", query
 
 
-def told(text: str) -> Iterator[Request]:
-    """Each request of a page's tables with the names of its parameters."""
+def documented(text: str) -> Iterator[Request]:
+    """Yield each request in the tables of a page with the names of its parameters."""
     for request, parameters in re.findall(r"^\| `([A-Z, ]+ /.*?)` \| (.*?)\|", text, re.MULTILINE):
         yield request, re.findall(r"`(\w+)`", parameters)
 
 
 def test_requests_are_those_of_the_server() -> None:
-    assert sorted(told(page("api"))) == sorted(declared())
+    assert sorted(documented(page("reference/http-api"))) == sorted(declared())
 
 
-def test_codes_are_told() -> None:
+def test_codes_are_listed() -> None:
     operations = (each for path in openapi.document()["paths"].values() for each in path.values())
     codes = {code for each in operations for code in each["responses"] if code >= "400"}
-    assert codes - set(re.findall(r"^\| (\d+) \|", page("errors"), re.MULTILINE)) == set()
+    assert codes - set(re.findall(r"^\| (\d+) \|", page("reference/errors"), re.MULTILINE)) == set()
 
 
 def test_failures_are_those_of_the_server() -> None:
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "jobserver").rglob("*.py"))
-    names = re.findall(r"^\| `([A-Z]\w+)` \|", page("errors"), re.MULTILINE)
+    names = re.findall(r"^\| `([A-Z]\w+)` \|", page("reference/errors"), re.MULTILINE)
     assert len(names) > 4
     assert [name for name in names if not re.search(rf'"{name}"|class {name}\(', sources)] == []
 
 
-def test_fields_of_the_server_are_told() -> None:
-    text = page("concepts")
+def test_fields_of_the_server_are_listed() -> None:
+    text = page("reference/job")
     assert [name for name in SERVER_FIELDS - {PRIVATE} if f"| `{name}` |" not in text] == []
 
 
-def test_extensions_are_told() -> None:
-    assert [name for name in EXTENSIONS if f"`{name}`" not in page("guide")] == []
+def test_extensions_are_listed() -> None:
+    assert [name for name in EXTENSIONS if f"`{name}`" not in page("how-to/data")] == []
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))
-def test_commands_are_told(name: str) -> None:
-    assert f"| `jobserver {name}" in page("installation")
+def test_commands_are_listed(name: str) -> None:
+    assert f"| `jobserver {name}" in page("reference/commands")
     assert isinstance(main.commands[name], click.Command)
+
+
+def test_modules_that_the_explanation_names_exist() -> None:
+    pages = [page(f"explanation/{name}") for name in ("architecture", "runs", "storage")]
+    named = set(re.findall(r"`((?:\w+/)+\w+\.py)`", "".join(pages)))
+    assert len(named) > 20
+    folders = (ROOT / "jobserver", ROOT)
+    assert [name for name in named if not any((top / name).exists() for top in folders)] == []
+
+
+def test_the_picture_has_no_arrow_up_and_few_boxes() -> None:
+    found = picture.imports()
+    rows_of = {box: row for row, boxes in enumerate(picture.layers()) for box in boxes}
+    assert found.keys() == rows_of.keys()
+    assert len(found) <= 24
+    up = [(box, other) for box in found for other in found[box] if rows_of[box] >= rows_of[other]]
+    assert up == []
+
+
+def test_the_picture_is_up_to_date() -> None:
+    drawn = picture.svg(picture.layers(), picture.imports())
+    assert picture.PICTURE.read_text("utf-8") == drawn, "run: make docs"
+
+
+def test_the_citation_names_this_version() -> None:
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text("utf-8")

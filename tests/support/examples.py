@@ -1,13 +1,12 @@
-"""The examples of a page of documentation: found, carried out, and compared with what it prints.
+"""Run the examples of a page of documentation, and compare their output with what it prints.
 
-In a page, a block of ``sh`` or ``python`` is carried out as it stands, unless a comment before it
-says why not: ``<!-- not run: it installs packages -->``. The block after it, in ``json`` or
-``text``, is its answer. A block with ``<!-- file: scripts/rivers.py -->`` before it is written to
-that file of the home.
+Each ``sh`` or ``python`` block is run as it is, unless a comment before it says why not:
+``<!-- not run: it installs packages -->``. The block after it, in ``json`` or ``text``, is its
+output. A block with ``<!-- file: scripts/rivers.py -->`` before it is written to that file of the
+home.
 
-Ids and times differ from run to run: an id of the page stands for the id that came instead, a
-time for any time. So do checksums, and versions of packages. Numbers may differ in their last
-digits. In ``text``, a line ``...`` stands for any lines.
+An id on the page stands for the real id, a time for any time, and so do checksums and versions of
+packages. Numbers may differ in their last digits. In ``text``, a line ``...`` stands for any lines.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ _LINE = re.compile(r"\bline \d+")
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block.
+    """A fenced block of a page.
 
     Attributes
     ----------
     kind : str
         Its language.
     text : str
-        What stands in it.
+        Its content.
     note : str
-        The comment before it, or nothing.
+        The comment before it; empty if there is none.
     line : int
-        Where it begins.
+        The line it starts on.
     """
 
     kind: str
@@ -58,17 +57,17 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The file of the home that it shows, or nothing."""
+        """The file of the home that it shows; empty if it is not a file."""
         return self.note.partition("file: ")[2]
 
     @property
     def only_reads(self) -> bool:
-        """Whether it changes nothing, however often it is carried out."""
+        """Whether running it again changes nothing."""
         return self.kind == "sh" and not re.search(r" -[XF]|/run\b|>", self.text)
 
 
 def blocks(page: Path) -> list[Block]:
-    """All fenced blocks of a page."""
+    """Return all fenced blocks of a page."""
     text = page.read_text(encoding="utf-8")
     return [
         Block(match["kind"], match["text"], match["note"] or "", text.count("\n", 0, match.start()))
@@ -77,7 +76,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def examples(page: Path) -> Iterator[tuple[Block, Block | None]]:
-    """What is carried out or written, each with the answer that the page prints."""
+    """Yield each block to run or write, with the output that the page prints."""
     found = blocks(page)
     for block, following in zip_longest(found, found[1:]):
         if block.file:
@@ -87,17 +86,28 @@ def examples(page: Path) -> Iterator[tuple[Block, Block | None]]:
             yield block, following if is_answer and not following.note else None
 
 
+def strict_json(text: str) -> Any:
+    """Parse JSON; raise AssertionError if a key occurs twice in an object."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        assert len(set(keys)) == len(keys), f"a key occurs twice: {keys}"
+        return dict(pairs)
+
+    return json.loads(text, object_pairs_hook=unique)
+
+
 class Reader:
     """A reader who types what a page says.
 
     Parameters
     ----------
     address : str
-        The server's, in place of the documented one.
+        Address of the server, replacing the documented one.
     home : Path
-        The server's home.
+        Home of the server.
     folder : Path
-        Where the reader works.
+        Working folder of the reader.
     """
 
     def __init__(self, address: str, home: Path, folder: Path) -> None:
@@ -107,7 +117,7 @@ class Reader:
         self._ids: dict[str, str] = {}
 
     def follow(self, page: Path) -> int:
-        """Carry out all examples of a page and compare; returns how many there were."""
+        """Run all examples of a page, compare, and return their number."""
         found = list(examples(page))
         for block, answer in found:
             if block.file:
@@ -117,7 +127,7 @@ class Reader:
         return len(found)
 
     def _try(self, block: Block, answer: Block | None, where: str) -> None:
-        """Carry out an example; one that only reads again and again, until its answer fits."""
+        """Run an example; repeat one that only reads until its output matches."""
         deadline = time.monotonic() + (DEADLINE_SECONDS if block.only_reads else 0)
         while True:
             output = self._run(block, where)
@@ -149,14 +159,14 @@ class Reader:
 
     def _compare(self, answer: Block, output: str, where: str) -> None:
         if answer.kind == "json":
-            self._equal(json.loads(answer.text), json.loads(output), where)
+            self._equal(strict_json(answer.text), strict_json(output), where)
         else:
             assert re.fullmatch(_pattern(answer.text), _masked(output).rstrip(), re.DOTALL), (
                 f"{where}: {output}"
             )
 
     def _equal(self, printed: Any, real: Any, where: str) -> None:
-        """Compare two values of JSON, and note which id stands for which."""
+        """Compare two JSON values, and remember which id stands for which."""
         if isinstance(printed, dict) and isinstance(real, dict):
             assert list(printed) == list(real), where
             for key, value in printed.items():
@@ -192,7 +202,7 @@ def _number(value: Any) -> float | None:
 
 
 def _pattern(text: str) -> str:
-    """What a text has to be like, line by line."""
+    """Return the pattern that a text must match, line by line."""
     lines = _masked(text).rstrip().split("\n")
     return "\n".join(".*" if line == "..." else re.escape(line) for line in lines)
 
