@@ -14,6 +14,7 @@ from jobserver.server.services import Services
 from jobserver.storage.database import PATIENCE_SECONDS, Database
 from jobserver.storage.embedded import EmbeddedServer
 from jobserver.storage.indexes import check_search_fields
+from jobserver.storage.schema import check_schema
 from jobserver.system.process_tree import hand_back_memory
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class Server:
         try:
             database = Database(uri, folder)
             database.wait(self._patience)
+            check_schema(database)
             database.create_indexes(
                 login=self.settings.LOGIN_REQUIRED, search_fields=self.settings.SEARCH_FIELDS
             )

@@ -1,0 +1,31 @@
+"""The schema number: which databases this release reads."""
+
+from __future__ import annotations
+
+from jobserver.errors import SettingsError
+from jobserver.storage.database import Database
+
+#: The number of what this release stores. It grows when an older release could not read it.
+SCHEMA = 1
+COLLECTION = "meta"
+_ID = "schema"
+
+
+def check_schema(database: Database) -> None:
+    """Note the schema number in a database that has none, or an older one.
+
+    Raises
+    ------
+    SettingsError
+        If a later release has stored something that this one cannot read.
+    """
+    documents = database[COLLECTION]
+    found = database.call(documents.find_one, {"_id": _ID}) or {"number": 0}
+    if found["number"] > SCHEMA:
+        raise SettingsError(
+            f"A later Jobserver has used this database: its schema is {found['number']}, and this "
+            f"release reads up to {SCHEMA}. Upgrade Jobserver, or use another database."
+        )
+    if found["number"] < SCHEMA:
+        number = {"$max": {"number": SCHEMA}}
+        database.call(documents.update_one, {"_id": _ID}, number, upsert=True)
