@@ -55,4 +55,4 @@ def _executables() -> Iterator[Document]:
     """The executable files that jobs may run."""
     settings = services().settings
     if settings.files_path:
-        yield from executable.described(settings.files_path)
+        yield from executable.describe_executables(settings.files_path)

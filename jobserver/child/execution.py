@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, TextIO
 from jobserver.encoding import store_result
 from jobserver.errors import ApiError, Problem, ProgramFailed
 from jobserver.processes.kinds import make_process
-from jobserver.processes.messages import clipped, memory_exceeded
-from jobserver.processes.run_context import Failure, ItemFailed, RunContext, use_context
+from jobserver.processes.run_context import (
+    Failure,
+    ItemFailed,
+    RunContext,
+    clipped,
+    memory_exceeded,
+    use_context,
+)
 from jobserver.processes.seeds import Seeds
 from jobserver.sizes import exact_size
 from jobserver.system.paths import import_folders, without
@@ -56,8 +62,8 @@ def execute(registry: Registry, spec: Message, home: str, channel: socket.socket
     describe = partial(_described, spec, hidden)
     course = RunContext(
         folder,
-        tell=partial(send, channel),
-        say=partial(_say, sys.stdout),
+        report=partial(send, channel),
+        log=partial(_say, sys.stdout),
         describe=describe,
         file_size=spec["file_size"],
         channel=channel,
@@ -67,7 +73,7 @@ def execute(registry: Registry, spec: Message, home: str, channel: socket.socket
         with use_context(course):
             return _finished(make_process(registry, spec["script"]).run(spec["data"]), spec)
     except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
-        where = course.where()
+        where = course.prefix()
         failure = describe(error, True)
         return _failed(failure.error, where + failure.message)
 

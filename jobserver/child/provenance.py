@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jobserver.encoding import dumps
 from jobserver.errors import ApiError
 from jobserver.processes.forms import as_script, target
-from jobserver.processes.function import make_process
+from jobserver.processes.kinds import make_process
 from jobserver.scripts.version import base_packages
 from jobserver.system.disk import checksum
 

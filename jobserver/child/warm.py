@@ -28,9 +28,8 @@ from jobserver.child.execution import problems_of
 from jobserver.child.forks import ForkServer, can_fork
 from jobserver.errors import Problem
 from jobserver.processes.forms import function_names
-from jobserver.processes.seeds import unseeded_noticed
-from jobserver.scripts.app import App
-from jobserver.scripts.registry import Registry, ScriptPermissions, ScriptSources
+from jobserver.processes.seeds import track_unseeded
+from jobserver.scripts.registry import App, Registry, ScriptPermissions, ScriptSources
 from jobserver.system.process_tree import (
     NO_FORK,
     children,
@@ -110,7 +109,7 @@ class Warm:
         sources = ScriptSources.from_settings(setup["scripts"], setup["modules"])
         self._is_copied = setup["runs"] and setup["can_fork"]
         skip = {*order["skip"], *(self._apart if self._is_copied else ())}
-        with unseeded_noticed():
+        with track_unseeded():
             self.registry = Registry.load(
                 sources,
                 ScriptPermissions.from_setup(setup),
@@ -175,7 +174,7 @@ class Warm:
         spec = receive(channel)
         send(channel, {"op": "begun"})
         names, pid = function_names(spec["script"]), os.getpid()
-        with unseeded_noticed():
+        with track_unseeded():
             registry = self.registry.completed(self._apart, names, App(self._setup))
         if os.getpid() != pid:  # a module forked, and this is the copy
             os._exit(0)

@@ -1,12 +1,11 @@
-"""Values on their way between Python, JSON and BSON.
+"""Convert values between Python, BSON, JSON and text formats.
 
-``reading`` takes JSON from clients, ``writing`` gives it to them, ``results`` turns whatever a
-script returned into what MongoDB stores, ``tables`` holds the shape of tables in there, and
-``keys`` the spelling of keys.
+``json_reader`` reads what clients send, ``json_writer`` writes what they get. ``encoder``,
+``scalars`` and ``tables`` turn a script's result into values that BSON can store, ``results``
+stores these in the job's document or in a file, and ``formats`` shows them as a client asks for.
 
-``keeping`` writes what is too large for a document into a file, and ``showing`` gives results in
-the form that a client asks for. A ``sheet`` is a table read by columns: ``live`` from pandas and
-numpy, ``container`` from a file. ``rendering`` and ``jsontext`` write it.
+Tables are read by columns (``table_columns``): ``columns`` reads pandas and numpy, ``table_file`` a
+file. ``text_tables`` writes them as csv, HTML and text.
 """
 
 from __future__ import annotations
@@ -14,33 +13,32 @@ from __future__ import annotations
 from jobserver.encoding.encoder import EncodedValue, Encoder
 from jobserver.encoding.formats import File, describes_file, show_file, show_value
 from jobserver.encoding.json_reader import is_deeper, read_object
-from jobserver.encoding.json_writer import dumps, native, stringify
-from jobserver.encoding.keys import escape_key, restore_keys, unescape_key
-from jobserver.encoding.result_file import Kept, store_result
-from jobserver.encoding.results import Encoded, decode_result, encode_result, encoded_size
+from jobserver.encoding.json_writer import dumps, stringify
+from jobserver.encoding.results import (
+    decode_result,
+    encode_result,
+    encoded_size,
+    store_result,
+)
 from jobserver.encoding.tables import decode_table, is_table
+from jobserver.encoding.text import restore_keys
 
 __all__ = [
-    "Encoded",
     "EncodedValue",
     "Encoder",
     "File",
-    "Kept",
     "decode_result",
     "decode_table",
     "describes_file",
     "dumps",
     "encode_result",
     "encoded_size",
-    "escape_key",
     "is_deeper",
     "is_table",
-    "native",
     "read_object",
     "restore_keys",
     "show_file",
     "show_value",
     "store_result",
     "stringify",
-    "unescape_key",
 ]

@@ -1,29 +1,32 @@
-"""One-dimensional arrays as a dtype and a list, and back.
+"""Encode one-dimensional arrays of numpy and pandas as a dtype and a list, and decode them.
 
-The list is made to be read: numbers, text and booleans as such, times as ISO 8601 text (UTC with
-``Z`` where the dtype has a zone), spans as integers in the unit of the dtype, complex numbers as
-text, intervals as pairs, categories by their labels. What is missing is None, or NaN in floats.
+The list is readable: numbers, text and booleans as they are, times as ISO 8601 text (UTC with ``Z``
+if the dtype has a zone), time spans as integers in the dtype's unit, complex numbers as text,
+intervals as pairs, categories by their labels. Missing values are None, or NaN in floats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
-#: A dtype's name; for categories ``{"name", "ordered", "dtype", "categories"}``.
-Dtype = str | dict[str, Any]
-#: Turns a list of any objects into one that BSON holds.
-Encode = Callable[[list[Any]], list[Any]]
+from jobserver.encoding.table_columns import CODES, Column, Dtype, Encode
 
-#: Longest text, in bytes for all rows together, that is decoded with a fixed width.
-_WIDEST = 2**26
+#: ``struct`` formats of the numbers that are stored as in memory. Not uint64: values beyond 63 bits
+#: are stored as text. Half-precision floats are widened, which changes no value.
+_FORMATS = {
+    **{"b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I"},
+    **{"f2": "f", "f4": "f", "f8": "d"},
+}
+#: Values examined at once.
+_BATCH = 2**20
+#: Bytes of a column of text up to which it is decoded with a fixed width.
+_LARGEST_FIXED = 2**26
 
 
 def encode_column(
     values: Any, encode: Encode, whole: bool | None = None
 ) -> tuple[Dtype, list[Any]]:
-    """Dtype and list of a numpy array, Series or Index of one dimension.
+    """Return dtype and list of a one-dimensional array, Series or Index.
 
     Parameters
     ----------
@@ -32,8 +35,8 @@ def encode_column(
     encode : callable
         Encodes a list of objects.
     whole : bool, optional
-        Whether times are whole seconds and are written so; to be given for parts of a column, whose
-        texts must be alike.
+        Whether to write times as whole seconds; pass it for parts of a column, so that all look the
+        same.
     """
     import numpy as np
 
@@ -51,7 +54,7 @@ def encode_column(
 
 
 def whole_seconds(values: Any) -> bool:
-    """Whether there is no part of a second in times, or in intervals between times."""
+    """Whether times, or intervals between times, have no fractions of a second."""
     import numpy as np
     import pandas as pd
 
@@ -113,24 +116,24 @@ def _encode_categories(array: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
 def _encode_zoned(array: Any, whole: bool | None) -> tuple[str, list[Any]]:
     import numpy as np
 
-    if _known_dtype(str(array.dtype)) != array.dtype:  # a zone without a name of its own
+    if _known_dtype(str(array.dtype)) != array.dtype:  # a zone without a name
         array = array.tz_convert("UTC")
     texts = _time_texts(np.asarray(array.tz_convert(None)), whole)
     return str(array.dtype), [None if text is None else text + "Z" for text in texts]
 
 
 def decode_column(dtype: Dtype, data: list[Any]) -> Any:
-    """The array that was encoded; the inverse of `encode_column`.
+    """Return the encoded array; the inverse of `encode_column`.
 
     Returns
     -------
     ndarray or ExtensionArray
-        Shape (n,). Of objects where the dtype is not known here.
+        Shape (n,), of objects if the dtype is unknown.
 
     Raises
     ------
     Exception
-        Whatever numpy and pandas raise where the list does not hold what the dtype says.
+        Whatever numpy and pandas raise if the list does not match the dtype.
     """
     import numpy as np
     import pandas as pd
@@ -153,7 +156,7 @@ def _known_dtype(name: str) -> Any:
 
     try:
         return pd.api.types.pandas_dtype(name)
-    except (TypeError, ImportError):  # of a library that is not here, or not a name
+    except (TypeError, ImportError):  # of a library that is not installed, or not a name
         return None
 
 
@@ -171,7 +174,7 @@ def _decode_numpy(dtype: Any, data: list[Any]) -> Any:
 
 
 def _is_narrow(dtype: Any, rows: int) -> bool:
-    return bool(dtype.itemsize * rows <= _WIDEST)
+    return bool(dtype.itemsize * rows <= _LARGEST_FIXED)
 
 
 def _decode_intervals(dtype: Any, data: list[Any]) -> Any:
@@ -188,7 +191,7 @@ def _decode_categories(described: dict[str, Any], data: list[Any]) -> Any:
 
     labels = described["categories"]
     codes = {repr(label): code for code, label in enumerate(labels)}
-    if len(codes) < len(labels):  # different as objects, the same as stored
+    if len(codes) < len(labels):  # labels that differ only before they are stored
         return objects(data)
     categories = decode_labels(described["dtype"], labels)
     found = [-1 if label is None else codes[repr(label)] for label in data]
@@ -196,7 +199,7 @@ def _decode_categories(described: dict[str, Any], data: list[Any]) -> Any:
 
 
 def decode_labels(dtype: Dtype, data: list[Any], name: Any = None) -> Any:
-    """A `pandas.Index` of what `encode_column` made of one."""
+    """Return the `pandas.Index` that `encode_column` encoded."""
     import pandas as pd
 
     array = decode_column(dtype, data)
@@ -206,29 +209,117 @@ def decode_labels(dtype: Dtype, data: list[Any], name: Any = None) -> Any:
 
 
 def hashable(label: Any) -> Any:
-    """A label as pandas takes it: the tuple that became a list is a tuple again."""
+    """Return a label for pandas: lists become tuples again."""
     return tuple(hashable(item) for item in label) if isinstance(label, list) else label
 
 
 def objects(items: list[Any]) -> Any:
-    """An array of any objects, also of lists."""
+    """Return an array of any objects, even lists."""
     import numpy as np
 
     array = np.empty(len(items), dtype=object)
-    for place, item in enumerate(items):
-        array[place] = item
+    for index, item in enumerate(items):
+        array[index] = item
     return array
 
 
-def nest(flat: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    """A flat list as nested ones of a shape, which has no zero."""
-    for size in reversed(shape[1:]):
-        flat = [flat[start : start + size] for start in range(0, len(flat), size)]
-    return flat
+def live_column(values: Any, encode: Encode) -> tuple[Dtype, Column]:
+    """Return the dtype of a one-dimensional array, Series or Index, and a column over it."""
+    import numpy as np
+    import pandas as pd
+
+    dtype, _ = encode_column(_slice(values, 0, 0), encode)
+    if isinstance(values.dtype, pd.CategoricalDtype) and isinstance(dtype, dict):
+        return dtype, _Codes(values.array.codes, dtype["categories"])
+    if isinstance(values.dtype, np.dtype):
+        values = values.to_numpy() if isinstance(values, pd.Series) else values
+        if piece_format := _FORMATS.get(f"{values.dtype.kind}{values.dtype.itemsize}"):
+            return dtype, _Numbers(values, piece_format)
+    return dtype, _Values(values, encode)
 
 
-def flatten(nested: list[Any], dimensions: int) -> list[Any]:
-    """The inverse of `nest`."""
-    for _ in range(1, dimensions):
-        nested = list(chain.from_iterable(nested))
-    return nested
+def live_labels(index: Any, encode: Encode) -> tuple[Any, Any, Column]:
+    """Return dtype, name and column of an index; for a MultiIndex lists of the first two."""
+    if index.nlevels == 1 and not hasattr(index, "levels"):
+        dtype, column = live_column(index, encode)
+        return dtype, encode([index.name])[0], column
+    dtypes = [encode_column(level, encode)[0] for level in _levels(index[:0])]
+    return dtypes, encode(list(index.names)), _Rows(index, encode)
+
+
+class _Values(Column):
+    """Values of any dtype."""
+
+    def __init__(self, values: Any, encode: Encode) -> None:
+        self._values = values
+        self._encode = encode
+        starts = range(0, len(values), _BATCH)
+        self._whole = all(whole_seconds(_slice(values, n, n + _BATCH)) for n in starts)
+
+    def values(self, start: int, stop: int) -> list[Any]:
+        """Return some of the values."""
+        return encode_column(_slice(self._values, start, stop), self._encode, self._whole)[1]
+
+
+class _Rows(Column):
+    """Labels of a MultiIndex, each a list."""
+
+    def __init__(self, index: Any, encode: Encode) -> None:
+        self._index = index
+        self._encode = encode
+        self._whole = [whole_seconds(level) for level in index.levels]
+
+    def values(self, start: int, stop: int) -> list[Any]:
+        """Return some of the labels."""
+        levels = zip(_levels(self._index[start:stop]), self._whole, strict=True)
+        columns = [encode_column(level, self._encode, whole)[1] for level, whole in levels]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+
+class _Numbers(Column):
+    """Numbers, stored as in memory."""
+
+    def __init__(self, array: Any, piece_format: str) -> None:
+        self.piece_format = piece_format
+        self._array = array
+
+    def values(self, start: int, stop: int) -> list[Any]:
+        """Return some of the numbers."""
+        import numpy as np
+
+        items: list[Any] = np.asarray(self._array[start:stop]).tolist()
+        return items
+
+    def piece(self, start: int, stop: int) -> bytes:
+        """Return the same numbers as little-endian bytes."""
+        return self._bytes(start, stop, self.piece_format)
+
+    def _bytes(self, start: int, stop: int, number_format: str) -> bytes:
+        import numpy as np
+
+        array = np.asarray(self._array[start:stop]).astype(f"<{number_format}", copy=False)
+        return bytes(array.tobytes())
+
+
+class _Codes(_Numbers):
+    """Categories, stored as indices into their labels."""
+
+    def __init__(self, codes: Any, labels: list[Any]) -> None:
+        super().__init__(codes, CODES)
+        self._labels = labels
+
+    def values(self, start: int, stop: int) -> list[Any]:
+        """Return some of the labels."""
+        return [None if n < 0 else self._labels[n] for n in super().values(start, stop)]
+
+    def piece(self, start: int, stop: int) -> bytes:
+        """Return the same indices, each as four bytes."""
+        return self._bytes(start, stop, "i")
+
+
+def _slice(values: Any, start: int, stop: int) -> Any:
+    return values.iloc[start:stop] if hasattr(values, "iloc") else values[start:stop]
+
+
+def _levels(index: Any) -> list[Any]:
+    return [index.get_level_values(n) for n in range(index.nlevels)]

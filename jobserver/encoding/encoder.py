@@ -1,4 +1,4 @@
-"""One walk through a result, giving each value the form in which it is stored."""
+"""Encode a result, value by value, as it is stored."""
 
 from __future__ import annotations
 
@@ -20,64 +20,63 @@ from itertools import islice
 from math import inf
 from typing import Any
 
-from jobserver.encoding.columns import Encode, objects
-from jobserver.encoding.keys import escape_key, unique_keys
+from jobserver.encoding.columns import objects
 from jobserver.encoding.scalars import scalars
-from jobserver.encoding.table_columns import ColumnTable
-from jobserver.encoding.tables import array_sheet, frame_sheet, index_sheet, series_sheet
-from jobserver.encoding.text import text_of
+from jobserver.encoding.table_columns import ColumnTable, Encode
+from jobserver.encoding.tables import from_array, from_frame, from_index, from_series
+from jobserver.encoding.text import escape_key, text_of, unique_keys
 from jobserver.errors import JobserverError
 
-#: Levels of dicts and lists in a result. MongoDB takes 100, and the job around it is one.
+#: Levels of dicts and lists in a result. MongoDB allows 100, including those of the job.
 MAX_DEPTH = 96
-#: How many warnings one result gives at most.
-WARNINGS_TOLD = 20
+#: Warnings of one result.
+MOST_WARNINGS = 20
 
-#: As deep as a table goes by itself: its dtypes, of categories, that are intervals.
+#: Depth of a stored table: the dtype of categories that are intervals.
 _TABLE_LEVELS = 6
 _ATOMS = {type(None), bool, float}
 
 _Handler = Callable[[Any], Any]
-_SheetMaker = Callable[[Any, Encode], ColumnTable]
+_TableReader = Callable[[Any, Encode], ColumnTable]
 
 
 @dataclasses.dataclass(frozen=True)
 class EncodedValue:
-    """A value that was encoded before, as a part of a result.
+    """A part of a result that is encoded already.
 
     Attributes
     ----------
     value : Any
-        As an `Encoder` made it.
+        The encoded value.
     """
 
     value: Any
 
 
 class Encoder:
-    """Encodes one result and remembers where it is.
+    """Encodes one result.
 
     Parameters
     ----------
     largest : float
-        Tables of more cells become a `ColumnTable`, whose values are encoded when they are read.
+        Tables with more cells become a `ColumnTable`, whose values are encoded on access.
     around : int
-        Levels of dicts and lists that will be around it.
+        Levels of dicts and lists around the result in its document.
 
     Attributes
     ----------
     warnings : list of str
-        What is not kept as it was, so far.
+        What could not be kept unchanged so far.
     """
 
     def __init__(self, largest: float = inf, around: int = 0) -> None:
         self.warnings: list[str] = []
         self._largest = largest
         self._warned: set[tuple[type, str]] = set()
-        # of [container, key of what is being encoded]
+        # of [container, key of the value being encoded]
         self._path: list[list[Any]] = [[None, None] for _ in range(around)]
         self._handlers: dict[type, _Handler] = {
-            object: self._other,
+            object: self._other_object,
             dict: self._mapping,
             list: self._list,
             tuple: self._tuple,
@@ -90,15 +89,15 @@ class Encoder:
         }
 
     def _imported(self) -> dict[type, _Handler]:
-        """How values of other libraries are encoded, where they are imported."""
+        """Return the handlers for types of imported libraries."""
         found: dict[type, _Handler] = {}
         if numpy := sys.modules.get("numpy"):
             found |= {numpy.ndarray: self._array, numpy.void: self._record}
         if pandas := sys.modules.get("pandas"):
             found |= {
-                pandas.DataFrame: lambda frame: self._table(frame_sheet, frame),
-                pandas.Series: lambda series: self._table(series_sheet, series),
-                pandas.Index: lambda index: self._table(index_sheet, index),
+                pandas.DataFrame: lambda frame: self._table(from_frame, frame),
+                pandas.Series: lambda series: self._table(from_series, series),
+                pandas.Index: lambda index: self._table(from_index, index),
                 pandas.api.extensions.ExtensionArray: lambda a: self.encode(pandas.Series(a)),
             }
         if pydantic := sys.modules.get("pydantic"):
@@ -108,7 +107,7 @@ class Encoder:
         return found
 
     def encode(self, value: Any) -> Any:
-        """One value, whatever it is."""
+        """Encode any value."""
         kind = type(value)
         if kind in _ATOMS:
             return value
@@ -117,7 +116,7 @@ class Encoder:
             return self._handler(kind)(value)
         except (JobserverError, MemoryError):
             raise
-        except Exception as error:  # of the code behind a foreign object
+        except Exception as error:  # foreign objects may raise anything
             del self._path[depth:]
             self._warn(value, f"could not be read ({type(error).__name__}) and is kept as text")
             return text_of(value)
@@ -135,7 +134,7 @@ class Encoder:
 
     @staticmethod
     def _is_simple(items: Sequence[Any]) -> bool:
-        """Whether a list can be taken over as it is: long ones of numbers and words are common."""
+        """Whether a list is stored unchanged; long ones of numbers or words are common."""
         kinds = set(map(type, items))
         if kinds == {int}:
             return bool(min(items) >= -(2**63) and max(items) < 2**63)
@@ -164,7 +163,7 @@ class Encoder:
     def _set(self, value: Set[Any]) -> list[Any]:
         try:
             ordered = sorted(value)
-        except Exception:  # of things that have no order among each other
+        except Exception:  # items that cannot be ordered
             ordered = sorted(value, key=text_of)
         return self._list(ordered)
 
@@ -179,28 +178,28 @@ class Encoder:
             array = objects(items).reshape(array.shape)
         if array.ndim == 0:
             return self.encode(array[()])
-        return self._table(array_sheet, np.asarray(array), levels=1 + array.ndim)
+        return self._table(from_array, np.asarray(array), levels=1 + array.ndim)
 
     def _record(self, value: Any) -> Any:
         names = value.dtype.names
         return self._mapping({name: value[name] for name in names}) if names else value.tobytes()
 
-    def _table(self, make: _SheetMaker, table: Any, levels: int = _TABLE_LEVELS) -> Any:
-        self._enter(table, levels)
-        sheet = make(table, self._list)
-        encoded = sheet if table.size > self._largest else sheet.stored()
+    def _table(self, read: _TableReader, value: Any, levels: int = _TABLE_LEVELS) -> Any:
+        self._enter(value, levels)
+        table = read(value, self._list)
+        encoded = table if value.size > self._largest else table.stored()
         del self._path[-levels:]
         return encoded
 
-    def _other(self, value: Any) -> Any:
-        """What has no handler of its own, by what it can do."""
+    def _other_object(self, value: Any) -> Any:
+        """Encode an object without a handler by its protocols."""
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             names = [field.name for field in dataclasses.fields(value)]
             return self._mapping({name: getattr(value, name) for name in names}, value)
         if isinstance(value, Mapping):
             return self._mapping(value)
         if isinstance(value, Iterator):
-            self._warn(value, "can be read only once, perhaps without end, and is kept as text")
+            self._warn(value, "can be read only once, maybe endlessly, and is kept as text")
         elif isinstance(value, Sequence | KeysView | ItemsView | ValuesView):
             return self._list(list(islice(value, len(value))))
         elif isinstance(value, Set):
@@ -209,7 +208,7 @@ class Encoder:
             self._warn(value, "is kept as the array of its values")
             return self._array(sys.modules["numpy"].asarray(value))
         else:
-            self._warn(value, "has no form of its own and is kept as text")
+            self._warn(value, "cannot be stored as such and is kept as text")
         return text_of(value)
 
     def _enter(self, owner: Any, levels: int = 1) -> None:
@@ -219,18 +218,18 @@ class Encoder:
             raise JobserverError(_CYCLIC if cyclic else _TOO_DEEP)
         self._path += [[owner, None], *([None, None] for _ in range(1, levels))]
 
-    def _warn(self, value: Any, what: str) -> None:
-        """Tell once for each type what is not kept as it was."""
+    def _warn(self, value: Any, text: str) -> None:
+        """Warn, once for each type, that a value is not kept unchanged."""
         kind = type(value)
-        if (kind, what) in self._warned or len(self.warnings) == WARNINGS_TOLD:
+        if (kind, text) in self._warned or len(self.warnings) == MOST_WARNINGS:
             return
-        self._warned.add((kind, what))
-        where = "".join(f"[{text_of(key):.60}]" for _, key in self._path if key is not None)
-        self.warnings.append(f"result{where}: {kind.__qualname__} {what}; {_DO}")
+        self._warned.add((kind, text))
+        path = "".join(f"[{text_of(key):.60}]" for _, key in self._path if key is not None)
+        self.warnings.append(f"result{path}: {kind.__qualname__} {text}; {_ADVICE}")
 
 
-_DO = "return numbers, text, lists, dicts, tables, figures or bytes to keep what is in it."
-_CYCLIC = "The result contains itself; return a copy without the circle."
+_ADVICE = "return numbers, text, lists, dicts, tables, figures or bytes to keep its content."
+_CYCLIC = "The result contains itself; return a copy without the cycle."
 _TOO_DEEP = (
     f"The result is nested deeper than the {MAX_DEPTH} levels that can be stored; "
     "return it flatter, or as text."

@@ -1,7 +1,7 @@
-"""What is kept of a result as a client asks for it: JSON, csv, HTML, text, or a picture.
+"""Show a stored result in the format a client asks for: JSON, csv, HTML, text or PNG.
 
-Small results are stored values, large ones files (`jobserver.encoding.result_file`). A file is read
-piece by piece, and never in memory as a whole.
+Small results are stored values, large ones files (`jobserver.encoding.results`), which are read
+piece by piece and never held in memory as a whole.
 """
 
 from __future__ import annotations
@@ -11,27 +11,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobserver.encoding.json_stream import bytes_json, sheet_json, text_json
-from jobserver.encoding.json_writer import dumps
-from jobserver.encoding.keys import restore_keys
-from jobserver.encoding.result_file import BYTES, FILE_NAME, FORMS, JSON, TABLE, TEXT
-from jobserver.encoding.results import kind_of
-from jobserver.encoding.table_columns import stored_sheet
+from jobserver.encoding.json_writer import bytes_json, dumps, table_json, text_json
+from jobserver.encoding.results import BYTES, FILE_FORMATS, FILE_NAME, JSON, TABLE, TEXT, kind_of
+from jobserver.encoding.table_columns import parse_table
 from jobserver.encoding.table_file import Read, TableFile
-from jobserver.encoding.text_tables import written
+from jobserver.encoding.text import restore_keys
+from jobserver.encoding.text_tables import write_text
 from jobserver.errors import UnsupportedType
 
-#: Bytes that are read at once; base64 makes four characters of each three.
+#: Bytes read at once; a multiple of three for base64.
 _PIECE = 3 * 2**18
 _TABULAR = ("csv", "html", "txt")
 _TABLE = ("a table", ("json", *_TABULAR))
-#: What each kind of result is, and how it can be shown.
+#: Name of each kind of result, and its output formats.
 _KINDS = {
     **dict.fromkeys(("dataframe", "series", "index", "ndarray"), _TABLE),
     "png": ("a picture", ("json", "png")),
     "text": ("a text", ("json", "txt")),
     "bytes": ("bytes", ("json",)),
-    "json": ("no table", ("json",)),
+    "json": ("not a table", ("json",)),
 }
 
 
@@ -42,81 +40,82 @@ class File:
     Attributes
     ----------
     kind : str
-        As `jobserver.encoding.results.Encoded` has it.
-    form : str
-        How it was written; one of `jobserver.encoding.result_file.FORMS`.
+        See `jobserver.encoding.results.Encoded`.
+    file_format : str
+        One of `jobserver.encoding.results.FILE_FORMATS`.
     size : int
-        In bytes.
+        Size in bytes.
     read : callable
-        Gives bytes of it.
+        Returns a number of bytes from an offset.
     """
 
     kind: str
-    form: str
+    file_format: str
     size: int
     read: Read
 
     def pieces(self) -> Iterator[bytes]:
-        """All of it, piece by piece."""
+        """Yield the content piece by piece."""
         for start in range(0, self.size, _PIECE):
             yield self.read(start, min(_PIECE, self.size - start))
 
 
-def show_value(value: Any, form: str) -> Iterable[bytes]:
-    """A small result in a form.
+def show_value(value: Any, output_format: str) -> Iterable[bytes]:
+    """Return a small result in a format.
 
     Parameters
     ----------
     value : Any
-        As it is stored.
-    form : str
+        The stored value.
+    output_format : str
         ``json``, ``csv``, ``html``, ``txt`` or ``png``.
 
     Raises
     ------
     UnsupportedType
-        If it has no such form.
+        If it cannot be shown in this format.
     """
     kind = kind_of(value)
-    check_form(kind, form)
-    if form == "json":
+    _check_format(kind, output_format)
+    if output_format == "json":
         return [dumps(restore_keys(value)) + b"\n"]
     if kind == "png":
         return [value]
-    return [value.encode()] if kind == "text" else written(stored_sheet(value), form)
+    return [value.encode()] if kind == "text" else write_text(parse_table(value), output_format)
 
 
-def show_file(file: File, form: str) -> Iterable[bytes]:
-    """A large result in a form; see `show_value`."""
-    check_form(file.kind, form)
-    if file.form == TABLE:
+def show_file(file: File, output_format: str) -> Iterable[bytes]:
+    """Return a large result in a format; see `show_value`."""
+    _check_format(file.kind, output_format)
+    as_json = output_format == "json"
+    if file.file_format == TABLE:
         table = TableFile(file.read, file.size)
-        return _line(sheet_json(table)) if form == "json" else written(table, form)
-    if form == "json":
-        return _line(_JSON[file.form](file.pieces()))
-    if file.form == JSON:
+        return _line(table_json(table)) if as_json else write_text(table, output_format)
+    if as_json:
+        return _line(_JSON[file.file_format](file.pieces()))
+    if file.file_format == JSON:
         raise UnsupportedType(
-            "The table has too many columns or categories, or too much in a row, to be shown as "
-            f"{form}; ask for json."
+            "The table has too many columns or categories, or too long rows, to be shown as "
+            f"{output_format}; ask for json."
         )
     return file.pieces()
 
 
 def describes_file(value: Any) -> bool:
-    """Whether something describes a file as `jobserver.encoding.result_file.Kept` does."""
+    """Whether something describes a file as in `jobserver.encoding.results.Kept`."""
     if not isinstance(value, Mapping):
         return False
-    name, kind, form = (str(value.get(part)) for part in ("name", "kind", "form"))
-    return bool(FILE_NAME.fullmatch(name)) and kind in _KINDS and form in FORMS
+    name, kind, file_format = (str(value.get(key)) for key in ("name", "kind", "form"))
+    return bool(FILE_NAME.fullmatch(name)) and kind in _KINDS and file_format in FILE_FORMATS
 
 
-def check_form(kind: str, form: str) -> None:
-    """Raise `UnsupportedType` where a kind of result has no such form."""
-    what, forms = _KINDS[kind]
-    if form not in forms:
-        known = " or ".join(forms)
+def _check_format(kind: str, output_format: str) -> None:
+    """Raise `UnsupportedType` if a kind of result cannot be shown in a format."""
+    name, known = _KINDS[kind]
+    if output_format not in known:
+        only = " or ".join(known)
         raise UnsupportedType(
-            f"The result is {what} and cannot be shown as {form}, only as {known}."
+            f"The result is {name} and cannot be shown as {output_format}, only as {only}."
         )
 
 

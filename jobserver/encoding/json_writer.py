@@ -1,36 +1,53 @@
-"""Writing JSON: every leaf as a string, as the documentation has it, or native."""
+"""Write JSON: with every leaf as a string or native, and large values piece by piece."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
+from math import prod
 from typing import Any
 
 import orjson
 from bson import ObjectId
 from bson.timestamp import Timestamp
 
-from jobserver.encoding.text import base64, rfc3339, stamp, text_of, time_of
+from jobserver.encoding.table_columns import CELLS, ColumnTable, Readable, inner_level, nest
+from jobserver.encoding.text import (
+    base64,
+    restore_keys,
+    rfc3339,
+    stamp,
+    text_of,
+    time_of,
+    unescape_key,
+)
 
 _Writer = Callable[[Any], Any]
 
+#: Bytes encoded as base64 at once; a multiple of three.
+_BYTES = 3 * 2**18
+_PARTS = 16
+_ATOMS = {type(None), bool, int, float}
+
 
 def stringify(value: Any) -> Any:
-    """A value with every leaf as a string.
+    """Return a value with every leaf as a string.
 
-    Dicts are walked, everything else is a leaf, lists too: ``"None"``, ``"42"``, ``"[1, 2]"``,
+    Everything but a dict is a leaf, even a list: ``"None"``, ``"42"``, ``"[1, 2]"``,
     ``"2018-09-05 17:24:22.607225"`` (UTC). Bytes become base64.
     """
     return _TEXTS.get(type(value), _other_text)(value)
 
 
 def native(value: Any) -> Any:
-    """A value of what JSON has only, for any value.
+    """Return a value as one that JSON can represent.
 
     Times become RFC 3339 in UTC, ids hexadecimal, bytes base64, NaN and infinities null, sets and
-    tuples lists, and what JSON does not know its ``str``.
+    tuples lists, and anything else its ``str``.
     """
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
@@ -46,27 +63,27 @@ def native(value: Any) -> Any:
 
 
 def dumps(value: Any, *, strings: bool = False) -> bytes:
-    """Strict JSON in UTF-8, keys in their order.
+    """Return strict JSON in UTF-8, with keys in order.
 
     Parameters
     ----------
     value : Any
         A document of the database, or anything made of such values. Keys of results are written
-        as they stand: see `restore_keys`.
+        as stored: see `restore_keys`.
     strings : bool
-        Whether every leaf becomes a string, see `stringify`; otherwise as `native` has it.
+        Whether to write every leaf as a string (see `stringify`), instead of as in `native`.
     """
     if strings:
         value = stringify(value)
     try:
         return orjson.dumps(value, default=_simpler, option=orjson.OPT_PASSTHROUGH_DATETIME)
-    except TypeError:  # integers beyond 64 bits, keys that are no strings, half surrogates
+    except TypeError:  # integers beyond 64 bits, keys that are not strings, lone surrogates
         text = json.dumps(native(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode("utf-8", "replace")
 
 
 def _simpler(value: Any) -> Any:
-    """A value that JSON lacks, as one nearer to it."""
+    """Return a value that JSON lacks as a simpler one."""
     for kind, writer in _SIMPLER.items():
         if isinstance(value, kind):
             return writer(value)
@@ -81,7 +98,7 @@ def _dict_texts(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _other_text(value: Any) -> Any:
-    """The text of a rarer type, such as a subclass."""
+    """Return the text of a rarer type, such as a subclass."""
     for kind, writer in _TEXTS.items():
         if isinstance(value, kind):
             return writer(value)
@@ -93,7 +110,7 @@ def _sequence_text(value: Any) -> str:
 
 
 def _readable(value: Any) -> Any:
-    """A value whose ``str`` shows times, ids and bytes inside it as they look outside."""
+    """Return a value whose ``str`` shows times, ids and bytes inside it as `stringify` does."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, dict):
@@ -137,3 +154,135 @@ _SIMPLER: dict[type, _Writer] = {
     set: list,
     frozenset: list,
 }
+
+
+def table_json(table: Readable) -> Iterator[bytes]:
+    """Yield the JSON of a table; `dumps` returns the same for its stored document."""
+    columns = table.columns()
+    separator = b"{"
+    for name, value in table.head.items():
+        yield separator + dumps(name) + b":"
+        separator = b","
+        if name == "index":
+            yield from _listed(next(columns)) if value else [b"null"]
+        elif name == "data" and table.head["type"] == "dataframe":
+            yield from _object((key, _listed(next(columns))) for key in value)
+        elif name == "data":
+            yield from _listed(next(columns), table.head.get("shape"))
+        else:
+            yield dumps(restore_keys(value))
+    yield b"}"
+
+
+def _object(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+    separator = b"{"
+    for key, pieces in members:
+        yield separator + dumps(key) + b":"
+        yield from pieces
+        separator = b","
+    yield b"{}" if separator == b"{" else b"}"
+
+
+def _listed(pieces: Iterable[list[Any]], shape: list[int] | None = None) -> Iterator[bytes]:
+    """Yield values as a list, or as nested lists, of which each piece fills innermost ones."""
+    shape = shape or [0]
+    level = inner_level(shape)
+    sizes = [prod(shape[outer:]) for outer in range(1, level)]
+    count = 0
+    for values in pieces:
+        opened = sum(count % size == 0 for size in sizes)
+        yield (b"," if count else b"[") + b"[" * opened
+        rows = nest(values, (-1, *shape[level:])) if shape[level:] else values
+        yield dumps(restore_keys(rows))[1:-1]
+        count += len(values)
+        yield b"]" * sum(count % size == 0 for size in sizes)
+    yield b"]" if count else b"[]"
+
+
+def value_json(value: Any) -> Iterator[bytes]:
+    """Yield the JSON of an encoded result, including every `ColumnTable` in it."""
+    if isinstance(value, ColumnTable):
+        yield from table_json(value)
+    elif is_light(value, CELLS):
+        yield dumps(restore_keys(value))
+    elif isinstance(value, str):
+        yield from text_json(_cut(value, CELLS))
+    elif isinstance(value, bytes):
+        yield from bytes_json(_cut(value, _BYTES))
+    else:
+        yield b"{" if isinstance(value, dict) else b"["
+        yield from _members(value)
+        yield b"}" if isinstance(value, dict) else b"]"
+
+
+def _members(container: Any) -> Iterator[bytes]:
+    """Yield what is between the brackets of a dict or list."""
+    if is_light(container, CELLS):
+        yield dumps(restore_keys(container))[1:-1]
+    elif len(container) == 1 and isinstance(container, dict):
+        [(key, value)] = container.items()
+        yield dumps(unescape_key(key)) + b":"
+        yield from value_json(value)
+    elif len(container) == 1:
+        yield from value_json(container[0])
+    else:
+        for number, part in enumerate(_parts(container)):
+            if number:
+                yield b","
+            yield from _members(part)
+
+
+def _parts(container: Any) -> Iterator[Any]:
+    """Yield a dict or list as smaller ones."""
+    step = -(-len(container) // _PARTS)
+    if isinstance(container, list):
+        yield from _cut(container, step)
+        return
+    items = iter(container.items())
+    while part := dict(islice(items, step)):
+        yield part
+
+
+def _cut(value: Any, size: int) -> Iterator[Any]:
+    """Return a list, text or bytes as pieces of a size."""
+    return (value[start : start + size] for start in range(0, len(value), size))
+
+
+def text_json(pieces: Iterable[str]) -> Iterator[bytes]:
+    """Yield text as one string."""
+    yield b'"'
+    for piece in pieces:
+        yield dumps(piece)[1:-1]
+    yield b'"'
+
+
+def bytes_json(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield bytes as one base64 string; all pieces but the last must be a multiple of 3 long."""
+    yield b'"'
+    yield from map(b64encode, pieces)
+    yield b'"'
+
+
+def is_light(value: Any, limit: int) -> bool:
+    """Whether a value contains at most so many values, or 16 times as many characters."""
+    return _remaining(value, limit) >= 0
+
+
+def _remaining(value: Any, limit: int) -> int:
+    """Return the limit minus the size of a value; negative if it is too large."""
+    if isinstance(value, ColumnTable):
+        return limit - value.rows * len(value.parts)
+    if isinstance(value, str | bytes):
+        return limit - 1 - len(value) // 16
+    if not isinstance(value, dict | list):
+        return limit - 1
+    limit -= len(value)
+    if isinstance(value, dict):
+        limit -= sum(map(len, value)) // 16
+        value = value.values()
+    if not _ATOMS.issuperset(map(type, value)):
+        for item in value:
+            if limit < 0:
+                break
+            limit = _remaining(item, limit)
+    return limit

@@ -1,4 +1,4 @@
-"""Single values of Python, numpy and pandas as BSON holds them."""
+"""Encode single values of Python, numpy and pandas for BSON."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def scalars() -> Scalars:
-    """How single values are stored, by type; of numpy and pandas where they are imported.
+    """Return the encoders of single values by type, with numpy's and pandas' if imported.
 
-    Exact: integers beyond 64 bits, Decimal, Fraction and complex numbers become their text, times
-    the database's own (UTC, milliseconds), its timestamps where they have microseconds, or ISO 8601
-    text where they are finer, spans seconds.
+    No value is rounded: integers beyond 64 bits, Decimal, Fraction and complex numbers become text,
+    times those of the database (UTC, milliseconds), its timestamps (microseconds) or ISO 8601 text
+    (finer), time spans seconds.
     """
     found = dict(_SCALARS)
     if numpy := sys.modules.get("numpy"):
@@ -53,19 +53,19 @@ def _integer(value: Any) -> int | str:
 
 
 def _instant(value: datetime) -> datetime | Timestamp | str:
-    """A time in UTC, in another form where it is finer than the database's milliseconds."""
+    """Return a time in UTC, as another type if it is finer than the database's milliseconds."""
     try:
         value = as_utc(value)
-    except OverflowError:  # in its zone it is in year 1 or 9999, in UTC outside
+    except OverflowError:  # in UTC its year is below 1 or above 9999
         return value.isoformat()
-    value = datetime.combine(value.date(), value.time()).replace(fold=0)  # nothing tells it later
+    value = datetime.combine(value.date(), value.time()).replace(fold=0)  # a fold is not stored
     return (fine_time(value) or value.isoformat() + "Z") if value.microsecond % 1000 else value
 
 
 def _timestamp(value: Any) -> datetime | Timestamp | str:
     try:
         plain = None if value.nanosecond else value.to_pydatetime()
-    except (OverflowError, ValueError):  # years that Python's own times cannot hold
+    except (OverflowError, ValueError):  # years that Python's times cannot represent
         plain = None
     if plain is not None:
         return _instant(plain)

@@ -1,71 +1,74 @@
-"""Tables as columns that are read piece by piece: what csv, HTML and JSON are written from.
+"""Tables as columns that are read piece by piece, to be written as csv, HTML or JSON.
 
-The head of a sheet is the stored shape of its table (`jobserver.encoding.tables`) without what is
-long: ``index`` says whether the first column holds the labels of the rows, and ``data`` names the
-other columns of a DataFrame. An array is one column, its values in the order of C.
+The head of a table is its stored document (`jobserver.encoding.tables`) without the long parts:
+``index`` says whether the first column contains the row labels, and ``data`` names the other
+columns of a DataFrame. An array is one column, its values in C order.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import bson
 
-from jobserver.encoding.columns import Dtype, flatten, nest
-from jobserver.encoding.keys import escape_key, unescape_key
+from jobserver.encoding.text import escape_key, unescape_key
 from jobserver.errors import UnsupportedType
 
 Head = dict[str, Any]
+#: A dtype's name; for categories ``{"name", "ordered", "dtype", "categories"}``.
+Dtype = str | dict[str, Any]
+#: Encodes a list of any objects for BSON.
+Encode = Callable[[list[Any]], list[Any]]
 
-#: Cells that are decoded at once.
+#: Cells decoded at once.
 CELLS = 2**16
-#: Forms of pieces beside the formats of numbers: values as in a job's document, and the places of
-#: categories in their list as int32, -1 where the value is missing.
+#: Formats of pieces besides those of numbers: values as in a job's document, and categories as
+#: int32 indices into their labels, -1 for a missing value.
 BSON, CODES = "bson", "codes"
 
 
 class Column(ABC):
-    """Values that can be read from anywhere, as they are stored.
+    """Stored values with random access.
 
     Attributes
     ----------
-    form : str
-        What `piece` gives: `BSON`, `CODES`, or the character that the module ``struct`` has for
-        numbers of its type.
+    piece_format : str
+        Format of `piece`: `BSON`, `CODES`, or the ``struct`` format of its numbers.
     """
 
-    form = BSON
+    piece_format = BSON
 
     @abstractmethod
     def values(self, start: int, stop: int) -> list[Any]:
-        """Some of the values, keys inside them escaped."""
+        """Return some of the values, with escaped keys."""
 
     def piece(self, start: int, stop: int) -> bytes:
-        """The same values as bytes."""
+        """Return the same values as bytes."""
         return bson.encode({"": self.values(start, stop)})
 
 
-class Listed(Column):
+class ListColumn(Column):
     """A list of stored values."""
 
     def __init__(self, items: list[Any]) -> None:
         self._items = items
 
     def values(self, start: int, stop: int) -> list[Any]:
-        """Some of the values."""
+        """Return some of the values."""
         return self._items[start:stop]
 
 
 class RowSteps:
-    """Where a table may be cut: anywhere between rows; an array only so that pieces can be nested.
+    """Cuts a table between rows; an array only where pieces can be nested.
 
     Attributes
     ----------
     unit : int
-        Rows that stay together.
+        Rows that must stay together.
     """
 
     def __init__(self, head: Head, rows: int) -> None:
@@ -76,12 +79,12 @@ class RowSteps:
             self.unit, self._fence = prod(shape[level:]), prod(shape[level - 1 :])
 
     def end(self, start: int, rows: int) -> int:
-        """Where a piece ends that has about so many rows."""
+        """Return the end of a piece of about so many rows."""
         wanted = max(rows // self.unit, 1) * self.unit
         return min(start + wanted, (start // self._fence + 1) * self._fence, self._rows)
 
     def cuts(self, rows: int) -> Iterator[tuple[int, int]]:
-        """Start and end of each piece."""
+        """Yield start and end of each piece."""
         start = 0
         while start < self._rows:
             stop = self.end(start, rows)
@@ -90,8 +93,20 @@ class RowSteps:
 
 
 def inner_level(shape: list[int]) -> int:
-    """The first level, from 1 on, whose lists have no more than `CELLS` cells."""
+    """Return the first level, from 1 on, whose lists have at most `CELLS` cells."""
     return next(n for n in range(1, len(shape) + 1) if prod(shape[n:]) <= CELLS)
+
+
+class Readable(Protocol):
+    """A table in memory or in a file; see `ColumnTable`."""
+
+    head: Head
+
+    def columns(self) -> Iterator[Iterator[list[Any]]]:
+        """Yield each column in turn, as lists of some of its values."""
+
+    def slices(self) -> Iterator[list[list[Any]]]:
+        """Yield some rows at a time, as a list for every column."""
 
 
 class ColumnTable:
@@ -100,9 +115,9 @@ class ColumnTable:
     Parameters
     ----------
     head : dict
-        See the head of this module.
+        See the docstring of this module.
     columns : list of Column
-        The labels of the rows first, where there are any.
+        The row labels first, if there are any.
     rows : int
         Length of each column.
     """
@@ -114,17 +129,17 @@ class ColumnTable:
         self.steps = RowSteps(head, rows)
 
     def columns(self) -> Iterator[Iterator[list[Any]]]:
-        """Each column in turn, as lists of some of its values."""
+        """Yield each column in turn, as lists of some of its values."""
         for part in self.parts:
             yield (part.values(*cut) for cut in self.steps.cuts(CELLS))
 
     def slices(self) -> Iterator[list[list[Any]]]:
-        """Some rows after others, each time as a list for every column."""
+        """Yield some rows at a time, as a list for every column."""
         for cut in self.steps.cuts(CELLS // max(len(self.parts), 1)):
             yield [part.values(*cut) for part in self.parts]
 
     def stored(self) -> Head:
-        """The whole table as it is stored in a document."""
+        """Return the whole table as a stored document."""
         lists = [part.values(0, self.rows) for part in self.parts]
         table = dict(self.head)
         if "index" in table:
@@ -138,34 +153,34 @@ class ColumnTable:
         return table
 
 
-def stored_sheet(table: Head) -> ColumnTable:
-    """The sheet of a table that was stored in a document.
+def parse_table(document: Head) -> ColumnTable:
+    """Return the table of a stored document.
 
     Parameters
     ----------
-    table : dict
-        What `jobserver.encoding.tables.is_table` accepts, keys escaped.
+    document : dict
+        What `jobserver.encoding.tables.is_table` accepts, with escaped keys.
 
     Raises
     ------
     UnsupportedType
-        If it only looks like one.
+        If it only resembles a table.
     """
     try:
-        head, lists = _taken_apart(table)
+        head, lists = _split(document)
         rows = {len(items) for items in lists}
-        sound = len(rows) <= 1 and len(dtypes_of(head)) == len(lists)
-        sheet = ColumnTable(head, [Listed(items) for items in lists], *(rows or {0}))
+        valid = len(rows) <= 1 and len(dtypes_of(head)) == len(lists)
+        table = ColumnTable(head, [ListColumn(items) for items in lists], *(rows or {0}))
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise UnsupportedType(
-            f"This is marked as a {table['type']} but cannot be read as one; ask for it as json."
+            f"This resembles a {document['type']} but cannot be read as one; ask for json."
         )
-    return sheet
+    return table
 
 
-def _taken_apart(table: Head) -> tuple[Head, list[list[Any]]]:
+def _split(table: Head) -> tuple[Head, list[list[Any]]]:
     head, lists = dict(table), []
     if "index" in head:
         lists = [] if head["index"] is None else [head["index"]]
@@ -185,12 +200,12 @@ def _taken_apart(table: Head) -> tuple[Head, list[list[Any]]]:
 def _flat(data: list[Any], shape: list[int]) -> list[Any]:
     flat = flatten(data, len(shape)) if data else []
     if len(flat) != prod(shape):
-        raise ValueError("the shape is another")
+        raise ValueError("the shape differs")
     return flat
 
 
 def dtypes_of(head: Head) -> list[Dtype]:
-    """The dtype of each column; of labels with several levels a list."""
+    """Return the dtype of each column; for labels with several levels a list."""
     if head["type"] == "ndarray":
         return [head["dtype"]]
     dtypes = head["dtypes"]
@@ -198,3 +213,17 @@ def dtypes_of(head: Head) -> list[Dtype]:
     if head["type"] == "index":
         return labels
     return labels + (dtypes["data"] if head["type"] == "dataframe" else [dtypes["data"]])
+
+
+def nest(flat: list[Any], shape: tuple[int, ...]) -> list[Any]:
+    """Return a flat list as nested lists of a shape without zeros."""
+    for size in reversed(shape[1:]):
+        flat = [flat[start : start + size] for start in range(0, len(flat), size)]
+    return flat
+
+
+def flatten(nested: list[Any], dimensions: int) -> list[Any]:
+    """Return nested lists as a flat list; the inverse of `nest`."""
+    for _ in range(1, dimensions):
+        nested = list(chain.from_iterable(nested))
+    return nested

@@ -1,4 +1,4 @@
-"""The shape in which tables and arrays are stored, readable as JSON and complete.
+"""The documents that tables and arrays are stored as: complete, and readable as JSON.
 
 A DataFrame is::
 
@@ -10,14 +10,14 @@ A DataFrame is::
      "names": {"columns": null, "index": null}}
 
 ``data`` has a list for each column, in the order of ``columns``, under the label's text, with a
-number added where two labels have the same. A Series has its list as ``data``, its one dtype, and
-``name`` instead of ``columns``; an Index is ``index``, ``dtypes`` and ``names`` alone. Labels of a
-MultiIndex are lists, with a list of dtypes and of names, one for each level. An array is::
+number added if two labels have the same text. A Series has a list as ``data``, a single dtype, and
+``name`` instead of ``columns``; an Index has only ``index``, ``dtypes`` and ``names``. Labels of a
+MultiIndex are lists, with lists of dtypes and names, one for each level. An array is::
 
     {"type": "ndarray", "dtype": "float64", "shape": [2, 3], "data": [[1.0, ...], [...]]}
 
-How values are written is told in `jobserver.encoding.columns`. Not kept: the frequency of an
-index, ``attrs``, ranges other than 0, 1, 2, ... (they come back as integers), and subclasses.
+`jobserver.encoding.columns` describes the values. Not stored: the frequency of an index, ``attrs``,
+ranges other than 0, 1, 2, ... (they become integers), and subclasses.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ from __future__ import annotations
 from typing import Any
 
 from jobserver.encoding.columns import (
-    Encode,
     decode_column,
     decode_labels,
-    flatten,
     hashable,
+    live_column,
+    live_labels,
 )
-from jobserver.encoding.keys import unique_keys
-from jobserver.encoding.pandas_columns import live_column, live_labels
-from jobserver.encoding.table_columns import ColumnTable
+from jobserver.encoding.table_columns import ColumnTable, Encode, flatten
+from jobserver.encoding.text import unique_keys
 from jobserver.errors import BadRequest
 
 Table = dict[str, Any]
@@ -47,7 +46,7 @@ _FIELDS = {
 
 
 def is_table(value: Any) -> bool:
-    """Whether a value has the shape of a stored table."""
+    """Whether a value has the fields of a stored table."""
     if not isinstance(value, dict):
         return False
     kind = value.get("type")
@@ -55,12 +54,12 @@ def is_table(value: Any) -> bool:
 
 
 def decode_table(value: Table) -> Any:
-    """The table that was stored.
+    """Return the stored table.
 
     Parameters
     ----------
     value : dict
-        What `is_table` accepts, keys restored (`restore_keys`).
+        What `is_table` accepts, with restored keys (`restore_keys`).
 
     Returns
     -------
@@ -69,22 +68,22 @@ def decode_table(value: Table) -> Any:
     Raises
     ------
     BadRequest
-        If it only looks like a table.
+        If it only resembles a table.
     """
     try:
         return _DECODERS[value["type"]](value)
-    except Exception as error:  # numpy and pandas refuse in a dozen ways what is no table of theirs
+    except Exception as error:  # numpy and pandas reject malformed tables in a dozen ways
         kind = value.get("type") if is_table(value) else "table"
         raise BadRequest(
-            f"This is marked as a {kind} but cannot be read as one; ask for it as JSON."
+            f"This resembles a {kind} but cannot be read as one; ask for json."
         ) from error
 
 
-def frame_sheet(frame: Any, encode: Encode) -> ColumnTable:
-    """A DataFrame as a sheet; objects in it go through `encode`."""
+def from_frame(frame: Any, encode: Encode) -> ColumnTable:
+    """Return a DataFrame by columns; `encode` encodes the objects in it."""
     dtypes, names, columns = live_labels(frame.columns, encode)
     index_dtypes, index_names, index = live_labels(frame.index, encode)
-    data = [live_column(frame.iloc[:, place], encode) for place in range(frame.shape[1])]
+    data = [live_column(frame.iloc[:, n], encode) for n in range(frame.shape[1])]
     plain = bool(data) and _is_plain_range(frame.index)
     head = {
         "type": "dataframe",
@@ -98,8 +97,8 @@ def frame_sheet(frame: Any, encode: Encode) -> ColumnTable:
     return ColumnTable(head, labels + [column for _, column in data], len(frame))
 
 
-def series_sheet(series: Any, encode: Encode) -> ColumnTable:
-    """A Series as a sheet."""
+def from_series(series: Any, encode: Encode) -> ColumnTable:
+    """Return a Series by columns."""
     dtypes, names, index = live_labels(series.index, encode)
     dtype, data = live_column(series, encode)
     plain = _is_plain_range(series.index)
@@ -114,20 +113,15 @@ def series_sheet(series: Any, encode: Encode) -> ColumnTable:
     return ColumnTable(head, [data] if plain else [index, data], len(series))
 
 
-def index_sheet(index: Any, encode: Encode) -> ColumnTable:
-    """An Index or MultiIndex as a sheet."""
+def from_index(index: Any, encode: Encode) -> ColumnTable:
+    """Return an Index or MultiIndex by columns."""
     dtypes, names, labels = live_labels(index, encode)
-    head = {
-        "type": "index",
-        "index": True,
-        "dtypes": {"index": dtypes},
-        "names": {"index": names},
-    }
+    head = {"type": "index", "index": True, "dtypes": {"index": dtypes}, "names": {"index": names}}
     return ColumnTable(head, [labels], len(index))
 
 
-def array_sheet(array: Any, encode: Encode) -> ColumnTable:
-    """A numpy array of one dimension or more as a sheet."""
+def from_array(array: Any, encode: Encode) -> ColumnTable:
+    """Return a numpy array of one dimension or more by columns."""
     dtype, data = live_column(array.ravel(), encode)
     head = {"type": "ndarray", "dtype": dtype, "shape": list(array.shape), "data": None}
     return ColumnTable(head, [data], array.size)
@@ -150,7 +144,7 @@ def _decode_axis(labels: list[Any], names: Any, dtypes: Any) -> Any:
 
 
 def _decode_part(value: Table, axis: str, rows: int) -> Any:
-    """An axis of a table; one that was not written out counts the rows."""
+    """Return an axis of a table; one without stored labels counts the rows."""
     import pandas as pd
 
     names, dtypes = value["names"][axis], value["dtypes"][axis]
@@ -164,7 +158,7 @@ def _decode_frame(value: Table) -> Any:
 
     columns = zip(value["dtypes"]["data"], value["data"].values(), strict=True)
     arrays = [decode_column(dtype, data) for dtype, data in columns]
-    series = {place: pd.Series(array, dtype=array.dtype) for place, array in enumerate(arrays)}
+    series = {n: pd.Series(array, dtype=array.dtype) for n, array in enumerate(arrays)}
     index = _decode_part(value, "index", len(arrays[0]) if arrays else 0)
     frame = pd.DataFrame(series, index=None if series else index)
     return frame.set_axis(index, axis=0).set_axis(_decode_part(value, "columns", 0), axis=1)

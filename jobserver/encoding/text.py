@@ -1,8 +1,15 @@
-"""Single values as text."""
+r"""Single values as text, and the escaping of stored keys.
+
+Stored keys escape three characters: a leading ``$``, NUL, and the backslash of the escape itself.
+``$c`` is stored as ``\\$c``, NUL as ``\\0``, a backslash as two. Dots and empty keys are stored
+unchanged, below the top level of a document.
+"""
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,47 +17,51 @@ from bson.timestamp import Timestamp
 
 _BEGINNING = datetime(1970, 1, 1)
 _SECOND = timedelta(seconds=1)
+_SPECIAL = re.compile(r"\A\$|[\\\0]")
+_ESCAPED = re.compile(r"\\([\\0$])")
+_ESCAPES = {"$": r"\$", "\0": r"\0", "\\": r"\\"}
+_UNESCAPES = {"$": "$", "0": "\0", "\\": "\\"}
 
 
 def text_of(value: Any) -> str:
-    """The ``str`` of any value, of characters that UTF-8 can hold; never raises.
+    """Return the ``str`` of any value, valid as UTF-8; never raise.
 
-    An object whose own ``__str__`` fails is named by its type. Half surrogates are spelled out.
+    An object whose ``__str__`` fails is represented by its type, lone surrogates by escapes.
     """
     try:
         text = str.__str__(value if isinstance(value, str) else str(value))
-    except Exception:  # somebody else's code; what is asked for is only a name
+    except Exception:  # foreign code may raise anything
         text = f"<{type(value).__module__}.{type(value).__qualname__} object>"
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def as_utc(value: datetime) -> datetime:
-    """A time in UTC without its zone; one that has no zone is taken to be in UTC."""
+    """Return a time in UTC without its zone; one without a zone is taken as UTC."""
     return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
 
 
 def fine_time(value: datetime) -> Timestamp | None:
-    """A time in UTC with microseconds as BSON can keep it, whose times have milliseconds.
+    """Return a time in UTC with microseconds as a BSON timestamp, as BSON's times have none.
 
-    Its timestamps are two numbers of 32 bits: seconds since 1970, and here microseconds. None for
-    what is outside of 1970 to 2106.
+    A timestamp has two 32-bit numbers: seconds since 1970, and here microseconds. None outside of
+    1970 to 2106.
     """
     seconds = (value - _BEGINNING) // _SECOND
     return Timestamp(seconds, value.microsecond) if 0 <= seconds < 2**32 else None
 
 
 def time_of(value: Timestamp) -> datetime:
-    """The time that `fine_time` keeps."""
+    """Return the time of a timestamp; the inverse of `fine_time`."""
     return _BEGINNING + timedelta(seconds=value.time, microseconds=value.inc)
 
 
 def stamp(value: datetime) -> str:
-    """A time as the documentation prints it: ``2018-09-05 17:24:22.607225``, in UTC."""
+    """Return a time as in the documentation: ``2018-09-05 17:24:22.607225``, in UTC."""
     return as_utc(value).isoformat(" ", "microseconds")
 
 
 def rfc3339(value: datetime) -> str:
-    """A time as native JSON carries it: ``2018-09-05T17:24:22.607Z``, with microseconds if any."""
+    """Return a time for native JSON: ``2018-09-05T17:24:22.607Z``, with microseconds if any."""
     value = as_utc(value)
     return (
         value.isoformat("T", "microseconds" if value.microsecond % 1000 else "milliseconds") + "Z"
@@ -58,5 +69,62 @@ def rfc3339(value: datetime) -> str:
 
 
 def base64(value: bytes) -> str:
-    """Bytes as base64 text."""
+    """Return bytes as base64 text."""
     return b64encode(value).decode()
+
+
+def escape_key(key: str) -> str:
+    """Return a key as it is stored."""
+    return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], key)
+
+
+def unescape_key(key: str) -> str:
+    """Return the original of a stored key; the inverse of `escape_key`."""
+    return _ESCAPED.sub(lambda match: _UNESCAPES[match[1]], key) if "\\" in key else key
+
+
+def restore_keys(value: Any) -> Any:
+    """Return a copy of a stored result with its original keys; call it only once.
+
+    Parameters
+    ----------
+    value : Any
+        An encoded result, before or after the database.
+    """
+    if isinstance(value, dict):
+        return {unescape_key(key): restore_keys(item) for key, item in value.items()}
+    if isinstance(value, list) and not {dict, list}.isdisjoint(map(type, value)):
+        return [restore_keys(item) for item in value]
+    return value
+
+
+def unique_keys(labels: Iterable[Any]) -> list[str]:
+    """Return a unique string for each label, in order and not yet escaped.
+
+    Strings stay unchanged. Anything else becomes its ``str``, with a number if that is taken:
+    ``{5: 1, "5": 2}`` has the keys ``5 (2)`` and ``5``.
+    """
+    labels = list(labels)
+    taken = {label for label in labels if type(label) is str}
+    if len(taken) == len(labels) and all(map(str.isascii, taken)):
+        return labels
+    names = _Names(taken)
+    return [names.unique_name(label) for label in labels]
+
+
+class _Names:
+    """Makes names unique; strings among the labels have priority."""
+
+    def __init__(self, claimed: set[str]) -> None:
+        self._claimed = claimed
+        self._given: set[str] = set()
+        self._count: dict[str, int] = {}
+
+    def unique_name(self, label: Any) -> str:
+        text = text_of(label)
+        name = text
+        while name in self._given or (name in self._claimed and type(label) is not str):
+            self._count[text] = self._count.get(text, 1) + 1
+            name = f"{text} ({self._count[text]})"
+        self._given.add(name)
+        return name

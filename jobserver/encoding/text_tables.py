@@ -1,7 +1,7 @@
-"""Tables as text, some rows after others: csv, HTML, and text with tabs.
+"""Write tables as csv, HTML or tab-separated text, a few rows at a time.
 
-Labels of rows that only count them are left out. A missing value is an empty cell. Numbers are
-written so that reading them gives the same number again.
+Row labels that only count the rows are left out. A missing value is an empty cell. Numbers are
+written so that reading them returns the same number.
 """
 
 from __future__ import annotations
@@ -11,44 +11,59 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from jobserver.encoding.columns import Dtype
 from jobserver.encoding.json_writer import dumps, native
-from jobserver.encoding.keys import restore_keys
-from jobserver.encoding.table_columns import Head, dtypes_of, inner_level
+from jobserver.encoding.table_columns import Dtype, Head, Readable, dtypes_of, inner_level
+from jobserver.encoding.text import restore_keys
 from jobserver.errors import UnsupportedType
 
-#: Cells of one column or one row; None where a value is missing.
+#: Cells of one column or one row; None for a missing value.
 Cells = list[str | None]
+#: What stands before, between and after the cells of a row.
+_Row = tuple[str, str, str]
 
 _QUOTED = re.compile(r'[,"\r\n]')
 _BACKSLASHED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 _SPAN = re.compile(r"timedelta64\[(.+)\]")
 
 
-class Readable(Protocol):
-    """A sheet, wherever it is; see `jobserver.encoding.table_columns.ColumnTable`."""
-
-    head: Head
-
-    def columns(self) -> Iterator[Iterator[list[Any]]]:
-        """Each column in turn, as lists of some of its values."""
-
-    def slices(self) -> Iterator[list[list[Any]]]:
-        """Some rows after others, each time as a list for every column."""
-
-
 @dataclass(frozen=True)
-class Style:
-    """How a format writes cells, rows and the whole."""
+class TextFormat:
+    """Writes cells, rows and tables in a format.
+
+    Attributes
+    ----------
+    escape : callable
+        Returns a cell as it is written.
+    header, row : tuple of str
+        What stands before, between and after the cells of a row.
+    before, head, between, after : str
+        What stands before the table, around its header, before the rows, and at the end.
+    """
 
     escape: Callable[[str | None], str]
-    header: tuple[str, str, str]
-    row: tuple[str, str, str]
+    header: _Row
+    row: _Row
     before: str = ""
+    head: tuple[str, str] = ("", "")
     between: str = ""
     after: str = ""
+
+    def begin(self, header: Iterable[Iterable[str]]) -> str:
+        """Return the start of the table, up to its first row; cells must be escaped."""
+        lines = self._lines(self.header, header)
+        return self.before + (self.head[0] + lines + self.head[1] if lines else "") + self.between
+
+    def rows(self, rows: Iterable[Iterable[str]]) -> str:
+        """Return some rows; cells must be escaped."""
+        return self._lines(self.row, rows)
+
+    @staticmethod
+    def _lines(row: _Row, rows: Iterable[Iterable[str]]) -> str:
+        start, between, end = row
+        lines = [*map(between.join, rows)]
+        return start + (end + start).join(lines) + end if lines else ""
 
 
 def _csv_cell(cell: str | None) -> str:
@@ -57,77 +72,65 @@ def _csv_cell(cell: str | None) -> str:
     return '"' + cell.replace('"', '""') + '"' if not cell or _QUOTED.search(cell) else cell
 
 
-def _csv_only_cell(cell: str | None) -> str:
-    return _csv_cell(cell) or '""'  # an empty line would be skipped
+def _csv_single_cell(cell: str | None) -> str:
+    return _csv_cell(cell) or '""'  # readers skip empty lines
 
 
-def _txt_cell(cell: str | None) -> str:
-    return (cell or "").translate(_BACKSLASHED)
-
-
-def _html_cell(cell: str | None) -> str:
-    return html.escape(cell or "")
-
-
-_STYLES = {
-    "csv": Style(_csv_cell, ("", ",", "\n"), ("", ",", "\n")),
-    "txt": Style(_txt_cell, ("", "\t", "\n"), ("", "\t", "\n")),
-    "html": Style(
-        _html_cell,
+TEXT_FORMATS = {
+    "csv": TextFormat(_csv_cell, ("", ",", "\n"), ("", ",", "\n")),
+    "txt": TextFormat(
+        lambda cell: (cell or "").translate(_BACKSLASHED), ("", "\t", "\n"), ("", "\t", "\n")
+    ),
+    "html": TextFormat(
+        lambda cell: html.escape(cell or ""),
         ("<tr><th>", "</th><th>", "</th></tr>\n"),
         ("<tr><td>", "</td><td>", "</td></tr>\n"),
-        before="<!doctype html>\n<meta charset=utf-8>\n<table>\n<thead>\n",
-        between="</thead>\n<tbody>\n",
+        before="<!doctype html>\n<meta charset=utf-8>\n<table>\n",
+        head=("<thead>\n", "</thead>\n"),
+        between="<tbody>\n",
         after="</tbody>\n</table>\n",
     ),
 }
 
 
-def written(sheet: Readable, form: str) -> Iterator[bytes]:
-    """A table in a format, piece by piece.
+def write_text(table: Readable, output_format: str) -> Iterator[bytes]:
+    """Yield a table in a format, piece by piece.
 
     Parameters
     ----------
-    form : str
+    output_format : str
         ``csv``, ``txt`` or ``html``.
 
     Raises
     ------
     UnsupportedType
-        If it is an array that has no rows and columns.
+        If it is an array without rows and columns.
     """
-    style, width = _STYLES[form], _width(sheet.head)
-    header = _header(sheet.head)
-    alone = width == 1 or any(len(row) == 1 for row in header)
-    escape = _csv_only_cell if form == "csv" and alone else style.escape
-    names = _lines(style.header, ([*map(escape, row)] for row in header))
-    yield (style.before + names + style.between).encode()
-    dtypes = dtypes_of(sheet.head)
-    for lists in sheet.slices():
-        columns = [
+    writer, width = TEXT_FORMATS[output_format], _width(table.head)
+    header = _header(table.head)
+    single = width == 1 or any(len(row) == 1 for row in header)
+    escape = _csv_single_cell if output_format == "csv" and single else writer.escape
+    yield writer.begin([*map(escape, row)] for row in header).encode()
+    dtypes = dtypes_of(table.head)
+    for lists in table.slices():
+        columns: list[list[Any]] = [
             cells if plain else [*map(escape, cells)]
             for values, dtype in zip(lists, dtypes, strict=True)
             for cells, plain in _texts(values, dtype)
         ]
         if width:
-            columns = [[*columns[0][place::width]] for place in range(width)]
-        yield _lines(style.row, zip(*columns, strict=True)).encode()
-    yield style.after.encode()
-
-
-def _lines(marks: tuple[str, str, str], rows: Iterable[Iterable[Any]]) -> str:
-    start, between, end = marks
-    lines = [*map(between.join, rows)]
-    return start + (end + start).join(lines) + end if lines else ""
+            columns = [[*columns[0][first::width]] for first in range(width)]
+        yield writer.rows(zip(*columns, strict=True)).encode()
+    yield writer.after.encode()
 
 
 def _width(head: Head) -> int:
-    """Cells in a row of an array; 0 of a table, which has columns."""
+    """Return the cells in a row of an array; 0 for a table, which has columns."""
     shape = head.get("shape")
     if shape is None:
         return 0
     if len(shape) > 2:
-        raise UnsupportedType(f"An array of {len(shape)} dimensions is no table; ask for json.")
+        raise UnsupportedType(f"An array of {len(shape)} dimensions is not a table; ask for json.")
     if inner_level(shape) > 1:
         raise UnsupportedType(
             f"An array of {shape[1]} columns is too wide for a table; ask for json."
@@ -136,13 +139,13 @@ def _width(head: Head) -> int:
 
 
 def _header(head: Head) -> list[Cells]:
-    """The rows above the data."""
+    """Return the rows above the data."""
     kind = head["type"]
     if kind == "ndarray":
         return []
     names = _as_list(head["names"]["index"]) if head["index"] else []
     if kind == "index":
-        return [_text_cells(place if name is None else name for place, name in enumerate(names))]
+        return [_text_cells(n if name is None else name for n, name in enumerate(names))]
     if kind == "series":
         name = head["name"]
         return [_text_cells([*names, 0 if name is None else name])]
@@ -152,7 +155,7 @@ def _header(head: Head) -> list[Cells]:
 
 
 def _level_rows(head: Head, names: list[Any]) -> list[Cells]:
-    """The rows above columns whose labels have levels, as pandas writes and reads them."""
+    """Return the rows above columns with several levels of labels, in pandas' layout."""
     levels = head["names"]["columns"]
     labels = zip(*head["columns"], strict=True) if head["columns"] else [[] for _ in levels]
     gaps = [None] * (len(names) - 1)
@@ -173,8 +176,8 @@ def _text_cells(values: Iterable[Any]) -> Cells:
 
 
 def _texts(values: list[Any], dtype: Dtype | list[Dtype]) -> Iterator[tuple[Cells, bool]]:
-    """The cells of a column, or of each level in it, and whether they need no escaping."""
-    if isinstance(dtype, list):  # labels of several levels
+    """Yield the cells of a column, or of each of its levels, and whether they need no escaping."""
+    if isinstance(dtype, list):  # labels with several levels
         levels = zip(*values, strict=True) if values else [()] * len(dtype)
         for level, level_dtype in zip(levels, dtype, strict=True):
             yield from _texts(list(level), level_dtype)
@@ -192,7 +195,7 @@ def _texts(values: list[Any], dtype: Dtype | list[Dtype]) -> Iterator[tuple[Cell
 
 
 def _floats(values: list[float]) -> tuple[Cells, bool]:
-    text = dumps(values).decode()[1:-1]  # several times as quick as repr, and as exact
+    text = dumps(values).decode()[1:-1]  # several times as fast as repr, and as exact
     cells: Cells = [*text.split(",")]
     if "null" not in text:
         return cells, True

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from jobserver.data.sources import DataSources
 from jobserver.errors import ApiError, JobNotRunnable, Problem
-from jobserver.processes.forms import ENOUGH, own_problems, parts
+from jobserver.processes.forms import MOST_PROBLEMS, own_problems, parts
 from jobserver.processes.seeds import LIMIT as SEEDS
 from jobserver.storage.database import Document
 
@@ -100,7 +100,7 @@ def form_problems(script: Any, field: str, depth: int = 0) -> list[Problem]:
         return [Problem(field, "has to be the name of a script, or an object")]
     wrong = _own_form_problems(script, field) + list(own_problems(script, field, depth))
     for place, part in parts(script, field) if not wrong else ():
-        if len(wrong) < ENOUGH:
+        if len(wrong) < MOST_PROBLEMS:
             wrong += form_problems(part, place, depth + 1)
     return wrong
 

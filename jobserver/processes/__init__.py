@@ -1,1 +1,1 @@
-"""What runs a script: function, file, eval, pipeline, map."""
+"""The kinds of processes that run a script: function, file, eval, pipeline, map."""

@@ -1,7 +1,7 @@
-"""Code that a job carries, as a script: for trying things out, where an administrator allows it.
+"""Run code that the job itself contains, where an administrator allows it.
 
-It finds ``data`` (what the job binds, or None), ``pd`` and ``np``. Its value is that of its last
-expression, or else of the variable ``result``.
+The code sees ``data`` (the bound data, or None), ``pd`` and ``np``. Its result is the value of its
+last expression, or else of the variable ``result``.
 """
 
 from __future__ import annotations
@@ -19,44 +19,45 @@ from jobserver.tables.loading import load
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
 
-#: What tracebacks call the code.
+#: Name of the code in tracebacks.
 FILE_NAME = "<code>"
 _NAME = "code"
 
 
 class CodeProcess:
-    """Runs code; see `jobserver.processes.function.Process`.
+    """Runs code; see `jobserver.processes.function.AnyProcess`.
 
     Parameters
     ----------
     registry : Registry
-        Knows whether.
-    binding : dict
+        Says whether code is allowed.
+    script : dict
         The job's ``script``: ``code``.
     """
 
     type = CODE
 
-    def __init__(self, registry: Registry, binding: dict[str, Any]) -> None:
-        self.code: str = binding["code"]
-        self._refused = registry.permits.problems(self.type)
+    def __init__(self, registry: Registry, script: dict[str, Any]) -> None:
+        self.code: str = script["code"]
+        self._refusals = registry.permissions.problems(self.type)
 
     def problems(self, has_data: bool) -> list[Problem]:  # noqa: ARG002 - it takes any data
-        """Every reason why it cannot run."""
-        if self._refused:
-            return self._refused
+        """Return every reason why it cannot run."""
+        if self._refusals:
+            return self._refusals
         try:
             body, last = _compiled(self.code)
         except SyntaxError as error:
             line = (error.text or "").strip()
             where = f"line {error.lineno}: {error.msg}" + (f": {line[:100]}" if line else "")
-            return [Problem("script.code", f"is no Python, {where}")]
+            return [Problem("script.code", f"is not valid Python, {where}")]
         except (ValueError, RecursionError, MemoryError) as error:
-            return [Problem("script.code", f"is no Python: {str(error) or type(error).__name__}")]
+            reason = str(error) or type(error).__name__
+            return [Problem("script.code", f"is not valid Python: {reason}")]
         return [] if body or last else [Problem("script.code", "is empty")]
 
     def run(self, data: dict[str, Any] | None) -> Any:
-        """Load the data, run the code, give back its value."""
+        """Load the data, run the code and return its value."""
         if problems := self.problems(data is not None):
             raise JobNotRunnable("The code cannot run.", problems)
         import numpy as np
@@ -68,18 +69,18 @@ class CodeProcess:
         names: dict[str, Any] = {"__name__": _NAME, "data": loaded, "pd": pd, "np": np}
         body, last = _compiled(self.code)
         if body:
-            exec(body, names)  # noqa: S102 - this is what the administrator allowed
+            exec(body, names)  # noqa: S102 - the administrator allowed it
         value = eval(last, names) if last else None  # noqa: S307
         return names.get("result") if value is None else value
 
     def origin(self) -> dict[str, Any]:
-        """The version of the code; see `jobserver.child.provenance`."""
+        """Return the version of the code."""
         version = hashlib.sha256(self.code.encode(errors="replace")).hexdigest()
         return {"script": {"type": self.type, "version": version}, "packages": {}}
 
 
 def _compiled(code: str) -> tuple[CodeType | None, CodeType | None]:
-    """What comes before the last expression, and that expression; None where there is none."""
+    """Return the code before the last expression, and that expression; None for a missing part."""
     tree = ast.parse(code, FILE_NAME)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     body = compile(tree, FILE_NAME, "exec") if tree.body else None

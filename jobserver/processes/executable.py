@@ -1,7 +1,7 @@
-"""Executable files as scripts: which there are, how a job calls one, what it gives back.
+"""Executable files as scripts: list, check and run them.
 
-Only what an administrator put into the folder ``PROCESS_FILE_PATH`` can run. It is started without
-a shell::
+Only files that an administrator put into the folder ``PROCESS_FILE_PATH`` can run. They are started
+without a shell::
 
     <file> <path of the data> <args...> --<key> <value> ...
 """
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from jobserver.encoding import encode_result, show_value
 from jobserver.errors import JobNotRunnable, Problem, UnsupportedType
 from jobserver.processes.program import run_program
-from jobserver.scripts.wording import shown
+from jobserver.scripts.wording import shortened
 from jobserver.system.disk import checksum, is_file_name
 from jobserver.tables.loading import load
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
-#: Bytes of one argument, and of all: less than what systems take.
+#: Bytes of one argument and of all together: below the limits of operating systems.
 LONGEST_ARGUMENT = 100_000
 LONGEST_CALL = 1_000_000
 _HEAD = 4096
@@ -37,85 +37,92 @@ _COMMENT = re.compile(r"#!?[ \t]?(.*)")
 
 
 class Executable:
-    """Runs an executable file; see `jobserver.processes.function.Process`.
+    """Runs an executable file; see `jobserver.processes.function.AnyProcess`.
 
     Parameters
     ----------
     registry : Registry
-        Knows whether, and from where.
-    binding : dict
+        Says whether files are allowed, and from which folder.
+    script : dict
         The job's ``script``: ``name``, ``args``, ``kwargs``.
     """
 
     type = "file"
 
-    def __init__(self, registry: Registry, binding: dict[str, Any]) -> None:
-        self.path = find(registry.permits.folder(), binding["name"])
-        self.args: list[Any] = binding.get("args", [])
-        self.kwargs: dict[str, Any] = binding.get("kwargs", {})
-        self._limit = registry.permits.output
+    def __init__(self, registry: Registry, script: dict[str, Any]) -> None:
+        self.path = find_executable(registry.permissions.folder(), script["name"])
+        self.args: list[Any] = script.get("args", [])
+        self.kwargs: dict[str, Any] = script.get("kwargs", {})
+        self._limit = registry.permissions.output
 
     def problems(self, has_data: bool) -> list[Problem]:  # noqa: ARG002 - it takes any data
-        """Every reason why it cannot run with these parameters."""
-        wrong = [
-            Problem(f"args[{n}]", why) for n, arg in enumerate(self.args) if (why := _why(arg))
+        """Return every reason why it cannot run with these parameters."""
+        problems = [
+            Problem(f"args[{n}]", text)
+            for n, arg in enumerate(self.args)
+            if (text := _argument_problem(arg))
         ]
         for key, value in self.kwargs.items():
-            wrong += _kwarg_problems(key, value)
-        length = sum(len(os.fsencode(each)) + 1 for each in self._arguments()) if not wrong else 0
-        if length > LONGEST_CALL:
-            wrong.append(Problem("args", f"are too long: {length} of {LONGEST_CALL} bytes"))
-        return wrong
+            problems += _kwarg_problems(key, value)
+        if problems:
+            return problems
+        length = sum(len(os.fsencode(each)) + 1 for each in self._arguments())
+        if length <= LONGEST_CALL:
+            return []
+        return [
+            Problem("args", f"are too long: {length} bytes; at most {LONGEST_CALL} are allowed")
+        ]
 
     def run(self, data: dict[str, Any] | None) -> dict[str, Any]:
-        """Hand the data over, run the file, and give what it wrote.
+        """Run the file with the data and return what it wrote.
 
         Returns
         -------
         dict
-            ``stdout`` (JSON where all of it is), ``stderr`` and ``returncode``.
+            ``stdout`` (parsed if it is JSON), ``stderr`` and ``returncode``.
 
         Raises
         ------
         ProgramFailed
-            If it ends with another exit code than 0, or cannot be started.
+            If it cannot be started or its exit code is not 0.
         """
-        with as_file(data) as handed:
-            given = [] if handed is None else [str(handed)]
-            return run_program(self.path, [*given, *self._arguments()], self._limit)
+        with as_file(data) as path:
+            leading = [] if path is None else [str(path)]
+            return run_program(self.path, [*leading, *self._arguments()], self._limit)
 
     def origin(self) -> dict[str, Any]:
-        """The file and its version; see `jobserver.child.provenance`."""
+        """Return the file's name and version."""
         script = {"type": self.type, "name": self.path.name, "version": checksum(self.path)[0]}
         return {"script": script, "packages": {}}
 
     def _arguments(self) -> list[str]:
-        """All arguments after the data: ``args``, then ``kwargs`` as options."""
+        """Return the arguments after the data: ``args``, then ``kwargs`` as options."""
         options = [part for key, value in self.kwargs.items() for part in _option(key, value)]
         return [*map(_text, self.args), *options]
 
 
-def find(folder: Path, name: str) -> Path:
-    """The executable of a name.
+def find_executable(folder: Path, name: str) -> Path:
+    """Return the path of an executable.
 
     Raises
     ------
     JobNotRunnable
-        If there is none; links, folders and what lies elsewhere are none.
+        If the folder has no such file. Links and folders do not count.
     """
     if not is_file_name(name):
-        what = "has to be a file's name: letters, digits, '.', '_', '-' and spaces, no path"
-        raise JobNotRunnable(
-            "The job cannot run.", [Problem("script.name", f"{shown(name)} {what}")]
+        text = (
+            f"{shortened(name)} is not a valid file name: use letters, digits, '.', '_', '-' and "
+            "spaces, and no path"
         )
-    if not _is_executable(folder / name):
-        what = f"{name} is no executable file of this server. GET /scripts lists what there is."
-        raise JobNotRunnable("The job cannot run.", [Problem("script.name", what)])
-    return folder / name
+    elif not _is_executable(folder / name):
+        text = f"{name} is not an executable of this server. GET /scripts lists them."
+    else:
+        return folder / name
+    raise JobNotRunnable("The job cannot run.", [Problem("script.name", text)])
 
 
-def described(folder: Path) -> Iterator[dict[str, Any]]:
-    """All executables of a folder by name, as `Script.describe` describes functions."""
+def describe_executables(folder: Path) -> Iterator[dict[str, Any]]:
+    """Describe the executables of a folder, by name, as `Script.describe` does functions."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     for name in names:
         if is_file_name(name) and _is_executable(folder / name):
@@ -140,7 +147,7 @@ def _describe(path: Path) -> dict[str, Any]:
 
 
 def _description(path: Path) -> str:
-    """The comment at the start of a file that names its interpreter in the first line."""
+    """Return the comment below the line that names the interpreter."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head.startswith(b"#!"):
@@ -163,7 +170,7 @@ def _is_executable(path: Path) -> bool:
 
 
 def _option(key: str, value: Any) -> list[str]:
-    """A parameter as options: a list is repeated, true stands alone, false and null are left."""
+    """Return a parameter as options: repeated for a list, no value for true, none for false."""
     if isinstance(value, list):
         return [part for each in value for part in (f"--{key}", _text(each))]
     if value is True:
@@ -172,38 +179,38 @@ def _option(key: str, value: Any) -> list[str]:
 
 
 def _kwarg_problems(key: str, value: Any) -> Iterator[Problem]:
-    field = f"kwargs.{key}" if _KEY.fullmatch(key) else f"kwargs.{shown(key)}"
+    field = f"kwargs.{key}" if _KEY.fullmatch(key) else f"kwargs.{shortened(key)}"
     if not _KEY.fullmatch(key):
-        yield Problem(field, "has to be letters, digits, '_' and '-', a letter first, at most 64")
+        yield Problem(field, "must be a letter, then up to 63 letters, digits, '_' or '-'")
     elif isinstance(value, list):
-        for place, each in enumerate(value):
-            if why := _why(each):
-                yield Problem(f"{field}[{place}]", why)
-    elif value is not None and (why := _why(value)):
-        yield Problem(field, why)
+        for index, each in enumerate(value):
+            if text := _argument_problem(each):
+                yield Problem(f"{field}[{index}]", text)
+    elif value is not None and (text := _argument_problem(value)):
+        yield Problem(field, text)
 
 
-def _why(value: Any) -> str:
-    """What is wrong with an argument; nothing where it can be passed on."""
+def _argument_problem(value: Any) -> str:
+    """Return what is wrong with an argument; empty if nothing is."""
     if not isinstance(value, str | int | float):
-        return "has to be a text, a number, true or false"
+        return "must be a string, a number, true or false"
     text = _text(value)
     if "\0" in text or len(text.encode(errors="replace")) > LONGEST_ARGUMENT:
-        return f"may hold no NUL and at most {LONGEST_ARGUMENT} bytes"
+        return f"must not contain NUL or exceed {LONGEST_ARGUMENT} bytes"
     return ""
 
 
 def _text(value: Any) -> str:
-    """An argument as text, as JSON writes it."""
+    """Return an argument as JSON writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @contextmanager
 def as_file(source: Mapping[str, Any] | None) -> Iterator[Path | None]:
-    """Data as a file in a folder of its own, for a while; None where none is bound.
+    """Provide data as a file in a temporary folder; None if no data is bound.
 
-    A data file keeps its name and is what it is. Anything else is written: tables as csv, text as
-    it is, bytes as they are, and everything else as JSON.
+    A data file keeps its name and content. Tables are written as csv, text and bytes as they are,
+    and everything else as JSON.
 
     Parameters
     ----------
@@ -216,18 +223,18 @@ def as_file(source: Mapping[str, Any] | None) -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory(prefix="data-", ignore_cleanup_errors=True) as folder:
         value = load(source, as_path=True)
         if isinstance(value, Path):
-            path = Path(folder, value.name)  # a link: where data lies is not told to programs
+            path = Path(folder, value.name)  # a link hides the server's path from the program
             path.symlink_to(value)
         else:
-            extension, pieces = _written(value)
+            extension, pieces = _content(value)
             path = Path(folder, f"data.{extension}")
             with path.open("wb") as file:
                 file.writelines(pieces)
         yield path
 
 
-def _written(value: Any) -> tuple[str, Iterable[bytes]]:
-    """The extension that tells what a file holds, and its content."""
+def _content(value: Any) -> tuple[str, Iterable[bytes]]:
+    """Return a file's extension and its content."""
     encoded = encode_result(value)
     if encoded.kind in ("png", "bytes"):
         return ("png" if encoded.kind == "png" else "bin"), [encoded.value]
@@ -236,7 +243,7 @@ def _written(value: Any) -> tuple[str, Iterable[bytes]]:
     if encoded.kind != "json":
         try:
             pieces = iter(show_value(encoded.value, "csv"))
-            return "csv", chain(list(islice(pieces, 1)), pieces)  # a refusal shows at once
-        except UnsupportedType:  # an array of more dimensions than a table has
-            return "json", show_value(encoded.value, "json")
+            return "csv", chain(list(islice(pieces, 1)), pieces)  # fails before the file is made
+        except UnsupportedType:  # an array with more dimensions than a table
+            pass
     return "json", show_value(encoded.value, "json")

@@ -1,4 +1,4 @@
-"""Scripts made of scripts, by their form: the steps of a pipeline, and what a map runs."""
+"""Scripts made of other scripts: the steps of a pipeline and the script of a map."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from jobserver.errors import Problem
-from jobserver.processes.over import form_problems
+from jobserver.processes.over import over_problems
 
-#: The type of a script that carries code.
+#: Type of a script that contains code.
 CODE = "eval"
 MOST_STEPS = 10_000
-#: Levels of pipelines and maps within each other.
-DEEPEST = 8
-#: Problems after which no more parts are looked at.
-ENOUGH = 100
+#: Levels of nested pipelines and maps.
+MAX_DEPTH = 8
+#: Problems after which no more parts are checked.
+MOST_PROBLEMS = 100
 
 Binding = dict[str, Any]
 
 
 def as_script(step: str | Binding) -> Binding:
-    """A step, which may be the name of a script alone."""
+    """Return a step as a script; a step may be just a name."""
     return {"name": step} if isinstance(step, str) else step
 
 
 def label(script: Binding) -> str:
-    """What a step is called in messages: the name of its script, or its type."""
+    """Return the name of a step for messages: its script's name, or its type."""
     name, kind = script.get("name"), script.get("type", "function")
     if kind == "function":
         return str(name)
@@ -33,7 +33,7 @@ def label(script: Binding) -> str:
 
 
 def target(script: Binding) -> Binding:
-    """The script that a map runs for each item."""
+    """Return the script that a map runs for each item."""
     given: Binding | None = script.get("script")
     if given is not None:
         return given
@@ -41,7 +41,7 @@ def target(script: Binding) -> Binding:
 
 
 def parts(script: Binding, field: str) -> Iterator[tuple[str, Any]]:
-    """The scripts that a script is made of, each with its field."""
+    """Yield the scripts that a script consists of, each with its field."""
     steps = script.get("steps")
     if script.get("type") == "pipeline" and isinstance(steps, list):
         for index, step in enumerate(steps):
@@ -51,15 +51,15 @@ def parts(script: Binding, field: str) -> Iterator[tuple[str, Any]]:
 
 
 def every_script(script: Binding, field: str = "script") -> Iterator[tuple[str, Binding]]:
-    """A script and all that it is made of, with their fields: for rules that hold for each."""
+    """Yield a script and, recursively, its parts, each with its field."""
     yield field, script
-    for place, part in parts(script, field):
+    for part_field, part in parts(script, field):
         if isinstance(part, dict):
-            yield from every_script(part, place)
+            yield from every_script(part, part_field)
 
 
 def function_names(script: Binding) -> list[str]:
-    """The names of the functions that a script calls, and those that it is made of."""
+    """Return the names of all functions that a script calls, directly or in its parts."""
     return [
         str(part["name"])
         for _, part in every_script(script)
@@ -68,28 +68,28 @@ def function_names(script: Binding) -> list[str]:
 
 
 def own_problems(script: Binding, field: str, depth: int) -> Iterator[Problem]:
-    """What is wrong with how a pipeline or a map is made; its parts are looked at for themselves.
+    """Yield what is wrong with a pipeline or map itself; its parts are checked separately.
 
     Parameters
     ----------
     field : str
-        Where in the job it stands.
+        Its field in the job.
     depth : int
-        Pipelines and maps around it.
+        Number of pipelines and maps around it.
     """
     kind = script.get("type")
-    if kind in ("pipeline", "map") and depth >= DEEPEST:
-        yield Problem(field, f"is nested too deep: at most {DEEPEST} pipelines and maps")
+    if kind in ("pipeline", "map") and depth >= MAX_DEPTH:
+        yield Problem(field, f"is nested too deep: at most {MAX_DEPTH} pipelines and maps")
     elif kind == "pipeline" and isinstance(script.get("steps"), list):
         yield from _steps_problems(script["steps"], f"{field}.steps")
     elif kind == "map":
         yield from _map_problems(script, field)
-        yield from form_problems(script["over"], f"{field}.over") if "over" in script else ()
+        yield from over_problems(script["over"], f"{field}.over") if "over" in script else ()
 
 
 def _steps_problems(steps: list[Any], field: str) -> Iterator[Problem]:
     if not 0 < len(steps) <= MOST_STEPS:
-        yield Problem(field, f"has to have 1 to {MOST_STEPS} steps, not {len(steps)}")
+        yield Problem(field, f"must have 1 to {MOST_STEPS} steps, not {len(steps)}")
 
 
 def _map_problems(script: Binding, field: str) -> Iterator[Problem]:
@@ -99,11 +99,11 @@ def _map_problems(script: Binding, field: str) -> Iterator[Problem]:
         return
     for name in ("name", "module", "args", "kwargs"):
         if script.get(name):
-            yield Problem(f"{field}.{name}", "stands beside a script: put it in there")
+            yield Problem(f"{field}.{name}", "must not stand beside script: move it into script")
 
 
 def holds_code(script: Any) -> bool:
-    """Whether a job's ``script``, or one within it, carries code."""
+    """Whether a job's ``script``, or one of its parts, contains code."""
     if isinstance(script, dict):
         return script.get("type") == CODE or any(map(holds_code, script.values()))
     return isinstance(script, list) and any(map(holds_code, script))

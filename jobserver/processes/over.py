@@ -1,13 +1,13 @@
-"""What a map runs over: its form, and the items that it stands for.
+"""The ``over`` of a map: check it, and expand it into items.
 
 It is one of::
 
     [item, ...]                       each item is the script's first argument
-    {"range": [start, stop, step]}    integers, as Python's `range` has them
+    {"range": [start, stop, step]}    integers, as in Python's `range`
     {"rows": true}                    each row of the bound table, as an object
-    {"groups": "column"}              the rows of the bound table with the same value, as a table
+    {"groups": "column"}              tables of the bound table's rows that share a value
     {"items": true}                   each item of the bound list
-    {"grid": {"name": [value, ...]}}  keyword arguments: each combination, the last name fastest
+    {"grid": {"name": [value, ...]}}  keyword arguments: all combinations, the last name fastest
 """
 
 from __future__ import annotations
@@ -30,64 +30,65 @@ Over = list[Any] | dict[str, Any]
 Items = Sequence[Any]
 
 
-def form_problems(over: Any, field: str) -> Iterator[Problem]:
-    """What is wrong with the form of ``over``.
+def over_problems(over: Any, field: str) -> Iterator[Problem]:
+    """Yield what is wrong with ``over``.
 
     Parameters
     ----------
     field : str
-        Where in the job it stands.
+        Its field in the job.
     """
     if isinstance(over, list):
         return
-    kind = kind_of(over)
-    if kind not in _FORMS:
-        yield Problem(field, f"has to be {_KINDS}")
-    elif problem := _FORMS[kind](over[kind]):
+    kind = over_kind(over)
+    if kind not in _CHECKS:
+        yield Problem(field, f"must be {_KINDS}")
+    elif problem := _CHECKS[kind](over[kind]):
         yield Problem(f"{field}.{kind}", problem)
 
 
-def kind_of(over: Any) -> str:
-    """``list``, or the one name in the object; empty for anything else."""
+def over_kind(over: Any) -> str:
+    """Return ``list``, or the single name in the object; empty for anything else."""
     if isinstance(over, list):
         return "list"
     return next(iter(over)) if isinstance(over, dict) and len(over) == 1 else ""
 
 
 def takes_data(over: Over) -> bool:
-    """Whether the items are made of the bound data."""
-    return kind_of(over) in ("rows", "groups", "items")
+    """Whether the items come from the bound data."""
+    return over_kind(over) in ("rows", "groups", "items")
 
 
 def expand(over: Over, load: Callable[[str], Any]) -> Items:
-    """The items; what is costly to make is made when it is asked for.
+    """Return the items, which are made on access.
 
     Parameters
     ----------
     over : list or dict
-        As `form_problems` accepts it.
+        Valid according to `over_problems`.
     load : callable
-        Gives the bound data as a datatype.
+        Returns the bound data as a datatype.
 
     Raises
     ------
     JobNotRunnable
         If the data has no such items, or there are too many.
     """
-    kind = kind_of(over)
+    kind = over_kind(over)
     try:
         items: Items = over if isinstance(over, list) else _MAKERS[kind](over[kind], load)
-    except DatatypeMismatch as misfit:
-        problem = Problem("the data", f"cannot be mapped over: {misfit}")
-        raise JobNotRunnable("The map cannot run.", [problem]) from misfit
+    except DatatypeMismatch as error:
+        problem = Problem("the data", f"cannot be mapped over: {error}")
+        raise JobNotRunnable("The map cannot run.", [problem]) from error
     if len(items) > MOST_ITEMS:
-        problem = Problem(f"over.{kind}", f"has {len(items)} items; at most {MOST_ITEMS} are run")
+        text = f"has {len(items)} items; at most {MOST_ITEMS} are allowed"
+        problem = Problem(f"over.{kind}", text)
         raise JobNotRunnable("The map cannot run.", [problem])
     return items
 
 
 class Grid(Sequence[dict[str, Any]]):
-    """Every combination of the values of some names, the last name fastest.
+    """All combinations of the values of some names, the last name fastest.
 
     Parameters
     ----------
@@ -101,21 +102,21 @@ class Grid(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         return math.prod(map(len, self._axes.values()))
 
-    def __getitem__(self, place: Any) -> Any:
+    def __getitem__(self, index: Any) -> Any:
         point = {}
         for name, values in reversed(self._axes.items()):
-            place, within = divmod(place, len(values))
+            index, within = divmod(index, len(values))
             point[name] = values[within]
         return dict(reversed(point.items()))
 
 
 class Rows(Sequence[dict[str, Any]]):
-    """The rows of a table, each as a dict of plain values.
+    """The rows of a table, each a dict of Python values.
 
     Parameters
     ----------
     frame : pandas.DataFrame
-        The table; its index is left out.
+        The table; its index is ignored.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -127,12 +128,12 @@ class Rows(Sequence[dict[str, Any]]):
     def __len__(self) -> int:
         return self._length
 
-    def __getitem__(self, place: Any) -> Any:
-        return {label: _plain(column[place]) for label, column in self._columns}
+    def __getitem__(self, index: Any) -> Any:
+        return {label: _plain(column[index]) for label, column in self._columns}
 
 
 class Groups(Sequence[Any]):
-    """The rows of a table by the values of a column, in the order of these; missing ones last.
+    """The rows of a table grouped by a column, in the order of its values; missing values last.
 
     Parameters
     ----------
@@ -149,17 +150,17 @@ class Groups(Sequence[Any]):
         codes = frame.groupby(column, sort=True, dropna=False, observed=True).ngroup().to_numpy()
         order = np.argsort(codes, kind="stable")
         cuts = np.flatnonzero(np.diff(codes[order])) + 1
-        self._places = np.split(order, cuts) if len(order) else []
+        self._positions = np.split(order, cuts) if len(order) else []
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._positions)
 
-    def __getitem__(self, place: Any) -> Any:
-        return self._frame.iloc[self._places[place]]
+    def __getitem__(self, index: Any) -> Any:
+        return self._frame.iloc[self._positions[index]]
 
 
 def _plain(value: Any) -> Any:
-    """A value as Python has it where numpy has its own."""
+    """Return numpy's scalars as Python's."""
     import numpy as np
 
     return value.item() if isinstance(value, np.generic) else value
@@ -196,7 +197,7 @@ _MAKERS: dict[str, Callable[[Any, Callable[[str], Any]], Items]] = {
 def _range_problem(bounds: Any) -> str:
     whole = isinstance(bounds, list) and all(type(bound) is int for bound in bounds)
     if not whole or not 1 <= len(bounds) <= 3 or bounds[2:] == [0]:
-        return "has to be [start, stop, step] of whole numbers, the step not 0"
+        return "must be [start, stop, step] of integers, with a step other than 0"
     return _too_many(len(range(*bounds)) if _is_countable(bounds) else MOST_ITEMS + 1)
 
 
@@ -206,25 +207,25 @@ def _is_countable(bounds: list[int]) -> bool:
 
 def _grid_problem(axes: Any) -> str:
     if not isinstance(axes, dict) or not axes:
-        return "has to be an object with a list of values for each keyword argument"
+        return "must be an object with a list of values for each keyword argument"
     for name, values in axes.items():
         if not isinstance(values, list):
-            return f"has no list of values for {name[:60]}"
+            return f"needs a list of values for {name[:60]}"
     return _too_many(math.prod(map(len, axes.values())))
 
 
 def _too_many(count: int) -> str:
-    return f"has too many items: at most {MOST_ITEMS} are run" if count > MOST_ITEMS else ""
+    return f"has too many items: at most {MOST_ITEMS} are allowed" if count > MOST_ITEMS else ""
 
 
 def _true_problem(value: Any) -> str:
-    return "" if value is True else "has to be true"
+    return "" if value is True else "must be true"
 
 
-_FORMS: dict[str, Callable[[Any], str]] = {
+_CHECKS: dict[str, Callable[[Any], str]] = {
     "range": _range_problem,
     "rows": _true_problem,
     "items": _true_problem,
-    "groups": lambda column: "" if isinstance(column, str) else "has to name a column",
+    "groups": lambda column: "" if isinstance(column, str) else "must name a column",
     "grid": _grid_problem,
 }

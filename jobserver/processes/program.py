@@ -1,4 +1,4 @@
-"""Running a program: without a shell, its output streamed to the log and kept for the result."""
+"""Run a program without a shell, streaming its output to the log and keeping it for the result."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from jobserver.system.process_tree import signal_name
 
 _PIECE = 64 * 1024
 _LOOK_SECONDS = 0.1
-#: Characters at the end of stderr that the message of a failure has.
-_TOLD = 2000
-#: Levels of JSON that a result takes beside those around it.
-_DEEPEST = 64
+#: Characters from the end of stderr in the message of a failure.
+_STDERR_SHOWN = 2000
+#: Levels of JSON parsed into the result.
+_MAX_DEPTH = 64
 
 
 def run_program(path: Path, arguments: list[str], limit: int) -> dict[str, Any]:
-    """Run a program to its end.
+    """Run a program and wait for its end.
 
     Parameters
     ----------
     path : Path
         The executable file.
     arguments : list of str
-        What comes after its name.
+        Its arguments.
     limit : int
-        Bytes that are kept of each of its streams.
+        Bytes of each stream that the result keeps.
 
     Returns
     -------
     dict
-        ``stdout``, ``stderr``, ``returncode``, and ``left_out`` with the number of bytes that were
-        not kept of a stream, if there are any.
+        ``stdout``, ``stderr``, ``returncode``, and ``left_out`` with the number of bytes dropped
+        from each stream, if any.
 
     Raises
     ------
     ProgramFailed
-        If it cannot be started, or ends with another exit code than 0.
+        If it cannot be started or its exit code is not 0.
     """
     out, err = Stream(1, limit), Stream(2, limit)
-    with _started(path, arguments) as process:
+    with _start(path, arguments) as process:
         _follow(process, {process.stdout: out, process.stderr: err})
     if process.returncode:
         raise ProgramFailed(_failure(process.returncode, err, path.parent))
@@ -55,48 +55,48 @@ def run_program(path: Path, arguments: list[str], limit: int) -> dict[str, Any]:
 
 
 class Stream:
-    """One of a program's streams: written on as it comes, and its start and end kept.
+    """One of a program's streams: passes output on, and keeps its start and end.
 
     Parameters
     ----------
     fd : int
-        Descriptor that it is written on to.
+        Descriptor to pass the output on to.
     limit : int
-        Bytes that are kept.
+        Bytes to keep.
 
     Attributes
     ----------
     left_out : int
-        Bytes that were not kept.
+        Bytes that were dropped.
     end : bytes
-        The last of it, kept or not.
+        The last bytes, kept or dropped.
     """
 
     def __init__(self, fd: int, limit: int) -> None:
         self._fd = fd
-        self._room = limit
+        self._limit = limit
         self._kept = bytearray()
         self.left_out = 0
         self.end = b""
 
     def take(self, piece: bytes) -> None:
-        """Pass a piece on, and keep what there is room for."""
+        """Pass a piece on and keep what fits."""
         view = memoryview(piece)
         while view:
             view = view[os.write(self._fd, view) :]
-        kept = piece[: self._room - len(self._kept)]
+        kept = piece[: self._limit - len(self._kept)]
         self._kept += kept
         self.left_out += len(piece) - len(kept)
-        self.end = (self.end + piece)[-4 * _TOLD :]
+        self.end = (self.end + piece)[-4 * _STDERR_SHOWN :]
 
     def text(self) -> str:
-        """What was kept as text; a character that the limit cut is left out."""
+        """Return what was kept as text, without a character that the limit split."""
         text = self._kept.decode("utf-8", "replace")
         return text.rstrip("\ufffd") if self.left_out else text
 
     def value(self) -> Any:
-        """What was kept: as JSON where all of it is, else as text."""
-        if self.left_out or is_deeper(self._kept, _DEEPEST):
+        """Return what was kept, parsed if it is JSON, else as text."""
+        if self.left_out or is_deeper(self._kept, _MAX_DEPTH):
             return self.text()
         try:
             return json.loads(self._kept, parse_constant=_refuse)
@@ -105,10 +105,10 @@ class Stream:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
-def _started(path: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
+def _start(path: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
             [str(path), *arguments],
@@ -118,13 +118,13 @@ def _started(path: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
         )
     except OSError as error:
         raise ProgramFailed(
-            f"{path.name} could not be started: {error.strerror}. A text file has to name its "
-            "interpreter in its first line, such as #!/bin/sh."
+            f"{path.name} could not be started: {error.strerror}. A text file must name its "
+            "interpreter in the first line, such as #!/bin/sh."
         ) from error
 
 
 def _follow(process: subprocess.Popen[bytes], streams: dict[IO[bytes] | None, Stream]) -> None:
-    """Read what a program writes until it ended; what it left running holds nothing up."""
+    """Read what a program writes until it ends, without waiting for processes it left behind."""
     with selectors.DefaultSelector() as selector:
         for end in filter(None, streams):
             os.set_blocking(end.fileno(), False)
@@ -144,7 +144,8 @@ def _follow(process: subprocess.Popen[bytes], streams: dict[IO[bytes] | None, St
 
 
 def _failure(code: int, err: Stream, folder: Path) -> str:
-    """What ended a program, and the end of what it complained."""
-    what = f"killed by {signal_name(-code)}" if code < 0 else f"exit code {code}"
-    end = err.end.decode("utf-8", "replace").replace(f"{folder}/", "").strip()[-_TOLD:].lstrip()
-    return f"{what}: {end}" if end else what
+    """Return why a program failed, with the end of its stderr."""
+    reason = f"killed by {signal_name(-code)}" if code < 0 else f"exit code {code}"
+    text = err.end.decode("utf-8", "replace").replace(f"{folder}/", "").strip()
+    end = text[-_STDERR_SHOWN:].lstrip()
+    return f"{reason}: {end}" if end else reason

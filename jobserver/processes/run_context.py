@@ -1,4 +1,4 @@
-"""The course of a run: where in its script it is, and whom it tells, wherever it is carried out."""
+"""The context of a run: its position in the script, and where it sends reports and log lines."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jobserver.processes.seeds import Seeds
+from jobserver.sizes import exact_size
 
 Message = dict[str, Any]
+
+#: Characters of a job's message; the log has the whole text.
+LONGEST_MESSAGE = 4000
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What an exception is called, and what it says, as a job tells it."""
+    """The name and message of an exception, as the job shows them."""
 
     error: str
     message: str
 
 
 class ItemFailed(Exception):
-    """An item of a map failed, in a worker that told the log of it.
+    """An item of a map failed in a worker, which has logged it already.
 
     Attributes
     ----------
     failure : Failure
-        What the job tells of it.
+        What the job shows.
     """
 
     def __init__(self, failure: Failure) -> None:
@@ -37,110 +41,117 @@ class ItemFailed(Exception):
         self.failure = failure
 
 
-def plainly(error: BaseException, _: bool = False) -> Failure:
-    """A failure in the words of its exception."""
+def describe_plainly(error: BaseException, _: bool = False) -> Failure:
+    """Describe a failure by its exception alone."""
     kind = type(error).__name__
     return Failure(kind, f"{kind}: {error}")
 
 
-def _unheard(_: Message) -> None:
-    """Tell nobody."""
+def memory_exceeded(limit: int) -> str:
+    """Return the message of a run that used too much memory."""
+    return f"memory limit of {exact_size(limit)} exceeded" if limit else "the memory is used up"
+
+
+def clipped(text: str) -> str:
+    """Return a text of limited length, without lone surrogates, for a job's message."""
+    if len(text) > LONGEST_MESSAGE:
+        text = text[:LONGEST_MESSAGE] + " ..."
+    return text.encode(errors="replace").decode()
 
 
 @dataclass
 class RunContext:
-    """Where a run is.
+    """The context of a run; by default that of a function called outside of a job.
 
     Attributes
     ----------
     folder : str
-        Where the run keeps files for a while.
-    tell : callable
-        Passes a message to the slot.
-    say : callable
+        Folder for the run's temporary files.
+    report : callable
+        Sends a message to the slot.
+    log : callable
         Writes a line to the log.
     describe : callable
-        Puts an exception into words; with True its traceback goes to the log.
+        Describes an exception; with True it also logs the traceback.
     file_size : int
-        Bytes that a file may have.
+        Largest file in bytes.
     channel : socket or None
-        Where the server says how many slots a map has; None where there is no server.
+        Where the server sends how many slots a map has; None without a server.
     seeds : Seeds
-        What random numbers start from.
-    places : list of str
-        Where in the script it is, such as ``step 2 (resample)``. An exception leaves them as they
-        are, so that it can be told where it came from.
-    inside : bool
-        Whether it is at an item of a map, which is no step of the job.
+        Seeds of the random numbers.
+    steps : list of str
+        Position in the script, such as ``step 2 (resample)``. An exception leaves it unchanged, so
+        that the message can name the position.
+    in_item : bool
+        Whether the run is inside an item of a map, whose steps are not those of the job.
     """
 
     folder: str = field(default_factory=tempfile.gettempdir)
-    tell: Callable[[Message], None] = _unheard
-    say: Callable[[str], None] = print
-    describe: Callable[[BaseException, bool], Failure] = plainly
+    report: Callable[[Message], object] = lambda _: None
+    log: Callable[[str], None] = print
+    describe: Callable[[BaseException, bool], Failure] = describe_plainly
     file_size: int = 2**62
     channel: socket.socket | None = None
     seeds: Seeds = field(default_factory=Seeds)
-    places: list[str] = field(default_factory=list)
-    inside: bool = False
+    steps: list[str] = field(default_factory=list)
+    in_item: bool = False
 
     @contextmanager
-    def at(self, place: str) -> Iterator[None]:
-        """Be at a place of the script for a while."""
-        self.places.append(place)
+    def step(self, name: str) -> Iterator[None]:
+        """Enter a step of the script."""
+        self.steps.append(name)
         yield
-        self.places.pop()
+        self.steps.pop()
 
     def item(self, number: int) -> ItemContext:
-        """Be at an item of a map for a while; what fails there is caught."""
+        """Enter an item of a map, whose exceptions are caught inside."""
         return ItemContext(self, number)
 
-    def where(self, depth: int = 0) -> str:
-        """The places below a depth, as they begin a message."""
-        return "".join(f"{place}: " for place in self.places[depth:])
+    def prefix(self, depth: int = 0) -> str:
+        """Return the steps below a depth, as a prefix of a message."""
+        return "".join(f"{step}: " for step in self.steps[depth:])
 
 
 class ItemContext:
-    """A run while it is at an item: written out, as there may be a million of them.
+    """Enters and leaves an item; not a generator, as there may be a million of them.
 
     Parameters
     ----------
-    course : RunContext
-        Of the run.
+    context : RunContext
+        The run's context.
     number : int
-        Of the item, among all that have seeds.
+        Number of the item among all that have seeds.
     """
 
-    def __init__(self, course: RunContext, number: int) -> None:
-        self._course = course
+    def __init__(self, context: RunContext, number: int) -> None:
+        self._context = context
         self._number = number
-        self._former = course.inside, len(course.places)
+        self._outside = context.in_item, len(context.steps)
 
     def __enter__(self) -> int:
-        self._course.inside = True
-        seed, self._level = self._course.seeds.enter(self._number)
+        self._context.in_item = True
+        seed, self._level = self._context.seeds.enter(self._number)
         return seed
 
     def __exit__(self, *_: object) -> None:
-        course, depth = self._course, self._former[1]
-        course.inside = self._former[0]
-        course.seeds.leave(self._level)
-        del course.places[depth:]
+        self._context.in_item, depth = self._outside
+        self._context.seeds.leave(self._level)
+        del self._context.steps[depth:]
 
 
-_present: ContextVar[RunContext | None] = ContextVar("course", default=None)
+_current: ContextVar[RunContext | None] = ContextVar("run_context", default=None)
 
 
 def current_context() -> RunContext:
-    """The course of the run that this thread carries out; one that nobody hears where none is."""
-    return _present.get() or RunContext()
+    """Return this thread's run context, or a default one outside a run."""
+    return _current.get() or RunContext()
 
 
 @contextmanager
-def use_context(course: RunContext) -> Iterator[None]:
-    """Take a course for a while."""
-    token = _present.set(course)
+def use_context(context: RunContext) -> Iterator[None]:
+    """Set the context of a run."""
+    token = _current.set(context)
     try:
         yield
     finally:
-        _present.reset(token)
+        _current.reset(token)

@@ -1,9 +1,9 @@
-"""What the random numbers of a run start from, so that a run can be repeated.
+"""Seed the random numbers of a run, so that it can be repeated.
 
-A run draws from `random` and `numpy.random` after they were seeded with one whole number. An item
-of a map has a seed of its own, a child of the run's as `numpy.random.SeedSequence.spawn` makes
-them, so that it draws the same wherever and beside whatever it runs. Generators that a script made
-without a seed while it was imported are seeded anew as well: all runs would inherit one state.
+`random` and `numpy.random` are seeded with one integer per run. Each item of a map has its own
+seed, spawned from the run's as in `numpy.random.SeedSequence.spawn`, so that its numbers depend
+neither on the slot nor on other items. Generators that scripts create without a seed at import are
+seeded too: otherwise all runs would inherit one state.
 """
 
 from __future__ import annotations
@@ -18,55 +18,55 @@ from weakref import WeakSet
 
 #: Seeds are below this.
 LIMIT = 2**63
-#: Bits of a fresh seed: JSON of browsers holds such numbers exactly.
+#: Bits of a fresh seed: JavaScript represents such integers exactly.
 _FRESH_BITS = 53
 _WORD = 32
 _FIRST = 2**_WORD - 1
 
-#: Where seeds of generators are below those of a run or an item, which has no so many items.
+#: Spawn key of generators, below that of a run or an item: no map has that many items.
 _GENERATORS = 2**_WORD - 1
-#: Generators that were made without a seed.
+#: Generators that were created without a seed.
 _unseeded: list[Any] = []
-#: Where among the seeds of a run something is.
+#: State of `Seeds` outside an item.
 Level = tuple[tuple[int, ...], int, int | None]
 
 
 def fresh() -> int:
-    """A seed that nobody can guess."""
+    """Return an unpredictable seed."""
     return secrets.randbits(_FRESH_BITS)
 
 
 def plant(seed: int) -> None:
-    """Seed `random` and `numpy.random`, as their own functions do with a number below 2**32."""
+    """Seed `random` and `numpy.random`; seeds below 2**32 act as in their own functions."""
     import numpy as np
 
-    seed = int(seed)  # the database has a type of its own for large ones
+    seed = int(seed)  # the database has its own type for large integers
     random.seed(seed)
-    # with the same words both would draw the same
+    # seeded with the same words, both would draw the same numbers
     np.random.seed(seed if seed <= _FIRST else [seed & _FIRST, seed >> _WORD, _FIRST])
     _seed_generators(seed, ())
 
 
 @contextmanager
-def unseeded_noticed() -> Iterator[None]:
-    """Notice which generators are made without a seed meanwhile: each run seeds them for itself."""
+def track_unseeded() -> Iterator[None]:
+    """Remember the generators created meanwhile without a seed; `plant` seeds them for each run."""
     import numpy as np
 
-    source: Any = np.random.bit_generator  # where numpy takes what nobody gives
+    source: Any = np.random.bit_generator  # where numpy gets entropy for missing seeds
     pythons: WeakSet[random.Random] = WeakSet()
     drawn: set[int] = set()
     seed, randbits = random.Random.seed, source.randbits
 
-    def noticed_seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+    def tracked_seed(self: random.Random, a: Any = None, version: int = 2) -> None:
         (pythons.add if a is None else pythons.discard)(self)
         seed(self, a, version)
 
-    def noticed_bits(bits: int) -> int:
+    def tracked_bits(bits: int) -> int:
         number: int = randbits(bits)
         drawn.add(number)
         return number
 
-    random.Random.seed, source.randbits = noticed_seed, noticed_bits  # type: ignore[method-assign]
+    random.Random.seed, source.randbits = tracked_seed, tracked_bits  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -92,7 +92,7 @@ def _seed_generators(root: int, key: tuple[int, ...]) -> None:
 
 
 class Seeds:
-    """The seeds of what a run consists of.
+    """The seeds of a run's items.
 
     Parameters
     ----------
@@ -107,22 +107,22 @@ class Seeds:
         self._start: int | None = None
 
     def spawn(self, count: int) -> int:
-        """Take the seeds of so many items; the number of the first."""
+        """Reserve seeds for so many items; return the number of the first."""
         first, self._spawned = self._spawned, self._spawned + count
         return first
 
     def enter(self, number: int) -> tuple[int, Level]:
-        """Draw as the item with a number does, and hand out the seeds below it, until `leave`.
+        """Seed the random numbers for an item; until `leave`, `spawn` reserves seeds below it.
 
-        `numpy.random` takes 32 bits here, as it needs longer for more than many an item does. They
-        are counted on from a word of the run's, so that no two items start from the same.
+        `numpy.random` gets 32 bits, as seeding it with more takes longer than many an item. They
+        count up from a word of the run's, so that no two items start the same.
 
         Returns
         -------
         seed : int
-            The item's.
+            The item's seed.
         level : tuple
-            What `leave` takes.
+            For `leave`.
         """
         import numpy as np
 
@@ -138,7 +138,7 @@ class Seeds:
         return seed, level
 
     def leave(self, level: Level) -> None:
-        """Come back from an item."""
+        """Return to the level around an item."""
         self._key, self._spawned, self._start = level
 
     def _words(self, key: tuple[int, ...], count: int) -> list[int]:
@@ -151,12 +151,12 @@ class Seeds:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Go on afterwards with the random numbers as if nothing had been drawn."""
+    """Restore the state of `random` and `numpy.random` afterwards."""
     import numpy as np
 
-    former, formers = random.getstate(), np.random.get_state()
+    state, numpy_state = random.getstate(), np.random.get_state()
     try:
         yield
     finally:
-        random.setstate(former)
-        np.random.set_state(formers)
+        random.setstate(state)
+        np.random.set_state(numpy_state)

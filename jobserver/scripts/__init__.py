@@ -1,22 +1,22 @@
-"""The scripts that come with the server, and how to write your own.
+"""The scripts shipped with the server, and how to write your own.
 
 A **script** is a public function: its name does not start with ``_``, and it is defined in the
 module, not imported into it. Every ``*.py`` file in the home's ``scripts/`` folder is such a
 module, unless its name starts with ``_`` or ``.``; so is every module in ``SCRIPT_MODULES`` and
-every entry point of the group ``jobserver.scripts``. A package offers functions of its own
-submodules too, when it lists them in ``__all__``, as this one does.
+every entry point of the group ``jobserver.scripts``. A package also offers functions of its
+submodules that it lists in ``__all__``, as this one does.
 
 Bound data is the first argument; annotate it with `pathlib.Path` or `str` to get the file's path
 instead of a table. The other parameters come from the job's ``args`` and ``kwargs`` and are checked
 against the type hints before the job starts.
 
-Files in the folder may import each other by name: the folder is the last entry of `sys.path`.
-So installed modules come first, and a file named like one of them (``json.py``) is a script
-module, but cannot be imported by others.
+Files in the folder can import each other by name: the folder is the last entry of `sys.path`.
+Installed modules take precedence, so a file with the name of one (``json.py``) is a script module,
+but cannot be imported by others.
 
 A module may define the hook ``on_init(app)``. It is called once in every process that loads the
-scripts, before the first job: the place to load what all runs need. One of these processes only
-looks at the scripts; ``app.runs`` is False there.
+scripts, before the first job: load there what all runs need. One of these processes only inspects
+the scripts; there, ``app.runs`` is False.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ __all__ = ["flow_duration_curve", "gaps", "on_init", "plot", "resample", "rollin
 
 
 def on_init(app: Any) -> None:
-    """Warm pandas up, so that the first run is as fast as the later ones.
+    """Warm up pandas, so that the first run is as fast as later ones.
 
     Parameters
     ----------
-    app : jobserver.child.execution.App
-        What the server tells scripts about itself: ``home``, ``config``, ``runs``.
+    app : jobserver.scripts.registry.App
+        The server's ``home`` and ``config``, and ``runs``.
     """
     if not app.runs:
         return

@@ -1,4 +1,4 @@
-"""Put the arguments of a job into the parameters of a script, and collect all that is wrong."""
+"""Bind the arguments of a job to the parameters of a script, and collect every problem."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from jobserver.errors import Problem
 from jobserver.scripts.schema import SchemaRule
 from jobserver.scripts.signature import Signature, is_required
-from jobserver.scripts.wording import shown
+from jobserver.scripts.wording import shortened
 
-#: Text that names a file outside of the run's own folder.
+#: Text that names a file outside the run's folder.
 _LOOKS_LIKE_PATH = re.compile(r"\s*([/\\~]|[a-z]:[/\\]|file:|(.*[/\\])?\.\.([/\\]|$))", re.I)
 _LONGEST_NAME = 60
-#: Problems after which no more arguments are looked at.
-_ENOUGH = 100
+#: Problems after which no more arguments are checked.
+_MOST_PROBLEMS = 100
 
 
 class Call:
@@ -26,13 +26,13 @@ class Call:
     Parameters
     ----------
     signature : Signature
-        What the script takes.
+        The script's parameters.
     args : list
-        Arguments by position; the data is not one of them.
+        Arguments by position, without the data.
     kwargs : dict
         Arguments by name.
     has_data : bool
-        Whether data is bound, and comes before the arguments.
+        Whether data is bound, which comes before the arguments.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Call:
     kwargs : dict
         The converted arguments by name.
     problems : list of Problem
-        Everything that is wrong; the script can be called when it is empty.
+        Every problem; the script can be called if there are none.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Call:
         self._has_data = has_data
         self._filled: set[str] = set()
         if has_data:
-            self._place_data()
-        self._place_args(args)
-        self._place_kwargs(kwargs)
+            self._bind_data()
+        self._bind_args(args)
+        self._bind_kwargs(kwargs)
         self._find_missing()
 
     def data(self, value: Any) -> Any:
-        """The bound data as the script wants it; what is wrong with it joins the problems.
+        """Return the bound data as the script takes it, adding to `problems` if it cannot.
 
         Parameters
         ----------
@@ -70,55 +70,55 @@ class Call:
         if isinstance(value, PurePath):
             return str(value) if self._signature.path_types == {str} else value
         if parameter := self._signature.data:
-            self._refuse_path(self._signature.rules[parameter.name], value, "data", is_data=True)
+            self._rejects_path(self._signature.rules[parameter.name], value, "data", is_data=True)
         return value
 
-    def _place_data(self) -> None:
+    def _bind_data(self) -> None:
         if self._signature.data:
             self._filled.add(self._signature.data.name)
         elif self._signature.more_args is None:
-            self._wrong("data", "is bound, but the script takes none: remove it from the job")
+            self._add("data", "is bound, but the script takes none: remove it from the job")
 
-    def _place_args(self, args: list[Any]) -> None:
+    def _bind_args(self, args: list[Any]) -> None:
         if not isinstance(args, list):
-            self._wrong("args", "must be a list")
+            self._add("args", "must be a list")
             return
         slots = self._signature.positional[self._has_data :]
         for index, (value, slot) in enumerate(zip(args, slots, strict=False)):
             self._filled.add(slot.name)
-            self.args.append(self._checked(slot.name, value, f"args[{index}]"))
-        self._place_more_args(args, len(slots))
+            self.args.append(self._coerce_named(slot.name, value, f"args[{index}]"))
+        self._bind_more_args(args, len(slots))
 
-    def _place_more_args(self, args: list[Any], taken: int) -> None:
+    def _bind_more_args(self, args: list[Any], taken: int) -> None:
         for index, value in enumerate(args[taken:], taken):
             if self._signature.more_args is None:
                 besides = " besides the data" if self._has_data else ""
-                self._wrong(f"args[{index}]", f"is too much: the script takes {taken}{besides}")
+                self._add(f"args[{index}]", f"is one too many: the script takes {taken}{besides}")
                 break
-            if len(self.problems) < _ENOUGH:
+            if len(self.problems) < _MOST_PROBLEMS:
                 field = f"args[{index}]"
-                self.args.append(self._obeying(self._signature.more_args, value, field))
+                self.args.append(self._coerce(self._signature.more_args, value, field))
 
-    def _place_kwargs(self, kwargs: dict[str, Any]) -> None:
+    def _bind_kwargs(self, kwargs: dict[str, Any]) -> None:
         if not isinstance(kwargs, dict):
-            self._wrong("kwargs", "must be an object")
+            self._add("kwargs", "must be an object")
             return
         for name, value in kwargs.items():
-            if len(self.problems) < _ENOUGH:
-                self._place_kwarg(name, value)
+            if len(self.problems) < _MOST_PROBLEMS:
+                self._bind_kwarg(name, value)
 
-    def _place_kwarg(self, name: str, value: Any) -> None:
+    def _bind_kwarg(self, name: str, value: Any) -> None:
         plain = name.isidentifier() and len(name) <= _LONGEST_NAME
-        field = f"kwargs.{name if plain else shown(name)}"
+        field = f"kwargs.{name if plain else shortened(name)}"
         if name in self._signature.named and name in self._filled:
-            self._wrong(field, "is given twice: by name, and by position or as the data")
+            self._add(field, "is given twice: by name, and by position or as the data")
         elif name in self._signature.named:
             self._filled.add(name)
-            self.kwargs[name] = self._checked(name, value, field)
+            self.kwargs[name] = self._coerce_named(name, value, field)
         elif self._signature.more_kwargs:
-            self.kwargs[name] = self._obeying(self._signature.more_kwargs, value, field)
+            self.kwargs[name] = self._coerce(self._signature.more_kwargs, value, field)
         else:
-            self._wrong(field, f"is unknown: {self._known_names(name)}")
+            self._add(field, f"is unknown: {self._known_names(name)}")
 
     def _known_names(self, name: str) -> str:
         names = self._signature.named
@@ -132,39 +132,39 @@ class Call:
             if not is_required(parameter) or name in self._filled:
                 continue
             if parameter is self._signature.data:
-                self._wrong("data", f"is missing: {self._ways_out(parameter)}")
+                self._add("data", f"is missing: {self._how_to_bind(parameter)}")
             elif name in self._signature.named:
-                self._wrong(f"kwargs.{name}", "is missing")
+                self._add(f"kwargs.{name}", "is missing")
             else:
                 index = self._signature.positional.index(parameter) - self._has_data
-                self._wrong(f"args[{index}]", "is missing")
+                self._add(f"args[{index}]", "is missing")
 
-    def _ways_out(self, parameter: inspect.Parameter) -> str:
+    def _how_to_bind(self, parameter: inspect.Parameter) -> str:
         if self._signature.rules[parameter.name].is_path:
-            return "bind a datafile, the script reads it by its path"
+            return "bind a datafile, which the script reads by its path"
         other = f"kwargs.{parameter.name}" if parameter.name in self._signature.named else "args[0]"
         return f"bind data (datafile, raw_data or data), or pass it as {other}"
 
-    def _checked(self, name: str, value: Any, field: str) -> Any:
+    def _coerce_named(self, name: str, value: Any, field: str) -> Any:
         is_data = self._signature.data is not None and name == self._signature.data.name
-        return self._obeying(self._signature.rules[name], value, field, is_data=is_data)
+        return self._coerce(self._signature.rules[name], value, field, is_data=is_data)
 
-    def _obeying(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool = False) -> Any:
-        if self._refuse_path(rule, value, field, is_data=is_data):
+    def _coerce(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool = False) -> Any:
+        if self._rejects_path(rule, value, field, is_data=is_data):
             return value
         return rule.coerce(value, field, self.problems)
 
-    def _refuse_path(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool) -> bool:
-        """Nobody but the server names the file that a script opens."""
+    def _rejects_path(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool) -> bool:
+        """Add a problem if a client names the file that a script opens: only the server may."""
         if rule.is_path and value is not None:
-            self._wrong(field, "takes a file, and only a bound datafile gives one")
+            self._add(field, "takes a file: bind a datafile")
         elif is_data and self._signature.path_types and _names_file(value):
-            self._wrong(field, "looks like a path on the server: bind a datafile instead")
+            self._add(field, "looks like a path on the server: bind a datafile instead")
         else:
             return False
         return True
 
-    def _wrong(self, field: str, problem: str) -> None:
+    def _add(self, field: str, problem: str) -> None:
         self.problems.append(Problem(field, problem))
 
 

@@ -1,4 +1,4 @@
-"""Import the modules that scripts live in. One that fails is told about and breaks nothing else."""
+"""Import the modules of scripts. One that fails is reported and does not affect the others."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ from typing import NoReturn, cast
 from jobserver.scripts.wording import explain
 
 SHIPPED = "jobserver.scripts"
-#: Goes before the name of a file that has the name of an installed module.
+#: Prefix for the module of a file named like an installed module.
 PREFIX = "jobserver_home_scripts."
 
-#: How deep packages in the folder are looked into, and how many files are looked at: it is done
-#: before every run.
+#: Depth of packages and number of files examined, before every run.
 DEPTH, MOST_FILES = 4, 2000
-#: Is entered while user code of a module runs, with its name and what is done, such as "importing".
-LeaseMonitor = Callable[[str, str], AbstractContextManager[None]]
-#: Name, time of the last change in nanoseconds and size of each file: what tells a change.
+#: Entered while user code of a module runs, with its name and the action, such as "importing".
+ModuleWatch = Callable[[str, str], AbstractContextManager[None]]
+#: Modification time (ns) and size of each file by name, to detect changes.
 Stamps = dict[str, tuple[int, int]]
 
 
 def stamps(folder: Path | None) -> Stamps:
-    """What the ``*.py`` files in a folder, and in the folders below it, look like now.
+    """Return the stamps of the ``*.py`` files in a folder and the packages in it.
 
-    A folder that is not there, or cannot be read, has none; `load_modules` says which.
+    A folder that is missing or unreadable has none; `load_modules` reports it.
     """
     return {} if folder is None else dict(islice(_sources(folder, "", DEPTH), MOST_FILES))
 
@@ -70,8 +69,8 @@ def _stamp(entry: os.DirEntry[str]) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def unwatched(_module: str, _doing: str) -> AbstractContextManager[None]:
-    """Watch nothing."""
+def unwatched(_module: str, _action: str) -> AbstractContextManager[None]:
+    """Do not watch."""
     return nullcontext()
 
 
@@ -82,44 +81,44 @@ def load_modules(
     *,
     only: Callable[[str], bool] = lambda _: True,
     last: Collection[str] = (),
-    watch: LeaseMonitor = unwatched,
+    watch: ModuleWatch = unwatched,
 ) -> tuple[dict[str, ModuleType], list[dict[str, str]]]:
     """Import the shipped scripts, the files of a folder, the named modules and the entry points.
 
     Parameters
     ----------
     folder : Path or None
-        Absolute folder of the files. It becomes the last entry of `sys.path`.
+        Absolute folder of the files; added to the end of `sys.path`.
     files : iterable of str
-        Names of its files. Those that start with ``_`` or ``.`` are left to be imported by others.
+        Names of its files. Those that start with ``_`` or ``.`` are not imported themselves.
     names : iterable of str
         Modules to import by name.
     only : callable
-        Whether a module of a name is to be imported.
+        Whether to import the module of a name.
     last : collection of str
-        Names of those that are imported last.
+        Names of modules to import last.
     watch : callable
-        Is entered with the name of each while it is imported.
+        Entered while each module is imported.
 
     Returns
     -------
     modules : dict
-        The modules by the name that clients use: a file's is its stem.
+        The modules by the name that clients use: for a file, its stem.
     errors : list of dict
-        ``module`` and ``error`` of each that cannot be imported.
+        ``module`` and ``error`` of each that could not be imported.
     """
     modules: dict[str, ModuleType] = {}
     errors = []
     if folder and folder.exists() and not os.access(folder, os.R_OK | os.X_OK):
-        told = "this is no folder that can be read: check it and its permissions"
-        errors.append({"module": folder.name, "error": told})
+        text = "this folder cannot be read: check that it is a folder, and its permissions"
+        errors.append({"module": folder.name, "error": text})
     planned = [(name, load) for name, load in _plan(folder, files, names) if only(name)]
     for name, load in sorted(planned, key=lambda each: each[0] in last):
         try:
             with watch(name, "importing"):
                 module = load()
             if modules.setdefault(name, module) is not module:
-                raise ImportError("another module has this name already: rename one of the two")
+                raise ImportError("another module has this name: rename one of the two")
         except BaseException as error:  # a file may raise anything, SystemExit too
             errors.append({"module": name, "error": explain(error, folder)})
     return modules, errors
@@ -140,7 +139,7 @@ def _plan(
 
 
 def _let_import(folder: Path) -> None:
-    """Let the files import each other, and have each compiled anew: see `_Source`."""
+    """Let the files import each other, compiled anew each time: see `_Source`."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
     loaders = (ExtensionFileLoader, EXTENSION_SUFFIXES), (_Source, [".py"])
@@ -173,7 +172,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _is_free(path: Path) -> bool:
-    """Whether importing the file's stem gives this very file, so that all share one module."""
+    """Whether importing the file's stem loads this file, so that all importers share one module."""
     try:
         spec = importlib.util.find_spec(path.stem) if path.stem.isidentifier() else None
     except ValueError:  # a module of that name is loaded, but was not imported from a file
@@ -182,9 +181,9 @@ def _is_free(path: Path) -> bool:
 
 
 class _Source(SourceFileLoader):
-    """Compiles the file anew each time and leaves no ``__pycache__`` in the user's folder.
+    """Compiles the file anew each time, and leaves no ``__pycache__`` in the user's folder.
 
-    Byte code is told from stale by whole seconds and size; two edits in a second look the same.
+    Stale byte code is detected by whole seconds and size, which misses a second edit in a second.
     """
 
     def path_stats(self, path: str) -> NoReturn:

@@ -1,9 +1,9 @@
-"""The script table: which functions jobs may call, by which name."""
+"""The script table: the functions that jobs can call, by name."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,16 +12,83 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from jobserver.errors import JobNotRunnable, Problem
-from jobserver.scripts.loading import LeaseMonitor, load_modules, stamps, unwatched
-from jobserver.scripts.permissions import ScriptPermissions
-from jobserver.scripts.script import MISSING, Script
+from jobserver.scripts.loading import ModuleWatch, load_modules, stamps, unwatched
+from jobserver.scripts.script import Script
 from jobserver.scripts.signature import parameters_of
 from jobserver.scripts.version import base_packages, version_of
-from jobserver.scripts.wording import explain, shown
-
-__all__ = ["MISSING", "Registry", "Script", "ScriptPermissions", "ScriptSources"]
+from jobserver.scripts.wording import explain, shortened
+from jobserver.sizes import MIB
 
 HOOK = "on_init"
+
+
+class App:
+    """What the hook `on_init` of a module gets.
+
+    Attributes
+    ----------
+    home : str
+        Folder of the server.
+    config : dict
+        Settings, without secrets.
+    runs : bool
+        Whether this process will run scripts. One process only inspects and checks them: there is
+        nothing to load for runs.
+    """
+
+    def __init__(self, setup: Mapping[str, Any]) -> None:
+        self.home: str = setup["home"]
+        self.config: dict[str, Any] = setup["config"]
+        self.runs: bool = setup["runs"]
+
+
+@dataclass(frozen=True)
+class ScriptPermissions:
+    """What jobs may run besides the functions of the script table, as set by an administrator.
+
+    Attributes
+    ----------
+    files : Path or None
+        Folder of the executables, if jobs may run them.
+    code : bool
+        Whether jobs may run code that they contain.
+    output : int
+        Bytes of each stream of an executable that the result keeps.
+    """
+
+    files: Path | None = None
+    code: bool = False
+    output: int = MIB
+
+    @classmethod
+    def from_setup(cls, setup: Mapping[str, Any]) -> ScriptPermissions:
+        """Return the permissions from a message between processes."""
+        files = setup["files"]
+        return cls(files and Path(files), setup["code"], setup["output"])
+
+    def problems(self, kind: str) -> list[Problem]:
+        """Return why scripts of a type, ``file`` or ``eval``, may not run; empty if they may."""
+        if kind == "file" and self.files is None:
+            setting = "PROCESS_FILE_ALLOWED"
+        elif kind == "eval" and not self.code:
+            setting = "PROCESS_EVAL_ALLOWED"
+        else:
+            return []
+        why = f"{kind} is switched off: an administrator must set {setting}"
+        return [Problem("script.type", why)]
+
+    def folder(self) -> Path:
+        """Return the folder of the executables.
+
+        Raises
+        ------
+        JobNotRunnable
+            If jobs may not run files.
+        """
+        problems = self.problems("file")
+        if problems or self.files is None:
+            raise JobNotRunnable("The job cannot run.", problems)
+        return self.files
 
 
 @dataclass(frozen=True)
@@ -31,7 +98,7 @@ class ScriptSources:
     Attributes
     ----------
     folder : Path or None
-        Folder of the home's scripts; it need not exist.
+        Folder of the home's scripts; may be missing.
     modules : tuple of str
         Modules to import by name: the setting ``SCRIPT_MODULES``.
     """
@@ -41,12 +108,12 @@ class ScriptSources:
 
     @classmethod
     def from_settings(cls, folder: str | Path | None, modules: Iterable[str] = ()) -> ScriptSources:
-        """The sources as a message between processes spells them."""
+        """Return the sources from settings or from a message between processes."""
         return cls(None if folder is None else Path(folder), tuple(modules))
 
 
 class Registry:
-    """The script table of one process. Make it with `Registry.load`.
+    """The script table of one process; create it with `Registry.load`.
 
     Parameters
     ----------
@@ -60,14 +127,14 @@ class Registry:
     Attributes
     ----------
     errors : list of dict
-        The same, and what else is wrong with modules.
+        The same, and other errors of modules.
     failed : list of str
-        Modules that are left out since they cannot be loaded.
-    permits : ScriptPermissions
-        What may run beside the scripts of the table.
+        Modules that are left out because they cannot be loaded.
+    permissions : ScriptPermissions
+        What may run besides the scripts of the table.
     """
 
-    permits = ScriptPermissions()
+    permissions = ScriptPermissions()
 
     def __init__(
         self,
@@ -96,26 +163,26 @@ class Registry:
     def load(
         cls,
         sources: ScriptSources,
-        permits: ScriptPermissions | None = None,
+        permissions: ScriptPermissions | None = None,
         *,
         skip: Collection[str] = (),
         last: Collection[str] = (),
-        watch: LeaseMonitor = unwatched,
+        watch: ModuleWatch = unwatched,
     ) -> Registry:
-        """Import all sources; what fails is listed by `describe` and breaks nothing else.
+        """Import all sources; `describe` lists those that fail, which do not affect the others.
 
         Parameters
         ----------
         sources : ScriptSources
             Where scripts come from.
-        permits : ScriptPermissions, optional
-            What may run beside them; nothing by default.
+        permissions : ScriptPermissions, optional
+            What may run besides them; nothing by default.
         skip : collection of str
-            Modules that are not imported.
+            Modules not to import.
         last : collection of str
-            Modules that are imported last.
+            Modules to import last.
         watch : callable
-            Is entered with the name of each module while it is imported.
+            Entered while each module is imported.
         """
         folder = _absolute(sources.folder)
         files = stamps(folder)
@@ -123,20 +190,20 @@ class Registry:
             folder, files, sources.modules, only=lambda n: n not in skip, last=last, watch=watch
         )
         registry = cls(sources, *loaded)
-        registry.permits = permits or cls.permits
+        registry.permissions = permissions or cls.permissions
         return registry
 
     def completed(self, apart: Collection[str], names: Iterable[object], app: object) -> Registry:
-        """The table with further modules in it, where one of some scripts is not known without.
+        """Return a table that knows some scripts, importing skipped modules if necessary.
 
         Parameters
         ----------
         apart : collection of str
-            Modules that were skipped, to be imported now.
+            The skipped modules.
         names : iterable of str
-            The scripts that are wanted.
+            The scripts.
         app : object
-            Passed on to their hooks `on_init`.
+            Passed to their hooks `on_init`.
         """
         registry, wanted = self, list(names)
         for module in apart:
@@ -146,45 +213,44 @@ class Registry:
         return registry
 
     def _with(self, module: str) -> Registry:
-        """The table with a further module in it."""
+        """Return the table with an additional module."""
         folder = self._folder
         modules, errors = load_modules(
             folder, stamps(folder), self._sources.modules, only=module.__eq__
         )
         registry = Registry(self._sources, self._modules | modules, self.errors + errors)
-        registry.permits = self.permits
+        registry.permissions = self.permissions
         return registry
 
     def warm_up(self) -> None:
-        """Make what each run of a script would make anew: how it is called, what it builds on."""
+        """Cache the signature and packages of each script, which every run needs."""
         base_packages()
         for script in set(self._table.values()):
-            with suppress(Exception):  # types of a script's own may raise anything; its run tells
+            with suppress(Exception):  # a script's own types may raise anything; its run reports it
                 _ = script.signature, script.packages
 
     def modules(self) -> dict[str, str]:
-        """The module of each script, by the names that jobs call it by."""
+        """Return the module of each script, by every name of the script."""
         return {name: script.module for name, script in self._table.items()}
 
     def describe(self) -> dict[str, Any]:
-        """All scripts by name, and the modules that failed, fit for JSON."""
+        """Return all scripts by name, and the errors of modules, as JSON-compatible values."""
         scripts = {script.name: script for script in self._table.values()}
         described = [scripts[name].describe() for name in sorted(scripts)]
         return {"scripts": described, "errors": list(self.errors)}
 
     def lookup(self, name: object) -> Script:
-        """The script of a name.
+        """Return the script of a name.
 
         Parameters
         ----------
         name : str
-            ``function``, or ``module.function``, which is always unique. Anything that is no text
-            is refused as unknown.
+            ``function``, or ``module.function``, which is always unique.
 
         Raises
         ------
         JobNotRunnable
-            If there is none, or several; the message names the nearest.
+            If there is no script of that name, or more than one; the message suggests others.
         """
         script = self._table.get(name) if isinstance(name, str) else None
         if script is None:
@@ -193,18 +259,18 @@ class Registry:
         return script
 
     def run_on_init(
-        self, app: object, watch: LeaseMonitor = unwatched, only: Collection[str] | None = None
+        self, app: object, watch: ModuleWatch = unwatched, only: Collection[str] | None = None
     ) -> None:
-        """Call the hook ``on_init(app)`` of every module; failures are listed by `describe`.
+        """Call the hook ``on_init(app)`` of every module; `describe` lists those that fail.
 
         Parameters
         ----------
         app : object
-            Passed on to the hooks.
+            Passed to the hooks.
         watch : callable
-            Is entered with the name of each module while its hook runs.
+            Entered while each hook runs.
         only : collection of str, optional
-            The modules whose hooks are called.
+            The modules whose hooks to call.
         """
         for name, module in self._modules.items():
             hook = vars(module).get(HOOK)
@@ -234,7 +300,7 @@ class Registry:
             return "is async: make it a plain function that calls asyncio.run"
         try:
             parameters_of(func)
-        except Exception as error:  # telling them may run user code
+        except Exception as error:  # inspecting them may run user code
             return explain(error, self._folder)
         return ""
 
@@ -242,13 +308,13 @@ class Registry:
         owners = self._owners.get(name, []) if isinstance(name, str) else []
         if owners:
             names = " or ".join(f"{owner}.{name}" for owner in owners)
-            return f"{name} exists more than once: write {names}."
+            return f"{name} exists more than once: use {names}."
         close = get_close_matches(name[:100], self._table, n=3) if isinstance(name, str) else []
         hint = f" Did you mean {' or '.join(close)}?" if close else " GET /scripts lists them."
-        wrong = [*(error["module"] for error in self.errors), *self.failed]
-        failed = ", ".join(dict.fromkeys(wrong))
-        failures = f" Modules with errors: {failed}." if failed else ""
-        return f"{shown(name)} is unknown.{hint}{failures}"
+        failed = [*(error["module"] for error in self.errors), *self.failed]
+        names = ", ".join(dict.fromkeys(failed))
+        failures = f" Modules with errors: {names}." if names else ""
+        return f"{shortened(name)} is unknown.{hint}{failures}"
 
 
 def _absolute(folder: Path | None) -> Path | None:
@@ -256,7 +322,7 @@ def _absolute(folder: Path | None) -> Path | None:
 
 
 def _is_own(module: ModuleType, name: str, value: Any) -> bool:
-    """Whether a value is a function that the module defines, or exports from its submodules."""
+    """Whether a value is a function that the module defines or exports from its submodules."""
     if not _is_function(value):
         return False
     home, exported = str(value.__module__), getattr(module, "__all__", None)
@@ -267,8 +333,8 @@ def _is_own(module: ModuleType, name: str, value: Any) -> bool:
 
 
 def _is_function(value: Any) -> bool:
-    """Whether it is a function, or a wrapper around one, such as that of `functools.cache`."""
-    # getattr_static: a proxy must not be asked, it may raise anything.
+    """Whether it is a function or a wrapper of one, such as that of `functools.cache`."""
+    # getattr_static: a proxy's own lookup may raise anything.
     wrapped = inspect.getattr_static(value, "__wrapped__", None)
     if isinstance(value, type) or not callable(value):
         return False

@@ -1,4 +1,4 @@
-"""Type hints as rules for JSON values: check and convert them, and say so as JSON Schema."""
+"""Check and convert JSON values by type hints, and describe these as JSON Schema."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from pydantic_core import ErrorDetails, PydanticCustomError, to_json
 from jobserver.errors import Problem
 from jobserver.scripts.wording import without_paths
 
-#: Most problems that are told of one value.
-_MOST = 20
-#: Most letters of a key that a field is named with.
+#: Problems reported for one value.
+_MOST_PROBLEMS = 20
+#: Characters of a key in the name of a field.
 _LONGEST_STEP = 60
 _NUMBERS = (int, float)
 _PATH_FORMATS = ["path", "file-path", "directory-path"]
 
 
 class SchemaRule:
-    """What a type hint asks of a value. One that pydantic cannot check accepts everything.
+    """Checks values against a type hint. A hint that pydantic cannot check accepts everything.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SchemaRule:
     Attributes
     ----------
     is_path : bool
-        Whether the value is, or holds, the path of a file.
+        Whether the value is or contains the path of a file.
     """
 
     def __init__(self, hint: Any) -> None:
@@ -53,21 +53,21 @@ class SchemaRule:
         self.is_path = _holds_path(self._own_schema)
 
     def coerce(self, value: Any, field: str, problems: list[Problem]) -> Any:
-        """The value as its type, such as ``5`` for ``"5"``; what is wrong joins the problems."""
+        """Return the value as its type, such as ``5`` for ``"5"``, and add to the problems."""
         if self._adapter is None:
             return value
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
             problems.extend(_problems(error, field, value))
-        except Exception as error:  # a validator of the user's own may raise anything
+        except Exception as error:  # a user's validator may raise anything
             text = without_paths(f"{type(error).__name__}: {error}")
             problems.append(Problem(field, f"cannot be checked ({text})"))
         return value
 
 
 def schemas(rules: Mapping[str, SchemaRule]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """JSON Schema of each rule, and the definitions that they share.
+    """Return the JSON Schema of each rule, and their shared definitions.
 
     Parameters
     ----------
@@ -77,9 +77,9 @@ def schemas(rules: Mapping[str, SchemaRule]) -> tuple[dict[str, dict[str, Any]],
     Returns
     -------
     properties : dict
-        A schema for each name; the empty one, which allows everything, where there is no rule.
+        A schema for each name; empty, which allows everything, without a rule.
     definitions : dict
-        What the schemas refer to as ``#/$defs/<name>``.
+        The targets of ``#/$defs/<name>``.
     """
     adapters = {name: rule._adapter for name, rule in rules.items() if rule._own_schema}
     found, shared = TypeAdapter.json_schemas(
@@ -91,12 +91,12 @@ def schemas(rules: Mapping[str, SchemaRule]) -> tuple[dict[str, dict[str, Any]],
 
 
 def jsonable(value: Any) -> Any:
-    """The value as strict JSON gives it back: without NaN, with integers of 64 bits.
+    """Return the value as strict JSON: null for NaN, integers of 64 bits.
 
     Raises
     ------
     ValueError
-        If JSON cannot hold it.
+        If JSON cannot represent it.
     """
     return orjson.loads(to_json(value, inf_nan_mode="null"))
 
@@ -106,7 +106,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any] | None:
         return None
     try:
         return TypeAdapter(_strict_about_numbers(hint))
-    except Exception:  # pydantic and the hint's own hooks raise all kinds; no rule, no check
+    except Exception:  # pydantic and the hint's own hooks may raise anything
         return None
 
 
@@ -116,7 +116,7 @@ def _own_schema(adapter: TypeAdapter[Any] | None) -> dict[str, Any]:
     try:
         schema = adapter.json_schema()
         jsonable(schema)
-    except Exception:  # a type that has no JSON Schema, such as a callable
+    except Exception:  # a type without a JSON Schema, such as a callable
         return {}
     return schema
 
@@ -128,9 +128,9 @@ def _holds_path(schema: Any) -> bool:
 
 
 def _strict_about_numbers(hint: Any) -> Any:
-    """The hint, with `true` and `false` refused as numbers; iterables become lists.
+    """Return the hint with booleans rejected as numbers, and iterables as lists.
 
-    Pydantic takes booleans as 0 and 1, and makes an iterable a generator that checks later.
+    Pydantic accepts booleans as 0 and 1, and makes an iterable a generator that is checked late.
     """
     origin, inner = get_origin(hint), get_args(hint)
     if Iterable in (hint, origin):
@@ -143,11 +143,11 @@ def _strict_about_numbers(hint: Any) -> Any:
         return Union[tuple(map(_strict_about_numbers, inner))]  # noqa: UP007 - made at run time
     if inner and origin is not Literal and issubclass(origin, Collection):
         return origin[tuple(map(_strict_about_numbers, inner))]
-    return _checkable(hint) if is_typeddict(hint) else hint
+    return _typed_dict(hint) if is_typeddict(hint) else hint
 
 
-def _checkable(hint: Any) -> Any:
-    """A TypedDict that pydantic takes: before Python 3.12 only those of typing_extensions."""
+def _typed_dict(hint: Any) -> Any:
+    """Return a TypedDict that pydantic accepts: before Python 3.12 only typing_extensions'."""
     fields = {}
     for name, field in get_type_hints(hint, include_extras=True).items():
         kind: Any = Required if name in hint.__required_keys__ else NotRequired
@@ -164,21 +164,21 @@ def _refuse_bool(value: Any) -> Any:
 
 
 def _problems(error: ValidationError, field: str, value: Any) -> list[Problem]:
-    """One problem for each place; what the members of a union say of it is put together."""
+    """Return one problem for each field, joining the messages of a union's members."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
-    said: dict[str, list[str]] = {}
-    for detail in details[:_MOST]:
-        messages = said.setdefault(_place(detail, field, value), [])
+    by_field: dict[str, list[str]] = {}
+    for detail in details[:_MOST_PROBLEMS]:
+        messages = by_field.setdefault(_field(detail, field, value), [])
         if detail["msg"] not in messages:
             messages.append(detail["msg"])
-    problems = [Problem(place, "; or: ".join(messages)) for place, messages in said.items()]
-    if len(details) > _MOST:
-        problems.append(Problem(field, f"has {len(details) - _MOST} more problems"))
+    problems = [Problem(name, "; or: ".join(messages)) for name, messages in by_field.items()]
+    if len(details) > _MOST_PROBLEMS:
+        problems.append(Problem(field, f"has {len(details) - _MOST_PROBLEMS} more problems"))
     return problems
 
 
-def _place(detail: ErrorDetails, field: str, value: Any) -> str:
-    """Where in the value; pydantic's steps also name members of unions: they are left out."""
+def _field(detail: ErrorDetails, field: str, value: Any) -> str:
+    """Return the field of a detail, without pydantic's steps that name members of unions."""
     steps = detail["loc"]
     for step in steps:
         if isinstance(value, dict) and step in value:

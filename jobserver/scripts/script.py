@@ -1,4 +1,4 @@
-"""One script: a function that jobs call by name."""
+"""A script: a function that jobs call by name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from jobserver.scripts.signature import Signature
 from jobserver.scripts.version import packages_of
 from jobserver.scripts.wording import printable
 
-#: Stands for: no data is bound. None is data, since JSON has null.
-MISSING: Any = object()
+_NO_DATA: Any = object()  # None is data: JSON has null
 
 
 @dataclass(frozen=True)
@@ -25,13 +24,13 @@ class Script:
     Attributes
     ----------
     name : str
-        What jobs call it by; it holds the module where the function's name alone is ambiguous.
+        Name for jobs to call it by; includes the module if the function's name is ambiguous.
     module : str
         Name of its module; for a file in the home, the file's stem.
     func : callable
         The function.
     version : str or None
-        SHA-256 of the file that the function was loaded from; None if there is none.
+        SHA-256 of the file that the function was loaded from; None without one.
     """
 
     name: str
@@ -41,22 +40,22 @@ class Script:
 
     @cached_property
     def signature(self) -> Signature:
-        """What the function takes; made once, since it takes milliseconds."""
+        """The function's parameters; cached, as reading them takes milliseconds."""
         return Signature(self.func)
 
     @cached_property
     def packages(self) -> dict[str, str]:
-        """Version of each package that the function's module imports, by the name it imports."""
+        """Version of each package that the function's module imports."""
         return packages_of(self.func)
 
     def describe(self) -> dict[str, Any]:
-        """Name, module, description and parameters, fit for JSON.
+        """Return name, module, description and parameters as JSON-compatible values.
 
         Returns
         -------
         dict
             ``description`` is the first paragraph of the docstring, ``parameters`` a JSON Schema
-            object. The property with ``x-data`` is the one that bound data fills.
+            object whose property with ``x-data`` takes the bound data.
         """
         description, parameters = _read_docstring(self.func)
         return {
@@ -68,8 +67,8 @@ class Script:
             "parameters": self.signature.json_schema(parameters),
         }
 
-    def check(self, args: list[Any], kwargs: dict[str, Any], has_data: bool) -> list[Problem]:
-        """Every reason why the script cannot be called like this; none when it can.
+    def problems(self, args: list[Any], kwargs: dict[str, Any], has_data: bool) -> list[Problem]:
+        """Return every reason why the script cannot be called like this.
 
         Parameters
         ----------
@@ -83,9 +82,9 @@ class Script:
         return Call(self.signature, args, kwargs, has_data).problems
 
     def bind(
-        self, args: list[Any], kwargs: dict[str, Any], data: Any = MISSING
+        self, args: list[Any], kwargs: dict[str, Any], data: Any = _NO_DATA
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What to call the function with: ``func(*args, **kwargs)``, values converted.
+        """Return the converted arguments for ``func(*args, **kwargs)``.
 
         Parameters
         ----------
@@ -99,9 +98,9 @@ class Script:
         Raises
         ------
         JobNotRunnable
-            With every reason.
+            With every reason why the script cannot be called like this.
         """
-        has_data = data is not MISSING
+        has_data = data is not _NO_DATA
         call = Call(self.signature, args, kwargs, has_data)
         leading = (call.data(data),) if has_data else ()
         if call.problems:
@@ -109,17 +108,17 @@ class Script:
         return (*leading, *call.args), call.kwargs
 
     def wants_path(self) -> bool:
-        """Whether data is wanted as the path of its file: annotated `pathlib.Path` or `str`."""
+        """Whether it takes data as the path of its file: annotated `pathlib.Path` or `str`."""
         return bool(self.signature.path_types)
 
 
 def _read_docstring(func: Callable[..., Any]) -> tuple[str, dict[str, str]]:
-    """The first paragraph of the docstring, and the description of each parameter."""
+    """Return the first paragraph of the docstring and the description of each parameter."""
     from docstring_parser import parse
 
     try:
         doc = parse(printable(inspect.getdoc(func) or ""))
-    except Exception:  # the parser fails in many ways on what only looks like its styles
+    except Exception:  # the parser fails in many ways on text that resembles its styles
         return "", {}
     first = [doc.short_description or ""]
     if doc.long_description and not doc.blank_after_short_description:

@@ -1,4 +1,4 @@
-"""What a function takes: its parameters, with a rule for each."""
+"""The parameters of a function, with a rule for each."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ class Signature:
     Attributes
     ----------
     parameters : dict of str to inspect.Parameter
-        All but ``*args`` and ``**kwargs``, in their order.
+        All but ``*args`` and ``**kwargs``, in order.
     rules : dict of str to SchemaRule
         The rule of each.
     named : list of str
-        Those that can be given by name.
+        Those that can be passed by name.
     positional : list of inspect.Parameter
-        Those that can be given by position.
+        Those that can be passed by position.
     data : inspect.Parameter or None
-        The first of them: it takes the bound data.
+        The first of them, which takes the bound data.
     path_types : set of type
-        `pathlib.Path`, `str` or both where the data is wanted as the path of its file.
+        `pathlib.Path`, `str` or both if the function takes the data as the path of its file.
     more_args, more_kwargs : SchemaRule or None
-        The rule of each value in ``*args`` and ``**kwargs``, where the function has them.
+        The rule of each value in ``*args`` and ``**kwargs``, if the function has them.
     """
 
     def __init__(self, func: Callable[..., Any]) -> None:
         every = parameters_of(func)
-        # Path is often imported under TYPE_CHECKING only.
+        # Path is often imported only under TYPE_CHECKING.
         names = {"Path": pathlib.Path, "pathlib": pathlib, **_globals(func)}
         hints = {name: _hint(each, names) for name, each in every.items()}
         rules = {name: SchemaRule(hint) for name, hint in hints.items()}
@@ -60,12 +60,12 @@ class Signature:
         self.path_types = _path_types(hints[self.data.name]) if self.data else set()
 
     def json_schema(self, descriptions: Mapping[str, str]) -> dict[str, Any]:
-        """The parameters as one JSON Schema object; ``x-data`` marks what bound data fills.
+        """Return a JSON Schema object; the property with ``x-data`` takes the bound data.
 
         Parameters
         ----------
         descriptions : mapping of str to str
-            Descriptions of the parameters, where there are any.
+            Descriptions of parameters, by name.
         """
         properties, definitions = schemas(self.rules)
         for name, parameter in self.parameters.items():
@@ -89,16 +89,16 @@ def is_required(parameter: inspect.Parameter) -> bool:
 
 
 def parameters_of(func: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """The parameters of a function, or of the one it wraps.
+    """Return the parameters of a function, or of the one it wraps.
 
     Raises
     ------
     TypeError, ValueError
-        If it tells none.
+        If it has no signature.
     """
     try:
         return inspect.signature(func).parameters
-    except (TypeError, ValueError):  # it wraps something in C that tells none
+    except (TypeError, ValueError):  # it wraps a C function without a signature
         return inspect.signature(func, follow_wrapped=False).parameters
 
 
@@ -107,14 +107,14 @@ def _globals(func: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _hint(parameter: inspect.Parameter, names: dict[str, Any]) -> Any:
-    """The annotation resolved, or Any where it is none or cannot be."""
+    """Return the resolved annotation; Any if there is none or it cannot be resolved."""
     if parameter.annotation is inspect.Parameter.empty:
         return Any
     holder = SimpleNamespace(__annotations__={"it": parameter.annotation})
     try:
         hint = get_type_hints(holder, names, include_extras=True)["it"]
         return hint | None if parameter.default is None else hint
-    except Exception:  # it runs user code, and may need a name that only the type checker has
+    except Exception:  # it runs user code, and may need names that only type checkers see
         return Any
 
 
@@ -128,8 +128,8 @@ def _path_types(hint: Any) -> set[type]:
 
 def _default(parameter: inspect.Parameter, rule: SchemaRule) -> dict[str, Any]:
     if is_required(parameter) or rule.is_path or isinstance(parameter.default, pathlib.PurePath):
-        return {}  # where files lie is not told
+        return {}  # paths of the server are not shown
     try:
         return {"default": jsonable(parameter.default)}
-    except ValueError:  # a default that JSON cannot hold is left to the docstring
+    except ValueError:  # the docstring has to describe a default that JSON cannot represent
         return {}

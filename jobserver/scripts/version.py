@@ -1,4 +1,4 @@
-"""What a script was, so that its run can be repeated: its source, and the packages it builds on."""
+"""The version of a script, so that its run can be repeated: its source and its packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobserver.system.disk import checksum
 
 
 def version_of(func: Callable[..., Any]) -> str | None:
-    """SHA-256 of the file that a function was loaded from; None if it has none that is there."""
+    """Return the SHA-256 of the file that a function was loaded from; None if it is missing."""
     file = _file_of(func)
     if file is None:
         return None
@@ -28,15 +28,15 @@ def version_of(func: Callable[..., Any]) -> str | None:
 
 @cache
 def base_packages() -> dict[str, str]:
-    """Versions of what every run builds on."""
+    """Return the versions of what every run depends on."""
     own = {"python": platform.python_version(), "jobserver": jobserver.__version__}
     return own | _versions(("numpy", "pandas"))
 
 
 def packages_of(func: Callable[..., Any]) -> dict[str, str]:
-    """Version of each package that the module of a function imports, anywhere in it.
+    """Return the version of each package that the module of a function imports, anywhere in it.
 
-    Python's own modules have none, and neither have the home's other files.
+    The standard library and the home's other files have none.
     """
     file = _file_of(func)
     return _imported(file) if file else {}
@@ -46,7 +46,7 @@ def packages_of(func: Callable[..., Any]) -> dict[str, str]:
 def _imported(file: str) -> dict[str, str]:
     try:
         tree = ast.parse(Path(file).read_bytes())
-    except (OSError, ValueError, SyntaxError):  # changed since it was loaded, or no source
+    except (OSError, ValueError, SyntaxError):  # changed since it was loaded, or not source code
         return {}
     names = {name.partition(".")[0] for name in _imports(tree)}
     return _versions(sorted(names - sys.stdlib_module_names - {"jobserver", ""}))
@@ -66,7 +66,7 @@ def _versions(names: tuple[str, ...] | list[str]) -> dict[str, str]:
 
 
 def _version(name: str) -> str | None:
-    """What a package says of itself, or what its installation says."""
+    """Return a package's ``__version__``, or else that of its distribution."""
     own = vars(sys.modules[name]).get("__version__") if name in sys.modules else None
     if isinstance(own, str):
         return own
@@ -83,16 +83,16 @@ def _file_of(func: Callable[..., Any]) -> str | None:
 
 
 def files_of(folder: Path, module: str, files: Collection[str]) -> set[str]:
-    """The files that a module consists of: its own, and those that it imports.
+    """Return the files that a module consists of: its own, and those that it imports.
 
     Parameters
     ----------
     folder : Path
         Folder of the scripts.
     module : str
-        Name of a module; one that lies elsewhere has no files here.
+        Name of the module; one outside the folder has no files.
     files : collection of str
-        Names of the files of the folder, relative to it.
+        Names of the folder's files, relative to it.
     """
     found: set[str] = set()
     wanted = list(_candidates(module, files))
@@ -113,7 +113,7 @@ def _import_names(folder: Path, file: str, files: Collection[str]) -> list[str]:
 
 
 def _names(tree: ast.Module, file: str) -> Iterator[str]:
-    """Every module that may be imported, by its name from the folder on."""
+    """Yield every module that may be imported, by its name relative to the folder."""
     package = file.removesuffix(".py").split("/")
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -126,7 +126,7 @@ def _names(tree: ast.Module, file: str) -> Iterator[str]:
 
 
 def _candidates(name: str, files: Collection[str]) -> Iterator[str]:
-    """The files that importing a module runs: those of its packages too."""
+    """Yield the files that importing a module runs, including those of its packages."""
     parts = name.split(".")
     for depth in range(1, len(parts) + 1):
         path = "/".join(parts[:depth])

@@ -53,7 +53,7 @@ def test_what_is_no_table_is_told(client: httpx.Client, form: str) -> None:
     job_id = run_through(client, script_name="echo", raw_data={"a": [1, 2]})["_id"]
     answer = get(client, job_id, form)
     assert answer.status_code == 415
-    message = f"The result is no table and cannot be shown as {form}, only as json."
+    message = f"The result is not a table and cannot be shown as {form}, only as json."
     assert answer.json()["message"] == message
 
 

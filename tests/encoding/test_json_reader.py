@@ -1,11 +1,10 @@
-"""Reading the JSON of clients: strict, quick, and telling what to mend."""
+"""Reading the JSON of clients: strictly, quickly, and reporting what to fix."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.encoding import read_object
-from jobserver.encoding.json_reader import PROBLEMS_TOLD, read_closely
+from jobserver.encoding.json_reader import MOST_PROBLEMS
 from jobserver.errors import BadRequest
 from tests.support.strategies import documents, nested, scalars
 
@@ -24,12 +23,21 @@ def refused(body: bytes | str) -> BadRequest:
     return caught.value
 
 
-def outcome(read: Callable[[], Any]) -> Any:
-    """What was read, or why it was refused."""
-    try:
-        return read()
-    except BadRequest as refusal:
-        return refusal.message, refusal.errors
+def can_be_stored(value: Any, stored: bool, *, top: bool = True) -> bool:
+    """Whether a value obeys the rules, restated without the reader."""
+    if isinstance(value, dict):
+        names = [name for name in value if stored]
+        odd = any(name == "" or name[0] == "$" or "\0" in name for name in names)
+        dots = top and any("." in name for name in names)
+        inner = [*value, *value.values()]
+        return not odd and not dots and all(can_be_stored(i, stored, top=False) for i in inner)
+    if isinstance(value, list):
+        return all(can_be_stored(item, stored, top=False) for item in value)
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None or math.isfinite(value)
 
 
 def problems(body: bytes | str) -> list[tuple[str, str]]:
@@ -56,7 +64,7 @@ ODD_LEAVES = scalars | st.sampled_from(
     st.booleans(),
     st.booleans(),
 )
-def test_the_quick_way_lets_nothing_through_that_the_close_one_refuses(
+def test_exactly_what_can_be_stored_is_accepted(
     value: dict[str, Any], ascii_only: bool, stored: bool
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only)
@@ -65,8 +73,12 @@ def test_the_quick_way_lets_nothing_through_that_the_close_one_refuses(
     except UnicodeEncodeError:
         assert "not UTF-8" in str(refused(text.encode("utf-8", "surrogatepass")))
         return
-    quick = outcome(lambda: read_object(body, stored=stored))
-    assert quick == outcome(lambda: read_closely(text, stored))
+    if can_be_stored(value, stored):
+        assert read_object(body, stored=stored) == value
+    else:
+        with pytest.raises(BadRequest) as caught:
+            read_object(body, stored=stored)
+        assert caught.value.errors
 
 
 @pytest.mark.parametrize(
@@ -93,10 +105,10 @@ def test_the_quick_way_lets_nothing_through_that_the_close_one_refuses(
     ],
 )
 def test_what_cannot_be_stored_is_refused_and_named(body: str, field: str, words: str) -> None:
-    [(where, told)] = problems(body)
+    [(where, problem)] = problems(body)
     assert where == field
-    assert words in told
-    assert str(refused(body)) == f"The body cannot be stored: {where} {told}."
+    assert words in problem
+    assert f"{where} {problem}" in str(refused(body))
 
 
 @pytest.mark.parametrize(
@@ -123,13 +135,13 @@ def test_a_filter_may_have_names_that_are_not_stored() -> None:
 def test_several_problems_are_told_at_once_in_order() -> None:
     refusal = refused('{"$a": 1, "b": {"": NaN}, "c": [99999999999999999999], "b": 2}')
     assert [problem.field for problem in refusal.errors] == ["$a", 'b.""', 'b.""', "c.0", "b"]
-    assert str(refusal).endswith("There is more, see errors.")
+    assert "see errors" in str(refusal)
 
 
 def test_problems_and_names_are_told_up_to_a_limit() -> None:
     body = json.dumps({"$" + "x" * 1000: 1} | {f"${n}": 1 for n in range(1000)})
     refusal = refused(body)
-    assert len(refusal.errors) == PROBLEMS_TOLD
+    assert len(refusal.errors) == MOST_PROBLEMS
     assert len(str(refusal)) < 200
 
 

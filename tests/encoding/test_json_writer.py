@@ -17,7 +17,8 @@ from bson import Decimal128, Int64, ObjectId, Regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobserver.encoding import dumps, native, read_object, stringify
+from jobserver.encoding import dumps, read_object, stringify
+from jobserver.encoding.json_writer import native
 from tests.support.strategies import documents, names, nested, scalars
 
 MOMENT = datetime(2018, 9, 5, 17, 24, 22, 607225)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.encoding import escape_key, restore_keys, unescape_key
-from jobserver.encoding.keys import unique_keys
+from jobserver.encoding import restore_keys
+from jobserver.encoding.text import escape_key, unescape_key, unique_keys
 
 odd_text = st.text(st.sampled_from(["$", "\\", "\0", "0", "a", ".", "é"]), max_size=8)
 

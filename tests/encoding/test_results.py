@@ -36,11 +36,11 @@ from jobserver.encoding import (
     encode_result,
     encoded_size,
     is_table,
-    native,
     restore_keys,
     stringify,
 )
-from jobserver.encoding.encoder import MAX_DEPTH, WARNINGS_TOLD
+from jobserver.encoding.encoder import MAX_DEPTH, MOST_WARNINGS
+from jobserver.encoding.json_writer import native
 from jobserver.errors import JobserverError
 from tests.support.strategies import nested, wild_json, wild_scalars
 
@@ -234,13 +234,13 @@ def test_no_value_is_lost_whatever_its_key_is() -> None:
 @pytest.mark.parametrize(
     ("value", "text", "words"),
     [
-        (Opaque(), "opaque", "Opaque has no form of its own"),
+        (Opaque(), "opaque", "Opaque cannot be stored as such"),
         (SimpleNamespace(a=1), "namespace(a=1)", "SimpleNamespace"),
-        (Mute(), f"<{Mute.__module__}.Mute object>", "Mute has no form"),
+        (Mute(), f"<{Mute.__module__}.Mute object>", "Mute cannot be stored as such"),
         (ChannelClosed(a=1), "{'a': 1}", "could not be read (OSError)"),
         (ValueError("x"), "x", "ValueError"),
-        (int, "<class 'int'>", "type has no form"),
-        (Fit, str(Fit), "type has no form"),
+        (int, "<class 'int'>", "type cannot be stored as such"),
+        (Fit, str(Fit), "type cannot be stored as such"),
         (re.compile("a"), "re.compile('a')", "Pattern"),
         (itertools.count(), "count(0)", "can be read only once"),
         pytest.param(
@@ -281,8 +281,8 @@ def test_broken_text_is_spelled_out() -> None:
 
 def test_warnings_are_told_once_for_each_type_and_up_to_a_limit() -> None:
     assert len(encode_result([Opaque() for _ in range(1000)]).warnings) == 1
-    kinds = [type(f"Kind{n}", (), {}) for n in range(2 * WARNINGS_TOLD)]
-    assert len(encode_result([kind() for kind in kinds]).warnings) == WARNINGS_TOLD
+    kinds = [type(f"Kind{n}", (), {}) for n in range(2 * MOST_WARNINGS)]
+    assert len(encode_result([kind() for kind in kinds]).warnings) == MOST_WARNINGS
 
 
 def circle() -> Iterator[Any]:

@@ -24,9 +24,9 @@ from jobserver.encoding import (
     dumps,
     encode_result,
     formats,
-    json_stream,
+    json_writer,
     restore_keys,
-    result_file,
+    results,
     show_file,
     show_value,
     store_result,
@@ -47,15 +47,15 @@ MANY = settings(
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut into so many pieces that every boundary is met."""
-    for module in (table_columns, table_file, json_stream, result_file):
+    for module in (table_columns, table_file, json_writer, results):
         monkeypatch.setattr(module, "CELLS", 6)
     monkeypatch.setattr(table_file, "GROUP_SIZE", 100)
     monkeypatch.setattr(table_file, "BATCH_SIZE", 150)
     monkeypatch.setattr(table_file, "_FIRST_CELLS", 2)
     monkeypatch.setattr(table_file, "_LEAST_ROWS", 1)
     monkeypatch.setattr(formats, "_PIECE", 9)
-    monkeypatch.setattr(json_stream, "_BYTES", 6)
-    monkeypatch.setattr(json_stream, "_PARTS", 2)
+    monkeypatch.setattr(json_writer, "_BYTES", 6)
+    monkeypatch.setattr(json_writer, "_PARTS", 2)
 
 
 def written(value: Any, folder: Path, limit: int = GIB) -> File:
@@ -80,13 +80,13 @@ def shown(value: Any, form: str, folder: Path) -> str:
 
 def stored(file: File) -> Any:
     """The table in a file as it would be in a document."""
-    assert file.form == result_file.TABLE
+    assert file.file_format == results.TABLE
     table = TableFile(file.read, file.size)
     lists = [[item for items in column for item in items] for column in table.columns()]
     slices = list(table.slices())
     for place, items in enumerate(lists):
         assert repr([item for parts in slices for item in parts[place]]) == repr(items)
-    columns = [table_columns.Listed(items) for items in lists]
+    columns = [table_columns.ListColumn(items) for items in lists]
     return table_columns.ColumnTable(table.head, list(columns), len(lists[0])).stored()
 
 
@@ -151,7 +151,7 @@ def test_any_value_is_written_as_it_would_be_in_a_document(tmp_path: Path, value
 
 def test_a_long_value_is_written_in_pieces() -> None:
     value = encode_result({"a": list(range(100)), "$b": ["x" * 500] * 10, "c": b"y" * 99}).value
-    pieces = list(json_stream.value_json(value))
+    pieces = list(json_writer.value_json(value))
     assert b"".join(pieces) == dumps(restore_keys(value))
     assert max(map(len, pieces)) < 120
 
@@ -176,7 +176,7 @@ def test_the_size_decides(value: Any, tmp_path: Path) -> None:
 def test_warnings_are_told_of_what_is_encoded_late(tmp_path: Path) -> None:
     kept = store_result(pd.DataFrame({"a": [object()] * 50}), tmp_path, 0, GIB)
     assert len(kept.warnings) == 1
-    assert "has no form of its own" in kept.warnings[0]
+    assert "cannot be stored as such" in kept.warnings[0]
 
 
 @pytest.mark.parametrize("value", [FRAMES["long"], [1, 2, 3] * 99, "x" * 999, b"x" * 999])
@@ -205,10 +205,10 @@ def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_tables_that_would_take_much_memory_to_read_are_kept_as_json(
     frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_file, "LARGEST_FOOT", 3000)
+    monkeypatch.setattr(table_file, "LARGEST_FOOTER", 3000)
     monkeypatch.setattr(table_file, "LARGEST_GROUP", 3000)
     file = written(frame, tmp_path)
-    assert file.form == result_file.JSON
+    assert file.file_format == results.JSON
     shown(frame, "json", tmp_path)
     with pytest.raises(UnsupportedType, match="ask for json"):
         show_file(file, "csv")
@@ -228,9 +228,9 @@ def test_a_damaged_file_never_takes_much_memory(tmp_path: Path, data: st.DataObj
         return bytes(content[offset : offset + size])
 
     with suppress(Exception):  # any, as long as it is raised
-        for _ in show_file(File("dataframe", result_file.TABLE, len(content), read), "csv"):
+        for _ in show_file(File("dataframe", results.TABLE, len(content), read), "csv"):
             pass
-    assert max(asked) <= max(table_file.LARGEST_FOOT, table_file.LARGEST_GROUP)
+    assert max(asked) <= max(table_file.LARGEST_FOOTER, table_file.LARGEST_GROUP)
 
 
 def test_a_damaged_count_of_rows_is_told(tmp_path: Path) -> None:
@@ -238,9 +238,7 @@ def test_a_damaged_count_of_rows_is_told(tmp_path: Path) -> None:
     content = sound.read(0, sound.size)
     first = content.index(b"\x100\0", content.rindex(b"rows")) + 3
     damaged = content[: first + 3] + b"\x7f" + content[first + 4 :]
-    file = File(
-        "dataframe", result_file.TABLE, len(damaged), lambda at, size: damaged[at : at + size]
-    )
+    file = File("dataframe", results.TABLE, len(damaged), lambda at, size: damaged[at : at + size])
     for form in ("csv", "json"):
         with pytest.raises(JobserverError, match="damaged"):
             b"".join(show_file(file, form))
@@ -369,13 +367,13 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
         (PNG, {"json", "png"}, "is a picture and cannot be shown as .*, only as json or png"),
         ("t\u00e4xt" * 20, {"json", "txt"}, "is a text and cannot be shown as"),
         (b"bytes", {"json"}, "is bytes"),
-        ({"a": [1]}, {"json"}, "is no table and cannot be shown as .*, only as json"),
-        ({"type": "series", "data": []}, {"json"}, "is no table"),
+        ({"a": [1]}, {"json"}, "is not a table and cannot be shown as .*, only as json"),
+        ({"type": "series", "data": []}, {"json"}, "is not a table"),
         (np.zeros((2, 3)), {"json", "csv", "html", "txt"}, "is a table"),
         (
             np.zeros((2, 2, 2)),
             {"json"},
-            "An array of 3 dimensions is no table; ask for json|as png",
+            "An array of 3 dimensions is not a table; ask for json|as png",
         ),
         (np.zeros((2, 7)), {"json"}, "An array of 7 columns is too wide .* ask for json|as png"),
     ],
@@ -417,6 +415,6 @@ FRAME = encode_result(pd.DataFrame({"a": [1, 2]})).value
 )
 def test_what_only_looks_like_a_table_is_kept_as_json(value: Any, tmp_path: Path) -> None:
     shown(value, "json", tmp_path)
-    assert written(value, tmp_path).form == result_file.JSON
-    with pytest.raises(UnsupportedType, match="cannot be read as one; ask for it as json"):
+    assert written(value, tmp_path).file_format == results.JSON
+    with pytest.raises(UnsupportedType, match="cannot be read as one; ask for json"):
         list(show_value(value, "csv"))

@@ -345,7 +345,7 @@ FRAME = stored(pd.DataFrame({"a": [1, 2]}))
     ],
 )
 def test_what_only_looks_like_a_table_is_refused(value: Any) -> None:
-    with pytest.raises(BadRequest, match="cannot be read as one; ask for it as JSON"):
+    with pytest.raises(BadRequest, match="cannot be read as one; ask for json"):
         decode_table(value)
 
 

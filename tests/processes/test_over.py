@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import JobNotRunnable
-from jobserver.processes.over import MOST_ITEMS, Grid, Groups, Rows, expand, form_problems
+from jobserver.processes.over import MOST_ITEMS, Grid, Groups, Rows, expand, over_problems
 
 VALUES = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3)
 
@@ -21,7 +21,7 @@ def no_data(datatype: str) -> Any:
 
 
 def fields(over: Any) -> list[str]:
-    return [problem.field for problem in form_problems(over, "over")]
+    return [problem.field for problem in over_problems(over, "over")]
 
 
 @given(st.lists(VALUES))

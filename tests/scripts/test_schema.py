@@ -148,7 +148,7 @@ def schema(hint: Any, default: Any = ...) -> dict[str, Any]:
 )
 def test_values_become_their_type(hint: Any, given: Any, value: Any) -> None:
     subject = taking(hint)
-    assert subject.check([], {"x": given}, True) == []
+    assert subject.problems([], {"x": given}, True) == []
     _, kwargs = subject.bind([], {"x": given}, data=None)
     assert kwargs == {"x": value}
     assert type(kwargs["x"]) is type(value)
@@ -196,7 +196,7 @@ def test_values_become_their_type(hint: Any, given: Any, value: Any) -> None:
 def test_wrong_values_are_told_with_their_place(
     hint: Any, given: Any, expected: dict[str, str]
 ) -> None:
-    found = told(taking(hint).check([], {"x": given}, True))
+    found = told(taking(hint).problems([], {"x": given}, True))
     assert set(found) == {f"kwargs.{field}" for field in expected}
     for field, part in expected.items():
         assert part in found[f"kwargs.{field}"]
@@ -204,17 +204,17 @@ def test_wrong_values_are_told_with_their_place(
 
 
 def test_problems_of_one_value_are_limited() -> None:
-    problems = taking(list[int]).check([], {"x": ["a"] * 1000 + [{"k" * 9999: 1}]}, True)
+    problems = taking(list[int]).problems([], {"x": ["a"] * 1000 + [{"k" * 9999: 1}]}, True)
     assert len(problems) == 21
     assert problems[-1] == Problem("kwargs.x", "has 981 more problems")
-    long_key = taking(dict[str, int]).check([], {"x": {"k" * 9999: "a"}}, True)
+    long_key = taking(dict[str, int]).problems([], {"x": {"k" * 9999: "a"}}, True)
     assert len(long_key[0].field) < 100
 
 
 @given(JSON)
 def test_any_json_is_taken_or_refused_with_a_reason(value: Any) -> None:
     for hint in (int, float | None, list[int | str], dict[str, Gauge], Gauge, date, Colour, Point):
-        problems = taking_once(hint).check([value], {}, True)
+        problems = taking_once(hint).problems([value], {}, True)
         assert all(problem.field.startswith("args[0]") for problem in problems)
         if not problems:
             taking_once(hint).bind([value], {}, data=None)
@@ -233,7 +233,7 @@ def test_what_check_accepts_python_calls(
 
     for func in (fixed, open_ended):
         leading = [0.5] if has_data else []
-        problems = script(func).check(args, kwargs, has_data)
+        problems = script(func).problems(args, kwargs, has_data)
         try:
             func(*leading, *args, **kwargs)
         except TypeError:
@@ -261,7 +261,7 @@ def test_bound_data_is_the_first_argument_and_not_checked() -> None:
 
 
 def test_a_missing_first_argument_says_both_ways_out() -> None:
-    found = told(script(add).check([], {}, False))
+    found = told(script(add).problems([], {}, False))
     assert found == {
         "data": "is missing: bind data (datafile, raw_data or data), or pass it as kwargs.a"
     }
@@ -275,19 +275,19 @@ def test_data_for_a_script_that_takes_none_is_a_problem() -> None:
     def many(*values: int) -> None: ...
 
     for func in (none, named):
-        assert set(told(script(func).check([], {}, True))) == {"data"}
-        assert script(func).check([], {}, False) == []
+        assert set(told(script(func).problems([], {}, True))) == {"data"}
+        assert script(func).problems([], {}, False) == []
     assert script(many).bind(["1"], {}, data="d") == (("d", 1), {})
 
 
 def test_all_problems_are_told_at_once() -> None:
     def many(data: Any, window: Annotated[int, Ge(1)], how: Literal["a"], *, z: int) -> None: ...
 
-    found = told(script(many).check([0, "b", 3, 4], {"window": 1, "data": 2, "windw": 3}, True))
+    found = told(script(many).problems([0, "b", 3, 4], {"window": 1, "data": 2, "windw": 3}, True))
     assert found == {
         "args[0]": "Input should be greater than or equal to 1",
         "args[1]": "Input should be 'a'",
-        "args[2]": "is too much: the script takes 2 besides the data",
+        "args[2]": "is one too many: the script takes 2 besides the data",
         "kwargs.window": "is given twice: by name, and by position or as the data",
         "kwargs.data": "is given twice: by name, and by position or as the data",
         "kwargs.windw": "is unknown: did you mean window?",
@@ -301,25 +301,25 @@ def test_all_problems_are_told_at_once() -> None:
 def test_positional_only_parameters_are_missed_by_position() -> None:
     def both(a: int, b: int, /) -> None: ...
 
-    assert told(script(both).check([], {"b": 1}, False)) == {
+    assert told(script(both).problems([], {"b": 1}, False)) == {
         "kwargs.b": "is unknown: the script takes no kwargs",
         "data": "is missing: bind data (datafile, raw_data or data), or pass it as args[0]",
         "args[1]": "is missing",
     }
-    assert set(told(script(both).check([], {}, True))) == {"args[0]"}
+    assert set(told(script(both).problems([], {}, True))) == {"args[0]"}
 
 
 def test_stars_are_checked_where_they_are_annotated() -> None:
     def stars(data: Any, *args: int, **kwargs: float) -> None: ...
 
     assert script(stars).bind(["1"], {"k": "2"}, data=0) == ((0, 1), {"k": 2.0})
-    found = told(script(stars).check([1, "a"], {"k": "b", "a b": "c"}, True))
+    found = told(script(stars).problems([1, "a"], {"k": "b", "a b": "c"}, True))
     assert set(found) == {"args[1]", "kwargs.k", "kwargs.'a b'"}
 
 
 def test_args_and_kwargs_of_a_wrong_kind_are_told() -> None:
     subject: Any = script(add)
-    assert set(told(subject.check("[]", [1], True))) == {"args", "kwargs"}
+    assert set(told(subject.problems("[]", [1], True))) == {"args", "kwargs"}
 
 
 def test_hostile_names_of_arguments_are_cut() -> None:
@@ -327,7 +327,7 @@ def test_hostile_names_of_arguments_are_cut() -> None:
 
     kwargs = {"k" * 10_000: "a", "\0\ud800\n": "a", "": "a"}
     for subject in (script(stars), script(add)):
-        fields = [problem.field for problem in subject.check([], kwargs, True)]
+        fields = [problem.field for problem in subject.problems([], kwargs, True)]
         assert len(fields) >= 3
         assert all(field.isprintable() and len(field) < 80 for field in fields)
 
@@ -337,7 +337,7 @@ def test_a_flood_of_wrong_arguments_is_cut() -> None:
 
     flood = {f"k{number}": "a" for number in range(10_000)}
     for subject in (script(add), script(stars)):
-        problems = subject.check(["a"] * 10_000, flood, False)
+        problems = subject.problems(["a"] * 10_000, flood, False)
         assert 100 <= len(problems) <= 110
 
 
@@ -379,7 +379,7 @@ def test_the_path_comes_as_the_annotated_type() -> None:
 def test_clients_cannot_name_a_file_to_read(text: str) -> None:
     for func in (by_path, by_text, by_note):
         for args, kwargs in (([text], {}), ([], {"path": text})):
-            assert len(script(func).check(args, kwargs, False)) == 1
+            assert len(script(func).problems(args, kwargs, False)) == 1
         with pytest.raises(JobNotRunnable) as caught:
             script(func).bind([], {}, data=text)
         assert [problem.field for problem in caught.value.errors] == ["data"]
@@ -388,24 +388,24 @@ def test_clients_cannot_name_a_file_to_read(text: str) -> None:
 def test_no_other_parameter_takes_a_file_from_a_client() -> None:
     def star(*paths: Path) -> None: ...
 
-    assert set(told(script(by_second).check(["x.csv"], {}, True))) == {"args[0]"}
-    assert set(told(script(star).check(["x.csv"], {}, False))) == {"args[0]"}
+    assert set(told(script(by_second).problems(["x.csv"], {}, True))) == {"args[0]"}
+    assert set(told(script(star).problems(["x.csv"], {}, False))) == {"args[0]"}
     for hint in (list[Path], DaskWorker, FilePath, Path | None):
-        assert set(told(taking(hint).check([], {"x": ["a"]}, True))) == {"kwargs.x"}
-    assert taking(Path | None).check([], {"x": None}, True) == []
-    missing = told(script(by_path).check([], {}, False))
-    assert missing == {"data": "is missing: bind a datafile, the script reads it by its path"}
+        assert set(told(taking(hint).problems([], {"x": ["a"]}, True))) == {"kwargs.x"}
+    assert taking(Path | None).problems([], {"x": None}, True) == []
+    missing = told(script(by_path).problems([], {}, False))
+    assert missing == {"data": "is missing: bind a datafile, which the script reads by its path"}
 
 
 @pytest.mark.parametrize("text", ["World", "and/or", "x.csv", "wait..", "https://example.org/x"])
 def test_plain_text_is_no_path(text: str) -> None:
-    assert script(by_text).check([text], {}, False) == []
+    assert script(by_text).problems([text], {}, False) == []
     assert script(by_text).bind([], {}, data=text)[0] == (text,)
 
 
 def test_null_is_allowed_where_it_is_the_default() -> None:
-    assert taking(int, None).check([], {"x": None}, True) == []
-    assert set(told(taking(int, 5).check([], {"x": None}, True))) == {"kwargs.x"}
+    assert taking(int, None).problems([], {"x": None}, True) == []
+    assert set(told(taking(int, 5).problems([], {"x": None}, True))) == {"kwargs.x"}
 
 
 @pytest.mark.parametrize(
@@ -527,13 +527,13 @@ def test_wrappers_around_c_functions_are_not_checked() -> None:
     @functools.wraps(operator.itemgetter)
     def getter(*args: Any) -> Any: ...
 
-    assert script(update).check([1, 2], {"x": 3}, False) == []
+    assert script(update).problems([1, 2], {"x": 3}, False) == []
     assert script(getter).describe()["parameters"]["type"] == "object"
 
 
 def test_a_check_takes_well_under_a_millisecond() -> None:
     subject = taking(Gauge)
     value = {"name": "a", "height": 1, "upstream": {"name": "b"}}
-    subject.check([value], {}, True)
-    fastest = min(timeit.repeat(lambda: subject.check([value], {}, True), number=10, repeat=20))
+    subject.problems([value], {}, True)
+    fastest = min(timeit.repeat(lambda: subject.problems([value], {}, True), number=10, repeat=20))
     assert fastest / 10 < 0.001

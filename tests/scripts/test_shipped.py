@@ -103,7 +103,7 @@ def test_a_table_without_numbers_is_refused(data: Any) -> None:
 
 @pytest.mark.parametrize("data", ["abc", 5, {"a": 1}, {"a": [1], "b": [1, 2]}, np.zeros((2, 2, 2))])
 def test_what_is_no_table_is_refused(data: Any) -> None:
-    with pytest.raises(ValueError, match="is no table: bind a data file"):
+    with pytest.raises(ValueError, match="is not a table: bind a data file"):
         summary(data)
 
 
@@ -123,8 +123,8 @@ def test_summary_binds_data_and_runs() -> None:
     script = Registry.load(ScriptSources(None)).lookup("jobserver.scripts.summary")
     args, kwargs = script.bind([], {}, data=pd.DataFrame({"value": [1.0]}))
     assert script.func(*args, **kwargs)["value"]["count"] == 1.0
-    assert [each.field for each in script.check([], {}, False)] == ["data"]
-    assert [each.field for each in script.check([1], {"x": 1}, True)] == ["args[0]", "kwargs.x"]
+    assert [each.field for each in script.problems([], {}, False)] == ["data"]
+    assert [each.field for each in script.problems([1], {"x": 1}, True)] == ["args[0]", "kwargs.x"]
 
 
 def test_the_hook_loads_what_runs_need() -> None:

@@ -136,27 +136,27 @@ def test_what_has_no_times_is_refused(script: Any) -> None:
         script(pd.DataFrame({"value": [1.0]}))
     with pytest.raises(ValueError, match="no numeric column"):
         script(hourly([1.0])[["date", "site"]])
-    with pytest.raises(ValueError, match="is no table"):
+    with pytest.raises(ValueError, match="is not a table"):
         script("text")
 
 
 @pytest.mark.parametrize("text", ["", "x", "0h", "-1h", "1 month", "MS", "nan", "1e9D", "h1"])
 def test_what_is_no_span_is_refused(text: str) -> None:
     data = hourly([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"no span of time; write 15min"):
+    with pytest.raises(ValueError, match=r"not a time span: write 15min"):
         rolling(data, text)
-    with pytest.raises(ValueError, match=r"no span of time; write 15min"):
+    with pytest.raises(ValueError, match=r"not a time span: write 15min"):
         gaps(data, text)
 
 
 @pytest.mark.parametrize("text", ["", "x", "0D", "1 fortnight"])
 def test_what_is_no_period_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"no period; write 15min"):
+    with pytest.raises(ValueError, match=r"not a valid period: write 15min"):
         resample(hourly([1.0, 2.0]), text)
 
 
 def test_gaps_of_one_value_need_a_frequency() -> None:
-    with pytest.raises(ValueError, match="name the frequency"):
+    with pytest.raises(ValueError, match="expected frequency"):
         gaps(hourly([1.0]))
 
 
@@ -170,7 +170,7 @@ def test_their_parameters_are_checked_before_a_run() -> None:
     registry = Registry.load(ScriptSources(None))
 
     def fields(name: str, **kwargs: Any) -> list[str]:
-        return [each.field for each in registry.lookup(name).check([], kwargs, True)]
+        return [each.field for each in registry.lookup(name).problems([], kwargs, True)]
 
     assert fields("resample", period="MS", how="sum") == []
     assert fields("resample", period=5, how="mode") == ["kwargs.period", "kwargs.how"]

@@ -15,7 +15,7 @@ from jobserver.encoding import describes_file
 from jobserver.home.settings import Settings, public_values
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import DISTURBED, Outcome
-from jobserver.processes.messages import clipped
+from jobserver.processes.run_context import clipped
 from jobserver.storage.database import Document
 from jobserver.system.protocol import Message
 

@@ -11,7 +11,7 @@ import psutil
 from jobserver.execution.supervision.child_process import own_memory, resident
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import Outcome
-from jobserver.processes.messages import memory_exceeded
+from jobserver.processes.run_context import memory_exceeded
 from jobserver.system.shared_memory import Segments
 
 #: Seconds between two looks at the memory of a run.

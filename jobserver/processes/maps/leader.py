@@ -1,9 +1,9 @@
-"""The workers of a map: processes that the run's own process forks, one for each slot it has.
+"""Run a map on several workers: processes forked by the run's own process, one for each slot.
 
-The run's process gives out the items and gathers what comes of them. Everything that the items
-need is there already in each worker, as it was when it was forked. A worker runs a share of the
-items, sends each result at once, and asks for the next share after a moment, so that a slot that
-is wanted elsewhere is soon free. So if a worker dies, its first item without a result did it.
+The leader, the run's process, hands out shares of the items and collects their records. Workers
+inherit everything the items need when they are forked. A worker sends each record at once and asks
+for its next share after a moment, so that a slot needed elsewhere is soon free. If a worker dies,
+its first item without a record caused it.
 """
 
 from __future__ import annotations
@@ -41,34 +41,34 @@ from jobserver.system.protocol import receive
 
 Range = tuple[int, int]
 
-#: Seconds after which a worker asks again, so that others get what is left of its share.
+#: Seconds after which a worker gives the rest of its share to others.
 SHARE_SECONDS = 0.3
-#: Seconds between two reports of how far the map is.
+#: Seconds between two progress reports.
 REPORT_SECONDS = 0.1
-#: Seconds in which records gather: one by one they would cost more than many an item.
+#: Seconds in which records accumulate: reading them one by one costs more than many an item.
 PAUSE_SECONDS = 0.001
 _SHARE = struct.Struct("<qq")
-#: Before each record: its item, and its size in bytes; a share that ended has none.
+#: Before each record: its item and its size in bytes, or `_ENDED` and 0 at the end of a share.
 _HEAD = struct.Struct("<qq")
 _ENDED = -1
 _PIECE = 1024 * 1024
 
 
 def run_items(
-    items: Items, course: RunContext, span: tuple[float, float], *, collect: bool
+    items: Items, context: RunContext, span: tuple[float, float], *, collect: bool
 ) -> list[Record]:
-    """Run the script for all items, in as many processes as there are slots for them.
+    """Run the script for all items, in as many processes as slots are granted.
 
     Parameters
     ----------
     items : Items
         The items.
-    course : RunContext
-        Of the run.
+    context : RunContext
+        The run's context.
     span : tuple of float
-        Where in the run's progress the map begins and ends.
+        Begin and end of the map in the run's progress.
     collect : bool
-        Whether the items after one that failed are still run.
+        Whether to continue after an item fails.
 
     Returns
     -------
@@ -80,27 +80,27 @@ def run_items(
     ItemFailed
         If an item fails and ``collect`` is not set.
     """
-    first = course.seeds.spawn(len(items.items))
-    runner = ItemRunner(items, course, first, collect=collect)
-    if course.channel is None or course.inside or not len(items.items):
-        return _one_by_one(runner)
-    if not _may_fork():
-        course.say("the map runs in one process: another one cannot be forked safely now")
-        return _one_by_one(runner)
-    with Leader(runner, course, course.channel, span) as leader:
+    first = context.seeds.spawn(len(items.items))
+    runner = ItemRunner(items, context, first, collect=collect)
+    if context.channel is None or context.in_item or not len(items.items):
+        return _run_sequentially(runner)
+    if not _can_fork():
+        context.log("the map runs in one process: another one cannot be forked safely now")
+        return _run_sequentially(runner)
+    with Leader(runner, context, context.channel, span) as leader:
         return leader.run()
 
 
-def _may_fork() -> bool:
-    """Whether this process has no threads but those that libraries end by themselves."""
+def _can_fork() -> bool:
+    """Whether this process has a single thread, after libraries have ended their idle ones."""
     if sys.platform != "linux":
         return False
     end_idle_threads()
     return threads() == 1
 
 
-def _one_by_one(runner: ItemRunner) -> list[Record]:
-    """Run all items here."""
+def _run_sequentially(runner: ItemRunner) -> list[Record]:
+    """Run all items in this process."""
     records, count = [], runner.count
     with undisturbed():
         for number in range(count):
@@ -122,16 +122,16 @@ def _progress(done: int, count: int) -> str:
 
 @dataclass
 class Worker:
-    """A worker as its leader sees it.
+    """A worker, seen from the leader.
 
     Attributes
     ----------
     shares, records : int
-        Where it gets its shares, and where its records come from.
+        File descriptors for sending shares and receiving records.
     at, until : int
-        The items that it has: the first without a record, and the first that is not its own.
+        The range of its items still without a record.
     size : int
-        How many it gets next: more, if it was through with the last ones in no time.
+        Items of its next share; doubled when it finished the last one in time.
     """
 
     pid: int
@@ -144,36 +144,36 @@ class Worker:
 
 
 class Leader:
-    """The run's own process: it forks workers, gives out items, and gathers the records.
+    """Forks workers, hands out items and collects the records, in the run's own process.
 
     Parameters
     ----------
     runner : ItemRunner
         Runs the items, in each worker.
-    course : RunContext
-        Of the run.
+    context : RunContext
+        The run's context.
     channel : socket
-        To the server, which says how many workers there may be.
+        Connection to the server, which grants workers.
     span : tuple of float
-        Where in the run's progress the map begins and ends.
+        Begin and end of the map in the run's progress.
     """
 
     def __init__(
         self,
         runner: ItemRunner,
-        course: RunContext,
+        context: RunContext,
         channel: socket.socket,
         span: tuple[float, float],
     ) -> None:
         self._runner = runner
-        self._course = course
+        self._context = context
         self._channel = channel
         self._span = span
         self._free: deque[Range] = deque([(0, runner.count)])
         self._records: list[Record | None] = [None] * runner.count
         self._done = 0
         self._granted = 1
-        self._told: tuple[int, bool] | None = None
+        self._reported: tuple[int, bool] | None = None
         self._due = 0.0
         self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
@@ -184,31 +184,31 @@ class Leader:
 
     def __exit__(self, *_: object) -> None:
         for worker in list(self._workers):
-            self._leave(worker, kill=True)
+            self._stop(worker, kill=True)
         self._selector.close()
-        self._course.tell({"op": "workers", "used": 0, "free": 0})
+        self._context.report({"op": "workers", "used": 0, "free": 0})
 
     def run(self) -> list[Record]:
-        """Run all items; their records, in their order."""
+        """Run all items and return their records in order."""
         while self._done < self._runner.count:
-            self._employ()
+            self._fork_workers()
             self._report()
             ready = self._selector.select(REPORT_SECONDS)
             if not ready:
-                self._look_for_dead()
+                self._find_dead()
             for key, _ in ready:
                 if key.data is None:
                     self._granted = max(1, int(receive(self._channel)["count"]))
                 else:
-                    self._hear(key.data)
+                    self._read(key.data)
             if ready and self._done < self._runner.count:
                 time.sleep(PAUSE_SECONDS)
         self._due = 0.0
         self._report()
         return [record for record in self._records if record is not None]
 
-    def _employ(self) -> None:
-        """Fork a worker for each slot that there is something to do for."""
+    def _fork_workers(self) -> None:
+        """Fork a worker for each granted slot, as long as items are left."""
         while self._free and len(self._workers) < self._granted:
             (shares, ours), (records, theirs) = os.pipe(), os.pipe()
             flush()
@@ -218,33 +218,33 @@ class Leader:
                 end_with(parent)
                 os.close(ours)
                 os.close(records)
-                self._be_worker(shares, theirs)
+                self._run_worker(shares, theirs)
             os.close(shares)
             os.close(theirs)
             worker = Worker(pid, ours, records)
             self._workers.append(worker)
             self._selector.register(records, selectors.EVENT_READ, worker)
-            self._give(worker)
+            self._assign(worker)
 
-    def _be_worker(self, shares: int, records: int) -> NoReturn:
-        """Run shares of the items until there are no more; never returns."""
+    def _run_worker(self, shares: int, records: int) -> NoReturn:
+        """Run shares of the items until there are no more, then exit the process."""
         self._channel.close()
         self._selector.close()
         for other in self._workers:
             os.close(other.shares)
             os.close(other.records)
-        work_in(tempfile.mkdtemp(prefix="worker-", dir=self._course.folder))
-        self._runner.follow()
+        work_in(tempfile.mkdtemp(prefix="worker-", dir=self._context.folder))
+        self._runner.after_fork()
         try:
             while share := os.read(shares, _SHARE.size):
                 work(self._runner, records, *_SHARE.unpack(share))
-        finally:  # what is raised here must not go on in the copy of the leader
+        finally:  # an exception must not continue in the copy of the leader
             os._exit(0)
 
-    def _give(self, worker: Worker) -> None:
-        """Give a worker its next share: fewer items, the fewer are left; or let it go."""
+    def _assign(self, worker: Worker) -> None:
+        """Send a worker its next share, smaller towards the end, or stop it."""
         if not self._free or len(self._workers) > self._granted:
-            self._leave(worker)
+            self._stop(worker)
             return
         begin, end = self._free.popleft()
         left = sum(last - first for first, last in self._free) + end - begin
@@ -253,11 +253,11 @@ class Leader:
         if begin + size < end:
             self._free.appendleft((begin + size, end))
         worker.at, worker.until = begin, begin + size
-        with suppress(OSError):  # it died: that is heard next
+        with suppress(OSError):  # it died, as the next read shows
             os.write(worker.shares, _SHARE.pack(worker.at, worker.until))
 
-    def _hear(self, worker: Worker, status: int | None = None) -> None:
-        """Take what a worker sends, or its death."""
+    def _read(self, worker: Worker, status: int | None = None) -> None:
+        """Read what a worker sends, or notice its death."""
         if not (piece := os.read(worker.records, _PIECE)):
             self._worker_died(worker, status)
             return
@@ -266,25 +266,22 @@ class Leader:
             if number == _ENDED:
                 worker.size = 2 * worker.size if worker.at == worker.until else 1
                 self._free_rest(worker, worker.at)
-                self._give(worker)
+                self._assign(worker)
             else:
-                self._take(worker, bson.decode(data))
+                self._keep(worker.at, bson.decode(data))
+                worker.at += 1
 
-    def _look_for_dead(self) -> None:
-        """See whether a worker died whose records a process that it left keeps open."""
+    def _find_dead(self) -> None:
+        """Find dead workers whose pipe is kept open by a process that they left behind."""
         for worker in list(self._workers):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
                 os.set_blocking(worker.records, False)
                 with suppress(BlockingIOError):
                     while worker in self._workers:
-                        self._hear(worker, status)
+                        self._read(worker, status)
                 if worker in self._workers:
                     self._worker_died(worker, status)
-
-    def _take(self, worker: Worker, record: Record) -> None:
-        self._keep(worker.at, record)
-        worker.at += 1
 
     def _keep(self, number: int, record: Record) -> None:
         if "error" in record and not self._runner.collect:
@@ -293,8 +290,8 @@ class Leader:
         self._done += 1
 
     def _worker_died(self, worker: Worker, status: int | None) -> None:
-        """A worker died at an item: that failed, and others get the rest."""
-        self._let_go(worker)
+        """Fail the item at which a worker died, and free the rest of its share."""
+        self._close(worker)
         if status is None:
             status = os.waitpid(worker.pid, 0)[1]
         message = describe_end(os.waitstatus_to_exitcode(status))
@@ -302,7 +299,7 @@ class Leader:
             self._free_rest(worker, worker.at + 1)
             number = worker.at
             if self._runner.collect:
-                self._course.say(f"item {number + 1}: {message}")
+                self._context.log(f"item {number + 1}: {message}")
             self._keep(number, {"error": "Killed", "message": message})
 
     def _free_rest(self, worker: Worker, begin: int) -> None:
@@ -310,36 +307,36 @@ class Leader:
             self._free.appendleft((begin, worker.until))
         worker.until = min(begin, worker.until)
 
-    def _leave(self, worker: Worker, *, kill: bool = False) -> None:
-        """Let a worker go, and wait for its end."""
-        self._let_go(worker)
+    def _stop(self, worker: Worker, *, kill: bool = False) -> None:
+        """Stop a worker and wait for its end."""
+        self._close(worker)
         if kill:
             os.kill(worker.pid, signal.SIGKILL)
         os.waitpid(worker.pid, 0)
 
-    def _let_go(self, worker: Worker) -> None:
-        """Hear no more of a worker: it ends when there is no share for it."""
+    def _close(self, worker: Worker) -> None:
+        """Close the pipes of a worker, which ends without another share."""
         self._workers.remove(worker)
         self._selector.unregister(worker.records)
         os.close(worker.shares)
         os.close(worker.records)
 
     def _report(self) -> None:
-        """Tell the server how many workers there are and what is left, and how far the map is."""
+        """Report the number of workers, whether items are left, and the progress."""
         state, now = (len(self._workers), bool(self._free)), time.monotonic()
-        if state != self._told:
-            self._told = state
-            self._course.tell({"op": "workers", "used": state[0], "free": int(state[1])})
+        if state != self._reported:
+            self._reported = state
+            self._context.report({"op": "workers", "used": state[0], "free": int(state[1])})
         if now >= self._due:
             self._due = now + REPORT_SECONDS
             begin, end = self._span
             fraction = begin + (end - begin) * self._done / self._runner.count
-            text = self._course.where() + _progress(self._done, self._runner.count)
-            self._course.tell({"op": "progress", "fraction": fraction, "message": text})
+            text = self._context.prefix() + _progress(self._done, self._runner.count)
+            self._context.report({"op": "progress", "fraction": fraction, "message": text})
 
 
 def work(runner: ItemRunner, records: int, begin: int, until: int) -> None:
-    """Run a share of the items, as far as it gets in a while, and send each record at once."""
+    """Run a share of the items for up to `SHARE_SECONDS`, sending each record at once."""
     due = time.monotonic() + SHARE_SECONDS
     for number in range(begin, until):
         data = runner.encoded(number)
@@ -356,13 +353,13 @@ def _write(fd: int, data: bytes) -> None:
 
 
 def _records(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Number and content of each record that is complete; the rest stays in the buffer."""
-    place = 0
-    while place + _HEAD.size <= len(buffer):
-        number, size = _HEAD.unpack_from(buffer, place)
-        end = place + _HEAD.size + size
+    """Yield number and content of each complete record; the rest stays in the buffer."""
+    start = 0
+    while start + _HEAD.size <= len(buffer):
+        number, size = _HEAD.unpack_from(buffer, start)
+        end = start + _HEAD.size + size
         if end > len(buffer):
             break
-        yield number, bytes(buffer[place + _HEAD.size : end])
-        place = end
-    del buffer[:place]
+        yield number, bytes(buffer[start + _HEAD.size : end])
+        start = end
+    del buffer[:start]

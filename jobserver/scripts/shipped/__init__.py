@@ -1,1 +1,1 @@
-"""The scripts that come along."""
+"""The scripts shipped with the server."""

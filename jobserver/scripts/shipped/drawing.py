@@ -1,4 +1,4 @@
-"""Pictures of time series."""
+"""Plots of time series."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def plot(data: pd.DataFrame, column: str | None = None, title: str = "", unit: s
     data : pandas.DataFrame of shape (n, m)
         A table with times.
     column : str
-        Which column; by default all columns of numbers.
+        The column to plot; by default all numeric columns.
     title : str
-        Written above.
+        Title of the plot.
     unit : str
-        Unit of the values, written beside them.
+        Unit of the values, for the label of the axis.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The result of the job is a picture in PNG, 1000 by 400 pixels.
+        The result of the job is a PNG image of 1000 by 400 pixels.
 
     Raises
     ------
     ValueError
-        If there are no times, or no such column of numbers.
+        If there are no times or no such numeric column.
     RuntimeError
         If matplotlib is not installed.
 

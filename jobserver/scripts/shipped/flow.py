@@ -17,35 +17,35 @@ def flow_duration_curve(
     column: str | None = None,
     exceedances: list[Annotated[float, Gt(0), Lt(100)]] | None = None,
 ) -> pd.DataFrame:
-    """Tell for how much of the time a flow is reached or exceeded.
+    """Compute the percentage of time for which each flow is equalled or exceeded.
 
-    Missing values are left out.
+    Missing values are ignored.
 
     Parameters
     ----------
     data : pandas.DataFrame of shape (n, m)
         A table; times are not needed.
     column : str
-        Which column; by default the first of numbers.
+        The column to use; by default the first numeric one.
     exceedances : list of float
-        Percentages of the time to give the flow for: ``[95]`` gives the low flow Q95. By default
-        all n flows are given.
+        Percentages of time to return flows for: ``[95]`` returns the low flow Q95. By default all
+        n flows are returned.
 
     Returns
     -------
     pandas.DataFrame
-        ``exceedance``, in percent and growing, and the flow, in the unit of the column. A flow
-        that is rarer than the data can tell is missing.
+        ``exceedance``, in percent and increasing, and the flow, in the unit of the column. Flows
+        too rare for the length of the data are missing.
 
     Raises
     ------
     ValueError
-        If there is no such column of numbers.
+        If there is no such numeric column.
 
     Notes
     -----
-    The flow of rank i among n, the largest first, is exceeded in 100 i / (n + 1) percent of the
-    time (Weibull's plotting position), as in [1]_. Between ranks it is interpolated linearly.
+    The i-th largest of n flows is exceeded in 100 i / (n + 1) percent of the time (the Weibull
+    plotting position), as in [1]_. Flows between ranks are interpolated linearly.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Statistics of time series: of tables with a column or labels of times, and columns of numbers."""
+"""Statistics of time series: tables with numeric columns and times, in a column or as labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 How = Literal["mean", "sum", "min", "max", "median", "std", "count"]
-#: Kinds of NumPy types that are real numbers: signed and unsigned integers, floats.
+#: NumPy's kinds of real numbers: signed and unsigned integers, floats.
 NUMERIC = "iuf"
 _SPAN = re.compile(r"(\d*\.?\d+)?(s|min|h|D|W)", re.ASCII)
 
@@ -17,13 +17,13 @@ _SPAN = re.compile(r"(\d*\.?\d+)?(s|min|h|D|W)", re.ASCII)
 def summary(data: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Describe every numeric column by its count, mean, spread and quantiles.
 
-    Missing values are left out.
+    Missing values are ignored.
 
     Parameters
     ----------
     data : pandas.DataFrame of shape (n, m)
-        A table, or what makes one: a series, a list of numbers, an object of lists.
-        A single column without a name is called ``value``.
+        A table, or what can become one: a series, a list of numbers, an object of lists.
+        A single unnamed column is called ``value``.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def summary(data: pd.DataFrame) -> dict[str, dict[str, float]]:
     Raises
     ------
     ValueError
-        If the data is no table, or a table without a numeric column.
+        If the data is not a table with a numeric column.
 
     Notes
     -----
@@ -53,29 +53,29 @@ def summary(data: pd.DataFrame) -> dict[str, dict[str, float]]:
 
 
 def resample(data: pd.DataFrame, period: str = "1D", how: How = "mean") -> pd.DataFrame:
-    """Bring a time series to another step: one value for each day, month or year.
+    """Resample a time series to another step, such as one value for each day, month or year.
 
-    Missing values are left out; a period without any value is missing.
+    Missing values are ignored; a period without any value is missing.
 
     Parameters
     ----------
     data : pandas.DataFrame of shape (n, m)
         A table with times.
     period : str
-        The new step: such as ``15min``, ``1h``, ``1D``, ``MS`` (months) or ``YS`` (years).
+        The new step, such as ``15min``, ``1h``, ``1D``, ``MS`` (months) or ``YS`` (years).
     how : str
-        What becomes of the values in a period. Use ``sum`` for amounts such as precipitation, and
+        The statistic of the values in a period. Use ``sum`` for amounts such as precipitation,
         ``mean`` for rates such as discharge.
 
     Returns
     -------
     pandas.DataFrame
-        The numeric columns, in their units, labelled with the beginnings of the periods.
+        The numeric columns, in their units, labelled with the start of each period.
 
     Raises
     ------
     ValueError
-        If there are no times or no numbers, or the period is none.
+        If there are no times or no numbers, or the period is invalid.
 
     References
     ----------
@@ -86,7 +86,8 @@ def resample(data: pd.DataFrame, period: str = "1D", how: How = "mean") -> pd.Da
     try:
         periods = table.resample(period)
     except (ValueError, ZeroDivisionError) as error:
-        raise ValueError(f"{period!r} is no period; write 15min, 1h, 1D, MS or YS.") from error
+        message = f"{period!r} is not a valid period: write 15min, 1h, 1D, MS or YS."
+        raise ValueError(message) from error
     if how == "sum":
         return periods.sum(min_count=1)
     found: pd.DataFrame = getattr(periods, how)()
@@ -94,28 +95,28 @@ def resample(data: pd.DataFrame, period: str = "1D", how: How = "mean") -> pd.Da
 
 
 def rolling(data: pd.DataFrame, window: str = "7D", how: How = "mean") -> pd.DataFrame:
-    """Smooth a time series: a statistic of the window of time that ends with each value.
+    """Smooth a time series: compute a statistic over the time window that ends at each value.
 
-    Missing values are left out. At the start the windows hold what is there already.
+    Missing values are ignored. At the start, windows contain only the values available so far.
 
     Parameters
     ----------
     data : pandas.DataFrame of shape (n, m)
         A table with times.
     window : str
-        Length of the window, such as ``6h``, ``7D`` or ``4W``; its beginning does not belong to it.
+        Length of the window, such as ``6h``, ``7D`` or ``4W``; it excludes its own start.
     how : str
-        The statistic. ``std`` is that of a sample, divided by n - 1.
+        The statistic. ``std`` is that of a sample (divided by n - 1).
 
     Returns
     -------
     pandas.DataFrame of shape (n, k)
-        The k numeric columns, in their units and in the order of time.
+        The k numeric columns, in their units, ordered by time.
 
     Raises
     ------
     ValueError
-        If there are no times or no numbers, or the window is none.
+        If there are no times or no numbers, or the window is invalid.
 
     References
     ----------
@@ -127,28 +128,27 @@ def rolling(data: pd.DataFrame, window: str = "7D", how: How = "mean") -> pd.Dat
 
 
 def gaps(data: pd.DataFrame, frequency: str | None = None) -> pd.DataFrame:
-    """Find where values are missing from a time series that should have one at each step.
+    """Find gaps in a time series that should have a value at each step.
 
-    A row without any number counts as missing. Times may be off by up to half a step.
+    A row without any number counts as missing. Times may deviate by up to half a step.
 
     Parameters
     ----------
     data : pandas.DataFrame of shape (n, m)
         A table with times.
     frequency : str
-        The step that is expected, such as ``15min``, ``1h`` or ``1D``; by default the most common
-        one.
+        The expected step, such as ``15min``, ``1h`` or ``1D``; by default the most common one.
 
     Returns
     -------
     pandas.DataFrame
         A row for each gap: ``before`` and ``after``, the times of the values around it, and
-        ``missing``, the number of values that are not there.
+        ``missing``, the number of missing values.
 
     Raises
     ------
     ValueError
-        If there are no times or no numbers, or the frequency is none.
+        If there are no times or no numbers, or the frequency is invalid.
 
     References
     ----------
@@ -160,7 +160,7 @@ def gaps(data: pd.DataFrame, frequency: str | None = None) -> pd.DataFrame:
     times = timetable(data).dropna(how="all").index.unique().to_series()
     steps = times.diff()
     if frequency is None and len(times) < 2:
-        raise ValueError("There are fewer than two values: name the frequency that is expected.")
+        raise ValueError("There are fewer than two values: set the expected frequency.")
     step = steps.mode().iloc[0] if frequency is None else span(frequency, "frequency")
     missing = (steps / step).round() - 1
     found = pd.DataFrame({"before": times.shift(), "after": times, "missing": missing})
@@ -172,12 +172,12 @@ def _describe(column: pd.Series[Any]) -> dict[str, float]:
 
 
 def table_of(data: Any) -> pd.DataFrame:
-    """A table of what makes one; `ValueError` if it does not.
+    """Return a table, series, list of numbers or object of lists as a table.
 
-    Parameters
-    ----------
-    data : Any
-        A table, a series, a list of numbers, an object of lists.
+    Raises
+    ------
+    ValueError
+        If the data cannot be a table.
     """
     import pandas as pd
 
@@ -185,14 +185,14 @@ def table_of(data: Any) -> pd.DataFrame:
         table = pd.DataFrame(data)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"The data is no table: bind a data file, or a list of numbers ({error})."
+            f"The data is not a table: bind a data file, or a list of numbers ({error})."
         ) from error
     unnamed = table.columns.equals(pd.RangeIndex(1))
     return table.set_axis(["value"], axis="columns") if unnamed else table
 
 
 def timetable(data: Any) -> pd.DataFrame:
-    """The columns of numbers, labelled with their times and in their order."""
+    """Return the numeric columns, labelled with their times and ordered by them."""
     import pandas as pd
 
     table = table_of(data)
@@ -204,14 +204,14 @@ def timetable(data: Any) -> pd.DataFrame:
                 '2018-09-05T17:24, or name its datatype "timeseries".'
             )
         table = table.set_index(names[0])
-    numeric = [place for place, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC]
+    numeric = [n for n, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC]
     if not numeric:
         raise ValueError("The data has no numeric column: bind a table with at least one.")
     return table.iloc[:, numeric][table.index.notna()].sort_index()
 
 
 def column_of(data: Any, name: str | None) -> pd.Series[Any]:
-    """A column of numbers, by default the first; `ValueError` if there is none."""
+    """Return a numeric column, by default the first; `ValueError` if there is none."""
     table = table_of(data)
     numeric = {str(key): column for key, column in table.items() if column.dtype.kind in NUMERIC}
     if name is None and numeric:
@@ -222,11 +222,11 @@ def column_of(data: Any, name: str | None) -> pd.Series[Any]:
 
 
 def span(text: str, what: str) -> pd.Timedelta:
-    """A span of time that has always the same length."""
+    """Return a time span of fixed length."""
     import pandas as pd
 
     found = _SPAN.fullmatch(text.strip())
     span = pd.Timedelta(float(found[1] or 1), found[2]) if found else pd.Timedelta(0)
     if span <= pd.Timedelta(0):
-        raise ValueError(f"The {what} {text!r} is no span of time; write 15min, 1h, 1D or 2W.")
+        raise ValueError(f"The {what} {text!r} is not a time span: write 15min, 1h, 1D or 2W.")
     return span
