@@ -74,27 +74,22 @@ def _templates() -> Environment:
 
 
 def is_address(value: object) -> bool:
-    """Whether a value is a mail address that may be written to."""
+    """Whether a value is an email address that mail can be sent to."""
     if not isinstance(value, str) or len(value) > LONGEST:
         return False
     found = _ADDRESS.fullmatch(value)
     return found is not None and len(found[1]) <= _LONGEST_NAME
 
 
-def check_address(value: object, field: str = "email") -> str:
-    """Give an address back if it is one.
+def check_address(value: object, field: str = "email") -> None:
+    """Raise `BadRequest`, naming the field, unless a value is an email address."""
+    if not is_address(value):
+        problem = Problem(field, "must be an email address such as anna@example.org")
+        raise BadRequest("This is not a valid email address.", [problem])
 
-    Parameters
-    ----------
-    field : str
-        Where in the request it stands.
 
-    Raises
-    ------
-    BadRequest
-        If it is none.
-    """
-    if isinstance(value, str) and is_address(value):
-        return value
-    problem = Problem(field, "has to be a mail address such as anna@example.org")
-    raise BadRequest("This is no mail address that can be used.", [problem])
+def normalize_address(value: object) -> str:
+    """Return an email address in lower case, as it is stored; `BadRequest` if it is not valid."""
+    address = value.strip().lower() if isinstance(value, str) else ""
+    check_address(address)
+    return address

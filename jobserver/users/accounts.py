@@ -17,12 +17,12 @@ from jobserver.home.secret_key import secret_key
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import ACTIVE
 from jobserver.jobs.store import Jobs
-from jobserver.mail import Outbox
+from jobserver.mail import Outbox, normalize_address
 from jobserver.storage.database import Database, Document
 from jobserver.users import Actor, PasswordCache, Passwords, Role, TokenSigner, seems_personal
 from jobserver.users.passwords import check_password
 from jobserver.users.rate_limits import RateLimiter
-from jobserver.users.store import Users, parse_address
+from jobserver.users.store import Users
 from jobserver.users.tokens import USED, EmailLinks
 
 _WINDOW = 300
@@ -81,7 +81,7 @@ class Accounts:
         place : str
             Where the request comes from.
         """
-        email = parse_address(email)
+        email = normalize_address(email)
         check_password(password)
         self._attempts.check("register", place, _REGISTERED_FROM, 3600)
         self._attempts.check("mail", email, _MAILS, 3600)
@@ -99,7 +99,7 @@ class Accounts:
 
     def resend(self, email: object) -> None:
         """Send the link of a registration again."""
-        email = parse_address(email)
+        email = normalize_address(email)
         self._attempts.check("mail", email, _MAILS, 3600)
         user = self.users.at(email)
         if user is not None and not user["confirmed"]:
@@ -137,7 +137,7 @@ class Accounts:
 
     def ask_reset(self, email: object) -> None:
         """Send a link to choose a new password with."""
-        email = parse_address(email)
+        email = normalize_address(email)
         self._attempts.check("mail", email, _MAILS, 3600)
         user = self.users.at(email)
         if user is not None and user["active"]:
@@ -220,7 +220,7 @@ class Accounts:
         wanted = fields.keys() - {"current_password"}
         if not wanted or fields.keys() - known:
             raise BadRequest("Send current_password with a new password, a new email, or both.")
-        email = parse_address(fields["email"]) if "email" in fields else None
+        email = normalize_address(fields["email"]) if "email" in fields else None
         if "password" in fields:
             check_password(fields["password"])
         self._check_present(user, fields.get("current_password"))

@@ -20,24 +20,8 @@ JOB_LIMIT = 100
 STORAGE_QUOTA = GIB
 MOST_TOKENS = 50
 
-_ADDRESS = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}")
 _SHOWN = ("_id", "email", "role", "active", "created", "job_quota", "job_limit", "storage_quota")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
-
-
-def parse_address(text: object) -> str:
-    """A mail address as it is kept: in small letters.
-
-    Raises
-    ------
-    BadRequest
-        If it is none.
-    """
-    address = text.strip().lower() if isinstance(text, str) else ""
-    if len(address) > 254 or not _ADDRESS.fullmatch(address):
-        text = "has to be a mail address"
-        raise BadRequest(f"The email {text}.", [Problem("email", text)])
-    return address
 
 
 def shown_user(user: Mapping[str, Any]) -> Document:
@@ -66,7 +50,7 @@ class Users:
         Parameters
         ----------
         email : str
-            The address, as `parse_address` gives it.
+            The address, as `jobserver.mail.normalize_address` returns it.
         password : str
             Its hash.
         confirmed : bool
