@@ -6,9 +6,8 @@ from typing import Any
 
 from flask import Blueprint, url_for
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
-from jobserver.api.framework.identity import actor, is_stranger, owner_filter
+from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument, JobFields
 from jobserver.jobs.job import public, shared
 from jobserver.jobs.store import no_job

@@ -7,9 +7,8 @@ from typing import Any
 from bson import ObjectId
 from flask import Blueprint
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
-from jobserver.api.framework.identity import actor, client_address
+from jobserver.api.framework.identity import actor, client_address, services
 from jobserver.api.framework.schemas import (
     Activation,
     Address,

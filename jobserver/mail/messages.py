@@ -1,10 +1,10 @@
-"""What mails say: templates for each kind, as plain text and as HTML."""
+"""Email addresses, and what mails say: a template for each kind, as plain text and as HTML."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from email.message import EmailMessage
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from jobserver.errors import BadRequest, Problem
 
-#: The kinds of mails, with their subjects. Only the server's own words may go into these.
+#: Subjects by kind of mail. Only the server's own words may appear in them.
 SUBJECTS: Mapping[str, str] = {
     "activate": "Activate your account",
     "reset": "Choose a new password",
@@ -25,40 +25,25 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"({_NAME}(?:\.{_NAME})*)@{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
-@dataclass(frozen=True)
-class MailMessage:
-    """A mail as it is sent.
-
-    Attributes
-    ----------
-    subject, text, html : str
-        In plain words, and as HTML.
-    """
-
-    subject: str
-    text: str
-    html: str
-
-
-def compose(kind: str, values: Mapping[str, Any]) -> MailMessage:
-    """Write a mail of a kind.
+def compose(kind: str, values: Mapping[str, Any]) -> EmailMessage:
+    """Return the subject and the text, plain and as HTML, of a kind of mail.
 
     Parameters
     ----------
     values : mapping
-        What its templates ask for.
+        The variables of its templates.
 
     Raises
     ------
     jinja2.UndefinedError
-        If one is missing.
+        If a variable is missing.
     """
-    subject = SUBJECTS[kind].format_map(values)
-    text, html = (
-        _templates().get_template(f"{kind}.{form}").render(values, subject=subject)
-        for form in ("txt", "html")
-    )
-    return MailMessage(subject, text, html)
+    message = EmailMessage()
+    message["Subject"] = subject = SUBJECTS[kind].format_map(values)
+    plain, html = (_templates().get_template(f"{kind}.{suffix}") for suffix in ("txt", "html"))
+    message.set_content(plain.render(values, subject=subject))
+    message.add_alternative(html.render(values, subject=subject), subtype="html")
+    return message
 
 
 @cache

@@ -16,8 +16,7 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
-from jobserver.api.framework.current import services
-from jobserver.api.framework.identity import actor
+from jobserver.api.framework.identity import actor, services
 from jobserver.api.framework.schemas import Filter
 from jobserver.encoding import dumps, read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
