@@ -13,7 +13,7 @@ from jobserver.jobs.job import public, shared
 from jobserver.jobs.store import no_job
 from jobserver.storage.database import Document
 from jobserver.storage.documents import parse_id
-from jobserver.users import authorize
+from jobserver.users.policy import authorize
 
 job = Blueprint("job", __name__)
 

@@ -21,7 +21,7 @@ from jobserver.jobs.job import State
 from jobserver.processes.forms import holds_code
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
-from jobserver.users import Role, authorize
+from jobserver.users.policy import Role, authorize
 
 runs = Blueprint("runs", __name__)
 results = Blueprint("results", __name__)

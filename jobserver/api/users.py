@@ -21,8 +21,8 @@ from jobserver.api.framework.schemas import (
 )
 from jobserver.errors import BadRequest, NotFound
 from jobserver.storage.database import Document
-from jobserver.users import authorize
 from jobserver.users.accounts import remove_user
+from jobserver.users.policy import authorize
 from jobserver.users.store import shown_user
 
 users = Blueprint("users", __name__)

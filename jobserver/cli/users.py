@@ -37,7 +37,7 @@ def _change(home: Path, config: str, email: str, **values: Any) -> None:
 
 
 def _found(users: Any, email: str) -> Any:
-    found = users.at(email.strip().lower())
+    found = users.by_email(email.strip().lower())
     if found is None:
         raise NotFound(f"There is no user {email}. jobserver user list shows them.")
     return found
@@ -45,7 +45,7 @@ def _found(users: Any, email: str) -> Any:
 
 def _hashed(from_stdin: bool) -> str:
     """A password, asked for or read, as it is kept."""
-    from jobserver.users import Passwords
+    from jobserver.users.passwords import Passwords
 
     if from_stdin:
         text = sys.stdin.readline().rstrip("\r\n")
@@ -67,7 +67,7 @@ _password_option = click.option(
 def add_command(home: Path, config: str, email: str, role: str, password_stdin: bool) -> None:
     """Add a user with the address EMAIL, who can log in at once."""
     from jobserver.mail import normalize_address
-    from jobserver.users import Role
+    from jobserver.users.policy import Role
 
     address = normalize_address(email)
     hashed = _hashed(password_stdin)

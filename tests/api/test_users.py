@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from jobserver.users import Role
+from jobserver.users.policy import Role
 from jobserver.users.rate_limits import RateLimiter
 from tests.api.members import PASSWORD, Member, Members
 from tests.conftest import finished
@@ -159,7 +159,7 @@ def test_passwords_are_tried_a_few_times_only(members: Members) -> None:
         assert tried(members, member.email) == 200  # good ones do not count
     counted = RateLimiter(members.database)
     for _ in range(95):  # as the server counts them; each that it answers takes long on purpose
-        counted.check("login", f"{member.email} 127.0.0.1", 100, 300)
+        counted.count("login", f"{member.email} 127.0.0.1", 100, 300)
     with ThreadPoolExecutor(4) as pool:
         codes = Counter(pool.map(lambda _: tried(members, member.email, OTHER), range(9)))
     assert codes == {401: 5, 429: 4}
@@ -185,7 +185,7 @@ def test_logout_ends_all_logins(members: Members) -> None:
 
 def test_a_change_of_role_ends_logins(members: Members) -> None:
     member = members.add()
-    found = members.users.at(member.email)
+    found = members.users.by_email(member.email)
     assert found
     members.users.revoke(found["_id"], role="admin")
     assert member.client.get("/users").status_code == 401

@@ -12,8 +12,8 @@ from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
 from jobserver.errors import Unauthorized
 from jobserver.storage.database import Document
-from jobserver.users import LOCAL, NOBODY, Actor, Role, visibility_filter
 from jobserver.users.accounts import actor_of
+from jobserver.users.policy import LOCAL, NOBODY, Actor, Role, visibility_filter
 
 if TYPE_CHECKING:
     from jobserver.server.services import Services
