@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from jobserver.api import metrics
+from jobserver.api import info
 from jobserver.api.data import data
 from jobserver.api.datafile import datafile, datafiles
 from jobserver.api.framework import errors, headers, origin
-from jobserver.api.framework.current import KEY
-from jobserver.api.info import info
+from jobserver.api.framework.identity import KEY
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
 from jobserver.api.login import login
-from jobserver.api.results import results
-from jobserver.api.runs import runs
+from jobserver.api.runs import results, runs
 from jobserver.api.scripts import scripts
 from jobserver.api.users import users
 from jobserver.web.views import web
@@ -25,8 +23,8 @@ if TYPE_CHECKING:
     from jobserver.server.services import Services
 
 BLUEPRINTS = (
-    *(info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login),
-    *(metrics.metrics, web),
+    *(info.info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login),
+    *(info.metrics, web),
 )
 
 
@@ -48,7 +46,7 @@ def create_app(parts: Services) -> Flask:
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     errors.register(app)
-    metrics.register(app)
+    info.register(app, parts)
     headers.register(app, parts.settings)
     origin.register(app)
     origin.register_cors(

@@ -9,9 +9,8 @@ from typing import IO, Literal
 from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, Query, endpoint, refuse_filter
-from jobserver.api.framework.identity import actor, own_datafiles
+from jobserver.api.framework.identity import actor, own_datafiles, services
 from jobserver.api.framework.schemas import (
     AllDeleted,
     DataFileAnswer,

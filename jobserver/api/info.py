@@ -1,49 +1,105 @@
-"""``/``, ``/info``, ``/health``, ``/openapi.json``: what answers here, and is it well."""
+"""``/``, ``/info``, ``/health``, ``/metrics``, ``/openapi.json``: the server itself."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import TYPE_CHECKING
 
-from flask import Blueprint
+from flask import Blueprint, Flask, Response, g, request
+from prometheus_client import (
+    Gauge,
+    Info,
+    ProcessCollector,
+    Summary,
+    disable_created_metrics,
+    generate_latest,
+)
 
 import jobserver
-from jobserver.api.framework import openapi
-from jobserver.api.framework.current import services
+from jobserver.api.framework import openapi, schemas
 from jobserver.api.framework.endpoint import Answer, endpoint
-from jobserver.api.framework.schemas import Document, FullInfo, Info, Message
+from jobserver.api.framework.identity import services
 from jobserver.execution.supervision.sandbox import isolation
 
+if TYPE_CHECKING:
+    from jobserver.server.services import Services
+
+#: The text format of Prometheus.
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+#: Methods that are counted under their own names; clients may make up any number of others.
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
+
 info = Blueprint("info", __name__)
+metrics = Blueprint("metrics", __name__)
 
 
-@endpoint(info, "GET", "/", policy="info", answers={200: Info})
+@endpoint(info, "GET", "/", policy="info", answers={200: schemas.Info})
 def index() -> Answer:
-    """Tell what answers here."""
-    return Answer(_own())
+    """Return the server's name and version."""
+    return Answer(_about())
 
 
-@endpoint(info, "GET", "/info", policy="info", answers={200: FullInfo})
+@endpoint(info, "GET", "/info", policy="info", answers={200: schemas.FullInfo})
 def read_info() -> Answer:
-    """Tell what answers here, in which version, and how code that jobs carry is kept apart."""
+    """Return the server's version, and how code sent with jobs is isolated."""
     allowed = services().settings.PROCESS_EVAL_ALLOWED
     evaluation = {"allowed": allowed, "isolation": isolation() if allowed else None}
-    return Answer({**_own(), "eval": evaluation})
+    return Answer({**_about(), "eval": evaluation})
 
 
-def _own() -> dict[str, Any]:
+def _about() -> dict[str, object]:
     message = "Jobserver is running. GET /openapi.json lists what it takes."
     return {"status": 200, "message": message, "version": jobserver.__version__}
 
 
-@endpoint(info, "GET", "/health", policy="info", answers={200: Message})
+@endpoint(info, "GET", "/health", policy="info", answers={200: schemas.Message})
 def health() -> Answer:
-    """Tell whether the server and its database are well, and jobs can be started."""
+    """Report whether the server accepts jobs and its database answers."""
     services().executor.check_open()
     services().database.ping()
     return Answer({"status": 200, "message": "The server and its database are well."})
 
 
-@endpoint(info, "GET", "/openapi.json", policy="info", answers={200: Document})
+@endpoint(info, "GET", "/openapi.json", policy="info", answers={200: schemas.Document})
 def read_openapi() -> Answer:
     """Describe every endpoint in OpenAPI 3.1."""
     return Answer(openapi.document(login=services().settings.LOGIN_REQUIRED))
+
+
+@endpoint(metrics, "GET", "/metrics", policy="metrics", answers={200: "text/plain"})
+def read_metrics() -> Response:
+    """Return the server's metrics in the text format of Prometheus."""
+    return Response(generate_latest(services().executor.metrics), content_type=CONTENT_TYPE)
+
+
+def register(app: Flask, parts: Services) -> None:
+    """Measure every request of an app, and add the server's other metrics to its registry."""
+    registry, executor = parts.executor.metrics, parts.executor
+    disable_created_metrics()
+    seconds = Summary(
+        "jobserver_request_seconds",
+        "Time from a request to the start of its answer.",
+        ["method", "endpoint", "status"],
+        registry=registry,
+    )
+    about = {"version": jobserver.__version__, "executor": parts.settings.EXECUTOR}
+    Info("jobserver", "Version and executor of this server.", registry=registry).info(about)
+    for name, text, read in (
+        ("slots", "Runs that can go on at once.", lambda: executor.capacity),
+        ("running", "Runs in progress here.", lambda: len(executor.running)),
+        ("waiting", "Jobs known to be waiting.", lambda: len(executor.room)),
+    ):
+        Gauge(f"jobserver_{name}", text, registry=registry).set_function(read)
+    ProcessCollector(registry=registry)
+
+    def begin() -> None:
+        g.began = time.perf_counter()
+
+    def observe(response: Response) -> Response:
+        method = request.method if request.method in METHODS else "other"
+        labels = method, request.endpoint or "none", str(response.status_code)
+        seconds.labels(*labels).observe(time.perf_counter() - g.began)
+        return response
+
+    app.before_request(begin)
+    app.after_request(observe)

@@ -6,15 +6,14 @@ from typing import Any
 
 from flask import Blueprint, url_for
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
-from jobserver.api.framework.identity import actor, is_stranger, owner_filter
+from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument, JobFields
 from jobserver.jobs.job import public, shared
 from jobserver.jobs.store import no_job
 from jobserver.storage.database import Document
 from jobserver.storage.documents import parse_id
-from jobserver.users import authorize
+from jobserver.users.policy import authorize
 
 job = Blueprint("job", __name__)
 

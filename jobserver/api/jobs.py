@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from pydantic import Field
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import (
     Answer,
     DocumentQuery,
@@ -19,7 +18,7 @@ from jobserver.api.framework.endpoint import (
     refuse_filter,
     wants_strings,
 )
-from jobserver.api.framework.identity import actor, owner_filter
+from jobserver.api.framework.identity import actor, owner_filter, services
 from jobserver.api.framework.schemas import AllDeleted, Filter, JobList
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem

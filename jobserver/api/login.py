@@ -7,9 +7,8 @@ from typing import Any
 from bson import ObjectId
 from flask import Blueprint, request
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, endpoint
-from jobserver.api.framework.identity import actor, client_address, user_of
+from jobserver.api.framework.identity import actor, client_address, services, user_of
 from jobserver.api.framework.schemas import (
     Credentials,
     Login,

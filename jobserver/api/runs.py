@@ -1,26 +1,38 @@
-"""``/job/<id>/...``: one job's run: start, cancel, log, events."""
+"""``/job/<id>/...``: one job's run: start, cancel, log, events, result."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Annotated, Literal
 
 from flask import Blueprint, Response, request
 from pydantic import Field
 
 from jobserver.api.event_streams import job_events, jobs_events, streamed
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, Query, endpoint
-from jobserver.api.framework.identity import actor, owner_filter, session_still_valid
-from jobserver.api.framework.schemas import JobDocument
-from jobserver.api.job import shown
-from jobserver.errors import Forbidden
+from jobserver.api.framework.identity import actor, owner_filter, services, session_still_valid
+from jobserver.api.framework.schemas import JobDocument, Result
+from jobserver.api.job import readable, shown
+from jobserver.encoding import show_file, show_value
+from jobserver.errors import Conflict, Forbidden
 from jobserver.jobs import logs
+from jobserver.jobs.job import State
 from jobserver.processes.forms import holds_code
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
-from jobserver.users import Role, authorize
+from jobserver.users.policy import Role, authorize
 
 runs = Blueprint("runs", __name__)
+results = Blueprint("results", __name__)
+
+_MEDIA_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
+    "png": "image/png",
+}
 
 
 class LogQuery(Query):
@@ -122,3 +134,41 @@ def follow_jobs() -> Response:
     """Follow all jobs: each change of a state or of progress as a server-sent event."""
     last = request.headers.get("Last-Event-ID", "")
     return streamed(jobs_events(services(), last, owner_filter(), session_still_valid()))
+
+
+class ResultQuery(Query):
+    """How to show a result."""
+
+    format: Literal["json", "csv", "html", "txt", "png"] = "json"
+
+
+@endpoint(
+    results,
+    "GET",
+    "/job/<job_id>/result",
+    policy="job.read",
+    query=ResultQuery,
+    answers={200: (Result, "text/csv", "text/html", "text/plain", "image/png")},
+    refusals=(404, 409, 415),
+)
+def read_result(job_id: str, query: ResultQuery) -> Response:
+    """Read the result of a finished job alone, in a format that fits it."""
+    jobs = services().jobs
+    document = readable(job_id)
+    if document["state"] != State.FINISHED:
+        raise Conflict(
+            f"The job {job_id} is {document['state']} and has no result. GET /job/{job_id} tells "
+            "more."
+        )
+    file = jobs.results.open(document)
+    if file is None:
+        return _answer(job_id, query.format, b"".join(show_value(document["result"], query.format)))
+    pieces = iter(show_file(file, query.format))
+    # The first piece is made before the answer begins, while it can still be a refusal.
+    return _answer(job_id, query.format, chain(list(islice(pieces, 1)), pieces))
+
+
+def _answer(job_id: str, form: str, content: bytes | Iterator[bytes]) -> Response:
+    name = f'inline; filename="{job_id}.{form}"'
+    headers = {"Content-Disposition": name}
+    return Response(content, headers=headers, content_type=_MEDIA_TYPES[form])

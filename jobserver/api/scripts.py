@@ -8,8 +8,8 @@ from typing import Literal
 
 from flask import Blueprint
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
+from jobserver.api.framework.identity import services
 from jobserver.api.framework.schemas import Script, ScriptList
 from jobserver.errors import NotFound
 from jobserver.processes import executable

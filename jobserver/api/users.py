@@ -7,9 +7,8 @@ from typing import Any
 from bson import ObjectId
 from flask import Blueprint
 
-from jobserver.api.framework.current import services
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
-from jobserver.api.framework.identity import actor, client_address
+from jobserver.api.framework.identity import actor, client_address, services
 from jobserver.api.framework.schemas import (
     Activation,
     Address,
@@ -22,8 +21,8 @@ from jobserver.api.framework.schemas import (
 )
 from jobserver.errors import BadRequest, NotFound
 from jobserver.storage.database import Document
-from jobserver.users import authorize
 from jobserver.users.accounts import remove_user
+from jobserver.users.policy import authorize
 from jobserver.users.store import shown_user
 
 users = Blueprint("users", __name__)

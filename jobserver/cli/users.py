@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from jobserver.cli.options import home_options, with_database
-from jobserver.errors import ApiError, NotFound, SettingsError
+from jobserver.errors import NotFound
 
 _ROLES = click.Choice(["user", "admin", "superuser"])
 
@@ -21,13 +21,10 @@ def user() -> None:
 
 
 def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
-    """Do something with the users of a home; what is refused ends the command."""
+    """Call an action with the users of a home."""
     from jobserver.users.store import Users
 
-    try:
-        return with_database(home, config, lambda _, database: action(Users(database)))
-    except ApiError as refusal:
-        raise SettingsError(refusal.message) from refusal
+    return with_database(home, config, lambda _, database: action(Users(database)))
 
 
 def _change(home: Path, config: str, email: str, **values: Any) -> None:
@@ -40,7 +37,7 @@ def _change(home: Path, config: str, email: str, **values: Any) -> None:
 
 
 def _found(users: Any, email: str) -> Any:
-    found = users.at(email.strip().lower())
+    found = users.by_email(email.strip().lower())
     if found is None:
         raise NotFound(f"There is no user {email}. jobserver user list shows them.")
     return found
@@ -48,16 +45,13 @@ def _found(users: Any, email: str) -> Any:
 
 def _hashed(from_stdin: bool) -> str:
     """A password, asked for or read, as it is kept."""
-    from jobserver.users import Passwords
+    from jobserver.users.passwords import Passwords
 
     if from_stdin:
         text = sys.stdin.readline().rstrip("\r\n")
     else:
         text = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    try:
-        return Passwords().hash(text)
-    except ApiError as refusal:
-        raise SettingsError(refusal.message) from refusal
+    return Passwords().hash(text)
 
 
 _password_option = click.option(
@@ -72,13 +66,14 @@ _password_option = click.option(
 @_password_option
 def add_command(home: Path, config: str, email: str, role: str, password_stdin: bool) -> None:
     """Add a user with the address EMAIL, who can log in at once."""
-    from jobserver.users import Role
-    from jobserver.users.store import parse_address
+    from jobserver.mail import normalize_address
+    from jobserver.users.policy import Role
 
+    address = normalize_address(email)
     hashed = _hashed(password_stdin)
 
     def add(users: Any) -> None:
-        users.add(parse_address(email), hashed, Role(role), confirmed=True)
+        users.add(address, hashed, Role(role), confirmed=True)
 
     _with_users(home, config, add)
     click.echo(f"added {email}, {role}")

@@ -7,6 +7,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from prometheus_client import CollectorRegistry, Counter
+
 from jobserver.data.files import DataFiles
 from jobserver.data.sources import DataSources
 from jobserver.data.stored import StoredData
@@ -24,7 +26,6 @@ from jobserver.jobs.notifications import recipient
 from jobserver.jobs.outcome import CANCELLED, Outcome
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
-from jobserver.system.counters import Counts
 from jobserver.system.orphans import unique_name
 
 _ANYBODYS: Mapping[str, Any] = {}
@@ -53,7 +54,10 @@ class Executor(ABC):
 
         self.room = QueueLimit(settings.QUEUE_LIMIT, self.runs.waiting)
         self.draining = threading.Event()
-        self.counts = Counts()
+        self.metrics = CollectorRegistry()
+        self.ended = Counter(
+            "jobserver_runs", "Runs that ended here.", ["state"], registry=self.metrics
+        )
 
     def accept(
         self,

@@ -167,7 +167,7 @@ class Slot:
         self._occupy(job)
         try:
             state = self.executor.runner.run_job(job, self.host, following)
-            self.executor.counts.add("runs", (state or "spooled",))
+            self.executor.ended.labels(state or "spooled").inc()
         finally:
             self._occupy(None)
         if state is State.QUEUED:

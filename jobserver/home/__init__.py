@@ -1,1 +1,1 @@
-"""The folder of one server: its settings, its template, its key."""
+"""The home, the folder of one server: its settings, template and secret key."""

@@ -1,4 +1,4 @@
-"""Values of settings in their types: from Python, from the environment, within their limits."""
+"""Convert the values of settings to their types, and check their limits."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Any
 from jobserver.errors import SettingsError
 
 
-def checked(entry: Field[Any], kind: Any, value: Any) -> Any:
-    """A value in the type of its setting, within its limits.
+def coerce(entry: Field[Any], kind: Any, value: Any) -> Any:
+    """Return the value of a setting in its type.
 
     Parameters
     ----------
     entry : Field
         The setting, as the table declares it.
     kind : type
-        Its type.
+        Type of the setting.
     value : Any
-        As ``config.py``, the environment or an option gives it.
+        Value from ``config.py``, the environment or an option.
 
     Raises
     ------
     SettingsError
-        If it does not fit; the text of a secret is not repeated.
+        If the value has another type or is out of range; secrets are not repeated.
     """
     shown = "a secret" if entry.metadata["secret"] else repr(value)
     try:
         result = _READERS[kind](value)
     except (TypeError, ValueError) as error:
-        raise SettingsError(f"{entry.name} is {shown}, but {_NAMES[kind]} is needed.") from error
+        raise SettingsError(f"{entry.name} is {shown}, but must be {_NAMES[kind]}.") from error
     choices, minimum = entry.metadata["choices"], entry.metadata["minimum"]
     if choices and result not in choices:
-        raise SettingsError(f"{entry.name} is {shown}, but may be: {', '.join(choices)}.")
+        raise SettingsError(f"{entry.name} is {shown}, but must be one of: {', '.join(choices)}.")
     if kind in (int, float) and not result >= minimum:
-        raise SettingsError(f"{entry.name} is {shown}, but has to be at least {minimum}.")
+        raise SettingsError(f"{entry.name} is {shown}, but must be at least {minimum}.")
     return result
 
 
@@ -88,5 +88,5 @@ _NAMES = {
     str | None: "text or None",
     int: "a whole number",
     float: "a number",
-    tuple[str, ...]: "a list of texts",
+    tuple[str, ...]: "a list of strings",
 }

@@ -1,8 +1,7 @@
-"""Every setting of a server: its name, type, default and help, in one table.
+"""Every setting of a server in one table: name, type, default and help.
 
-A home's settings are found in this order, later ones winning: the defaults below, ``config.py`` in
-the home, the environment (``JOBSERVER_<KEY>``), command line options. `Settings` is the table;
-`load` walks the order.
+Sources of a setting, each overriding those before: the default, ``config.py`` in the home, the
+environment (``JOBSERVER_<KEY>``), command line options.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from jobserver.errors import SettingsError
-from jobserver.home.coercion import checked
+from jobserver.home.coercion import coerce
 from jobserver.sizes import GIB, MIB
 
 PREFIX = "JOBSERVER_"
-#: Where settings are looked for; the environment tells it too, but these are no settings.
+#: Environment variables that say where the settings are; they are not settings themselves.
 HOME, CONFIG = f"{PREFIX}HOME", f"{PREFIX}CONFIG"
 
 
@@ -33,7 +32,7 @@ def setting(
     minimum: float = 0,
     secret: bool = False,
 ) -> Any:
-    """Declare one setting: a dataclass field that carries its help and its limits."""
+    """Declare a setting: a dataclass field with its help and limits."""
     metadata = {"help": help, "choices": choices, "minimum": minimum, "secret": secret}
     return field(default=default, repr=not secret, metadata=metadata)
 
@@ -45,9 +44,9 @@ class Settings:
     Attributes
     ----------
     home : Path
-        Folder of the server; relative paths in the settings start here.
+        Folder of the server; paths in the settings are relative to it.
     config : str
-        Name in the ``config`` table that they were read from.
+        Name of these settings in the table of ``config.py``.
     """
 
     home: Path
@@ -55,90 +54,94 @@ class Settings:
 
     MONGO_URI: str | None = setting(
         None,
-        "MongoDB to use, as mongodb:// or mongodb+srv:// string. None starts the embedded server.",
+        "MongoDB to use, as a mongodb:// or mongodb+srv:// URI. None starts the embedded one.",
         secret=True,
     )
     MONGOD: str | None = setting(
-        None, "Program of the embedded server. None takes mongod, else the fall-back secantusdb."
+        None, "Program of the embedded database. None uses mongod, or else secantusdb."
     )
     SEARCH_FIELDS: tuple[str, ...] = setting(
-        (), "Fields of jobs with an index, so that filters on them are fast."
+        (), "Job fields to index, so that filters on them are fast."
     )
     SECRET_KEY: str | None = setting(
-        None, "Signs tokens and links. None makes one and keeps it in the home.", secret=True
+        None,
+        "Key that signs tokens and links. None generates one and stores it in the home.",
+        secret=True,
     )
     LOGIN_REQUIRED: bool = setting(False, "Whether users have to log in.")
-    ACCESS_TOKEN_LIFESPAN: int = setting(1200, "How long a login lasts.", minimum=1)
+    ACCESS_TOKEN_LIFESPAN: int = setting(1200, "How long a login is valid.", minimum=1)
     PUBLIC_URL: str | None = setting(
-        None, "Address that clients know the server by, where it is behind a proxy."
+        None, "URL of the server as clients see it, if it is behind a proxy."
     )
-    CORS_ORIGINS: tuple[str, ...] = setting((), "Web pages of other origins that may call.")
-    STRINGIFY: bool = setting(True, "Whether answers carry every value of a job as a string.")
+    CORS_ORIGINS: tuple[str, ...] = setting((), "Origins whose web pages may call the server.")
+    STRINGIFY: bool = setting(True, "Whether answers contain every value of a job as a string.")
 
-    MAIL_SERVER: str | None = setting(None, "Mail server. None sends no mail.")
-    MAIL_PORT: int = setting(587, "Its port.", minimum=1)
-    MAIL_USE_TLS: bool = setting(True, "Whether to begin encryption there (STARTTLS).")
-    MAIL_USE_SSL: bool = setting(False, "Whether it is encrypted from the start (port 465).")
-    MAIL_USERNAME: str | None = setting(None, "User name there.")
-    MAIL_PASSWORD: str | None = setting(None, "Password there.", secret=True)
+    MAIL_SERVER: str | None = setting(None, "Host name of the mail server. None sends no mail.")
+    MAIL_PORT: int = setting(587, "Port of the mail server.", minimum=1)
+    MAIL_USE_TLS: bool = setting(True, "Whether to use STARTTLS.")
+    MAIL_USE_SSL: bool = setting(False, "Whether to use TLS from the start (port 465).")
+    MAIL_USERNAME: str | None = setting(None, "User name at the mail server.")
+    MAIL_PASSWORD: str | None = setting(None, "Password at the mail server.", secret=True)
     MAIL_DEFAULT_SENDER: str | None = setting(
-        None, "Address that mails come from; MAIL_USERNAME where that is an address."
+        None, "Sender of mails. None uses MAIL_USERNAME, if that is an email address."
     )
 
     DATAFILE_STORAGE: str = setting(
         "folder",
-        "Where data files are kept: folder (DATA_PATH) or gridfs (database).",
+        "Where data files are stored: folder (DATA_PATH) or gridfs (database).",
         choices=("folder", "gridfs"),
     )
-    DATA_PATH: str = setting("data", "Folder of the data files.")
+    DATA_PATH: str = setting("data", "Folder of data files.")
     MAX_JSON_SIZE: int = setting(4 * MIB, "Largest JSON body of a request.", minimum=2)
-    MAX_UPLOAD_SIZE: int = setting(256 * MIB, "Largest data file to upload.", minimum=1)
+    MAX_UPLOAD_SIZE: int = setting(256 * MIB, "Largest data file that can be uploaded.", minimum=1)
 
-    SCRIPTS_PATH: str = setting("scripts", "Folder of your scripts: each *.py in it.")
+    SCRIPTS_PATH: str = setting("scripts", "Folder of your scripts, each *.py in it.")
     SCRIPT_MODULES: tuple[str, ...] = setting((), "Installed modules whose functions are scripts.")
     SCRIPT_IMPORT_TIMEOUT: float = setting(
-        60, "Longest time that importing one module of scripts may take.", minimum=0.1
+        60, "Longest time that importing a module of scripts may take.", minimum=0.1
     )
-    PROCESS_FILE_ALLOWED: bool = setting(False, "Whether jobs may run files.")
-    PROCESS_FILE_PATH: str = setting("files", "Folder of the executables that jobs may run.")
-    PROCESS_EVAL_ALLOWED: bool = setting(False, "Whether superusers may run code they send.")
+    PROCESS_FILE_ALLOWED: bool = setting(
+        False, "Whether jobs may run executables in PROCESS_FILE_PATH."
+    )
+    PROCESS_FILE_PATH: str = setting("files", "Folder of executables that jobs may run.")
+    PROCESS_EVAL_ALLOWED: bool = setting(False, "Whether jobs of superusers may contain code.")
 
     EXECUTOR: str = setting(
         "local",
-        "What runs jobs: local (children of the server) or dask.",
+        "Where jobs run: local (child processes of the server) or dask.",
         choices=("local", "dask"),
     )
     DASK_SCHEDULER: str | None = setting(
         None, "Address of the Dask scheduler, such as tcp://10.0.0.5:8786, for EXECUTOR = dask."
     )
-    WORKERS: int = setting(0, "Jobs that run at once. 0 means one per processor core.")
-    JOB_TIMEOUT: float = setting(86400, "Longest run of a job. 0 means no limit.")
-    JOB_MEMORY_LIMIT: int = setting(2 * GIB, "Most memory a run may take. 0 means no limit.")
-    JOB_OUTPUT_LIMIT: int = setting(MIB, "Most output that is kept of a run.", minimum=1)
+    WORKERS: int = setting(0, "Number of jobs that run at once. 0 means one per processor core.")
+    JOB_TIMEOUT: float = setting(86400, "Longest run time of a job. 0 means no limit.")
+    JOB_MEMORY_LIMIT: int = setting(2 * GIB, "Most memory a run may use. 0 means no limit.")
+    JOB_OUTPUT_LIMIT: int = setting(MIB, "Most output of a run that is stored.", minimum=1)
     JOB_FILE_SIZE_LIMIT: int = setting(10 * GIB, "Largest file a run may write.", minimum=1)
-    RESULT_LIMIT: int = setting(4 * GIB, "Largest result that is kept.", minimum=1)
+    RESULT_LIMIT: int = setting(4 * GIB, "Largest result that is stored.", minimum=1)
     RESULT_TTL: int = setting(
-        0, "How long after its end a job is deleted, unless it is pinned. 0 means never."
+        0, "How long after its end an unpinned job is deleted. 0 means never."
     )
-    QUEUE_LIMIT: int = setting(10_000, "Most jobs that wait.", minimum=1)
+    QUEUE_LIMIT: int = setting(10_000, "Most jobs in the queue.", minimum=1)
     LEASE_SECONDS: float = setting(
-        30, "Silence after which a running job counts as interrupted.", minimum=1
+        30, "Time without a heartbeat before a running job is marked interrupted.", minimum=1
     )
-    SHUTDOWN_GRACE: float = setting(30, "How long running jobs may go on at the end.")
+    SHUTDOWN_GRACE: float = setting(30, "Time running jobs get to finish on shutdown.")
 
     @property
     def data_path(self) -> Path:
-        """Absolute folder of the data files."""
+        """Absolute path of the folder of data files."""
         return self.home / self.DATA_PATH
 
     @property
     def scripts_path(self) -> Path:
-        """Absolute folder of the user's scripts."""
+        """Absolute path of the folder of scripts."""
         return self.home / self.SCRIPTS_PATH
 
     @property
     def files_path(self) -> Path | None:
-        """Absolute folder of the executables, where jobs may run files."""
+        """Absolute path of the folder of executables, if jobs may run them."""
         return self.home / self.PROCESS_FILE_PATH if self.PROCESS_FILE_ALLOWED else None
 
     @property
@@ -148,13 +151,13 @@ class Settings:
 
 
 def table() -> Iterator[tuple[Field[Any], Any]]:
-    """Each setting's field and its type, in the order of the table."""
+    """Yield each setting's field and type, in the order of the table."""
     hints = get_type_hints(Settings)
     return ((entry, hints[entry.name]) for entry in fields(Settings) if entry.name.isupper())
 
 
 def public_values(settings: Settings) -> dict[str, Any]:
-    """The settings that are no secrets, by name."""
+    """Return the settings that are not secret, by name."""
     values = {entry.name: getattr(settings, entry.name) for entry, _ in table()}
     secret = {entry.name for entry, _ in table() if entry.metadata["secret"]}
     return {name: value for name, value in values.items() if name not in secret}
@@ -166,7 +169,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     options: Mapping[str, Any] | None = None,
 ) -> Settings:
-    """Settings of a home.
+    """Return the settings of a home.
 
     Parameters
     ----------
@@ -175,22 +178,20 @@ def load(
     config : str
         Name in the ``config`` table of the home's ``config.py``.
     environ : mapping
-        Environment to read ``JOBSERVER_<KEY>`` from.
+        Environment with ``JOBSERVER_<KEY>``.
     options : mapping, optional
-        Values that win over everything else; those that are None are left out.
-
-    Returns
-    -------
-    Settings
+        Values that override all others; None is ignored.
 
     Raises
     ------
     SettingsError
-        If the home or its ``config.py`` cannot be used, or a value does not fit.
+        If the home or its ``config.py`` cannot be used, or a value is invalid.
     """
     home = home.resolve()
     if not home.is_dir():
-        raise SettingsError(f"There is no folder {home}. Make it with: jobserver init {home}")
+        raise SettingsError(
+            f"The folder {home} does not exist. Create it with: jobserver init {home}"
+        )
     known = {entry.name: (entry, kind) for entry, kind in table()}
     given = dict(_from_config(home / "config.py", config))
     given |= {
@@ -202,14 +203,14 @@ def load(
     values = {}
     for key, value in given.items():
         if key in known:
-            values[key] = checked(*known[key], value)
+            values[key] = coerce(*known[key], value)
         else:
             _warn_unknown(key, list(known))
     return Settings(home=home, config=config, **values)
 
 
 def _from_config(path: Path, name: str) -> Iterator[tuple[str, Any]]:
-    """Upper-case attributes of the class that ``config.py`` has under a name."""
+    """Yield the upper-case attributes of a class in the table of ``config.py``."""
     if not path.exists():
         if name != "default":
             raise SettingsError(f"--config {name} needs a config.py in {path.parent}.")
@@ -220,7 +221,7 @@ def _from_config(path: Path, name: str) -> Iterator[tuple[str, Any]]:
         raise SettingsError(f"config.py cannot be read: {type(error).__name__}: {error}") from error
     classes = module.get("config", {"default": module.get("Config", object)})
     if not isinstance(classes, dict):
-        raise SettingsError('config.py has to end in a table: config = {"default": Config}.')
+        raise SettingsError('config.py must end with a table: config = {"default": Config}.')
     if name not in classes:
         raise SettingsError(f"config.py has no config {name!r}, only: {', '.join(classes)}.")
     for key in dir(classes[name]):
@@ -231,4 +232,4 @@ def _from_config(path: Path, name: str) -> Iterator[tuple[str, Any]]:
 def _warn_unknown(key: str, known: list[str]) -> None:
     close = difflib.get_close_matches(key, known, 1)
     hint = f" Did you mean {close[0]}?" if close else ""
-    warnings.warn(f"There is no setting {key}; it is left out.{hint}", stacklevel=3)
+    warnings.warn(f"There is no setting {key}; it is ignored.{hint}", stacklevel=3)

@@ -1,4 +1,4 @@
-"""A new home: what ``jobserver init`` makes."""
+"""A new home, as ``jobserver init`` creates it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from jobserver.home.settings import table
 
 _HEAD = '''"""Settings of this home: change what you need, delete the rest.
 
-Copy this file to config.py; `jobserver init` does it. It may hold passwords: keep it private.
-Sizes are in bytes, times in seconds, paths start at the home. Environment variables
-JOBSERVER_<KEY> win over this file.
+Copy this file to config.py, or run `jobserver init`. It may contain passwords: keep it private.
+Sizes are in bytes, times in seconds, paths are relative to the home. Environment variables
+JOBSERVER_<KEY> override this file.
 """
 
 
@@ -27,11 +27,11 @@ class DevelopmentConfig(Config):
 
 
 class ProductionConfig(Config):
-    # A server of its own: MONGO_URI = "mongodb+srv://user:password@cluster.example.net/jobserver"
+    # Your own MongoDB: MONGO_URI = "mongodb+srv://user:password@cluster.example.net/jobserver"
     pass
 
 
-# What `jobserver run --config NAME` chooses from.
+# Names for `jobserver run --config NAME`.
 config = {
     "default": DevelopmentConfig,
     "development": DevelopmentConfig,
@@ -41,7 +41,7 @@ config = {
 
 
 def config_text() -> str:
-    """What ``config.default`` and a new ``config.py`` hold: each setting, its help, its default."""
+    """Return the text of ``config.default``: each setting with its help and default."""
     settings = (
         f"    # {entry.metadata['help']}\n    {entry.name} = {_literal(entry.default)}\n"
         for entry, _ in table()
@@ -54,29 +54,29 @@ def _literal(value: Any) -> str:
 
 
 def home_template() -> Path:
-    """Give the folder that holds ``config.default`` and ``data/timeseries.csv``.
+    """Return the folder with ``config.default`` and ``data/timeseries.csv``.
 
     Returns
     -------
     pathlib.Path
-        ``jobserver/new_home`` of an installed package, the top level of a checkout.
+        ``jobserver/new_home`` of an installed package, or the top level of a checkout.
 
     Raises
     ------
     SettingsError
-        If this installation came without them.
+        If this installation lacks them.
     """
     package = Path(__file__).parents[1]
     for folder in (package / "new_home", package.parent):
         if (folder / "config.default").is_file():
             return folder
     raise SettingsError(
-        "This installation of Jobserver lacks config.default; install it again from its wheel."
+        "This installation of Jobserver lacks config.default. Reinstall it from its wheel."
     )
 
 
 def make_home(folder: Path) -> list[Path]:
-    """Make a home, leaving alone what is there already.
+    """Create a home, keeping what already exists.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ def make_home(folder: Path) -> list[Path]:
     Returns
     -------
     list of pathlib.Path
-        What was made. ``config.py`` may be read by its owner only: passwords go there.
+        What was created. Only its owner can read ``config.py``, as it may contain passwords.
 
     Raises
     ------
     SettingsError
-        If a folder or file cannot be made there.
+        If a folder or file cannot be created.
     """
     example = home_template() / "data" / "timeseries.csv"
     config, data, scripts = folder / "config.py", folder / "data" / example.name, folder / "scripts"
@@ -105,5 +105,5 @@ def make_home(folder: Path) -> list[Path]:
         if data in made:
             shutil.copyfile(example, data)
     except OSError as error:
-        raise SettingsError(f"No home can be made in {folder}: {error.strerror}.") from error
+        raise SettingsError(f"Cannot create a home in {folder}: {error.strerror}.") from error
     return made

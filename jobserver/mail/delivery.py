@@ -12,17 +12,15 @@ import smtplib
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from email.message import EmailMessage
 
 from bson import ObjectId
 
 from jobserver.errors import JobserverError
 from jobserver.home.settings import Settings
-from jobserver.mail.messages import MailMessage, compose
+from jobserver.mail.messages import compose
+from jobserver.mail.smtp import SmtpClient, Undeliverable
 from jobserver.storage.database import Database, Document
-
-if TYPE_CHECKING:
-    from jobserver.mail.smtp import SmtpClient
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +56,7 @@ class Delivery:
         self._outbox = database["outbox"]
         self._settings = settings
         self._link = link
-        self._postman: SmtpClient | None = None
+        self._client = SmtpClient(settings)
         self._over = threading.Event()
         self._told = False
         self._unmarked: dict[object, str] = {}
@@ -98,8 +96,7 @@ class Delivery:
 
     def break_off(self) -> None:
         """Break off what is being sent; it is tried again later."""
-        if self._postman:
-            self._postman.hang_up()
+        self._client.hang_up()
 
     def _tell_once(self) -> None:
         if not self._told:
@@ -118,10 +115,8 @@ class Delivery:
         return {**mail, **mine}
 
     def _send(self, mail: Document) -> None:
-        from jobserver.mail.smtp import Undeliverable
-
         try:
-            self._hand_over(mail)
+            self._client.send(str(mail["_id"]), mail["to"], self._message(mail))
         except Undeliverable as error:
             self._give_up(mail, str(error))
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
@@ -135,15 +130,7 @@ class Delivery:
         else:
             self._settle(mail, "sent")
 
-    def _hand_over(self, mail: Document) -> None:
-        from jobserver.mail.smtp import SmtpClient
-
-        letter = self._letter(mail)
-        if self._postman is None:
-            self._postman = SmtpClient(self._settings)
-        self._postman.send(str(mail["_id"]), mail["to"], letter)
-
-    def _letter(self, mail: Document) -> MailMessage:
+    def _message(self, mail: Document) -> EmailMessage:
         addresses = {
             name: self._link(path)
             for name, path in mail["values"].items()

@@ -1,10 +1,10 @@
-"""What mails say: templates for each kind, as plain text and as HTML."""
+"""Email addresses, and what mails say: a template for each kind, as plain text and as HTML."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from email.message import EmailMessage
 from functools import cache
 from typing import Any
 
@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from jobserver.errors import BadRequest, Problem
 
-#: The kinds of mails, with their subjects. Only the server's own words may go into these.
+#: Subjects by kind of mail. Only the server's own words may appear in them.
 SUBJECTS: Mapping[str, str] = {
     "activate": "Activate your account",
     "reset": "Choose a new password",
@@ -25,40 +25,25 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"({_NAME}(?:\.{_NAME})*)@{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
-@dataclass(frozen=True)
-class MailMessage:
-    """A mail as it is sent.
-
-    Attributes
-    ----------
-    subject, text, html : str
-        In plain words, and as HTML.
-    """
-
-    subject: str
-    text: str
-    html: str
-
-
-def compose(kind: str, values: Mapping[str, Any]) -> MailMessage:
-    """Write a mail of a kind.
+def compose(kind: str, values: Mapping[str, Any]) -> EmailMessage:
+    """Return the subject and the text, plain and as HTML, of a kind of mail.
 
     Parameters
     ----------
     values : mapping
-        What its templates ask for.
+        The variables of its templates.
 
     Raises
     ------
     jinja2.UndefinedError
-        If one is missing.
+        If a variable is missing.
     """
-    subject = SUBJECTS[kind].format_map(values)
-    text, html = (
-        _templates().get_template(f"{kind}.{form}").render(values, subject=subject)
-        for form in ("txt", "html")
-    )
-    return MailMessage(subject, text, html)
+    message = EmailMessage()
+    message["Subject"] = subject = SUBJECTS[kind].format_map(values)
+    plain, html = (_templates().get_template(f"{kind}.{suffix}") for suffix in ("txt", "html"))
+    message.set_content(plain.render(values, subject=subject))
+    message.add_alternative(html.render(values, subject=subject), subtype="html")
+    return message
 
 
 @cache
@@ -74,27 +59,22 @@ def _templates() -> Environment:
 
 
 def is_address(value: object) -> bool:
-    """Whether a value is a mail address that may be written to."""
+    """Whether a value is an email address that mail can be sent to."""
     if not isinstance(value, str) or len(value) > LONGEST:
         return False
     found = _ADDRESS.fullmatch(value)
     return found is not None and len(found[1]) <= _LONGEST_NAME
 
 
-def check_address(value: object, field: str = "email") -> str:
-    """Give an address back if it is one.
+def check_address(value: object, field: str = "email") -> None:
+    """Raise `BadRequest`, naming the field, unless a value is an email address."""
+    if not is_address(value):
+        problem = Problem(field, "must be an email address such as anna@example.org")
+        raise BadRequest("This is not a valid email address.", [problem])
 
-    Parameters
-    ----------
-    field : str
-        Where in the request it stands.
 
-    Raises
-    ------
-    BadRequest
-        If it is none.
-    """
-    if isinstance(value, str) and is_address(value):
-        return value
-    problem = Problem(field, "has to be a mail address such as anna@example.org")
-    raise BadRequest("This is no mail address that can be used.", [problem])
+def normalize_address(value: object) -> str:
+    """Return an email address in lower case, as it is stored; `BadRequest` if it is not valid."""
+    address = value.strip().lower() if isinstance(value, str) else ""
+    check_address(address)
+    return address

@@ -48,8 +48,9 @@ def store(database: Database, mail_id: object, to: str, kind: str, values: Docum
     """
     if kind not in SUBJECTS:
         raise ValueError(f"there is no mail of the kind {kind!r}")
+    check_address(to)
     now = database.now()
-    mail = {"_id": mail_id, "to": check_address(to), "kind": kind, "values": values}
+    mail = {"_id": mail_id, "to": to, "kind": kind, "values": values}
     database.insert("outbox", {**mail, "at": now, "due": now, "tries": 0})
 
 

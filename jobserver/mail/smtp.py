@@ -1,4 +1,4 @@
-"""Carries one mail after the other to the mail server, by Flask-Mail; never hangs for long."""
+"""An SMTP client that sends one mail at a time and never hangs for long."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ import smtplib
 import socket
 import ssl
 import threading
-import time
-from email.utils import parseaddr
-from typing import Any
-
-from flask import Flask
-from flask_mail import Connection, Mail, Message
+from collections.abc import Iterator
+from email.message import EmailMessage
+from email.utils import localtime, parseaddr
 
 from jobserver.home.settings import Settings
-from jobserver.mail.messages import MailMessage
 
 #: Longest wait for one answer of the mail server, and for all that one mail takes.
 SOCKET_SECONDS = 10.0
@@ -23,11 +19,11 @@ SEND_SECONDS = 60.0
 
 
 class Undeliverable(Exception):
-    """The mail server says that it will never take this mail."""
+    """The mail server will never accept this mail."""
 
 
 class SmtpClient:
-    """Sends mails to the server that the settings name.
+    """Sends mails through the server that the settings name.
 
     Parameters
     ----------
@@ -36,115 +32,73 @@ class SmtpClient:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.line: smtplib.SMTP | None = None
+        self._settings = settings
         self._sender = settings.MAIL_DEFAULT_SENDER or ""
-        self._domain = parseaddr(self._sender)[1].rpartition("@")[2]
-        # Flask-Mail wants an application to belong to. Its debug mode would print passwords.
-        self._app = Flask("jobserver.mail", static_folder=None, template_folder=None)
-        self._app.config.from_mapping(
-            MAIL_SERVER=settings.MAIL_SERVER,
-            MAIL_PORT=settings.MAIL_PORT,
-            MAIL_USERNAME=settings.MAIL_USERNAME,
-            MAIL_PASSWORD=settings.MAIL_PASSWORD,
-            MAIL_USE_TLS=settings.MAIL_USE_TLS and not settings.MAIL_USE_SSL,
-            MAIL_USE_SSL=settings.MAIL_USE_SSL,
-            MAIL_DEBUG=0,
-        )
-        self._mail = Mail(self._app)
+        self._address = parseaddr(self._sender)[1]
+        self._connection: smtplib.SMTP | None = None
 
-    def send(self, mail_id: str, to: str, letter: MailMessage) -> None:
-        """Send a mail; returns when the mail server took it.
+    def send(self, mail_id: str, to: str, message: EmailMessage) -> None:
+        """Send a mail; return once the mail server has accepted it.
 
         Parameters
         ----------
         mail_id : str
-            The same for each try, so that a receiver can tell a mail that comes twice.
+            The same on each attempt, so that recipients can recognize a duplicate.
+        message : EmailMessage
+            Subject and content; the other headers are added.
 
         Raises
         ------
         Undeliverable
-            If trying again makes no sense.
+            If another attempt is pointless.
         OSError, smtplib.SMTPException
-            If it may go later.
+            If a later attempt may succeed.
         """
-        message = Message(
-            letter.subject,
-            [to],
-            body=letter.text,
-            html=letter.html,
-            sender=self._sender,
-            extra_headers={"Auto-Submitted": "auto-generated"},
-        )
-        message.msgId = f"<{mail_id}@{self._domain}>"
-        watch = threading.Timer(SEND_SECONDS, self.hang_up)
-        watch.start()
+        message["From"], message["To"], message["Date"] = self._sender, to, localtime()
+        message["Message-ID"] = f"<{mail_id}@{self._address.rpartition('@')[2]}>"
+        message["Auto-Submitted"] = "auto-generated"
+        deadline = threading.Timer(SEND_SECONDS, self.hang_up)
+        deadline.start()
         try:
-            with self._app.app_context(), _Connection(self._mail.state, self) as connection:
-                connection.send(message)
+            with self._connected(deadline.finished) as connection:
+                connection.send_message(message, self._address, [to])
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
             if _code(error) >= 500:
                 raise Undeliverable(f"the mail server refuses it, code {_code(error)}") from error
             raise
         finally:
-            watch.cancel()
-            self.line = None
+            deadline.cancel()
+            self._connection = None
 
     def hang_up(self) -> None:
-        """Break off what is being sent, from another thread."""
-        sock = self.line.sock if self.line else None
+        """Break the connection, from another thread."""
+        sock = self._connection.sock if self._connection else None
         if sock is not None:
-            with contextlib.suppress(OSError):  # it is closed already
+            with contextlib.suppress(OSError):  # already closed
                 sock.shutdown(socket.SHUT_RDWR)
 
-
-class _Connection(Connection):
-    """Flask-Mail's connection with time limits, and certificates that are looked at."""
-
-    def __init__(self, mail: Any, postman: SmtpClient) -> None:
-        super().__init__(mail)
-        self._postman = postman
-        self._deadline = time.monotonic() + SEND_SECONDS
-
-    def configure_host(self) -> smtplib.SMTP:
-        """Connect, begin encryption, log in."""
-        line = self._dial()
-        try:
-            if self.mail.use_tls:
-                line.starttls(context=ssl.create_default_context())
-            if self.mail.username and self.mail.password:
-                line.login(self.mail.username, self.mail.password)
-            if time.monotonic() > self._deadline:
-                raise TimeoutError("the mail server is too slow")
-        except BaseException:
-            line.close()
-            raise
-        return line
-
-    def _dial(self) -> smtplib.SMTP:
-        # Without an address they do not connect yet: first the postman has to know the line.
-        if self.mail.use_ssl:
-            context = ssl.create_default_context()
-            line: smtplib.SMTP = smtplib.SMTP_SSL(timeout=SOCKET_SECONDS, context=context)
+    @contextlib.contextmanager
+    def _connected(self, late: threading.Event) -> Iterator[smtplib.SMTP]:
+        """Connect, start encryption and log in; afterwards, close the connection."""
+        settings, context = self._settings, ssl.create_default_context()
+        if settings.MAIL_USE_SSL:
+            connection: smtplib.SMTP = smtplib.SMTP_SSL(timeout=SOCKET_SECONDS, context=context)
         else:
-            line = smtplib.SMTP(timeout=SOCKET_SECONDS)
-        self._postman.line = line
-        line._host = self.mail.server  # type: ignore[attr-defined]  # whose certificate is expected
-        try:
-            line.connect(self.mail.server, self.mail.port)
-        except BaseException:
-            line.close()
-            raise
-        return line
-
-    def __exit__(self, *error: object) -> None:
-        """Say good-bye; the mail is taken, or not, whatever the answer to that."""
-        line = self.host
-        if line is None:
-            return
-        with contextlib.suppress(OSError, smtplib.SMTPException):
-            if error[0] is None:
-                line.quit()
-        line.close()
+            connection = smtplib.SMTP(timeout=SOCKET_SECONDS)
+        self._connection = connection  # before it connects, so that `hang_up` can break that off
+        host = settings.MAIL_SERVER or ""
+        connection._host = host  # type: ignore[attr-defined]  # the certificate's expected name
+        with contextlib.closing(connection):
+            connection.connect(host, settings.MAIL_PORT)
+            if settings.MAIL_USE_TLS and not settings.MAIL_USE_SSL:
+                connection.starttls(context=context)
+            if settings.MAIL_USERNAME and settings.MAIL_PASSWORD:
+                connection.login(settings.MAIL_USERNAME, settings.MAIL_PASSWORD)
+            if late.is_set():
+                raise TimeoutError("the mail server is too slow")
+            yield connection
+            with contextlib.suppress(OSError):  # the mail was accepted, whatever comes now
+                connection.quit()
 
 
 def _code(error: smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError) -> int:

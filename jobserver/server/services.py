@@ -38,7 +38,6 @@ class Services:
         self.datafiles = DataFiles.from_settings(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
-        self.counts = self.executor.counts
         self.outbox = Outbox(database, settings)
         self.accounts = Accounts(database, settings, self.outbox)
         self.retention = Retention(self.jobs, settings.RESULT_TTL)

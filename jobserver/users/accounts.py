@@ -1,7 +1,7 @@
-"""What people do with their accounts: register, activate, log in, change, make tokens.
+"""What users do with their accounts: register, activate, log in, change, make tokens.
 
-What is answered never tells whether an address is known, nor does the time it takes: a password is
-hashed or compared in any case, and mails go out later.
+Neither an answer nor its time reveals whether an address is known: a password is hashed or compared
+in any case, and mails are sent later.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from jobserver.home.secret_key import secret_key
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import ACTIVE
 from jobserver.jobs.store import Jobs
-from jobserver.mail import Outbox
+from jobserver.mail import Outbox, normalize_address
 from jobserver.storage.database import Database, Document
-from jobserver.users import Actor, PasswordCache, Passwords, Role, TokenSigner, seems_personal
-from jobserver.users.passwords import check_password
+from jobserver.storage.documents import OWNER
+from jobserver.users.passwords import PasswordCache, Passwords, check_password
+from jobserver.users.policy import Actor, Role
 from jobserver.users.rate_limits import RateLimiter
-from jobserver.users.store import Users, parse_address
-from jobserver.users.tokens import USED, EmailLinks
+from jobserver.users.store import Users
+from jobserver.users.tokens import USED, EmailLinks, TokenSigner, is_personal
 
 _WINDOW = 300
-#: Wrong passwords for an address and from a place in a window; mails and registrations in an hour.
+#: Wrong passwords in a window: for one address and client, from one client; then, in an hour: mails
+#: to an address, registrations from a client.
 _LOGINS, _LOGINS_FROM, _MAILS, _REGISTERED_FROM = 100, 3000, 10, 1000
-_WRONG = "The address or the password is wrong, or the address was not activated yet."
+_WRONG = "The email address or the password is wrong, or the address is not confirmed yet."
 _EXPIRED = "The token has expired or was revoked. Log in again."
 
 
@@ -38,11 +40,11 @@ class Accounts:
     Parameters
     ----------
     database : Database
-        Where users are kept.
+        Holds the users.
     settings : Settings
-        Of the server.
+        Settings of the server.
     outbox : Outbox
-        Takes the mails.
+        Sends the mails.
     """
 
     def __init__(self, database: Database, settings: Settings, outbox: Outbox) -> None:
@@ -50,8 +52,8 @@ class Accounts:
         self.passwords = Passwords()
         self._outbox = outbox
         self._settings = settings
-        self._attempts = RateLimiter(database)
-        self._remembered = PasswordCache()
+        self._limiter = RateLimiter(database)
+        self._cache = PasswordCache()
 
     @cached_property
     def _signer(self) -> TokenSigner:
@@ -59,54 +61,54 @@ class Accounts:
 
     @cached_property
     def links(self) -> EmailLinks:
-        """Sends links."""
+        """The links that are mailed to users."""
         return EmailLinks(self._signer, self._outbox)
 
     def prepare(self) -> None:
-        """Make ready what the first login would have to wait for, and find what is amiss.
+        """Do now what would delay the first login, and find problems early.
 
         Raises
         ------
         SettingsError
-            If no key can be kept.
+            If the secret key cannot be read or stored.
         """
-        self._signer  # noqa: B018 - it is kept
+        self._signer  # noqa: B018 - a cached property
         self.passwords.prepare()
 
-    def register(self, email: object, password: object, place: str) -> None:
-        """Note a new user, who has to follow the link in a mail.
+    def register(self, email: object, password: object, client: str) -> None:
+        """Add a user, who must then confirm the address by the link in a mail.
 
         Parameters
         ----------
-        place : str
-            Where the request comes from.
+        client : str
+            Address the request comes from.
         """
-        email = parse_address(email)
+        email = normalize_address(email)
         check_password(password)
-        self._attempts.check("register", place, _REGISTERED_FROM, 3600)
-        self._attempts.check("mail", email, _MAILS, 3600)
+        self._limiter.count("register", client, _REGISTERED_FROM, 3600)
+        self._limiter.count("mail", email, _MAILS, 3600)
         hashed = self.passwords.hash(str(password))
-        user = self.users.at(email)
+        user = self.users.by_email(email)
         if user is None:
             try:
                 user = self.users.add(email, hashed, Role.USER, confirmed=False)
-            except Conflict:  # at the same time
+            except Conflict:  # registered at the same time
                 return
         elif not user["confirmed"]:
-            # Links of an earlier registration, perhaps somebody else's, are void from now on.
+            # Revoke the links of an earlier registration, which may be somebody else's.
             self.users.revoke(user["_id"], password=hashed)
         self._send_link(email)
 
     def resend(self, email: object) -> None:
-        """Send the link of a registration again."""
-        email = parse_address(email)
-        self._attempts.check("mail", email, _MAILS, 3600)
-        user = self.users.at(email)
+        """Send the link of a registration again, if the address is waiting for it."""
+        email = normalize_address(email)
+        self._limiter.count("mail", email, _MAILS, 3600)
+        user = self.users.by_email(email)
         if user is not None and not user["confirmed"]:
             self._send_link(email)
 
     def _send_link(self, email: str) -> None:
-        user = self.users.at(email)
+        user = self.users.by_email(email)
         if user is None:
             return
         if user["confirmed"]:
@@ -115,136 +117,138 @@ class Accounts:
             self.links.send_activation(user, email)
 
     def activate(self, user_id: ObjectId, token: str) -> None:
-        """Confirm an address: that of a registration, or a new one; the token is used up.
+        """Confirm the address of a registration, or a new one; the token works once.
 
         Raises
         ------
         BadRequest
-            If the token is not good (any more).
+            If the token is invalid or expired.
         Conflict
             If another user has the address by now.
         """
-        told = self.links.read("activate", token)
-        if told["user"] != str(user_id):
+        claims = self.links.read("activate", token)
+        if claims["user"] != str(user_id):
             raise BadRequest(USED)
         user = self.users.get(user_id)
         if user is None or (user["confirmed"] and not user["active"]):
             raise BadRequest(USED)
-        values = {"email": told["email"], "active": True, "confirmed": True}
-        guard = {"generation": told["of"]}
-        if not self.users.change(user_id, guard, {**values, "generation": told["of"] + 1}):
+        values = {"email": claims["email"], "active": True, "confirmed": True}
+        guard = {"generation": claims["of"]}
+        if not self.users.change(user_id, guard, {**values, "generation": claims["of"] + 1}):
             raise BadRequest(USED)
 
     def ask_reset(self, email: object) -> None:
-        """Send a link to choose a new password with."""
-        email = parse_address(email)
-        self._attempts.check("mail", email, _MAILS, 3600)
-        user = self.users.at(email)
+        """Send a link for choosing a new password, if the user exists."""
+        email = normalize_address(email)
+        self._limiter.count("mail", email, _MAILS, 3600)
+        user = self.users.by_email(email)
         if user is not None and user["active"]:
             self.links.send_reset(user)
 
     def reset(self, token: str, password: object) -> None:
-        """Set a new password by a token that was mailed; it is used up.
+        """Set a new password with the token of a mail, which works once.
 
         Raises
         ------
         BadRequest
-            If the token is not good (any more), or the password cannot be one.
+            If the token is invalid or expired, or the password is too short or too long.
         """
         check_password(password)
-        told = self.links.read("reset", token)
-        user_id = ObjectId(told["user"])
-        guard = {"generation": told["of"], "active": True}
-        values = {"password": self.passwords.hash(str(password)), "generation": told["of"] + 1}
+        claims = self.links.read("reset", token)
+        user_id = ObjectId(claims["user"])
+        guard = {"generation": claims["of"], "active": True}
+        values = {"password": self.passwords.hash(str(password)), "generation": claims["of"] + 1}
         if not self.users.change(user_id, guard, values):
             raise BadRequest(USED)
         self.users.drop_tokens(user_id)
 
-    def log_in(self, email: str, password: str, place: str) -> Document:
-        """The user who has this address and password.
+    def log_in(self, email: str, password: str, client: str) -> Document:
+        """Return the user with this address and password.
 
         Raises
         ------
         Unauthorized
             If there is none.
         TooMany
-            If it was tried too often.
+            After too many attempts.
         """
         email = email.strip().lower()
-        user = self.users.at(email if email.isascii() else "")
+        user = self.users.by_email(email if email.isascii() else "")
         kept = user["password"] if user else None
-        if user and user["active"] and self._remembered.holds(kept, place, password):
+        if user and user["active"] and self._cache.holds(kept, client, password):
             return user
-        tries = [
-            self._attempts.check("login", f"{email} {place}", _LOGINS, _WINDOW),
-            self._attempts.check("login", place, _LOGINS_FROM, _WINDOW),
+        attempts = [
+            self._limiter.count("login", f"{email} {client}", _LOGINS, _WINDOW),
+            self._limiter.count("login", client, _LOGINS_FROM, _WINDOW),
         ]
         if not self.passwords.verify(password, kept) or user is None or not user["active"]:
             raise Unauthorized(_WRONG)
-        for one in tries:
-            self._attempts.give_back(one)
-        self._remembered.add(kept, place, password)
+        for attempt in attempts:
+            self._limiter.give_back(attempt)
+        self._cache.add(kept, client, password)
         return user
 
     def access_token(self, user: Document) -> str:
-        """A token that stands for a login."""
-        told = {"user": str(user["_id"]), "of": user["generation"]}
-        return self._signer.sign("access", told)
+        """Return a token for the user's login."""
+        claims = {"user": str(user["_id"]), "of": user["generation"]}
+        return self._signer.sign("access", claims)
 
     def actor(self, token: str) -> Actor:
-        """Who shows a token; `Unauthorized` if it is not good (any more)."""
-        if seems_personal(token):
-            return self._program(token)
-        told = self._signer.read("access", token, self._settings.ACCESS_TOKEN_LIFESPAN)
-        user = self.users.get(ObjectId(told["user"])) if told else None
-        if not told or not user or not user["active"] or user["generation"] != told["of"]:
+        """Return whose token this is; `Unauthorized` if it is invalid or expired."""
+        if is_personal(token):
+            return self._token_actor(token)
+        claims = self._signer.read("access", token, self._settings.ACCESS_TOKEN_LIFESPAN)
+        user = self.users.get(ObjectId(claims["user"])) if claims else None
+        if not claims or not user or not user["active"] or user["generation"] != claims["of"]:
             raise Unauthorized(_EXPIRED)
         return actor_of(user)
 
-    def _program(self, token: str) -> Actor:
+    def _token_actor(self, token: str) -> Actor:
         kept = self.users.token(token)
         user = self.users.get(kept["user"]) if kept else None
         if not kept or not user or not user["active"]:
-            raise Unauthorized("The token is unknown or was deleted. Make a new one.")
+            raise Unauthorized("The token is unknown or was deleted. Create a new one.")
         return Actor(user["_id"], Role(user["role"]), frozenset(kept["scopes"]))
 
     def change(self, user: Document, fields: Document) -> str:
-        """Change the password, or begin to change the address; what was done.
+        """Change the password, start a change of address, and return what was done as a sentence.
 
         Raises
         ------
-        BadRequest, Forbidden
-            If the fields cannot be, or the present password is wrong.
+        BadRequest
+            If the fields are invalid.
+        Forbidden
+            If the current password is wrong.
         """
         known = {"current_password", "password", "email"}
         wanted = fields.keys() - {"current_password"}
         if not wanted or fields.keys() - known:
             raise BadRequest("Send current_password with a new password, a new email, or both.")
-        email = parse_address(fields["email"]) if "email" in fields else None
+        email = normalize_address(fields["email"]) if "email" in fields else None
         if "password" in fields:
             check_password(fields["password"])
-        self._check_present(user, fields.get("current_password"))
-        said = []
+        self._check_current(user, fields.get("current_password"))
+        done = []
         if "password" in fields:
             self.users.revoke(user["_id"], password=self.passwords.hash(fields["password"]))
             self.users.drop_tokens(user["_id"])
-            said.append("The password was changed; all logins and tokens have ended.")
+            done.append("The password was changed; all logins and tokens have ended.")
         if email is not None:
-            self._attempts.check("mail", email, _MAILS, 3600)
+            self._limiter.count("mail", email, _MAILS, 3600)
             current = self.users.get(user["_id"]) or user
-            if self.users.at(email) is None:
+            if self.users.by_email(email) is None:
                 self.links.send_activation(current, email)
-            said.append("The address changes once the link in the mail to it is opened.")
-        return " ".join(said)
+            done.append("The address changes once the link in the mail sent to it is opened.")
+        return " ".join(done)
 
-    def _check_present(self, user: Document, password: object) -> None:
-        self._attempts.check("change", str(user["_id"]), _LOGINS, _WINDOW)
+    def _check_current(self, user: Document, password: object) -> None:
+        self._limiter.count("change", str(user["_id"]), _LOGINS, _WINDOW)
         if not self.passwords.verify(str(password), user["password"]):
             raise Forbidden("The current_password is wrong.")
 
 
 def actor_of(user: Document) -> Actor:
-    """A user who is logged in."""
+    """Return a logged-in user as an actor."""
     return Actor(user["_id"], Role(user["role"]))
 
 
@@ -253,18 +257,20 @@ def remove_user(
 ) -> None:
     """Delete a user with all their jobs, data, data files and tokens.
 
-    It can be done again where it was cut off: the user themselves goes last.
+    The user goes last, so an interrupted deletion can be repeated.
 
     Raises
     ------
     Conflict
-        If jobs of theirs are queued or running.
+        If any of their jobs is queued or running.
     """
     owner: ObjectId = user["_id"]
-    users.revoke(owner, active=False)  # from here on nothing new comes
+    users.revoke(owner, active=False)  # blocks new jobs and files
     if _has_active(jobs, owner):
         users.revoke(owner, active=user["active"])
-        raise Conflict("Jobs of this user are queued or running. Cancel them, or wait.")
+        raise Conflict(
+            "This user has queued or running jobs. Cancel them, or wait for them to end."
+        )
     jobs.delete_all(owner)
     mine = data.for_owner(owner)
     for stored in list(mine.list()):
@@ -274,9 +280,9 @@ def remove_user(
 
 
 def _has_active(jobs: Jobs, owner: ObjectId) -> bool:
-    """Whether jobs of a user are queued or running, or about to be."""
+    """Whether a user has jobs that are queued or running, or about to be."""
     jobs.quotas.reconcile(owner)
-    states = [{"_owner": owner, "state": state.value} for state in ACTIVE]
+    states = [{OWNER: owner, "state": state.value} for state in ACTIVE]
     found = (jobs.database.find("jobs", query, projection=["_id"]) for query in states)
     user = jobs.database.call(jobs.database["users"].find_one, {"_id": owner}, {"open": 1})
     return any(list(each) for each in found) or bool(user and user["open"])

@@ -1,4 +1,4 @@
-"""Passwords: what one may be, and how they are kept, which is hashed with argon2id."""
+"""Passwords: which ones are allowed, and how they are hashed, with argon2id."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 SHORTEST, LONGEST = 12, 256
-#: Cost of one hash, as OWASP advises for argon2id: 19 MiB, two passes, one lane.
+#: Cost of a hash, as OWASP recommends for argon2id: 19 MiB, two passes, one lane.
 _MEMORY_KIB, _PASSES, _LANES = 19 * 1024, 2, 1
-#: How long a request waits for its turn to hash.
+#: Longest wait of a request for its turn to hash.
 _WAIT_SECONDS = 10.0
-_MOST = 1000
-_SECONDS = 60.0
-#: The hash of a user's password, and where they log in from.
+#: Entries of the cache, and how long they are valid.
+_CACHED, _CACHE_SECONDS = 1000, 60.0
+#: The hash of a user's password, and the client address of the login.
 _Key = tuple[str | None, str]
 
 
 class Passwords:
-    """Hashes passwords, few at a time: logins must not take the processor from everything else."""
+    """Hashes passwords, a few at a time, so that logins leave processor time for the rest."""
 
     def __init__(self) -> None:
-        self._places = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
+        self._turns = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
 
     def hash(self, password: str) -> str:
-        """A password as it is kept.
+        """Return the hash of a password.
 
         Raises
         ------
         BadRequest
-            If it is too short or too long.
+            If the password is too short or too long.
         Unavailable
-            If too many are being hashed.
+            If too many passwords are being hashed.
         """
         check_password(password)
-        with self._place():
+        with self._turn():
             return self._hasher.hash(_normal(password))
 
     def verify(self, password: str, kept: str | None) -> bool:
-        """Whether a password is the one that is kept; it takes as long where none is kept.
+        """Whether a password has this hash; takes the same time if there is no hash.
 
         Raises
         ------
         Unavailable
-            If too many are being hashed.
+            If too many passwords are being hashed.
         """
         from argon2.exceptions import InvalidHashError, VerificationError
 
-        with self._place():
+        with self._turn():
             try:
-                self._hasher.verify(kept or self._nobodys, _normal(password[: LONGEST + 1]))
+                self._hasher.verify(kept or self._dummy, _normal(password[: LONGEST + 1]))
             except (InvalidHashError, VerificationError):
                 return False
         return kept is not None
@@ -75,42 +75,41 @@ class Passwords:
         return PasswordHasher(_PASSES, _MEMORY_KIB, _LANES)
 
     @cached_property
-    def _nobodys(self) -> str:
+    def _dummy(self) -> str:
         """The hash of a password that nobody knows."""
         return self._hasher.hash(os.urandom(32))
 
     def prepare(self) -> None:
-        """Make ready what the first login would have to wait for."""
-        self._nobodys  # noqa: B018 - it is kept
+        """Do now what would delay the first login."""
+        self._dummy  # noqa: B018 - a cached property
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(timeout=_WAIT_SECONDS):
-            raise Unavailable("Too many log in at once. Try again in a moment.", retry_after=5)
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(timeout=_WAIT_SECONDS):
+            raise Unavailable("Too many logins at the moment. Try again soon.", retry_after=5)
         try:
             yield
         finally:
-            self._places.release()
+            self._turns.release()
 
 
 def check_password(password: object, field: str = "password") -> None:
-    """Refuse what cannot be a password; `BadRequest`."""
+    """Raise `BadRequest`, naming the field, unless a value can be a password."""
     if not isinstance(password, str) or not SHORTEST <= len(password) <= LONGEST:
-        text = f"has to have {SHORTEST} to {LONGEST} characters"
+        text = f"must have {SHORTEST} to {LONGEST} characters"
         raise BadRequest(f"A password {text}.", [Problem(field, text)])
 
 
 def _normal(password: str) -> bytes:
-    """The same bytes for the same characters, whatever keyboard they come from."""
+    """Return the same bytes for the same characters, however the keyboard composes them."""
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
 
 
 class PasswordCache:
-    """Lets HTTP Basic send a password with each request without hashing it each time.
+    """Saves hashing the password that HTTP Basic sends with each request.
 
-    Only a keyed digest is kept, for one place that requests come from and one hash, so that it ends
-    with a change of the password. A wrong password from there ends it too: nobody gets to guess
-    past the limit of attempts.
+    It holds keyed digests, each for one client address and one password hash, so a change of the
+    password invalidates it. So does a wrong password: nobody can guess past the rate limit.
     """
 
     def __init__(self) -> None:
@@ -118,21 +117,21 @@ class PasswordCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[_Key, tuple[bytes, float]] = OrderedDict()
 
-    def holds(self, hashed: str | None, place: str, password: str) -> bool:
-        """Whether a password was right a moment ago; if not, nothing is remembered any more."""
-        key, digest = (hashed, place), self._digest(password)
+    def holds(self, hashed: str | None, client: str, password: str) -> bool:
+        """Whether a password was right a moment ago; if not, forget the entry."""
+        key, digest = (hashed, client), self._digest(password)
         with self._lock:
             kept, since = self._kept.get(key, (b"", 0.0))
-            if hmac.compare_digest(kept, digest) and time.monotonic() - since < _SECONDS:
+            if hmac.compare_digest(kept, digest) and time.monotonic() - since < _CACHE_SECONDS:
                 return True
             self._kept.pop(key, None)
         return False
 
-    def add(self, hashed: str | None, place: str, password: str) -> None:
-        """A password was right."""
+    def add(self, hashed: str | None, client: str, password: str) -> None:
+        """Remember a password that was right."""
         with self._lock:
-            self._kept[hashed, place] = (self._digest(password), time.monotonic())
-            while len(self._kept) > _MOST:
+            self._kept[hashed, client] = (self._digest(password), time.monotonic())
+            while len(self._kept) > _CACHED:
                 self._kept.popitem(last=False)
 
     def _digest(self, password: str) -> bytes:

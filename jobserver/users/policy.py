@@ -1,8 +1,8 @@
-"""Who may do what: one table, and the one function that reads it.
+"""Authorization: one table of who may do what, and the one function that reads it.
 
-Each route names its action in its declaration, so a route without one cannot be. An action on a
-thing that has an owner is asked about twice: whether the actor may do such a thing at all, before
-the thing is looked for, and whether they may do it to this one.
+Each route must name its action in its declaration. An action on something with an owner is
+authorized twice: first whether the actor may do it at all, before the object is looked up, then
+whether they may do it to this object.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 from bson import ObjectId
 
 from jobserver.errors import Forbidden, NotFound, Unauthorized
+from jobserver.storage.documents import OWNER
 
 
 class Role(StrEnum):
-    """What a user is; each may do what those before may."""
+    """Role of a user; each includes the rights of those before it."""
 
     USER = "user"
     ADMIN = "admin"
@@ -34,35 +35,35 @@ class Scope(StrEnum):
 
 
 class Who(Enum):
-    """Who may do something."""
+    """Who may perform an action."""
 
     ANYONE = "anyone, logged in or not"
-    VISITOR = "anyone, where there is a login at all"
+    VISITOR = "anyone, if the server has a login"
     USER = "every user"
-    OWNER = "the thing's owner, and admins"
-    READER = "the thing's owner, admins, and every user if it is public"
-    ONESELF = "the user it is about"
-    SELF = "the user it is about, and admins"
-    SENIOR = "the user it is about, and admins of no lower role"
+    OWNER = "the owner, and admins"
+    READER = "the owner, admins, and every user if it is public"
+    ONESELF = "the user concerned"
+    SELF = "the user concerned, and admins"
+    SENIOR = "the user concerned, and admins whose role is not lower"
     ADMIN = "admins"
     SUPERUSER = "superusers"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Who may do something, and with which kind of personal token.
+    """Who may perform an action, and with which scope of personal token.
 
     Attributes
     ----------
     scope : Scope or None
-        What a personal token has to be good for; None: it takes a login.
+        Scope that a personal token needs; None requires a login.
     """
 
     who: Who
     scope: Scope | None = None
 
 
-#: The table. Routes name its keys.
+#: The rule of each action. Routes name the actions.
 POLICY: Mapping[str, Rule] = {
     "info": Rule(Who.ANYONE),
     "account": Rule(Who.VISITOR),
@@ -98,16 +99,16 @@ POLICY: Mapping[str, Rule] = {
 
 @dataclass(frozen=True)
 class Actor:
-    """Who asks.
+    """Who sends a request.
 
     Attributes
     ----------
     id : ObjectId or None
-        The user's id; None where nobody is logged in.
+        The user's id; None if nobody is logged in.
     role : Role or None
         The user's role.
     scopes : frozenset of str or None
-        What the personal token is good for that was shown; None after a login.
+        Scopes of the personal token that was sent; None after a login.
     """
 
     id: ObjectId | None = None
@@ -120,9 +121,9 @@ class Actor:
 
 
 _RANKS = list(Role)
-#: Whoever asks where there is no login: somebody on this machine, who is nobody's superuser.
+#: The actor of every request when there is no login: somebody on this machine, without a role.
 LOCAL = Actor()
-#: Whoever asks without saying who they are, where there is a login.
+#: The actor of a request without credentials when there is a login.
 NOBODY = Actor()
 
 _FOR_LOCAL = frozenset((Who.USER, Who.OWNER, Who.READER))
@@ -132,28 +133,28 @@ _LEAST = {Who.ADMIN: Role.ADMIN, Who.SUPERUSER: Role.SUPERUSER}
 def authorize(
     actor: Actor, action: str, thing: Mapping[str, Any] | None = None, hidden: str = ""
 ) -> None:
-    """See to it that somebody may do something.
+    """Raise unless an actor may perform an action.
 
     Parameters
     ----------
     actor : Actor
         Who wants to.
     action : str
-        What: a key of `POLICY`.
+        A key of `POLICY`.
     thing : mapping, optional
-        The document to do it to: a job or data with ``_owner``, or a user. Without one the
-        question is whether the actor may do such a thing at all.
+        The document to act on: a job or data with ``_owner``, or a user. Without it, check whether
+        the actor may perform the action at all.
     hidden : str
-        What is said of a thing that is not there; of one that is a stranger's, too.
+        Message of the `NotFound`, the same as if the document did not exist.
 
     Raises
     ------
     Unauthorized
         If nobody is logged in.
     Forbidden
-        If the role, or the token, is not enough.
+        If the role or the token is insufficient.
     NotFound
-        If the thing is a stranger's.
+        If the document belongs to somebody else.
     """
     rule = POLICY[action]
     if rule.who is Who.ANYONE:
@@ -167,21 +168,21 @@ def authorize(
 
 
 def visibility_filter(actor: Actor) -> dict[str, Any]:
-    """The condition that holds for everything whose owner the actor is, or may act for."""
+    """Return the filter that selects what the actor owns, or may act on for its owner."""
     if actor is LOCAL or actor.is_at_least(Role.ADMIN):
         return {}
     if actor.id is None:
         raise Unauthorized(_LOGIN_FIRST)
-    return {"_owner": actor.id}
+    return {OWNER: actor.id}
 
 
-_LOGIN_FIRST = "Log in first: send a user's address and password, or a token of POST /login."
+_LOGIN_FIRST = "Log in first: send your email address and password, or a token from POST /login."
 
 
 def _check_local(rule: Rule) -> None:
     if rule.who not in _FOR_LOCAL:
         raise Forbidden(
-            "This server has no users: it runs without login. Its administrator can set "
+            "This server runs without login and has no users. Its administrator can set "
             "LOGIN_REQUIRED."
         )
 
@@ -190,25 +191,26 @@ def _check_role(actor: Actor, rule: Rule) -> None:
     if actor.id is None:
         raise Unauthorized(_LOGIN_FIRST)
     if actor.scopes is not None and rule.scope not in actor.scopes:
-        needed = f"one with the scope {rule.scope}" if rule.scope else "a login"
-        raise Forbidden(f"This token is not good for that. It takes {needed}.")
+        if rule.scope is None:
+            raise Forbidden("This requires a login; a personal token is not enough.")
+        raise Forbidden(f'This token lacks the scope "{rule.scope}".')
     least = _LEAST.get(rule.who)
     if least and not actor.is_at_least(least):
-        raise Forbidden(f"Only a user of the role {least} or higher may do that.")
+        raise Forbidden(f"This requires the role {least} or higher.")
 
 
 def _may(actor: Actor, who: Who, thing: Mapping[str, Any]) -> bool:
-    """Whether a user may do to this thing what such users may do to some."""
+    """Whether a user whose role allows the action may perform it on this document."""
     if who in (Who.OWNER, Who.READER):
         shared = who is Who.READER and thing.get("public") is True
-        return shared or thing.get("_owner") == actor.id or actor.is_at_least(Role.ADMIN)
+        return shared or thing.get(OWNER) == actor.id or actor.is_at_least(Role.ADMIN)
     if who in (Who.ONESELF, Who.SELF, Who.SENIOR):
         return thing["_id"] == actor.id or _rules(actor, who, Role(thing["role"]))
     return True
 
 
 def _rules(actor: Actor, who: Who, role: Role) -> bool:
-    """Whether an actor may act for a user of a role."""
+    """Whether an actor may act on a user with a role."""
     if who is Who.ONESELF or not actor.is_at_least(Role.ADMIN):
         return False
     return who is Who.SELF or actor.is_at_least(role)

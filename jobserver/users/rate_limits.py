@@ -1,9 +1,8 @@
-"""How often somebody tried something lately, counted in the database for all servers together.
+"""Rate limits, counted in the database for all servers together.
 
-Time is cut into windows, and a window of somebody who tries something is one document with a count,
-which is raised by a guarded update: exactly so many succeed as may, whoever else tries at the same
-time. Where the answer to an update was lost it may be counted twice. A refused attempt writes
-nothing.
+Time is divided into windows. Each window of each client, or user, and action is one document with a
+count that a guarded update raises, so concurrent attempts never exceed the limit. If the reply to
+an update is lost, the attempt may count twice. A refused attempt writes nothing.
 """
 
 from __future__ import annotations
@@ -22,38 +21,38 @@ _NONE = {"count": 0}
 
 
 class RateLimiter:
-    """Limits on how often something may be tried.
+    """Limits how often something may be attempted.
 
     Parameters
     ----------
     database : Database
-        Where they are counted.
+        Holds the counts.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._attempts = database["attempts"]
 
-    def check(self, what: str, who: str, limit: int, seconds: float) -> str:
-        """Count an attempt; its id, for `give_back`.
+    def count(self, what: str, who: str, limit: int, seconds: float) -> str:
+        """Count an attempt and return its id, for `give_back`.
 
         Parameters
         ----------
         what : str
-            What is tried, such as ``login``.
+            What is attempted, such as ``login``.
         who : str
-            Who tries: an address, a user. It is not kept, only a digest of it.
+            Who attempts it: an address or a user. Only a digest of it is stored.
         limit : int
-            How many attempts a window has room for.
+            Attempts allowed in a window.
         seconds : float
             Length of a window.
 
         Raises
         ------
         TooMany
-            If this window is full; ``retry_after`` tells when the next begins.
+            If the limit is reached; ``retry_after`` is the time until the next window.
         StoreUnavailable
-            If the database is away.
+            If the database does not answer.
         """
         now = datetime.now(UTC).timestamp()
         window = math.floor(now / seconds)
@@ -67,12 +66,12 @@ class RateLimiter:
         return key
 
     def give_back(self, attempt: str) -> None:
-        """Count an attempt no longer, as it was a good one."""
+        """Stop counting an attempt, as it succeeded."""
         guard = {"_id": attempt, "count": {"$gt": 0}}
         self._database.call(self._attempts.update_one, guard, {"$inc": {"count": -1}})
 
     def _counted(self, key: str, limit: int, until: datetime) -> bool:
-        """Count one more in a window, unless it is full; as one update, as others try too."""
+        """Count one more in a window unless it is full, in one guarded update."""
         while True:
             guard = {"_id": key, "count": {"$lt": limit}}
             if self._database.call(self._attempts.update_one, guard, _ONE_MORE).modified_count:

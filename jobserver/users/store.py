@@ -1,4 +1,4 @@
-"""The users: addresses, roles, what they may use, and the tokens they made for their programs."""
+"""The stored users: address, role, quotas, and their personal tokens."""
 
 from __future__ import annotations
 
@@ -13,35 +13,20 @@ from jobserver.errors import BadRequest, Conflict, NotFound, Problem
 from jobserver.sizes import GIB
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import utcnow
-from jobserver.users import Role, Scope, fingerprint, new_token
+from jobserver.users.policy import Role, Scope
+from jobserver.users.tokens import fingerprint, new_token
 
-#: What a new user may use: jobs at once, and bytes of data files.
+#: Limits of a new user: jobs at once, and bytes of data files.
 JOB_LIMIT = 100
 STORAGE_QUOTA = GIB
 MOST_TOKENS = 50
 
-_ADDRESS = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([a-z0-9-]{1,63}\.)*[a-z0-9-]{1,63}")
 _SHOWN = ("_id", "email", "role", "active", "created", "job_quota", "job_limit", "storage_quota")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 
 
-def parse_address(text: object) -> str:
-    """A mail address as it is kept: in small letters.
-
-    Raises
-    ------
-    BadRequest
-        If it is none.
-    """
-    address = text.strip().lower() if isinstance(text, str) else ""
-    if len(address) > 254 or not _ADDRESS.fullmatch(address):
-        text = "has to be a mail address"
-        raise BadRequest(f"The email {text}.", [Problem("email", text)])
-    return address
-
-
 def shown_user(user: Mapping[str, Any]) -> Document:
-    """A user as they are answered: nothing of passwords and tokens."""
+    """Return a user as answers show them, without password and tokens."""
     shown = {name: user[name] for name in _SHOWN}
     return {**shown, "jobs_started": user["charged"], "jobs_active": len(user["open"])}
 
@@ -52,7 +37,7 @@ class Users:
     Parameters
     ----------
     database : Database
-        Where they are kept.
+        Holds the users.
     """
 
     def __init__(self, database: Database) -> None:
@@ -61,21 +46,21 @@ class Users:
         self._tokens = database["tokens"]
 
     def add(self, email: str, password: str, role: Role, *, confirmed: bool) -> Document:
-        """Store a new user.
+        """Store a new user and return the document.
 
         Parameters
         ----------
         email : str
-            The address, as `parse_address` gives it.
+            As `jobserver.mail.normalize_address` returns it.
         password : str
-            Its hash.
+            Hash of the password.
         confirmed : bool
-            Whether the address is known to be theirs; they can log in only then.
+            Whether the address is known to be theirs; only then can they log in.
 
         Raises
         ------
         Conflict
-            If there is a user with the address.
+            If another user has the address.
         """
         user = {
             "_id": ObjectId(),
@@ -90,44 +75,44 @@ class Users:
             **{"charged": 0, "open": [], "uploads": [], "change": ObjectId()},
         }
         if not self.database.insert("users", user):
-            raise Conflict(f"There is a user {email} already.")
+            raise Conflict(f"There is already a user {email}.")
         return user
 
     def get(self, user_id: object) -> Document | None:
-        """A user by id."""
+        """Return a user by id, or None."""
         return self.database.call(self._users.find_one, {"_id": user_id})
 
-    def at(self, email: str) -> Document | None:
-        """A user by address."""
+    def by_email(self, email: str) -> Document | None:
+        """Return a user by address, or None."""
         return self.database.call(self._users.find_one, {"email": email})
 
     def list(self) -> Iterator[Document]:
-        """All users, the oldest first."""
+        """Yield all users, oldest first."""
         yield from self.database.find("users", {}, sort=[("_id", 1)])
 
     def change(
         self, user_id: ObjectId, guard: Mapping[str, Any], values: Mapping[str, Any]
     ) -> bool:
-        """Change a user who is still as the guard says; whether this call did.
+        """Change a user who still matches the guard; return whether this call changed it.
 
         Raises
         ------
         Conflict
             If another user has the address.
         """
-        mark = ObjectId()
-        query, update = {"_id": user_id, **guard}, {"$set": {**values, "change": mark}}
+        change = ObjectId()
+        query, update = {"_id": user_id, **guard}, {"$set": {**values, "change": change}}
         try:
             done = self.database.call(self._users.update_one, query, update)
         except DuplicateKeyError as error:
             raise Conflict("Another user has this address.") from error
         if done.modified_count:
             return True
-        seen = {"_id": user_id, "change": mark}
+        seen = {"_id": user_id, "change": change}
         return self.database.call(self._users.find_one, seen, {"_id": 1}) is not None
 
     def revoke(self, user_id: ObjectId, **values: Any) -> None:
-        """Change a user, and end all their logins and links.
+        """Change a user, and revoke all their logins and links.
 
         Raises
         ------
@@ -146,31 +131,31 @@ class Users:
         self.database.call(self._users.delete_one, {"_id": user_id})
 
     def make_token(self, user_id: ObjectId, name: object, scopes: object) -> tuple[Document, str]:
-        """Make a personal token; what is kept of it, and the token, which is not kept.
+        """Create a personal token; return its stored document, and the token, which is not stored.
 
         Raises
         ------
         BadRequest, Conflict
-            If name or scopes cannot be, or the user has too many.
+            If the name or the scopes are invalid, or the user has too many tokens.
         """
-        document = {"user": user_id, **_checked_token(name, scopes), "created": utcnow()}
+        document = {"user": user_id, **_token_fields(name, scopes), "created": utcnow()}
         if len(list(self.tokens(user_id))) >= MOST_TOKENS:
-            raise Conflict(f"There are {MOST_TOKENS} tokens already. Delete one first.")
+            raise Conflict(f"You already have {MOST_TOKENS} tokens. Delete one first.")
         token = new_token()
         document |= {"_id": fingerprint(token), "key": ObjectId()}
         self.database.insert("tokens", document)
         return document, token
 
     def tokens(self, user_id: ObjectId) -> Iterator[Document]:
-        """What is kept of a user's tokens."""
+        """Yield the stored documents of a user's tokens."""
         yield from self.database.find("tokens", {"user": user_id})
 
     def token(self, token: str) -> Document | None:
-        """What is kept of a token, if it is one."""
+        """Return the stored document of a token, or None."""
         return self.database.call(self._tokens.find_one, {"_id": fingerprint(token)})
 
     def drop_token(self, user_id: ObjectId, key: object) -> None:
-        """Delete a token; `NotFound` if the user has none of this id."""
+        """Delete a token; `NotFound` if the user has none with this id."""
         found = [entry for entry in self.tokens(user_id) if entry["key"] == key]
         if not found:
             raise NotFound(f"There is no token {key}.")
@@ -182,18 +167,18 @@ class Users:
 
 
 def shown_token(token: Mapping[str, Any]) -> Document:
-    """A token as it is listed."""
+    """Return a token as lists show it."""
     return {"_id": token["key"], **{name: token[name] for name in ("name", "scopes", "created")}}
 
 
-def _checked_token(name: object, scopes: object) -> Document:
+def _token_fields(name: object, scopes: object) -> Document:
     problems = []
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        problems.append(Problem("name", "has to be a text of 1 to 100 characters"))
+        problems.append(Problem("name", "must be a text of 1 to 100 characters"))
     known = [scope.value for scope in Scope]
     if not isinstance(scopes, list) or not scopes or any(each not in known for each in scopes):
-        problems.append(Problem("scopes", f"has to be a list of some of: {', '.join(known)}"))
+        problems.append(Problem("scopes", f"must be a list of at least one of: {', '.join(known)}"))
         scopes = []
     if problems:
-        raise BadRequest("No token can be made of that.", problems)
+        raise BadRequest("The token cannot be created.", problems)
     return {"name": name, "scopes": sorted(set(scopes))}

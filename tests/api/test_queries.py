@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from jobserver.api.framework import openapi
 from jobserver.app import BLUEPRINTS
 from jobserver.storage.database import Database, Document
-from jobserver.users import Role
+from jobserver.users.policy import Role
 from tests.support.members import Members, database_of
 from tests.support.server import MakeServer, Server, finished, until
 

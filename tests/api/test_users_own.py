@@ -15,7 +15,7 @@ from jobserver.errors import TooMany
 from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import Outcome, interrupted
-from jobserver.users import Role
+from jobserver.users.policy import Role
 from tests.support.members import Member, Members
 from tests.support.server import finished, run_through, until
 

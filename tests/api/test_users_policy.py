@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import jobserver.app  # noqa: F401 - declares every endpoint
 from jobserver.api.framework.endpoint import ENDPOINTS, Endpoint
 from jobserver.errors import ApiError, Forbidden, NotFound, Unauthorized
-from jobserver.users import POLICY, Actor, Role, Scope, Who, authorize, visibility_filter
+from jobserver.users.policy import POLICY, Actor, Role, Scope, Who, authorize, visibility_filter
 from tests.support.members import Member, Members
 
 #: Who asks, and whose the thing is that they ask for.

@@ -132,6 +132,8 @@ def test_users_on_the_command_line(
     database.start()
     request.addfinalizer(database.stop)
     assert user(*add, text="too short\n").returncode == 2
+    unmailable = user("add", "a..b@example.org", "--password-stdin", text="long enough for this\n")
+    assert (unmailable.returncode, "email address" in unmailable.stderr) == (2, True)
     assert user(*add, text="long enough for this\n").returncode == 2
     assert user("quota", "ada@example.org", "5").returncode == 0
     assert user("role", "ada@example.org", "admin").returncode == 0

@@ -12,7 +12,7 @@ from bson import ObjectId
 from flask import Flask
 from pymongo.errors import CursorNotFound, ExecutionTimeout
 
-from jobserver.api.framework.current import KEY
+from jobserver.api.framework.identity import KEY
 from jobserver.api.jobs import JobsQuery, _page
 from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
 from jobserver.jobs.job import new_document

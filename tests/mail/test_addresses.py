@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import BadRequest
-from jobserver.mail import check_address, is_address
+from jobserver.mail import is_address, normalize_address
+from jobserver.mail.messages import check_address
 
 GOOD = ["anna@example.org", "a.b+c@x-y.example", "root@localhost", "o'neil@a.b", f"{'a' * 64}@b.c"]
 BAD = [
@@ -33,7 +34,9 @@ BAD = [
 
 @pytest.mark.parametrize("address", GOOD)
 def test_addresses(address: str) -> None:
-    assert check_address(address) == address
+    assert is_address(address)
+    check_address(address)
+    assert normalize_address(f" {address.upper()}\n") == address.lower()
 
 
 @pytest.mark.parametrize("value", BAD)
@@ -42,6 +45,9 @@ def test_what_is_no_address(value: object) -> None:
     with pytest.raises(BadRequest) as refused:
         check_address(value, "notify")
     assert refused.value.errors[0].field == "notify"
+    if not isinstance(value, str) or not is_address(value.strip().lower()):
+        with pytest.raises(BadRequest):
+            normalize_address(value)
 
 
 @given(

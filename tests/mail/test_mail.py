@@ -298,7 +298,6 @@ def test_a_login_at_the_mail_server(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-    monkeypatch.setenv("FLASK_DEBUG", "1")  # has Flask-Mail print what it sends
     caplog.set_level(logging.DEBUG)
     with mailbox(login=True, tls_context=offered(certificate)) as box:
         wrong = TLS | {"MAIL_USERNAME": "jobs", "MAIL_PASSWORD": "hunter2-hunter2"}

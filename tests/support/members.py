@@ -16,8 +16,10 @@ from jobserver.home.secret_key import secret_key
 from jobserver.home.settings import PREFIX, load
 from jobserver.server import server as running
 from jobserver.storage.database import Database
-from jobserver.users import Passwords, Role, TokenSigner
+from jobserver.users.passwords import Passwords
+from jobserver.users.policy import Role
 from jobserver.users.store import Users
+from jobserver.users.tokens import TokenSigner
 from tests.support.server import Server
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - of users that exist in tests only
@@ -87,7 +89,7 @@ class Members:
 
     def link(self, purpose: str, email: str, /, **told: Any) -> tuple[str, str]:
         """A user's id, and a token as it stands in their mail."""
-        user = self.users.at(email)
+        user = self.users.by_email(email)
         assert user is not None
         told = {"user": str(user["_id"]), "of": user["generation"], **told}
         if purpose == "activate":

@@ -29,7 +29,7 @@ def database(uri: str) -> Iterator[Database]:
 
 def tried(counted: RateLimiter, what: str, who: str, limit: int = 3) -> bool:
     try:
-        counted.check(what, who, limit, AGE)
+        counted.count(what, who, limit, AGE)
     except TooMany:
         return False
     return True
@@ -37,18 +37,18 @@ def tried(counted: RateLimiter, what: str, who: str, limit: int = 3) -> bool:
 
 def test_so_many_and_no_more(database: Database) -> None:
     one, other = RateLimiter(database), RateLimiter(database)
-    told = [tried(each, "login", "anna") for each in (one, other, one, other, one)]
-    assert told == [True, True, True, False, False]
+    allowed = [tried(each, "login", "anna") for each in (one, other, one, other, one)]
+    assert allowed == [True, True, True, False, False]
     assert tried(one, "login", "bert")
     assert tried(one, "reset", "anna")
     assert not tried(one, "login", "anna")
     assert tried(one, "login", "anna", limit=4)
 
 
-def test_the_refusal_tells_when_to_come_back(database: Database) -> None:
+def test_the_refusal_says_when_to_come_back(database: Database) -> None:
     counted = RateLimiter(database)
     with pytest.raises(TooMany) as refused:
-        counted.check("login", "anna", 0, HOUR)
+        counted.count("login", "anna", 0, HOUR)
     assert refused.value.status == 429
     assert refused.value.retry_after is not None
     assert 1 <= refused.value.retry_after <= HOUR
@@ -60,7 +60,7 @@ def test_a_window_ends(database: Database) -> None:
 
     def full() -> bool:
         try:
-            counted.check("login", "anna", 1, 0.5)
+            counted.count("login", "anna", 1, 0.5)
         except TooMany:
             return True
         return False
@@ -69,11 +69,11 @@ def test_a_window_ends(database: Database) -> None:
     until(lambda: not full())
 
 
-def test_many_at_once_get_exactly_the_places(uri: str, database: Database) -> None:
+def test_many_at_once_get_exactly_the_limit(uri: str, database: Database) -> None:
     counted = [RateLimiter(Database(uri)) for _ in range(3)]
     with ThreadPoolExecutor(12) as pool:
-        told = list(pool.map(lambda n: tried(counted[n % 3], "login", "anna", 10), range(60)))
-    assert sum(told) == 10
+        allowed = list(pool.map(lambda n: tried(counted[n % 3], "login", "anna", 10), range(60)))
+    assert sum(allowed) == 10
     [kept] = database["attempts"].find({})
     assert kept["count"] == 10  # refused ones leave nothing
     for one in counted:
@@ -82,7 +82,7 @@ def test_many_at_once_get_exactly_the_places(uri: str, database: Database) -> No
 
 def test_what_is_kept_names_nobody_and_goes(database: Database) -> None:
     odd = "anna@example.org\0\ud800" * 1000
-    RateLimiter(database).check("login", odd, 1, HOUR)
+    RateLimiter(database).count("login", odd, 1, HOUR)
     kept = database["attempts"].find_one({})
     assert kept is not None
     assert "anna" not in str(kept)

@@ -16,13 +16,12 @@ from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
-from jobserver.api.framework.current import services
-from jobserver.api.framework.identity import actor
+from jobserver.api.framework.identity import actor, services
 from jobserver.api.framework.schemas import Filter
 from jobserver.encoding import dumps, read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
 from jobserver.sizes import rounded_size
-from jobserver.users import POLICY, Who, authorize
+from jobserver.users.policy import POLICY, Who, authorize
 
 View = Callable[..., Any]
 V = TypeVar("V", bound=View)
@@ -86,7 +85,7 @@ class Endpoint:
     form : bool
         Whether the body may be a form of the fields, too.
     policy : str
-        The action that it is: a key of `jobserver.users.POLICY`, which says who may.
+        The action that it is: a key of `jobserver.users.policy.POLICY`, which says who may.
     """
 
     method: str
@@ -129,7 +128,7 @@ def endpoint(  # noqa: PLR0913 - a declaration says everything at once
     path : str
         As Flask writes it: ``/job/<job_id>``.
     policy : str
-        Who may: a key of `jobserver.users.POLICY`.
+        Who may: a key of `jobserver.users.policy.POLICY`.
     """
     if policy not in POLICY:
         raise ValueError(f"{path} needs a policy of the table, not {policy!r}")

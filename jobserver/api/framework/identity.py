@@ -1,21 +1,32 @@
-"""Who asks: what a request shows of them, looked at once for each request."""
+"""The request at hand: the server that answers it, who sent it, and what they may touch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from flask import g, request
+from flask import current_app, g, request
 from werkzeug.datastructures import Authorization
 
-from jobserver.api.framework.current import services
 from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
 from jobserver.errors import Unauthorized
 from jobserver.storage.database import Document
-from jobserver.users import LOCAL, NOBODY, Actor, Role, visibility_filter
 from jobserver.users.accounts import actor_of
+from jobserver.users.policy import LOCAL, NOBODY, Actor, Role, visibility_filter
 
+if TYPE_CHECKING:
+    from jobserver.server.services import Services
+
+#: Where a Flask application holds its `Services`.
+KEY = "jobserver"
 _UNKNOWN = "The header Authorization is wrong. It takes 'Basic ...' or 'Bearer <token>'."
+
+
+def services() -> Services:
+    """Return the parts of the server that answers this request."""
+    parts: Services = current_app.extensions[KEY]
+    return parts
 
 
 def actor() -> Actor:

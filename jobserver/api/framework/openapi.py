@@ -14,7 +14,7 @@ import jobserver
 from jobserver.api.framework.endpoint import ENDPOINTS, FORMS, Body, Endpoint
 from jobserver.api.framework.schemas import ErrorBody
 from jobserver.data.files import EXTENSIONS
-from jobserver.users import POLICY, Who
+from jobserver.users.policy import POLICY, Who
 
 Schema = dict[str, Any]
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from jobserver.api.framework.current import services
+from jobserver.api.framework.identity import services
 from jobserver.errors import Forbidden, SettingsError
 from jobserver.home.settings import Settings
 

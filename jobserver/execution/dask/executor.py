@@ -152,7 +152,7 @@ class DaskExecutor(Executor):
         self._forget(job_id)
         self.room.leave(job_id)
         if state:
-            self.counts.add("runs", (state,))
+            self.ended.labels(state).inc()
         if state is State.QUEUED:
             self.submit(job_id)
 
