@@ -78,7 +78,7 @@ def _time_texts(array: Any, whole: bool | None) -> list[Any]:
     )
 
 
-def _with_gaps(items: list[Any], missing: Any) -> list[Any]:
+def _with_gaps(items: list[Any], missing: Any) -> list[object]:
     if not missing.any():
         return items
     return [None if gap else item for item, gap in zip(items, missing.tolist(), strict=True)]
@@ -122,7 +122,7 @@ def _encode_zoned(array: Any, whole: bool | None) -> tuple[str, list[Any]]:
     return str(array.dtype), [None if text is None else text + "Z" for text in texts]
 
 
-def decode_column(dtype: Dtype, data: list[Any]) -> Any:
+def decode_column(dtype: Dtype, data: list[object]) -> Any:
     """Return the encoded array; the inverse of `encode_column`.
 
     Returns
@@ -151,7 +151,7 @@ def decode_column(dtype: Dtype, data: list[Any]) -> Any:
     return objects(data) if known is None else pd.array(data, dtype=known)
 
 
-def _known_dtype(name: str) -> Any:
+def _known_dtype(name: str) -> object:
     import pandas as pd
 
     try:
@@ -160,7 +160,7 @@ def _known_dtype(name: str) -> Any:
         return None
 
 
-def _decode_numpy(dtype: Any, data: list[Any]) -> Any:
+def _decode_numpy(dtype: Any, data: list[Any]) -> object:
     import numpy as np
 
     if dtype.kind == "M":
@@ -177,7 +177,7 @@ def _is_narrow(dtype: Any, rows: int) -> bool:
     return bool(dtype.itemsize * rows <= _LARGEST_FIXED)
 
 
-def _decode_intervals(dtype: Any, data: list[Any]) -> Any:
+def _decode_intervals(dtype: Any, data: list[Any]) -> object:
     import pandas as pd
 
     pairs = [(None, None) if pair is None else pair for pair in data]
@@ -186,7 +186,7 @@ def _decode_intervals(dtype: Any, data: list[Any]) -> Any:
     return pd.arrays.IntervalArray.from_arrays(left, right, closed=dtype.closed)
 
 
-def _decode_categories(described: dict[str, Any], data: list[Any]) -> Any:
+def _decode_categories(described: dict[str, Any], data: list[object]) -> object:
     import pandas as pd
 
     labels = described["categories"]
@@ -198,7 +198,7 @@ def _decode_categories(described: dict[str, Any], data: list[Any]) -> Any:
     return pd.Categorical.from_codes(found, categories, ordered=described["ordered"])
 
 
-def decode_labels(dtype: Dtype, data: list[Any], name: Any = None) -> Any:
+def decode_labels(dtype: Dtype, data: list[object], name: object = None) -> object:
     """Return the `pandas.Index` that `encode_column` encoded."""
     import pandas as pd
 
@@ -208,12 +208,12 @@ def decode_labels(dtype: Dtype, data: list[Any], name: Any = None) -> Any:
     return pd.Index(array, dtype=array.dtype, name=hashable(name), tupleize_cols=False)
 
 
-def hashable(label: Any) -> Any:
+def hashable(label: object) -> object:
     """Return a label for pandas: lists become tuples again."""
     return tuple(hashable(item) for item in label) if isinstance(label, list) else label
 
 
-def objects(items: list[Any]) -> Any:
+def objects(items: list[object]) -> Any:
     """Return an array of any objects, even lists."""
     import numpy as np
 
@@ -238,7 +238,7 @@ def live_column(values: Any, encode: Encode) -> tuple[Dtype, Column]:
     return dtype, _Values(values, encode)
 
 
-def live_labels(index: Any, encode: Encode) -> tuple[Any, Any, Column]:
+def live_labels(index: Any, encode: Encode) -> tuple[object, object, Column]:
     """Return dtype, name and column of an index; for a MultiIndex lists of the first two."""
     if index.nlevels == 1 and not hasattr(index, "levels"):
         dtype, column = live_column(index, encode)
@@ -256,7 +256,7 @@ class _Values(Column):
         starts = range(0, len(values), _BATCH)
         self._whole = all(whole_seconds(_slice(values, n, n + _BATCH)) for n in starts)
 
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> list[object]:
         """Return some of the values."""
         return encode_column(_slice(self._values, start, stop), self._encode, self._whole)[1]
 
@@ -304,11 +304,11 @@ class _Numbers(Column):
 class _Codes(_Numbers):
     """Categories, stored as indices into their labels."""
 
-    def __init__(self, codes: Any, labels: list[Any]) -> None:
+    def __init__(self, codes: object, labels: list[object]) -> None:
         super().__init__(codes, CODES)
         self._labels = labels
 
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> list[object]:
         """Return some of the labels."""
         return [None if n < 0 else self._labels[n] for n in super().values(start, stop)]
 
@@ -317,9 +317,9 @@ class _Codes(_Numbers):
         return self._bytes(start, stop, "i")
 
 
-def _slice(values: Any, start: int, stop: int) -> Any:
+def _slice(values: Any, start: int, stop: int) -> object:
     return values.iloc[start:stop] if hasattr(values, "iloc") else values[start:stop]
 
 
-def _levels(index: Any) -> list[Any]:
+def _levels(index: Any) -> list[object]:
     return [index.get_level_values(n) for n in range(index.nlevels)]

@@ -36,8 +36,8 @@ MOST_WARNINGS = 20
 _TABLE_LEVELS = 6
 _ATOMS = {type(None), bool, float}
 
-_Handler = Callable[[Any], Any]
-_TableReader = Callable[[Any, Encode], ColumnTable]
+_Handler = Callable[[Any], object]
+_TableReader = Callable[[object, Encode], ColumnTable]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class EncodedValue:
         The encoded value.
     """
 
-    value: Any
+    value: object
 
 
 class Encoder:
@@ -106,7 +106,7 @@ class Encoder:
             found[figure.Figure] = _png
         return found
 
-    def encode(self, value: Any) -> Any:
+    def encode(self, value: Any) -> object:
         """Encode any value."""
         kind = type(value)
         if kind in _ATOMS:
@@ -127,7 +127,7 @@ class Encoder:
             self._handlers[kind] = self._handlers[next(known)]
         return self._handlers[kind]
 
-    def _list(self, value: list[Any] | tuple[Any, ...]) -> list[Any]:
+    def _list(self, value: list[object] | tuple[object, ...]) -> list[object]:
         if self._is_simple(value):
             return list(value)
         return self._items(value, enumerate(value))
@@ -140,7 +140,7 @@ class Encoder:
             return bool(min(items) >= -(2**63) and max(items) < 2**63)
         return kinds <= _ATOMS or (kinds == {str} and all(map(str.isascii, items)))
 
-    def _items(self, owner: Any, items: Any) -> list[Any]:
+    def _items(self, owner: Any, items: Any) -> list[object]:
         self._enter(owner)
         encoded = []
         for key, item in items:
@@ -149,25 +149,25 @@ class Encoder:
         self._path.pop()
         return encoded
 
-    def _mapping(self, value: Mapping[Any, Any], owner: Any = None) -> dict[str, Any]:
+    def _mapping(self, value: Mapping[object, object], owner: object = None) -> dict[str, object]:
         items = list(islice(value.items(), len(value)))
         keys = [escape_key(key) for key in unique_keys(key for key, _ in items)]
         return dict(zip(keys, self._items(value if owner is None else owner, items), strict=True))
 
-    def _tuple(self, value: tuple[Any, ...]) -> Any:
+    def _tuple(self, value: tuple[object, ...]) -> object:
         names = getattr(value, "_fields", None)
         if names:
             return self._mapping(dict(zip(names, value, strict=True)), value)
         return self._list(value)
 
-    def _set(self, value: Set[Any]) -> list[Any]:
+    def _set(self, value: Set[Any]) -> list[object]:
         try:
             ordered = sorted(value)
         except Exception:  # items that cannot be ordered
             ordered = sorted(value, key=text_of)
         return self._list(ordered)
 
-    def _array(self, array: Any) -> Any:
+    def _array(self, array: Any) -> object:
         import numpy as np
 
         if array.dtype.names:
@@ -180,18 +180,18 @@ class Encoder:
             return self.encode(array[()])
         return self._table(from_array, np.asarray(array), levels=1 + array.ndim)
 
-    def _record(self, value: Any) -> Any:
+    def _record(self, value: Any) -> object:
         names = value.dtype.names
         return self._mapping({name: value[name] for name in names}) if names else value.tobytes()
 
-    def _table(self, read: _TableReader, value: Any, levels: int = _TABLE_LEVELS) -> Any:
+    def _table(self, read: _TableReader, value: Any, levels: int = _TABLE_LEVELS) -> object:
         self._enter(value, levels)
         table = read(value, self._list)
         encoded = table if value.size > self._largest else table.stored()
         del self._path[-levels:]
         return encoded
 
-    def _other_object(self, value: Any) -> Any:
+    def _other_object(self, value: object) -> object:
         """Encode an object without a handler by its protocols."""
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             names = [field.name for field in dataclasses.fields(value)]
@@ -211,14 +211,14 @@ class Encoder:
             self._warn(value, "cannot be stored as such and is kept as text")
         return text_of(value)
 
-    def _enter(self, owner: Any, levels: int = 1) -> None:
+    def _enter(self, owner: object, levels: int = 1) -> None:
         if len(self._path) + levels > MAX_DEPTH:
             around = [id(container) for container, _ in self._path if container is not None]
             cyclic = len(set(around)) < len(around)
             raise JobserverError(_CYCLIC if cyclic else _TOO_DEEP)
         self._path += [[owner, None], *([None, None] for _ in range(1, levels))]
 
-    def _warn(self, value: Any, text: str) -> None:
+    def _warn(self, value: object, text: str) -> None:
         """Warn, once for each type, that a value is not kept unchanged."""
         kind = type(value)
         if (kind, text) in self._warned or len(self.warnings) == MOST_WARNINGS:

@@ -20,7 +20,7 @@ _LONGEST_NAME = 60
 _ALWAYS_VALID = {int, float, bool, type(None)}
 
 
-def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dict[str, Any]:
+def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dict[str, object]:
     """Read a JSON object that can be stored as it is.
 
     Parameters
@@ -83,7 +83,7 @@ def is_deeper(body: bytes | bytearray, depth: int) -> bool:
     return b"[]" in brackets or brackets.count(b"[") > depth
 
 
-class _Pairs(list[tuple[str, Any]]):
+class _Pairs(list[tuple[str, object]]):
     """An object that cannot be stored, as written."""
 
 
@@ -93,7 +93,7 @@ class _Number(str):
     __slots__ = ()
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: object) -> bool:
     """Whether text has no lone surrogates and top-level names no dots."""
     try:
         orjson.dumps(value)
@@ -118,7 +118,7 @@ class _Reader:
         self._path: list[str | int] = []
         self.problems: list[Problem] = []
 
-    def read(self, text: str) -> Any:
+    def read(self, text: str) -> object:
         """Parse the text and collect its problems; the value is only usable without any."""
         value = json.JSONDecoder(
             object_pairs_hook=self._object,
@@ -130,7 +130,7 @@ class _Reader:
             self._search(value)
         return value
 
-    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any] | _Pairs:
+    def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object] | _Pairs:
         value = dict(pairs)
         invalid = len(value) != len(pairs)
         for key in value if self._stored else ():
@@ -152,7 +152,7 @@ class _Reader:
         self._found_invalid = True
         return _Number(text)
 
-    def _search(self, value: Any) -> None:
+    def _search(self, value: object) -> None:
         if isinstance(value, dict | _Pairs):
             self._search_object(value.items() if isinstance(value, dict) else value)
         elif isinstance(value, list):

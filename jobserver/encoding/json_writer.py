@@ -82,7 +82,7 @@ def dumps(value: Any, *, strings: bool = False) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-def _simpler(value: Any) -> Any:
+def _simpler(value: Any) -> object:
     """Return a value that JSON lacks as a simpler one."""
     for kind, writer in _SIMPLER.items():
         if isinstance(value, kind):
@@ -90,7 +90,7 @@ def _simpler(value: Any) -> Any:
     return text_of(value)
 
 
-def _dict_texts(value: dict[str, Any]) -> dict[str, Any]:
+def _dict_texts(value: dict[str, object]) -> dict[str, object]:
     return {
         key: item if type(item) is str else _TEXTS.get(type(item), _other_text)(item)
         for key, item in value.items()
@@ -109,7 +109,7 @@ def _sequence_text(value: Any) -> str:
     return str(value if _PLAIN.issuperset(map(type, value)) else _readable(value))
 
 
-def _readable(value: Any) -> Any:
+def _readable(value: object) -> object:
     """Return a value whose ``str`` shows times, ids and bytes inside it as `stringify` does."""
     if type(value) in _PLAIN:
         return value
@@ -183,7 +183,7 @@ def _object(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
     yield b"{}" if separator == b"{" else b"}"
 
 
-def _listed(pieces: Iterable[list[Any]], shape: list[int] | None = None) -> Iterator[bytes]:
+def _listed(pieces: Iterable[list[object]], shape: list[int] | None = None) -> Iterator[bytes]:
     """Yield values as a list, or as nested lists, of which each piece fills innermost ones."""
     shape = shape or [0]
     level = inner_level(shape)
@@ -199,7 +199,7 @@ def _listed(pieces: Iterable[list[Any]], shape: list[int] | None = None) -> Iter
     yield b"]" if count else b"[]"
 
 
-def value_json(value: Any) -> Iterator[bytes]:
+def value_json(value: object) -> Iterator[bytes]:
     """Yield the JSON of an encoded result, including every `ColumnTable` in it."""
     if isinstance(value, ColumnTable):
         yield from table_json(value)

@@ -78,7 +78,7 @@ def encode_result(value: Any) -> Encoded:
     return Encoded(encoded, kind_of(encoded), tuple(encoder.warnings))
 
 
-def decode_result(value: Any) -> Any:
+def decode_result(value: Any) -> object:
     """Decode a stored value: its tables and arrays become those of pandas and numpy.
 
     Parameters
@@ -100,7 +100,7 @@ def decode_result(value: Any) -> Any:
     return {unescape_key(key): decode_result(item) for key, item in value.items()}
 
 
-def _with_times(value: Any) -> Any:
+def _with_times(value: object) -> object:
     """Return a table with Python's times in its cells."""
     if isinstance(value, dict):
         return {key: _with_times(item) for key, item in value.items()}
@@ -109,7 +109,7 @@ def _with_times(value: Any) -> Any:
     return time_of(value) if isinstance(value, Timestamp) else value
 
 
-def encoded_size(value: Any) -> int:
+def encoded_size(value: object) -> int:
     """Return the size of a stored value in BSON, as a field of a document."""
     return len(bson.encode({"": value}))
 
@@ -140,12 +140,12 @@ class Kept:
         What could not be kept unchanged.
     """
 
-    value: Any
+    value: object
     file: dict[str, str] | None
     warnings: list[str]
 
 
-def store_result(value: Any, folder: Path, small: int, limit: int) -> Kept:
+def store_result(value: object, folder: Path, small: int, limit: int) -> Kept:
     """Encode a result, and write it to a file if it is large.
 
     Parameters
@@ -180,7 +180,7 @@ def store_result(value: Any, folder: Path, small: int, limit: int) -> Kept:
     return Kept(None, described, encoder.warnings)
 
 
-def _filled(value: Any) -> Any:
+def _filled(value: object) -> object:
     """Return a value with each `ColumnTable` replaced by its stored document."""
     if isinstance(value, ColumnTable):
         return value.stored()
@@ -228,7 +228,7 @@ def _new_file(folder: Path, limit: int) -> Iterator[_File]:
         raise TooLarge(f"the result has {file.size} bytes; at most {exact_size(limit)} can be kept")
 
 
-def _write(stored: Any, file: _File) -> str:
+def _write(stored: object, file: _File) -> str:
     """Write a stored value and return the file format."""
     if isinstance(stored, bytes):
         file.write(stored)

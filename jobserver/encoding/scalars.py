@@ -16,7 +16,7 @@ from bson.timestamp import Timestamp
 
 from jobserver.encoding.text import as_utc, fine_time, text_of
 
-Scalars = dict[type, Callable[[Any], Any]]
+Scalars = dict[type, Callable[[Any], object]]
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -100,7 +100,7 @@ def _numpy_scalar(value: Any) -> Any:
     return item if isinstance(item, bool | float) else text_of(item)
 
 
-def _nothing(_: Any) -> None:
+def _nothing(_: object) -> None:
     return None
 
 

@@ -22,7 +22,7 @@ Head = dict[str, Any]
 #: A dtype's name; for categories ``{"name", "ordered", "dtype", "categories"}``.
 Dtype = str | dict[str, Any]
 #: Encodes a list of any objects for BSON.
-Encode = Callable[[list[Any]], list[Any]]
+Encode = Callable[[list[object]], list[object]]
 
 #: Cells decoded at once.
 CELLS = 2**16
@@ -43,7 +43,7 @@ class Column(ABC):
     piece_format = BSON
 
     @abstractmethod
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> list[object]:
         """Return some of the values, with escaped keys."""
 
     def piece(self, start: int, stop: int) -> bytes:
@@ -54,10 +54,10 @@ class Column(ABC):
 class ListColumn(Column):
     """A list of stored values."""
 
-    def __init__(self, items: list[Any]) -> None:
+    def __init__(self, items: list[object]) -> None:
         self._items = items
 
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> list[object]:
         """Return some of the values."""
         return self._items[start:stop]
 
@@ -102,10 +102,10 @@ class Readable(Protocol):
 
     head: Head
 
-    def columns(self) -> Iterator[Iterator[list[Any]]]:
+    def columns(self) -> Iterator[Iterator[list[object]]]:
         """Yield each column in turn, as lists of some of its values."""
 
-    def slices(self) -> Iterator[list[list[Any]]]:
+    def slices(self) -> Iterator[list[list[object]]]:
         """Yield some rows at a time, as a list for every column."""
 
 
@@ -128,12 +128,12 @@ class ColumnTable:
         self.rows = rows
         self.steps = RowSteps(head, rows)
 
-    def columns(self) -> Iterator[Iterator[list[Any]]]:
+    def columns(self) -> Iterator[Iterator[list[object]]]:
         """Yield each column in turn, as lists of some of its values."""
         for part in self.parts:
             yield (part.values(*cut) for cut in self.steps.cuts(CELLS))
 
-    def slices(self) -> Iterator[list[list[Any]]]:
+    def slices(self) -> Iterator[list[list[object]]]:
         """Yield some rows at a time, as a list for every column."""
         for cut in self.steps.cuts(CELLS // max(len(self.parts), 1)):
             yield [part.values(*cut) for part in self.parts]
@@ -180,7 +180,7 @@ def parse_table(document: Head) -> ColumnTable:
     return table
 
 
-def _split(table: Head) -> tuple[Head, list[list[Any]]]:
+def _split(table: Head) -> tuple[Head, list[list[object]]]:
     head, lists = dict(table), []
     if "index" in head:
         lists = [] if head["index"] is None else [head["index"]]
@@ -197,7 +197,7 @@ def _split(table: Head) -> tuple[Head, list[list[Any]]]:
     return head, lists
 
 
-def _flat(data: list[Any], shape: list[int]) -> list[Any]:
+def _flat(data: list[object], shape: list[int]) -> list[object]:
     flat = flatten(data, len(shape)) if data else []
     if len(flat) != prod(shape):
         raise ValueError("the shape differs")
@@ -215,7 +215,7 @@ def dtypes_of(head: Head) -> list[Dtype]:
     return labels + (dtypes["data"] if head["type"] == "dataframe" else [dtypes["data"]])
 
 
-def nest(flat: list[Any], shape: tuple[int, ...]) -> list[Any]:
+def nest(flat: list[object], shape: tuple[int, ...]) -> list[object]:
     """Return a flat list as nested lists of a shape without zeros."""
     for size in reversed(shape[1:]):
         flat = [flat[start : start + size] for start in range(0, len(flat), size)]

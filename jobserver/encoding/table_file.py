@@ -41,7 +41,7 @@ from jobserver.sizes import MIB
 #: Returns a number of bytes from an offset.
 Read = Callable[[int, int], bytes]
 #: Returns some of the values of a piece.
-Values = Callable[[int, int], list[Any]]
+Values = Callable[[int, int], list[object]]
 
 MAGIC = b"jobtable"
 #: Bytes of a group: about, and at most.
@@ -161,7 +161,7 @@ class TableFile:
             for index in range(first, last):
                 yield self._column(index, (pieces[index - first] for pieces in groups))
 
-    def slices(self) -> Iterator[list[list[Any]]]:
+    def slices(self) -> Iterator[list[list[object]]]:
         """Yield some rows at a time, as a list for every column."""
         columns = len(self._kinds)
         for group, rows in enumerate(self._rows):
@@ -170,7 +170,7 @@ class TableFile:
             for start, stop in self._steps(rows, max(CELLS // columns, _LEAST_ROWS)):
                 yield [_read(values, start, stop) for values in readers]
 
-    def _column(self, index: int, pieces: Iterator[bytes]) -> Iterator[list[Any]]:
+    def _column(self, index: int, pieces: Iterator[bytes]) -> Iterator[list[object]]:
         for rows, piece in zip(self._rows, pieces, strict=True):
             values = _open(*self._kinds[index], piece)
             for start, stop in self._steps(rows, CELLS):
@@ -217,7 +217,7 @@ def _open(piece_format: str, dtype: Dtype, piece: bytes) -> Values:
     return lambda start, stop: numbers[start:stop].tolist()
 
 
-def _read(values: Values, start: int, stop: int) -> list[Any]:
+def _read(values: Values, start: int, stop: int) -> list[object]:
     found = values(start, stop)
     if len(found) != stop - start:
         raise _damaged()

@@ -45,7 +45,7 @@ _FIELDS = {
 }
 
 
-def is_table(value: Any) -> bool:
+def is_table(value: object) -> bool:
     """Whether a value has the fields of a stored table."""
     if not isinstance(value, dict):
         return False
@@ -53,7 +53,7 @@ def is_table(value: Any) -> bool:
     return isinstance(kind, str) and value.keys() == _FIELDS.get(kind)
 
 
-def decode_table(value: Table) -> Any:
+def decode_table(value: Table) -> object:
     """Return the stored table.
 
     Parameters
@@ -127,13 +127,13 @@ def from_array(array: Any, encode: Encode) -> ColumnTable:
     return ColumnTable(head, [data], array.size)
 
 
-def _is_plain_range(index: Any) -> bool:
+def _is_plain_range(index: object) -> bool:
     import pandas as pd
 
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
 
 
-def _decode_axis(labels: list[Any], names: Any, dtypes: Any) -> Any:
+def _decode_axis(labels: list[object], names: Any, dtypes: Any) -> Any:
     import pandas as pd
 
     if not isinstance(dtypes, list):
@@ -153,7 +153,7 @@ def _decode_part(value: Table, axis: str, rows: int) -> Any:
     return _decode_axis(value[axis], names, dtypes)
 
 
-def _decode_frame(value: Table) -> Any:
+def _decode_frame(value: Table) -> object:
     import pandas as pd
 
     columns = zip(value["dtypes"]["data"], value["data"].values(), strict=True)
@@ -164,7 +164,7 @@ def _decode_frame(value: Table) -> Any:
     return frame.set_axis(index, axis=0).set_axis(_decode_part(value, "columns", 0), axis=1)
 
 
-def _decode_series(value: Table) -> Any:
+def _decode_series(value: Table) -> object:
     import pandas as pd
 
     array = decode_column(value["dtypes"]["data"], value["data"])
@@ -172,11 +172,11 @@ def _decode_series(value: Table) -> Any:
     return pd.Series(array, index=index, dtype=array.dtype, name=hashable(value["name"]))
 
 
-def _decode_index(value: Table) -> Any:
+def _decode_index(value: Table) -> object:
     return _decode_part(value, "index", 0)
 
 
-def _decode_array(value: Table) -> Any:
+def _decode_array(value: Table) -> object:
     shape = value["shape"]
     flat = flatten(value["data"], len(shape)) if value["data"] else []
     return decode_column(value["dtype"], flat).reshape(shape)

@@ -23,7 +23,7 @@ _ESCAPES = {"$": r"\$", "\0": r"\0", "\\": r"\\"}
 _UNESCAPES = {"$": "$", "0": "\0", "\\": "\\"}
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """Return the ``str`` of any value, valid as UTF-8; never raise.
 
     An object whose ``__str__`` fails is represented by its type, lone surrogates by escapes.
@@ -83,7 +83,7 @@ def unescape_key(key: str) -> str:
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[1]], key) if "\\" in key else key
 
 
-def restore_keys(value: Any) -> Any:
+def restore_keys(value: object) -> Any:
     """Return a copy of a stored result with its original keys; call it only once.
 
     Parameters
@@ -120,7 +120,7 @@ class _Names:
         self._given: set[str] = set()
         self._count: dict[str, int] = {}
 
-    def unique_name(self, label: Any) -> str:
+    def unique_name(self, label: object) -> str:
         text = text_of(label)
         name = text
         while name in self._given or (name in self._claimed and type(label) is not str):

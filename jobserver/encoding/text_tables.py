@@ -167,11 +167,11 @@ def _level_rows(head: Head, names: list[Any]) -> list[Cells]:
     return rows + ([_text_cells([*names, *([None] * len(head["columns"]))])] if named else [])
 
 
-def _as_list(names: Any) -> list[Any]:
+def _as_list(names: object) -> list[object]:
     return names if isinstance(names, list) else [names]
 
 
-def _text_cells(values: Iterable[Any]) -> Cells:
+def _text_cells(values: Iterable[object]) -> Cells:
     return [_text(value) for value in values]
 
 
@@ -203,7 +203,7 @@ def _floats(values: list[float]) -> tuple[Cells, bool]:
     return [_text(value) if cell == "null" else cell for cell, value in pairs], False
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, float) and not math.isfinite(value):

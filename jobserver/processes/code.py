@@ -56,7 +56,7 @@ class CodeProcess:
             return [Problem("script.code", f"is not valid Python: {reason}")]
         return [] if body or last else [Problem("script.code", "is empty")]
 
-    def run(self, data: dict[str, Any] | None) -> Any:
+    def run(self, data: dict[str, object] | None) -> object:
         """Load the data, run the code and return its value."""
         if problems := self.problems(data is not None):
             raise JobNotRunnable("The code cannot run.", problems)
@@ -66,14 +66,14 @@ class CodeProcess:
         lines = self.code.splitlines(keepends=True)
         linecache.cache[FILE_NAME] = (len(self.code), None, lines, FILE_NAME)
         loaded = None if data is None else load(data, as_path=False)
-        names: dict[str, Any] = {"__name__": _NAME, "data": loaded, "pd": pd, "np": np}
+        names: dict[str, object] = {"__name__": _NAME, "data": loaded, "pd": pd, "np": np}
         body, last = _compiled(self.code)
         if body:
             exec(body, names)  # noqa: S102 - the administrator allowed it
         value = eval(last, names) if last else None  # noqa: S307
         return names.get("result") if value is None else value
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, object]:
         """Return the version of the code."""
         version = hashlib.sha256(self.code.encode(errors="replace")).hexdigest()
         return {"script": {"type": self.type, "version": version}, "packages": {}}

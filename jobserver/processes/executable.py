@@ -51,8 +51,8 @@ class Executable:
 
     def __init__(self, registry: Registry, script: dict[str, Any]) -> None:
         self.path = find_executable(registry.permissions.folder(), script["name"])
-        self.args: list[Any] = script.get("args", [])
-        self.kwargs: dict[str, Any] = script.get("kwargs", {})
+        self.args: list[object] = script.get("args", [])
+        self.kwargs: dict[str, object] = script.get("kwargs", {})
         self._limit = registry.permissions.output
 
     def problems(self, has_data: bool) -> list[Problem]:  # noqa: ARG002 - it takes any data
@@ -73,7 +73,7 @@ class Executable:
             Problem("args", f"are too long: {length} bytes; at most {LONGEST_CALL} are allowed")
         ]
 
-    def run(self, data: dict[str, Any] | None) -> dict[str, Any]:
+    def run(self, data: dict[str, object] | None) -> dict[str, object]:
         """Run the file with the data and return what it wrote.
 
         Returns
@@ -90,7 +90,7 @@ class Executable:
             leading = [] if path is None else [str(path)]
             return run_program(self.path, [*leading, *self._arguments()], self._limit)
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, object]:
         """Return the file's name and version."""
         script = {"type": self.type, "name": self.path.name, "version": checksum(self.path)[0]}
         return {"script": script, "packages": {}}
@@ -121,7 +121,7 @@ def find_executable(folder: Path, name: str) -> Path:
     raise JobNotRunnable("The job cannot run.", [Problem("script.name", text)])
 
 
-def describe_executables(folder: Path) -> Iterator[dict[str, Any]]:
+def describe_executables(folder: Path) -> Iterator[dict[str, object]]:
     """Describe the executables of a folder, by name, as `Script.describe` does functions."""
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     for name in names:
@@ -129,7 +129,7 @@ def describe_executables(folder: Path) -> Iterator[dict[str, Any]]:
             yield _describe(folder / name)
 
 
-def _describe(path: Path) -> dict[str, Any]:
+def _describe(path: Path) -> dict[str, object]:
     value = {"type": ["string", "number", "boolean", "null", "array"]}
     return {
         "type": Executable.type,
@@ -169,7 +169,7 @@ def _is_executable(path: Path) -> bool:
     return stat.S_ISREG(kind) and os.access(path, os.X_OK)
 
 
-def _option(key: str, value: Any) -> list[str]:
+def _option(key: str, value: object) -> list[str]:
     """Return a parameter as options: repeated for a list, no value for true, none for false."""
     if isinstance(value, list):
         return [part for each in value for part in (f"--{key}", _text(each))]
@@ -178,7 +178,7 @@ def _option(key: str, value: Any) -> list[str]:
     return [] if value is None or value is False else [f"--{key}", _text(value)]
 
 
-def _kwarg_problems(key: str, value: Any) -> Iterator[Problem]:
+def _kwarg_problems(key: str, value: object) -> Iterator[Problem]:
     field = f"kwargs.{key}" if _KEY.fullmatch(key) else f"kwargs.{shortened(key)}"
     if not _KEY.fullmatch(key):
         yield Problem(field, "must be a letter, then up to 63 letters, digits, '_' or '-'")
@@ -190,7 +190,7 @@ def _kwarg_problems(key: str, value: Any) -> Iterator[Problem]:
         yield Problem(field, text)
 
 
-def _argument_problem(value: Any) -> str:
+def _argument_problem(value: object) -> str:
     """Return what is wrong with an argument; empty if nothing is."""
     if not isinstance(value, str | int | float):
         return "must be a string, a number, true or false"
@@ -200,13 +200,13 @@ def _argument_problem(value: Any) -> str:
     return ""
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Return an argument as JSON writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @contextmanager
-def as_file(source: Mapping[str, Any] | None) -> Iterator[Path | None]:
+def as_file(source: Mapping[str, object] | None) -> Iterator[Path | None]:
     """Provide data as a file in a temporary folder; None if no data is bound.
 
     A data file keeps its name and content. Tables are written as csv, text and bytes as they are,
@@ -233,7 +233,7 @@ def as_file(source: Mapping[str, Any] | None) -> Iterator[Path | None]:
         yield path
 
 
-def _content(value: Any) -> tuple[str, Iterable[bytes]]:
+def _content(value: object) -> tuple[str, Iterable[bytes]]:
     """Return a file's extension and its content."""
     encoded = encode_result(value)
     if encoded.kind in ("png", "bytes"):

@@ -40,7 +40,7 @@ def target(script: Binding) -> Binding:
     return {name: script[name] for name in ("name", "module", "args", "kwargs") if name in script}
 
 
-def parts(script: Binding, field: str) -> Iterator[tuple[str, Any]]:
+def parts(script: Binding, field: str) -> Iterator[tuple[str, object]]:
     """Yield the scripts that a script consists of, each with its field."""
     steps = script.get("steps")
     if script.get("type") == "pipeline" and isinstance(steps, list):
@@ -87,7 +87,7 @@ def own_problems(script: Binding, field: str, depth: int) -> Iterator[Problem]:
         yield from over_problems(script["over"], f"{field}.over") if "over" in script else ()
 
 
-def _steps_problems(steps: list[Any], field: str) -> Iterator[Problem]:
+def _steps_problems(steps: list[object], field: str) -> Iterator[Problem]:
     if not 0 < len(steps) <= MOST_STEPS:
         yield Problem(field, f"must have 1 to {MOST_STEPS} steps, not {len(steps)}")
 
@@ -102,7 +102,7 @@ def _map_problems(script: Binding, field: str) -> Iterator[Problem]:
             yield Problem(f"{field}.{name}", "must not stand beside script: move it into script")
 
 
-def holds_code(script: Any) -> bool:
+def holds_code(script: object) -> bool:
     """Whether a job's ``script``, or one of its parts, contains code."""
     if isinstance(script, dict):
         return script.get("type") == CODE or any(map(holds_code, script.values()))

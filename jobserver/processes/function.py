@@ -19,10 +19,10 @@ class AnyProcess(Protocol):
     def problems(self, has_data: bool) -> list[Problem]:
         """Return every reason why it cannot run with these parameters."""
 
-    def run(self, data: dict[str, Any] | None) -> Any:
+    def run(self, data: dict[str, object] | None) -> Any:
         """Load the data, run the script and return its result."""
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, object]:
         """Return what is needed to repeat the run.
 
         Returns
@@ -34,7 +34,7 @@ class AnyProcess(Protocol):
 
 
 #: Makes the process for a script that is part of another one.
-MakeProcess = Callable[[dict[str, Any]], AnyProcess]
+MakeProcess = Callable[[dict[str, object]], AnyProcess]
 
 
 class Process:
@@ -52,20 +52,20 @@ class Process:
 
     def __init__(self, registry: Registry, script: dict[str, Any]) -> None:
         self.script: Script = registry.lookup(script["name"])
-        self.args: list[Any] = script.get("args", [])
-        self.kwargs: dict[str, Any] = script.get("kwargs", {})
+        self.args: list[object] = script.get("args", [])
+        self.kwargs: dict[str, object] = script.get("kwargs", {})
 
     def problems(self, has_data: bool) -> list[Problem]:
         """Return every reason why it cannot run with these parameters."""
         return self.script.problems(self.args, self.kwargs, has_data)
 
-    def run(self, data: dict[str, Any] | None) -> Any:
+    def run(self, data: dict[str, object] | None) -> object:
         """Load the data, call the function and return its result."""
         loaded = {} if data is None else {"data": load(data, self.script.wants_path())}
         args, kwargs = self.script.bind(self.args, self.kwargs, **loaded)
         return self.script.func(*args, **kwargs)
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> dict[str, object]:
         """Return the script's version and the packages it imports."""
         script = self.script
         name = {"type": self.type, "name": script.name, "module": script.module}

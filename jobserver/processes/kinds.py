@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.errors import JobNotRunnable, Problem
 from jobserver.processes.code import CodeProcess
@@ -16,7 +16,7 @@ from jobserver.processes.pipeline import Pipeline
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
 
-PROCESSES: dict[str, Callable[[Registry, dict[str, Any]], AnyProcess]] = {
+PROCESSES: dict[str, Callable[[Registry, dict[str, object]], AnyProcess]] = {
     Process.type: Process,
     Executable.type: Executable,
     CodeProcess.type: CodeProcess,
@@ -25,7 +25,7 @@ PROCESSES: dict[str, Callable[[Registry, dict[str, Any]], AnyProcess]] = {
 }
 
 
-def make_process(registry: Registry, script: dict[str, Any]) -> AnyProcess:
+def make_process(registry: Registry, script: dict[str, object]) -> AnyProcess:
     """Return the process for a job's ``script``.
 
     Raises

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_ITEMS = 1_000_000
 _KINDS = "a list, or an object with one of range, rows, groups, items and grid"
 
-Over = list[Any] | dict[str, Any]
+Over = list[object] | dict[str, Any]
 Items = Sequence[Any]
 
 
@@ -47,7 +47,7 @@ def over_problems(over: Any, field: str) -> Iterator[Problem]:
         yield Problem(f"{field}.{kind}", problem)
 
 
-def over_kind(over: Any) -> str:
+def over_kind(over: object) -> str:
     """Return ``list``, or the single name in the object; empty for anything else."""
     if isinstance(over, list):
         return "list"
@@ -59,7 +59,7 @@ def takes_data(over: Over) -> bool:
     return over_kind(over) in ("rows", "groups", "items")
 
 
-def expand(over: Over, load: Callable[[str], Any]) -> Items:
+def expand(over: Over, load: Callable[[str], object]) -> Items:
     """Return the items, which are made on access.
 
     Parameters
@@ -87,7 +87,7 @@ def expand(over: Over, load: Callable[[str], Any]) -> Items:
     return items
 
 
-class Grid(Sequence[dict[str, Any]]):
+class Grid(Sequence[dict[str, object]]):
     """All combinations of the values of some names, the last name fastest.
 
     Parameters
@@ -96,7 +96,7 @@ class Grid(Sequence[dict[str, Any]]):
         The values of each name.
     """
 
-    def __init__(self, axes: dict[str, list[Any]]) -> None:
+    def __init__(self, axes: dict[str, list[object]]) -> None:
         self._axes = axes
 
     def __len__(self) -> int:
@@ -166,7 +166,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _rows(_: bool, load: Callable[[str], Any]) -> Items:
+def _rows(_: bool, load: Callable[[str], object]) -> Items:
     return Rows(load("dataframe"))
 
 
@@ -178,14 +178,14 @@ def _groups(column: str, load: Callable[[str], Any]) -> Items:
     return Groups(frame, column)
 
 
-def _items(_: bool, load: Callable[[str], Any]) -> Items:
+def _items(_: bool, load: Callable[[str], object]) -> Items:
     value = load("json")
     if not isinstance(value, list | tuple):
         raise DatatypeMismatch(f"a list is needed, not a {type(value).__name__}")
     return value
 
 
-_MAKERS: dict[str, Callable[[Any, Callable[[str], Any]], Items]] = {
+_MAKERS: dict[str, Callable[[Any, Callable[[str], object]], Items]] = {
     "range": lambda bounds, _: range(*bounds),
     "grid": lambda axes, _: Grid(axes),
     "rows": _rows,
@@ -205,7 +205,7 @@ def _is_countable(bounds: list[int]) -> bool:
     return all(abs(bound) < 2**60 for bound in bounds)
 
 
-def _grid_problem(axes: Any) -> str:
+def _grid_problem(axes: object) -> str:
     if not isinstance(axes, dict) or not axes:
         return "must be an object with a list of values for each keyword argument"
     for name, values in axes.items():
@@ -218,11 +218,11 @@ def _too_many(count: int) -> str:
     return f"has too many items: at most {MOST_ITEMS} are allowed" if count > MOST_ITEMS else ""
 
 
-def _true_problem(value: Any) -> str:
+def _true_problem(value: object) -> str:
     return "" if value is True else "must be true"
 
 
-_CHECKS: dict[str, Callable[[Any], str]] = {
+_CHECKS: dict[str, Callable[[object], str]] = {
     "range": _range_problem,
     "rows": _true_problem,
     "items": _true_problem,

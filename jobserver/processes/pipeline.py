@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from jobserver.context import current_job
 from jobserver.errors import Problem
@@ -40,7 +39,7 @@ class Pipeline(Process):
                 found += [_of_step(each, index) for each in problems]
         return found
 
-    def run(self, data: dict[str, Any] | None) -> Any:
+    def run(self, data: dict[str, object] | None) -> object:
         """Run the steps and return the last one's result."""
         context, value = current_context(), data
         reports, took = not context.steps and not context.in_item, None
@@ -71,7 +70,7 @@ class Pipeline(Process):
         context.report({"op": "step", **begun, **progress, "took": took})
 
 
-def as_data(value: Any) -> dict[str, Any]:
+def as_data(value: object) -> dict[str, object]:
     """Return the result of a step as the data of the next one."""
     return {"value": value.decoded() if isinstance(value, MapResults) else value}
 

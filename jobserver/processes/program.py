@@ -21,7 +21,7 @@ _STDERR_SHOWN = 2000
 _MAX_DEPTH = 64
 
 
-def run_program(path: Path, arguments: list[str], limit: int) -> dict[str, Any]:
+def run_program(path: Path, arguments: list[str], limit: int) -> dict[str, object]:
     """Run a program and wait for its end.
 
     Parameters
@@ -94,7 +94,7 @@ class Stream:
         text = self._kept.decode("utf-8", "replace")
         return text.rstrip("\ufffd") if self.left_out else text
 
-    def value(self) -> Any:
+    def value(self) -> object:
         """Return what was kept, parsed if it is JSON, else as text."""
         if self.left_out or is_deeper(self._kept, _MAX_DEPTH):
             return self.text()

@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 from jobserver.processes.seeds import Seeds
 from jobserver.sizes import exact_size
 
-Message = dict[str, Any]
+Message = dict[str, object]
 
 #: Characters of a job's message; the log has the whole text.
 LONGEST_MESSAGE = 4000

@@ -295,7 +295,7 @@ class Registry:
                 else:
                     yield module_name, name, value
 
-    def _unusable(self, func: Callable[..., Any]) -> str:
+    def _unusable(self, func: Callable[..., object]) -> str:
         if inspect.iscoroutinefunction(func):
             return "is async: make it a plain function that calls asyncio.run"
         try:
@@ -321,7 +321,7 @@ def _absolute(folder: Path | None) -> Path | None:
     return folder.resolve() if folder else None
 
 
-def _is_own(module: ModuleType, name: str, value: Any) -> bool:
+def _is_own(module: ModuleType, name: str, value: object) -> bool:
     """Whether a value is a function that the module defines or exports from its submodules."""
     if not _is_function(value):
         return False
@@ -332,7 +332,7 @@ def _is_own(module: ModuleType, name: str, value: Any) -> bool:
     )
 
 
-def _is_function(value: Any) -> bool:
+def _is_function(value: object) -> bool:
     """Whether it is a function or a wrapper of one, such as that of `functools.cache`."""
     # getattr_static: a proxy's own lookup may raise anything.
     wrapped = inspect.getattr_static(value, "__wrapped__", None)

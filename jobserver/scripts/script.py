@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from jobserver.errors import JobNotRunnable, Problem
 from jobserver.scripts.arguments import Call
@@ -14,7 +13,7 @@ from jobserver.scripts.signature import Signature
 from jobserver.scripts.version import packages_of
 from jobserver.scripts.wording import printable
 
-_NO_DATA: Any = object()  # None is data: JSON has null
+_NO_DATA: object = object()  # None is data: JSON has null
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Script:
 
     name: str
     module: str
-    func: Callable[..., Any]
+    func: Callable[..., object]
     version: str | None = None
 
     @cached_property
@@ -48,7 +47,7 @@ class Script:
         """Version of each package that the function's module imports."""
         return packages_of(self.func)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> dict[str, object]:
         """Return name, module, description and parameters as JSON-compatible values.
 
         Returns
@@ -67,7 +66,9 @@ class Script:
             "parameters": self.signature.json_schema(parameters),
         }
 
-    def problems(self, args: list[Any], kwargs: dict[str, Any], has_data: bool) -> list[Problem]:
+    def problems(
+        self, args: list[object], kwargs: dict[str, object], has_data: bool
+    ) -> list[Problem]:
         """Return every reason why the script cannot be called like this.
 
         Parameters
@@ -82,8 +83,8 @@ class Script:
         return Call(self.signature, args, kwargs, has_data).problems
 
     def bind(
-        self, args: list[Any], kwargs: dict[str, Any], data: Any = _NO_DATA
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        self, args: list[object], kwargs: dict[str, object], data: object = _NO_DATA
+    ) -> tuple[tuple[object, ...], dict[str, object]]:
         """Return the converted arguments for ``func(*args, **kwargs)``.
 
         Parameters
@@ -112,7 +113,7 @@ class Script:
         return bool(self.signature.path_types)
 
 
-def _read_docstring(func: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+def _read_docstring(func: Callable[..., object]) -> tuple[str, dict[str, str]]:
     """Return the first paragraph of the docstring and the description of each parameter."""
     from docstring_parser import parse
 

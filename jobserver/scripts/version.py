@@ -9,13 +9,12 @@ from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import jobserver
 from jobserver.system.disk import checksum
 
 
-def version_of(func: Callable[..., Any]) -> str | None:
+def version_of(func: Callable[..., object]) -> str | None:
     """Return the SHA-256 of the file that a function was loaded from; None if it is missing."""
     file = _file_of(func)
     if file is None:
@@ -33,7 +32,7 @@ def base_packages() -> dict[str, str]:
     return own | _versions(("numpy", "pandas"))
 
 
-def packages_of(func: Callable[..., Any]) -> dict[str, str]:
+def packages_of(func: Callable[..., object]) -> dict[str, str]:
     """Return the version of each package that the module of a function imports, anywhere in it.
 
     The standard library and the home's other files have none.
@@ -76,7 +75,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _file_of(func: Callable[..., Any]) -> str | None:
+def _file_of(func: Callable[..., object]) -> str | None:
     module = sys.modules.get(str(func.__module__))
     file = getattr(module, "__file__", None)
     return file if isinstance(file, str) else None

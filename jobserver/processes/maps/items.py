@@ -18,9 +18,9 @@ from jobserver.processes.over import expand, over_kind
 from jobserver.processes.run_context import RunContext
 from jobserver.tables.loading import load
 
-Source = dict[str, Any]
+Source = dict[str, object]
 Record = dict[str, Any]
-_UNREAD: Any = object()
+_UNREAD: object = object()
 #: Levels of the job's document around the result of an item.
 _AROUND = 3
 #: Characters of an item's message.
@@ -37,12 +37,12 @@ def takes_kwargs(script: Binding) -> bool:
     return "name" in script and script.get("type") not in ("map", "pipeline")
 
 
-def with_kwargs(script: Binding, kwargs: dict[str, Any]) -> Binding:
+def with_kwargs(script: Binding, kwargs: dict[str, object]) -> Binding:
     """Return the script with additional keyword arguments."""
     return {**script, "kwargs": {**script.get("kwargs", {}), **kwargs}}
 
 
-def with_item(script: Binding, item: Any) -> Binding:
+def with_item(script: Binding, item: object) -> Binding:
     """Return the script with an item as its first argument."""
     return {**script, "args": [item, *script.get("args", [])]}
 
@@ -70,7 +70,7 @@ class Items:
         self._make = make
         self._script = target(binding)
         self._kind = over_kind(binding["over"])
-        self._loaded: Any = _UNREAD
+        self._loaded: object = _UNREAD
         self.items = expand(binding["over"], self._load)
 
     @property
@@ -78,7 +78,7 @@ class Items:
         """Whether the items are keyword arguments."""
         return self._kind == "grid"
 
-    def run(self, number: int) -> Any:
+    def run(self, number: int) -> object:
         """Run the script for an item and return its result."""
         item = self.items[number]
         if self.is_grid:
@@ -88,7 +88,7 @@ class Items:
             return self._make(with_item(self._script, item)).run(None)
         return self._make(self._script).run({"value": item})
 
-    def _load(self, datatype: str) -> Any:
+    def _load(self, datatype: str) -> object:
         return load({**(self._source or {}), "datatype": datatype}, as_path=False)
 
     def _shared(self, process: AnyProcess) -> Source | None:
@@ -103,7 +103,7 @@ class Items:
         return {"value": _copy(self._loaded)}
 
 
-def _copy(value: Any) -> Any:
+def _copy(value: object) -> object:
     """Copy mutable data, so that no item sees the changes of another."""
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     kinds: list[type] = [dict, list]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from jobserver.context import current_job
 from jobserver.encoding import EncodedValue, decode_result
@@ -28,10 +27,10 @@ _CHECKED = 100
 _Fields = dict[str, str | None]
 
 
-class MapResults(list[Any]):
+class MapResults(list[object]):
     """The results of a map: `EncodedValue` objects, or dicts that contain them."""
 
-    def decoded(self) -> list[Any]:
+    def decoded(self) -> list[object]:
         """Return the results as the data of another script."""
         return [_decoded(result) for result in self]
 
@@ -64,7 +63,7 @@ class Map(Process):
             return [Problem("data", f"is bound, but the map runs over its own {kind}")]
         return list(self._target_problems(has_data))
 
-    def run(self, data: dict[str, Any] | None) -> MapResults:
+    def run(self, data: dict[str, object] | None) -> MapResults:
         """Run the script for each item."""
         collect = bool(self._script.get("collect_errors"))
         with current_job.within(0.0, 1.0) as span:
@@ -97,7 +96,7 @@ def part_problems(make: MakeProcess, script: Binding, has_data: bool) -> list[Pr
         return list(error.errors)
 
 
-def _result(items: Items, number: int, record: Record) -> Any:
+def _result(items: Items, number: int, record: Record) -> object:
     """Return the result or error of an item, for a grid with its parameters."""
     failure: Record = {name: record[name] for name in ("error", "message") if name in record}
     if items.is_grid:
@@ -127,7 +126,7 @@ def _calls(
 
 
 def _grid_calls(
-    script: Binding, axes: dict[str, list[Any]], has_data: bool
+    script: Binding, axes: dict[str, list[object]], has_data: bool
 ) -> Iterator[tuple[Binding, bool, _Fields]]:
     """Yield the script with each value of each axis, and the first values of the others."""
     point = {name: values[0] if values else None for name, values in axes.items()}
@@ -151,7 +150,7 @@ def _of_map(problem: Problem, parent: str, fields: _Fields, *, is_grid: bool) ->
     return Problem(job_field, problem.problem) if job_field else None
 
 
-def _decoded(result: Any) -> Any:
+def _decoded(result: object) -> object:
     if isinstance(result, EncodedValue):
         return decode_result(result.value)
     if isinstance(result, dict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,11 +167,11 @@ def gaps(data: pd.DataFrame, frequency: str | None = None) -> pd.DataFrame:
     return found[missing > 0].astype({"missing": int}).reset_index(drop=True)
 
 
-def _describe(column: pd.Series[Any]) -> dict[str, float]:
+def _describe(column: pd.Series[object]) -> dict[str, float]:
     return {str(name): float(value) for name, value in column.astype("float64").describe().items()}
 
 
-def table_of(data: Any) -> pd.DataFrame:
+def table_of(data: object) -> pd.DataFrame:
     """Return a table, series, list of numbers or object of lists as a table.
 
     Raises
@@ -191,7 +191,7 @@ def table_of(data: Any) -> pd.DataFrame:
     return table.set_axis(["value"], axis="columns") if unnamed else table
 
 
-def timetable(data: Any) -> pd.DataFrame:
+def timetable(data: object) -> pd.DataFrame:
     """Return the numeric columns, labelled with their times and ordered by them."""
     import pandas as pd
 
@@ -210,7 +210,7 @@ def timetable(data: Any) -> pd.DataFrame:
     return table.iloc[:, numeric][table.index.notna()].sort_index()
 
 
-def column_of(data: Any, name: str | None) -> pd.Series[Any]:
+def column_of(data: object, name: str | None) -> pd.Series[object]:
     """Return a numeric column, by default the first; `ValueError` if there is none."""
     table = table_of(data)
     numeric = {str(key): column for key, column in table.items() if column.dtype.kind in NUMERIC}
