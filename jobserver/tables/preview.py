@@ -19,6 +19,7 @@ from typing import BinaryIO, TextIO
 
 import orjson
 
+from jobserver.encoding.scalars import INT64
 from jobserver.encoding.text_tables import TEXT_FORMATS
 from jobserver.errors import UnsupportedType
 from jobserver.tables.dialect import AmbiguousTable, Dialect, infer
@@ -37,7 +38,6 @@ _PIECE = 256 * 1024
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,18})", re.ASCII)
 _REAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"nan|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
-_INT64 = range(-(2**63), 2**63)
 
 
 def content(file: BinaryIO, name: str, output_format: str) -> Iterator[bytes]:
@@ -194,7 +194,7 @@ def _names(header: list[str]) -> list[str]:
 def _value(cell: str, decimal: str) -> int | float | str | None:
     if not cell or _NO_NUMBER.fullmatch(cell):
         return None
-    if _INTEGER.fullmatch(cell) and int(cell) in _INT64:
+    if _INTEGER.fullmatch(cell) and int(cell) in INT64:
         return int(cell)
     text = cell if decimal == "." else cell.replace(decimal, ".")
     if _REAL.fullmatch(text) and math.isfinite(number := float(text)):
