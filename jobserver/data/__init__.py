@@ -1,1 +1,1 @@
-"""What scripts get: data files and stored data, wherever they are kept."""
+"""The data that jobs can bind: data files, and data stored in MongoDB."""

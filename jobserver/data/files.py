@@ -1,4 +1,4 @@
-"""Data files: files of registered extensions, in a folder or in the database."""
+"""Data files: files with registered extensions, in a folder or in the database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jobserver.storage.blobs import Content
 from jobserver.storage.database import Database, Document
 from jobserver.system.disk import is_file_name
 
-#: Extensions of registered kinds of files.
+#: Registered extensions.
 EXTENSIONS = tuple(
     """
     csv dat geojson gz h5 hdf5 jpeg jpg json nc npy npz parquet png tif tiff tsv txt
@@ -29,58 +29,58 @@ EXTENSIONS = tuple(
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that is outside the rules.
+    """Check the name of a data file.
 
     Raises
     ------
     InvalidName
-        If it holds what a file name here may not.
+        If it is not a valid file name.
     UnsupportedType
         If its extension is not registered.
     """
     if not is_file_name(name):
         raise InvalidName(
             "A file name has 1 to 100 letters, digits, '.', '_', '-' and spaces, starts with a "
-            "letter, a digit or '_', ends in an extension and is not that of a device."
+            "letter, a digit or '_', ends with an extension and is not the name of a device."
         )
     if name.rpartition(".")[2].lower() not in EXTENSIONS or "." not in name:
-        raise UnsupportedType(f"The extension of a data file is one of: {', '.join(EXTENSIONS)}.")
+        raise UnsupportedType(f"Data files have one of these extensions: {', '.join(EXTENSIONS)}.")
 
 
 class Storage(Protocol):
-    """Keeps files under names that were checked.
+    """Stores files under valid names.
 
     Attributes
     ----------
     shown : PurePath
-        What stands before a file's name in answers.
+        Folder of the files, as shown in answers.
     """
 
     shown: PurePath
 
     def for_owner(self, owner: ObjectId) -> Storage:
-        """The same for a user's own files."""
+        """Return the storage of a user's files."""
 
     def size(self, name: str) -> int | None:
-        """Size of a file in bytes; None if there is none."""
+        """Return the size of a file in bytes; None if there is none."""
 
     def names(self) -> Iterator[str]:
-        """Names of all files, in order; those outside the rules are left out later."""
+        """Yield all names in order; they may be invalid."""
 
     def add(self, name: str, content: Content) -> bool:
-        """Store a file, whole or not at all; False if its name is taken."""
+        """Store a file, completely or not at all; return False if its name is taken."""
 
     def remove(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file if it exists."""
 
     def open(self, name: str) -> BinaryIO | None:
-        """A file to read; None if it is gone."""
+        """Open a file for reading; None if it does not exist."""
 
     def as_file(self, name: str) -> AbstractContextManager[Path]:
-        """A path of a file on the disk, for a while."""
+        """Provide the path of a file on the disk."""
 
     def clear(self) -> None:
-        """Remove what is left of uploads that were cut off."""
+        """Delete the remains of interrupted uploads."""
 
 
 class DataFiles:
@@ -89,7 +89,7 @@ class DataFiles:
     Parameters
     ----------
     storage : Storage
-        Where they are kept.
+        Their storage.
     """
 
     def __init__(self, storage: Storage) -> None:
@@ -97,59 +97,59 @@ class DataFiles:
 
     @classmethod
     def from_settings(cls, database: Database, settings: Settings) -> DataFiles:
-        """The data files where the setting ``DATAFILE_STORAGE`` says."""
+        """Return the data files in the storage named by ``DATAFILE_STORAGE``."""
         if settings.DATAFILE_STORAGE == "gridfs":
             return cls(GridfsStorage(database))
         return cls(FolderStorage(settings.data_path, settings.home))
 
-    def of_owner(self, owner: ObjectId | None) -> DataFiles:
-        """A user's own files; nobody's are those of a server without login."""
+    def for_owner(self, owner: ObjectId | None) -> DataFiles:
+        """Return a user's files; without a user those of a server without login."""
         return self if owner is None else DataFiles(self._storage.for_owner(owner))
 
     def clear(self) -> None:
-        """Remove what is left of uploads that were cut off."""
+        """Delete the remains of interrupted uploads."""
         self._storage.clear()
 
     def sizes(self) -> dict[str, int]:
-        """Name and size in bytes of each file."""
+        """Return the size in bytes of each file by name."""
         found = {name: self._storage.size(name) for name in self._storage.names()}
         return {name: size for name, size in found.items() if size is not None}
 
     def info(self, name: str) -> Document:
-        """Name, path relative to the home, and size of a file; `NotFound` if there is none."""
+        """Return name, path and size of a file; `NotFound` if there is none."""
         check_name(name)
         if found := self._find(name):
             return self._info(*found)
         raise _not_found(name)
 
     def list(self) -> Iterator[Document]:
-        """`info` of all files, by name."""
+        """Yield `info` of all files, by name."""
         for name in self._storage.names():
-            with suppress(InvalidName, UnsupportedType, NotFound):  # not ours, or gone meanwhile
+            with suppress(InvalidName, UnsupportedType, NotFound):  # not ours, or just deleted
                 yield self.info(name)
 
     def open(self, name: str) -> BinaryIO:
-        """A file to read; `NotFound` if there is none."""
+        """Open a file for reading; `NotFound` if there is none."""
         file = self._storage.open(self.info(name)["name"])
         if file is None:
             raise _not_found(name)
         return file
 
     def as_file(self, name: str) -> AbstractContextManager[Path]:
-        """The absolute path of a file, for a while; `NotFound` if there is none."""
+        """Provide the absolute path of a file; `NotFound` if there is none."""
         return self._storage.as_file(self.info(name)["name"])
 
     def save(self, name: str, content: Content, limit: int) -> Document:
-        """Store a new file, whole or not at all.
+        """Store a new file, completely or not at all.
 
         Raises
         ------
         InvalidName, UnsupportedType
-            If the name is outside the rules.
+            If the name is invalid.
         Conflict
-            If there is one of that name.
+            If the name is taken.
         TooLarge
-            If the content is over the limit (bytes).
+            If the content exceeds the limit in bytes.
         Unavailable
             If it cannot be stored now.
         """
@@ -166,17 +166,17 @@ class DataFiles:
         self._storage.remove(self.info(name)["name"])
 
     def delete_all(self) -> int:
-        """Delete all data files; returns how many there were."""
+        """Delete all data files and return their number."""
         names = [info["name"] for info in self.list()]
         for name in names:
             self._storage.remove(name)
         return len(names)
 
     def _find(self, name: str) -> tuple[str, int] | None:
-        """Stored name and size of a file: the case of its extension does not matter."""
-        wanted = _with_small_extension(name)
-        alike = (one for one in self._storage.names() if _with_small_extension(one) == wanted)
-        for stored in chain([name], alike):
+        """Return stored name and size of a file, ignoring the case of its extension."""
+        wanted = _with_lower_extension(name)
+        similar = (one for one in self._storage.names() if _with_lower_extension(one) == wanted)
+        for stored in chain([name], similar):
             size = self._storage.size(stored)
             if size is not None:
                 return stored, size
@@ -187,7 +187,7 @@ class DataFiles:
 
 
 class _Limited:
-    """Content that is counted while it is read; too much of it is refused."""
+    """Content that must not exceed a limit when it is read."""
 
     def __init__(self, content: Content, limit: int) -> None:
         self._content = content
@@ -206,14 +206,14 @@ class _Limited:
         return piece
 
 
-def _with_small_extension(name: str) -> str:
+def _with_lower_extension(name: str) -> str:
     stem, dot, extension = name.rpartition(".")
     return stem + dot + extension.lower()
 
 
 def _taken(name: str) -> Conflict:
-    return Conflict(f"There is a file {name} already. Delete it first.")
+    return Conflict(f"The file {name} already exists. Delete it first.")
 
 
 def _not_found(name: str) -> NotFound:
-    return NotFound(f"There is no data file {name}. GET /datafiles lists what there is.")
+    return NotFound(f"There is no data file {name}. GET /datafiles lists all data files.")

@@ -1,4 +1,4 @@
-"""Data files in a folder of the disk."""
+"""Data files in a folder."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jobserver.storage.blobs import Content
 from jobserver.system.disk import check_room, sync, sync_folder
 
 _PIECE = MIB
-#: Folder of the folders of users; no data file has a name like that.
+#: Parent of the users' folders; not a valid name of a data file.
 USERS = "users"
 
 
 class FolderStorage:
-    """Keeps data files in a folder; see `jobserver.data.files.Storage`.
+    """Stores data files in a folder; see `jobserver.data.files.Storage`.
 
     Parameters
     ----------
     path : Path
-        The folder; it is made when the first file comes.
+        The folder; created with the first file.
     home : Path
-        Folder of the server; answers name files relative to it.
+        Folder of the server; answers show paths relative to it.
     """
 
     def __init__(self, path: Path, home: Path) -> None:
@@ -39,25 +39,25 @@ class FolderStorage:
         self.shown = path.relative_to(home) if path.is_relative_to(home) else PurePath("data")
 
     def for_owner(self, owner: ObjectId) -> FolderStorage:
-        """The same for a user's own files; answers do not tell where they lie."""
-        mine = FolderStorage(self._path / USERS / str(owner), self._path)
-        mine.shown = self.shown
-        return mine
+        """Return the storage of a user's files; answers do not show its folder."""
+        own = FolderStorage(self._path / USERS / str(owner), self._path)
+        own.shown = self.shown
+        return own
 
     def size(self, name: str) -> int | None:
-        """Size of a file in bytes; links are none of ours."""
+        """Return the size of a file in bytes; None if there is none, or for a link."""
         with suppress(FileNotFoundError, NotADirectoryError):
             found = (self._path / name).lstat()
             return found.st_size if stat.S_ISREG(found.st_mode) else None
         return None
 
     def names(self) -> Iterator[str]:
-        """Names of all files, and of what else lies there, in order."""
+        """Yield the names of everything in the folder, in order."""
         if self._path.is_dir():
             yield from sorted(path.name for path in self._path.iterdir())
 
     def add(self, name: str, content: Content) -> bool:
-        """Store a file under a name that is free; False if it is taken.
+        """Store a file; return False if its name is taken.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class FolderStorage:
         """
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            with _part(self._path) as (part, file):
+            with _partial_file(self._path) as (part, file):
                 _copy(content, file, self._path)
                 added = _link(part, self._path / name)
             sync_folder(self._path)
@@ -75,31 +75,31 @@ class FolderStorage:
         return added
 
     def remove(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file if it exists."""
         (self._path / name).unlink(missing_ok=True)
 
     def open(self, name: str) -> BinaryIO | None:
-        """A file to read; None if it is gone."""
+        """Open a file for reading; None if it does not exist."""
         with suppress(FileNotFoundError):
             return (self._path / name).open("rb")
         return None
 
     @contextmanager
     def as_file(self, name: str) -> Iterator[Path]:
-        """The path of a file, for a while."""
+        """Provide the path of a file."""
         yield self._path / name
 
     def clear(self) -> None:
-        """Remove what is left of uploads that the end of their server cut off."""
+        """Delete the remains of uploads that ended with their server."""
         for part in (*self._path.glob(".*.part"), *self._path.glob(f"{USERS}/*/.*.part")):
-            with part.open("rb") as file, suppress(BlockingIOError):  # another server is at it
+            with part.open("rb") as file, suppress(BlockingIOError):  # another server writes it
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 part.unlink()
 
 
 @contextmanager
-def _part(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """A file to write to, locked as long as this server is at it, and gone afterwards."""
+def _partial_file(folder: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """Provide a locked file for an upload, and delete it afterwards."""
     part = folder / f".{secrets.token_hex(8)}.part"
     try:
         with part.open("xb") as file:
@@ -117,7 +117,7 @@ def _copy(content: Content, file: BinaryIO, folder: Path) -> None:
 
 
 def _link(part: Path, path: Path) -> bool:
-    """Give a part its name; unlike a rename, it never replaces."""
+    """Link a file under its final name; unlike renaming, this never replaces a file."""
     with suppress(FileExistsError):
         os.link(part, path)
         return True

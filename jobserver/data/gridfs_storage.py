@@ -1,4 +1,4 @@
-"""Data files in the database, for hosts whose disk cannot be written or is thrown away."""
+"""Data files in the database, for hosts with a read-only or temporary disk."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from jobserver.system.disk import temporary_folder
 
 
 class GridfsStorage:
-    """Keeps data files in GridFS; see `jobserver.data.files.Storage`.
+    """Stores data files in GridFS; see `jobserver.data.files.Storage`.
 
-    A file is there when its name is: a document of the collection ``datafiles``, written last.
+    A file exists once its name does: a document of the collection ``datafiles``, written last.
 
     Parameters
     ----------
     database : Database
-        Where they are kept.
+        The database.
     owner : ObjectId, optional
-        Whose files; nobody's without one.
+        The user who owns the files.
     """
 
     shown = PurePath("gridfs")
@@ -38,22 +38,22 @@ class GridfsStorage:
         self._blobs = Blobs(database, "datafiles", "file")
 
     def for_owner(self, owner: ObjectId) -> GridfsStorage:
-        """The same for a user's own files."""
+        """Return the storage of a user's files."""
         return GridfsStorage(self._database, owner)
 
     def size(self, name: str) -> int | None:
-        """Size of a file in bytes."""
+        """Return the size of a file in bytes; None if there is none."""
         found = self._find(name)
         return found["size"] if found else None
 
     def names(self) -> Iterator[str]:
-        """Names of all files, in order."""
-        mine, order = {"owner": self._owner}, [("_id", 1)]
-        for found in self._database.find("datafiles", mine, projection=["_id"], sort=order):
+        """Yield all names in order."""
+        own, order = {"owner": self._owner}, [("_id", 1)]
+        for found in self._database.find("datafiles", own, projection=["_id"], sort=order):
             yield found["_id"].rpartition("/")[2]
 
     def add(self, name: str, content: Content) -> bool:
-        """Store a file under a name that is free; False if it is taken."""
+        """Store a file; return False if its name is taken."""
         key = ObjectId()
         with self._blobs.settled({key: self._key(name)}):
             size = self._blobs.save(key, content)
@@ -63,22 +63,22 @@ class GridfsStorage:
             return self._database.insert("datafiles", entry)
 
     def remove(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file if it exists."""
         if found := self._find(name):
             with self._blobs.settled({found["file"]: found["_id"]}):
                 self._database.call(self._names.delete_one, found)
 
     def open(self, name: str) -> BinaryIO | None:
-        """A file to read; None if it is gone."""
+        """Open a file for reading; None if it does not exist."""
         found = self._find(name)
         return self._blobs.open(found["file"]) if found else None
 
     @contextmanager
     def as_file(self, name: str) -> Iterator[Path]:
-        """The path of a copy, for a while."""
+        """Provide the path of a copy."""
         found = self._find(name)
         if not found:
-            raise NotFound(f"The data file {name} is gone.")
+            raise NotFound(f"The data file {name} has been deleted.")
         with temporary_folder("data") as folder:
             path = Path(folder) / name
             with self._blobs.open(found["file"]) as content, path.open("wb") as file:
@@ -86,12 +86,12 @@ class GridfsStorage:
             yield path
 
     def clear(self) -> None:
-        """Remove what is left of uploads that the end of their server cut off."""
+        """Delete the remains of uploads that ended with their server."""
         self._blobs.clear()
 
     def _find(self, name: str) -> Document | None:
         return self._database.call(self._names.find_one, {"_id": self._key(name)})
 
     def _key(self, name: str) -> str:
-        """What a file is kept under: no name holds a slash."""
+        """Return the id of a file's document; no name contains a slash."""
         return name if self._owner is None else f"{self._owner}/{name}"

@@ -1,7 +1,7 @@
-"""Data stored in MongoDB: any JSON, with a datatype and fields of the client's own.
+"""Data stored in MongoDB: any JSON, with a datatype and the client's own fields.
 
-A document of the collection ``data`` describes; what it describes is kept apart, as BSON, so that
-lists do not pay for it: 100 documents with a megabyte inside took the embedded server 6 s to list.
+The value is stored apart from its document in the collection ``data``, as BSON, so that it does not
+slow down lists: the embedded server took 6 s to list 100 documents with a megabyte inside.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from jobserver.storage.blobs import Blobs
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId, check_fields, owned_by, utcnow
 from jobserver.system.disk import temporary_folder
-from jobserver.tables.datatypes import DatatypeMismatch, check
+from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
 
-#: Names that only the server sets. ``_value`` is the key of what is described, and never shown.
+#: Fields that only the server sets. ``_value`` is the key of the value, and never shown.
 SERVER_FIELDS = frozenset({"_id", "created", "edited", "_value", OWNER})
 _PRIVATE = "_value"
 _ABSENT: Any = object()
 
 
 class StoredData:
-    """The data in one database, or those of it that somebody may see.
+    """The data in a database that a user may see.
 
     Parameters
     ----------
     database : Database
-        Where it is stored.
+        The database.
     owner : ObjectId, optional
-        Whose data what is created is; nobody's without one.
+        Owner of the data created here.
     visible : mapping, optional
-        What holds for the data that may be seen; see `jobserver.users.visibility_filter`.
+        Filter of the data that may be seen; see `jobserver.users.visibility_filter`.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class StoredData:
     ) -> None:
         self._database = database
         self._owner = owner
-        self._reach = dict(visible or {})
+        self._visible = dict(visible or {})
         self._collection = database["data"]
         self.values = Blobs(database, "data", _PRIVATE)
 
     def for_owner(
         self, owner: ObjectId | None, visible: Mapping[str, Any] | None = None
     ) -> StoredData:
-        """What a user may see: by default their own, with None as the user everything."""
+        """Return the data a user may see: by default their own, without a user all."""
         return StoredData(self._database, owner, owned_by(owner) if visible is None else visible)
 
     def create(self, fields: Mapping[str, Any], data_id: JobId | None = None) -> Document:
@@ -65,12 +65,12 @@ class StoredData:
         Parameters
         ----------
         fields : mapping
-            ``data``, perhaps ``datatype``, and any others.
+            ``data``, optionally ``datatype``, and any others.
 
         Raises
         ------
         BadRequest
-            If there is no ``data``, it does not fit its datatype, or a field is the server's.
+            If ``data`` is missing, does not match its datatype, or a field is the server's.
         Conflict
             If the id is taken.
         """
@@ -86,21 +86,21 @@ class StoredData:
         with self.values.settled({key: data_id}):
             self._save(key, value)
             if not self._database.insert("data", document):
-                raise Conflict(f"There is data {data_id} already. Choose another id, or PUT /data.")
+                raise Conflict(f"Data {data_id} already exists. Choose another id, or PUT /data.")
         return _public(document, value)
 
     def get(self, data_id: JobId) -> Document:
-        """The whole document; `NotFound` if there is none."""
+        """Return the whole document; `NotFound` if there is none."""
         document, content = self._content(data_id)
         return _public(document, bson.decode(content)["data"])
 
     def describe(self, data_id: JobId) -> Document:
-        """The document without ``data``; `NotFound` if there is none."""
+        """Return the document without ``data``; `NotFound` if there is none."""
         return _public(self._find(data_id))
 
     def list(self) -> Iterator[Document]:
-        """All documents without ``data``, the oldest first, fetched while they are read."""
-        found = self._database.find("data", self._reach, sort=[("created", 1), ("_id", 1)])
+        """Yield all documents without ``data``, the oldest first."""
+        found = self._database.find("data", self._visible, sort=[("created", 1), ("_id", 1)])
         return (_public(document) for document in found)
 
     def edit(self, data_id: JobId, fields: Mapping[str, Any]) -> Document:
@@ -109,7 +109,7 @@ class StoredData:
         Raises
         ------
         BadRequest
-            If there are no fields, one is the server's, or data and datatype do not fit.
+            If there are no fields, one is the server's, or the data does not match its datatype.
         NotFound
             If there is no such data.
         """
@@ -121,55 +121,55 @@ class StoredData:
         key = ObjectId()
         self._database.check_room()
         while not self._replaced(data_id, key, described, value):
-            continue  # somebody else was faster: look again
+            continue  # it was changed meanwhile: try again
         return self.get(data_id)
 
     def delete(self, data_id: JobId) -> None:
         """Delete data; `NotFound` if there is none."""
-        left: Document | None = self._find(data_id)
-        while left:  # again where it was changed meanwhile
-            seen = {"_id": data_id, _PRIVATE: left[_PRIVATE]}
-            with self.values.settled({left[_PRIVATE]: data_id}):
-                self._database.call(self._collection.delete_one, seen)
-            left = self._seen(data_id)
+        found: Document | None = self._find(data_id)
+        while found:  # again if it was changed meanwhile
+            guard = {"_id": data_id, _PRIVATE: found[_PRIVATE]}
+            with self.values.settled({found[_PRIVATE]: data_id}):
+                self._database.call(self._collection.delete_one, guard)
+            found = self._lookup(data_id)
 
     @contextmanager
     def as_file(self, data_id: JobId) -> Iterator[Path]:
-        """The data as a file of BSON, its field ``data``, for a while."""
+        """Provide the data as a BSON file, in the field ``data``."""
         with temporary_folder("data") as folder:
             path = Path(folder) / "data.bson"
             path.write_bytes(self._content(data_id)[1])
             yield path
 
     def _find(self, data_id: JobId) -> Document:
-        document = self._seen(data_id)
+        document = self._lookup(data_id)
         if document is None:
-            raise NotFound(f"There is no data {data_id}. GET /data lists what there is.")
+            raise NotFound(f"There is no data {data_id}. GET /data lists all data.")
         return document
 
-    def _seen(self, data_id: JobId) -> Document | None:
-        return self._database.call(self._collection.find_one, {"_id": data_id, **self._reach})
+    def _lookup(self, data_id: JobId) -> Document | None:
+        return self._database.call(self._collection.find_one, {"_id": data_id, **self._visible})
 
     def _content(self, data_id: JobId) -> tuple[Document, bytes]:
-        """The description, and what it describes as BSON."""
+        """Return the document, and its value as BSON."""
         document = self._find(data_id)
         while (content := self.values.read(document[_PRIVATE])) is None:
             seen, document = document, self._find(data_id)
             if document[_PRIVATE] == seen[_PRIVATE]:
-                raise Unavailable(f"What data {data_id} describes is lost. POST it again.")
+                raise Unavailable(f"The value of data {data_id} is lost. POST it again.")
         return document, content
 
     def _save(self, key: ObjectId, value: Any) -> None:
         self.values.save(key, BytesIO(bson.encode({"data": value})))
 
     def _replaced(self, data_id: JobId, key: ObjectId, fields: Document, value: Any) -> bool:
-        """Change a document, unless its data or datatype change meanwhile."""
+        """Change a document; return False if its data or datatype changed meanwhile."""
         seen = self._find(data_id)
         if value is not _ABSENT or "datatype" in fields:
             checked = self.get(data_id)["data"] if value is _ABSENT else value
             _check(checked, fields.get("datatype", seen["datatype"]))
         guard = {"_id": data_id, "datatype": seen["datatype"], _PRIVATE: seen[_PRIVATE]}
-        if value is _ABSENT or seen[_PRIVATE] == key:  # the latter: a retry of what was done
+        if value is _ABSENT or seen[_PRIVATE] == key:  # the latter: a retry of what succeeded
             return self._update(guard, fields)
         with self.values.settled({key: data_id, seen[_PRIVATE]: data_id}):
             self._save(key, value)
@@ -181,18 +181,18 @@ class StoredData:
 
 
 def _public(document: Mapping[str, Any], value: Any = _ABSENT) -> Document:
-    """A document as it is answered."""
+    """Return a document for an answer."""
     shown = {name: field for name, field in document.items() if name != _PRIVATE}
     return shown if value is _ABSENT else {**shown, "data": value}
 
 
 def _check(value: Any, datatype: Any) -> None:
-    """See to it that there is data and that it fits its datatype."""
+    """Check that there is data and that it matches its datatype."""
     if value is _ABSENT:
-        problem = Problem("data", "is missing: it holds the data, any JSON")
+        problem = Problem("data", "is missing: put any JSON there")
         raise BadRequest("Send the data as the field 'data'.", [problem])
     try:
-        check(value, datatype)
-    except DatatypeMismatch as misfit:
-        problem = Problem(misfit.field, str(misfit))
-        raise BadRequest(f"The {misfit.field} {misfit}.", [problem]) from misfit
+        check_datatype(value, datatype)
+    except DatatypeMismatch as error:
+        problem = Problem(error.field, str(error))
+        raise BadRequest(f"The {error.field} {error}.", [problem]) from error

@@ -169,15 +169,12 @@ def _decode_numpy(dtype: Any, data: list[Any]) -> object:
         data = [complex(text) for text in data]
     elif dtype.kind == "u":
         data = [int(number) for number in data]
-    fixed = dtype.kind in "biufcMm" or (dtype.kind in "SU" and _is_narrow(dtype, len(data)))
+    narrow = dtype.itemsize * len(data) <= _LARGEST_FIXED
+    fixed = dtype.kind in "biufcMm" or (dtype.kind in "SU" and narrow)
     return np.array(data, dtype=dtype) if fixed else objects(data)
 
 
-def _is_narrow(dtype: Any, rows: int) -> bool:
-    return bool(dtype.itemsize * rows <= _LARGEST_FIXED)
-
-
-def _decode_intervals(dtype: Any, data: list[Any]) -> object:
+def _decode_intervals(dtype: Any, data: list[Any]) -> Any:
     import pandas as pd
 
     pairs = [(None, None) if pair is None else pair for pair in data]
@@ -256,8 +253,7 @@ class _Values(Column):
         starts = range(0, len(values), _BATCH)
         self._whole = all(whole_seconds(_slice(values, n, n + _BATCH)) for n in starts)
 
-    def values(self, start: int, stop: int) -> list[object]:
-        """Return some of the values."""
+    def values(self, start: int, stop: int) -> list[Any]:
         return encode_column(_slice(self._values, start, stop), self._encode, self._whole)[1]
 
 
@@ -270,7 +266,6 @@ class _Rows(Column):
         self._whole = [whole_seconds(level) for level in index.levels]
 
     def values(self, start: int, stop: int) -> list[Any]:
-        """Return some of the labels."""
         levels = zip(_levels(self._index[start:stop]), self._whole, strict=True)
         columns = [encode_column(level, self._encode, whole)[1] for level, whole in levels]
         return [list(row) for row in zip(*columns, strict=True)]
@@ -284,7 +279,6 @@ class _Numbers(Column):
         self._array = array
 
     def values(self, start: int, stop: int) -> list[Any]:
-        """Return some of the numbers."""
         import numpy as np
 
         items: list[Any] = np.asarray(self._array[start:stop]).tolist()
@@ -308,12 +302,10 @@ class _Codes(_Numbers):
         super().__init__(codes, CODES)
         self._labels = labels
 
-    def values(self, start: int, stop: int) -> list[object]:
-        """Return some of the labels."""
+    def values(self, start: int, stop: int) -> list[Any]:
         return [None if n < 0 else self._labels[n] for n in super().values(start, stop)]
 
     def piece(self, start: int, stop: int) -> bytes:
-        """Return the same indices, each as four bytes."""
         return self._bytes(start, stop, "i")
 
 

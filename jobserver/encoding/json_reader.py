@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
+from jobserver.encoding.scalars import INT64
 from jobserver.errors import BadRequest, Problem
 
 _TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 #: Problems reported for one body.
 MOST_PROBLEMS = 20
-_INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
 _LONGEST_NAME = 60
 _ALWAYS_VALID = {int, float, bool, type(None)}
@@ -141,7 +141,7 @@ class _Reader:
         return _Pairs(pairs)
 
     def _integer(self, text: str) -> int | _Number:
-        fits = len(text) <= _LONGEST_INT64 and int(text) in _INT64
+        fits = len(text) <= _LONGEST_INT64 and int(text) in INT64
         return int(text) if fits else self._invalid_number(text)
 
     def _float(self, text: str) -> float | _Number:

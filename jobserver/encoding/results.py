@@ -27,7 +27,7 @@ from jobserver.encoding.json_writer import is_light, value_json
 from jobserver.encoding.table_columns import CELLS, ColumnTable, parse_table
 from jobserver.encoding.table_file import TableTooWide, write_table
 from jobserver.encoding.tables import decode_table, is_table
-from jobserver.encoding.text import restore_keys, time_of, unescape_key
+from jobserver.encoding.text import time_of, unescape_key
 from jobserver.errors import BadRequest, TooLarge, Unavailable, UnsupportedType
 from jobserver.sizes import MIB, exact_size
 
@@ -78,35 +78,29 @@ def encode_result(value: Any) -> Encoded:
     return Encoded(encoded, kind_of(encoded), tuple(encoder.warnings))
 
 
-def decode_result(value: Any) -> object:
+def decode_result(value: Any, *, tables: bool = True) -> Any:
     """Decode a stored value: its tables and arrays become those of pandas and numpy.
 
     Parameters
     ----------
     value : Any
         An encoded value.
+    tables : bool
+        False to leave tables as documents.
     """
+    if isinstance(value, dict):
+        if tables and is_table(value):
+            document = decode_result(value, tables=False)
+            try:
+                return decode_table(document)
+            except BadRequest:  # it only resembles a table
+                return document
+        return {unescape_key(key): decode_result(v, tables=tables) for key, v in value.items()}
     if isinstance(value, list):
-        return [decode_result(item) for item in value]
+        return [decode_result(item, tables=tables) for item in value]
     if isinstance(value, Timestamp):
         return time_of(value)
-    if not isinstance(value, dict):
-        return int(value) if isinstance(value, Int64) else value
-    if is_table(value):
-        try:
-            return decode_table(restore_keys(_with_times(value)))
-        except BadRequest:  # it only resembles a table
-            return restore_keys(value)
-    return {unescape_key(key): decode_result(item) for key, item in value.items()}
-
-
-def _with_times(value: object) -> object:
-    """Return a table with Python's times in its cells."""
-    if isinstance(value, dict):
-        return {key: _with_times(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_times(item) for item in value]
-    return time_of(value) if isinstance(value, Timestamp) else value
+    return int(value) if isinstance(value, Int64) else value
 
 
 def encoded_size(value: object) -> int:

@@ -18,7 +18,8 @@ from jobserver.encoding.text import as_utc, fine_time, text_of
 
 Scalars = dict[type, Callable[[Any], object]]
 
-_INT64 = range(-(2**63), 2**63)
+#: Integers that BSON can represent.
+INT64 = range(-(2**63), 2**63)
 
 
 def scalars() -> Scalars:
@@ -49,7 +50,7 @@ def scalars() -> Scalars:
 
 def _integer(value: Any) -> int | str:
     number = int(value)
-    return number if number in _INT64 else str(Decimal(number))  # str(int) stops at 4300 digits
+    return number if number in INT64 else str(Decimal(number))  # str(int) stops at 4300 digits
 
 
 def _instant(value: datetime) -> datetime | Timestamp | str:

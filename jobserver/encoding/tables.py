@@ -53,7 +53,7 @@ def is_table(value: object) -> bool:
     return isinstance(kind, str) and value.keys() == _FIELDS.get(kind)
 
 
-def decode_table(value: Table) -> object:
+def decode_table(value: Table) -> Any:
     """Return the stored table.
 
     Parameters

@@ -105,26 +105,17 @@ def unique_keys(labels: Iterable[Any]) -> list[str]:
     ``{5: 1, "5": 2}`` has the keys ``5 (2)`` and ``5``.
     """
     labels = list(labels)
-    taken = {label for label in labels if type(label) is str}
-    if len(taken) == len(labels) and all(map(str.isascii, taken)):
+    strings = {label for label in labels if type(label) is str}
+    if len(strings) == len(labels) and all(map(str.isascii, strings)):
         return labels
-    names = _Names(taken)
-    return [names.unique_name(label) for label in labels]
-
-
-class _Names:
-    """Makes names unique; strings among the labels have priority."""
-
-    def __init__(self, claimed: set[str]) -> None:
-        self._claimed = claimed
-        self._given: set[str] = set()
-        self._count: dict[str, int] = {}
-
-    def unique_name(self, label: object) -> str:
-        text = text_of(label)
-        name = text
-        while name in self._given or (name in self._claimed and type(label) is not str):
-            self._count[text] = self._count.get(text, 1) + 1
-            name = f"{text} ({self._count[text]})"
-        self._given.add(name)
-        return name
+    used: set[str] = set()
+    counts: dict[str, int] = {}
+    keys = []
+    for label in labels:
+        key = text = text_of(label)
+        while key in used or (key in strings and type(label) is not str):
+            counts[text] = counts.get(text, 1) + 1
+            key = f"{text} ({counts[text]})"
+        used.add(key)
+        keys.append(key)
+    return keys

@@ -6,6 +6,7 @@ import inspect
 import re
 from difflib import get_close_matches
 from pathlib import PurePath
+from typing import Any
 
 from jobserver.errors import Problem
 from jobserver.scripts.schema import SchemaRule
@@ -44,10 +45,10 @@ class Call:
     """
 
     def __init__(
-        self, signature: Signature, args: list[object], kwargs: dict[str, object], has_data: bool
+        self, signature: Signature, args: list[Any], kwargs: dict[str, Any], has_data: bool
     ) -> None:
-        self.args: list[object] = []
-        self.kwargs: dict[str, object] = {}
+        self.args: list[Any] = []
+        self.kwargs: dict[str, Any] = {}
         self.problems: list[Problem] = []
         self._signature = signature
         self._has_data = has_data
@@ -58,7 +59,7 @@ class Call:
         self._bind_kwargs(kwargs)
         self._find_missing()
 
-    def data(self, value: object) -> object:
+    def data(self, value: Any) -> Any:
         """Return the bound data as the script takes it, adding to `problems` if it cannot.
 
         Parameters
@@ -78,7 +79,7 @@ class Call:
         elif self._signature.more_args is None:
             self._add("data", "is bound, but the script takes none: remove it from the job")
 
-    def _bind_args(self, args: list[object]) -> None:
+    def _bind_args(self, args: list[Any]) -> None:
         if not isinstance(args, list):
             self._add("args", "must be a list")
             return
@@ -88,7 +89,7 @@ class Call:
             self.args.append(self._coerce_named(slot.name, value, f"args[{index}]"))
         self._bind_more_args(args, len(slots))
 
-    def _bind_more_args(self, args: list[object], taken: int) -> None:
+    def _bind_more_args(self, args: list[Any], taken: int) -> None:
         for index, value in enumerate(args[taken:], taken):
             if self._signature.more_args is None:
                 besides = " besides the data" if self._has_data else ""
@@ -98,7 +99,7 @@ class Call:
                 field = f"args[{index}]"
                 self.args.append(self._coerce(self._signature.more_args, value, field))
 
-    def _bind_kwargs(self, kwargs: dict[str, object]) -> None:
+    def _bind_kwargs(self, kwargs: dict[str, Any]) -> None:
         if not isinstance(kwargs, dict):
             self._add("kwargs", "must be an object")
             return
@@ -106,7 +107,7 @@ class Call:
             if len(self.problems) < _MOST_PROBLEMS:
                 self._bind_kwarg(name, value)
 
-    def _bind_kwarg(self, name: str, value: object) -> None:
+    def _bind_kwarg(self, name: str, value: Any) -> None:
         plain = name.isidentifier() and len(name) <= _LONGEST_NAME
         field = f"kwargs.{name if plain else shortened(name)}"
         if name in self._signature.named and name in self._filled:
@@ -144,18 +145,16 @@ class Call:
         other = f"kwargs.{parameter.name}" if parameter.name in self._signature.named else "args[0]"
         return f"bind data (datafile, raw_data or data), or pass it as {other}"
 
-    def _coerce_named(self, name: str, value: object, field: str) -> object:
+    def _coerce_named(self, name: str, value: Any, field: str) -> Any:
         is_data = self._signature.data is not None and name == self._signature.data.name
         return self._coerce(self._signature.rules[name], value, field, is_data=is_data)
 
-    def _coerce(
-        self, rule: SchemaRule, value: object, field: str, *, is_data: bool = False
-    ) -> object:
+    def _coerce(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool = False) -> Any:
         if self._rejects_path(rule, value, field, is_data=is_data):
             return value
         return rule.coerce(value, field, self.problems)
 
-    def _rejects_path(self, rule: SchemaRule, value: object, field: str, *, is_data: bool) -> bool:
+    def _rejects_path(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool) -> bool:
         """Add a problem if a client names the file that a script opens: only the server may."""
         if rule.is_path and value is not None:
             self._add(field, "takes a file: bind a datafile")
@@ -169,5 +168,5 @@ class Call:
         self.problems.append(Problem(field, problem))
 
 
-def _names_file(value: object) -> bool:
+def _names_file(value: Any) -> bool:
     return isinstance(value, str) and _LOOKS_LIKE_PATH.match(value) is not None

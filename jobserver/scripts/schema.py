@@ -52,7 +52,7 @@ class SchemaRule:
         self._own_schema = _own_schema(self._adapter)
         self.is_path = _holds_path(self._own_schema)
 
-    def coerce(self, value: Any, field: str, problems: list[Problem]) -> object:
+    def coerce(self, value: Any, field: str, problems: list[Problem]) -> Any:
         """Return the value as its type, such as ``5`` for ``"5"``, and add to the problems."""
         if self._adapter is None:
             return value
@@ -66,9 +66,7 @@ class SchemaRule:
         return value
 
 
-def schemas(
-    rules: Mapping[str, SchemaRule],
-) -> tuple[dict[str, dict[str, object]], dict[str, object]]:
+def schemas(rules: Mapping[str, SchemaRule]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """Return the JSON Schema of each rule, and their shared definitions.
 
     Parameters
@@ -92,7 +90,7 @@ def schemas(
     return plain["properties"], plain["shared"].get("$defs", {})
 
 
-def jsonable(value: object) -> Any:
+def jsonable(value: Any) -> Any:
     """Return the value as strict JSON: null for NaN, integers of 64 bits.
 
     Raises
@@ -103,8 +101,8 @@ def jsonable(value: object) -> Any:
     return orjson.loads(to_json(value, inf_nan_mode="null"))
 
 
-def _adapter(hint: object) -> TypeAdapter[object] | None:
-    if hint is object:
+def _adapter(hint: Any) -> TypeAdapter[Any] | None:
+    if hint is Any:
         return None
     try:
         return TypeAdapter(_strict_about_numbers(hint))
@@ -112,7 +110,7 @@ def _adapter(hint: object) -> TypeAdapter[object] | None:
         return None
 
 
-def _own_schema(adapter: TypeAdapter[object] | None) -> dict[str, object]:
+def _own_schema(adapter: TypeAdapter[Any] | None) -> dict[str, Any]:
     if adapter is None:
         return {}
     try:
@@ -123,7 +121,7 @@ def _own_schema(adapter: TypeAdapter[object] | None) -> dict[str, object]:
     return schema
 
 
-def _holds_path(schema: object) -> bool:
+def _holds_path(schema: Any) -> bool:
     if isinstance(schema, dict):
         return any(map(_holds_path, schema.values())) or schema.get("format") in _PATH_FORMATS
     return isinstance(schema, list) and any(map(_holds_path, schema))
@@ -148,7 +146,7 @@ def _strict_about_numbers(hint: Any) -> Any:
     return _typed_dict(hint) if is_typeddict(hint) else hint
 
 
-def _typed_dict(hint: Any) -> object:
+def _typed_dict(hint: Any) -> Any:
     """Return a TypedDict that pydantic accepts: before Python 3.12 only typing_extensions'."""
     fields = {}
     for name, field in get_type_hints(hint, include_extras=True).items():
@@ -159,13 +157,13 @@ def _typed_dict(hint: Any) -> object:
     return typing_extensions.TypedDict(hint.__name__, fields)  # type: ignore[operator]
 
 
-def _refuse_bool(value: object) -> object:
+def _refuse_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise PydanticCustomError("number", "Input should be a number, not true or false")
     return value
 
 
-def _problems(error: ValidationError, field: str, value: object) -> list[Problem]:
+def _problems(error: ValidationError, field: str, value: Any) -> list[Problem]:
     """Return one problem for each field, joining the messages of a union's members."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
     by_field: dict[str, list[str]] = {}
@@ -179,7 +177,7 @@ def _problems(error: ValidationError, field: str, value: object) -> list[Problem
     return problems
 
 
-def _field(detail: ErrorDetails, field: str, value: object) -> str:
+def _field(detail: ErrorDetails, field: str, value: Any) -> str:
     """Return the field of a detail, without pydantic's steps that name members of unions."""
     steps = detail["loc"]
     for step in steps:

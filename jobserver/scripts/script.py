@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from jobserver.errors import JobNotRunnable, Problem
 from jobserver.scripts.arguments import Call
@@ -13,7 +14,7 @@ from jobserver.scripts.signature import Signature
 from jobserver.scripts.version import packages_of
 from jobserver.scripts.wording import printable
 
-_NO_DATA: object = object()  # None is data: JSON has null
+_NO_DATA: Any = object()  # None is data: JSON has null
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Script:
 
     name: str
     module: str
-    func: Callable[..., object]
+    func: Callable[..., Any]
     version: str | None = None
 
     @cached_property
@@ -47,7 +48,7 @@ class Script:
         """Version of each package that the function's module imports."""
         return packages_of(self.func)
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, Any]:
         """Return name, module, description and parameters as JSON-compatible values.
 
         Returns
@@ -66,9 +67,7 @@ class Script:
             "parameters": self.signature.json_schema(parameters),
         }
 
-    def problems(
-        self, args: list[object], kwargs: dict[str, object], has_data: bool
-    ) -> list[Problem]:
+    def problems(self, args: list[Any], kwargs: dict[str, Any], has_data: bool) -> list[Problem]:
         """Return every reason why the script cannot be called like this.
 
         Parameters
@@ -83,8 +82,8 @@ class Script:
         return Call(self.signature, args, kwargs, has_data).problems
 
     def bind(
-        self, args: list[object], kwargs: dict[str, object], data: object = _NO_DATA
-    ) -> tuple[tuple[object, ...], dict[str, object]]:
+        self, args: list[Any], kwargs: dict[str, Any], data: Any = _NO_DATA
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the converted arguments for ``func(*args, **kwargs)``.
 
         Parameters
@@ -113,7 +112,7 @@ class Script:
         return bool(self.signature.path_types)
 
 
-def _read_docstring(func: Callable[..., object]) -> tuple[str, dict[str, str]]:
+def _read_docstring(func: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     """Return the first paragraph of the docstring and the description of each parameter."""
     from docstring_parser import parse
 

@@ -39,7 +39,7 @@ class Signature:
         The rule of each value in ``*args`` and ``**kwargs``, if the function has them.
     """
 
-    def __init__(self, func: Callable[..., object]) -> None:
+    def __init__(self, func: Callable[..., Any]) -> None:
         every = parameters_of(func)
         # Path is often imported only under TYPE_CHECKING.
         names = {"Path": pathlib.Path, "pathlib": pathlib, **_globals(func)}
@@ -59,7 +59,7 @@ class Signature:
         self.data = self.positional[0] if self.positional else None
         self.path_types = _path_types(hints[self.data.name]) if self.data else set()
 
-    def json_schema(self, descriptions: Mapping[str, str]) -> dict[str, object]:
+    def json_schema(self, descriptions: Mapping[str, str]) -> dict[str, Any]:
         """Return a JSON Schema object; the property with ``x-data`` takes the bound data.
 
         Parameters
@@ -88,7 +88,7 @@ def is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is inspect.Parameter.empty
 
 
-def parameters_of(func: Callable[..., object]) -> Mapping[str, inspect.Parameter]:
+def parameters_of(func: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of a function, or of the one it wraps.
 
     Raises
@@ -102,20 +102,20 @@ def parameters_of(func: Callable[..., object]) -> Mapping[str, inspect.Parameter
         return inspect.signature(func, follow_wrapped=False).parameters
 
 
-def _globals(func: Callable[..., object]) -> dict[str, object]:
+def _globals(func: Callable[..., Any]) -> dict[str, Any]:
     return getattr(inspect.unwrap(func), "__globals__", {})
 
 
-def _hint(parameter: inspect.Parameter, names: dict[str, object]) -> object:
+def _hint(parameter: inspect.Parameter, names: dict[str, Any]) -> Any:
     """Return the resolved annotation; Any if there is none or it cannot be resolved."""
     if parameter.annotation is inspect.Parameter.empty:
-        return object
+        return Any
     holder = SimpleNamespace(__annotations__={"it": parameter.annotation})
     try:
         hint = get_type_hints(holder, names, include_extras=True)["it"]
         return hint | None if parameter.default is None else hint
     except Exception:  # it runs user code, and may need names that only type checkers see
-        return object
+        return Any
 
 
 def _path_types(hint: Any) -> set[type]:

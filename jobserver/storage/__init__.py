@@ -1,1 +1,1 @@
-"""MongoDB: the connection, its indexes, the queries on it; and an embedded one."""
+"""MongoDB: the connection, indexes, filters and stored content; and an embedded server."""

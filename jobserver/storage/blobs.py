@@ -1,11 +1,12 @@
 """Content of any size in the database, under keys that documents refer to.
 
-It is kept as GridFS has it, so that its tools find it. We read and write it ourselves, a piece at a
-time: the driver's own reader and writer hold dozens of megabytes of each.
+It is stored as in GridFS, so that its tools find it. We read and write it ourselves, a piece at a
+time: the driver's reader and writer keep dozens of megabytes in memory.
 
-Content appears with the document that refers to its key, and goes with it. As that takes more than
-one write, a key is marked while they are made; what nothing refers to afterwards is deleted. A mark
-whose server was killed is looked after by the next one that stores something, an hour later.
+Content appears and disappears with the document that refers to its key. As that takes several
+writes, a pending entry exists for the key meanwhile; content that nothing refers to afterwards is
+deleted. An entry whose server was killed is settled by the next server that stores something, after
+an hour.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import utcnow
 
 CHUNK_SIZE = MIB
-#: Time after which the server that set a mark is taken to be gone.
-MARKS_LAST = timedelta(hours=1)
-_GONE = "The content is gone: what it belonged to was deleted."
+#: Age of a pending entry after which its server counts as dead.
+PENDING_AGE = timedelta(hours=1)
+_DELETED = "The content was deleted with its document."
 
 
 class Content(Protocol):
-    """What can be read from its start, again if need be."""
+    """A binary file that can be read more than once."""
 
     def read(self, size: int, /) -> bytes:
-        """The next bytes, up to a number; none at the end."""
+        """Return the next bytes, up to a number; none at the end."""
 
     def seek(self, offset: int, /) -> int:
-        """Go to a place."""
+        """Go to an offset."""
 
 
 class Blobs:
@@ -45,24 +46,24 @@ class Blobs:
     Parameters
     ----------
     database : Database
-        Where it is kept.
+        The database.
     owners : str
         Collection of the documents that refer to it.
     field : str
-        Their field that holds the key.
+        Their field with the key.
     """
 
     def __init__(self, database: Database, owners: str, field: str) -> None:
         self._database = database
         self._owners = database[owners]
         self._field = field
-        self._marks = database[f"{owners}.marks"]
+        self._pending = database[f"{owners}.marks"]
         name = f"{owners}.content"
         self._files, self._chunks = database[f"{name}.files"], database[f"{name}.chunks"]
 
     @contextmanager
     def settled(self, owners: Mapping[ObjectId, Any]) -> Iterator[None]:
-        """Change what refers to some keys; afterwards those that nothing refers to are deleted.
+        """Change references to some keys, and then delete content that nothing refers to.
 
         Parameters
         ----------
@@ -70,60 +71,60 @@ class Blobs:
             Each key, and the id of the one document that may refer to it.
         """
         self.clear()
-        marks = [{"_id": key, "of": owner, "since": utcnow()} for key, owner in owners.items()]
-        for mark in marks:
-            self._database.insert(self._marks.name, mark)
+        entries = [{"_id": key, "of": owner, "since": utcnow()} for key, owner in owners.items()]
+        for entry in entries:
+            self._database.insert(self._pending.name, entry)
         try:
             yield
         finally:
-            for mark in marks:
-                self._settle(mark)
+            for entry in entries:
+                self._settle(entry)
 
     def save(self, key: ObjectId, content: Content) -> int:
-        """Store content under a marked key; its size in bytes.
+        """Store content under a pending key and return its size in bytes.
 
         Parameters
         ----------
         content : binary file
-            Read from its start; once more where the connection breaks.
+            Read from its start, and again if the connection breaks.
         """
         return self._database.call(self._write, key, content)
 
     def read(self, key: ObjectId) -> bytes | None:
-        """The content, or None if there is none (any more)."""
+        """Return the content; None if it does not exist."""
         try:
             return self.open(key).read()
         except NotFound:
             return None
 
     def open(self, key: ObjectId) -> BinaryIO:
-        """The content as a file that can be read anywhere; `NotFound` if there is none."""
+        """Return the content as a seekable file; `NotFound` if there is none."""
         described = self._database.call(self._files.find_one, {"_id": key})
         if described is None:
-            raise NotFound(_GONE)
+            raise NotFound(_DELETED)
         return BufferedReader(_BlobReader(self, key, described["length"]))
 
     def chunk(self, key: ObjectId, number: int) -> bytes:
-        """One of the `CHUNK_SIZE` bytes long pieces that content is kept as; the last is shorter.
+        """Return a chunk of `CHUNK_SIZE` bytes; the last one is shorter.
 
         Raises
         ------
         NotFound
-            If it is gone.
+            If it does not exist.
         """
         found = self._database.call(self._chunks.find_one, {"files_id": key, "n": number})
         if found is None:
-            raise NotFound(_GONE)
+            raise NotFound(_DELETED)
         return bytes(found["data"])
 
     def clear(self) -> None:
-        """Look after the marks of servers that are gone."""
-        old = {"since": {"$lt": utcnow() - MARKS_LAST}}
-        for mark in list(self._database.find(self._marks.name, old)):
-            self._settle(mark)
+        """Settle the pending entries of dead servers."""
+        old = {"since": {"$lt": utcnow() - PENDING_AGE}}
+        for entry in list(self._database.find(self._pending.name, old)):
+            self._settle(entry)
 
     def _write(self, key: ObjectId, content: Content) -> int:
-        self._erase(key)  # what a try before this one left
+        self._erase(key)  # remains of an earlier try
         content.seek(0)
         size = number = 0
         while piece := content.read(CHUNK_SIZE):
@@ -134,11 +135,11 @@ class Blobs:
         self._files.insert_one({"_id": key, "filename": str(key), **described})
         return size
 
-    def _settle(self, mark: Document) -> None:
-        key, refers = mark["_id"], {"_id": mark["of"], self._field: mark["_id"]}
+    def _settle(self, entry: Document) -> None:
+        key, refers = entry["_id"], {"_id": entry["of"], self._field: entry["_id"]}
         if not self._database.call(self._owners.find_one, refers, {"_id": 1}):
             self._database.call(self._erase, key)
-        self._database.call(self._marks.delete_one, {"_id": key})
+        self._database.call(self._pending.delete_one, {"_id": key})
 
     def _erase(self, key: ObjectId) -> None:
         self._files.delete_one({"_id": key})
@@ -146,13 +147,13 @@ class Blobs:
 
 
 class _BlobReader(RawIOBase):
-    """Reads content chunk by chunk, and keeps the last one: readers ask for a few bytes at once."""
+    """Reads content chunk by chunk, and caches the last one for small reads."""
 
     def __init__(self, blobs: Blobs, key: ObjectId, size: int) -> None:
         self._blobs = blobs
         self._key = key
         self._size = size
-        self._place = 0
+        self._position = 0
         self._number, self._chunk = -1, b""
 
     def readable(self) -> bool:
@@ -162,16 +163,16 @@ class _BlobReader(RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = SEEK_SET, /) -> int:
-        self._place = offset + (0, self._place, self._size)[whence]
-        return self._place
+        self._position = offset + (0, self._position, self._size)[whence]
+        return self._position
 
     def readinto(self, buffer: Any, /) -> int:
-        if self._place >= self._size:
+        if self._position >= self._size:
             return 0
-        number, start = divmod(self._place, CHUNK_SIZE)
+        number, start = divmod(self._position, CHUNK_SIZE)
         if number != self._number:
             self._number, self._chunk = number, self._blobs.chunk(self._key, number)
         piece = self._chunk[start : start + len(buffer)]
         buffer[: len(piece)] = piece
-        self._place += len(piece)
+        self._position += len(piece)
         return len(piece)

@@ -1,8 +1,8 @@
-"""The connection to MongoDB, or to the embedded server that speaks its protocol.
+"""The connection to MongoDB or the embedded server.
 
-Everything that reaches the database goes through `Database.call`: it retries what a lost connection
-cut off and translates the driver's errors. Retrying is right only because every write here is
-idempotent: it names its own ``_id`` or is guarded by the state it starts from.
+Every operation goes through `Database.call`, which retries it after a lost connection and
+translates the driver's errors. Retrying is safe only because every write is idempotent: it names
+its own ``_id`` or is guarded by the state it starts from.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ T = TypeVar("T")
 
 NAME = "jobserver"
 SELECTION_SECONDS = 3
-#: Without an answer: a database that hangs must not take a thread for each request for long.
+#: Seconds without an answer, so that a hung database does not occupy threads for long.
 SOCKET_SECONDS = 10
 RETRIES = 3
-#: How long a start waits for a database that is away.
+#: Seconds to wait for the database on startup.
 PATIENCE_SECONDS = 60.0
-#: How long an index may take on a collection that is filled already, and when that is told.
+#: Seconds that indexes of a filled collection may take, and after which this is logged.
 INDEX_SECONDS = 3600.0
-_TELL_SECONDS = 5.0
+_LOG_SECONDS = 5.0
 _NO_SUCH_INDEX = 27
 
 
@@ -75,10 +75,10 @@ class Database:
     Parameters
     ----------
     uri : str
-        Connection string, old (``mongodb://``) or new style (``mongodb+srv://``). Its path names
-        the database, else ``jobserver``.
+        Connection string (``mongodb://`` or ``mongodb+srv://``). Its path names the database; the
+        default is ``jobserver``.
     folder : Path, optional
-        Where an embedded server keeps its files.
+        Folder of an embedded server.
 
     Raises
     ------
@@ -91,8 +91,8 @@ class Database:
         #: When this process last changed a job or added a document, by the monotonic clock.
         self.wrote = 0.0
         try:
-            # Our own retry knows what is idempotent; see the module's head for the driver's. What
-            # the string says about reading and writing is not for us: a job is there after 201.
+            # `call` retries instead of the driver. Concerns in the string are overridden: a job
+            # must be durable after 201.
             self.client: MongoClient[Document] = MongoClient(
                 uri,
                 retryWrites=False,
@@ -110,14 +110,14 @@ class Database:
                 read_concern=ReadConcern("local"),
             )
         except (ConfigurationError, InvalidURI, ValueError, OSError) as error:
-            raise unusable(error) from None  # a traceback would repeat parts of the string
+            raise unusable(error) from None  # a traceback would show parts of the string
 
     def __getitem__(self, name: str) -> Collection[Document]:
-        """A collection by name."""
+        """Return a collection."""
         return self._database[name]
 
     def call(self, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Carry out one idempotent operation, again where the connection broke on the way.
+        """Run an idempotent operation, and retry it if the connection breaks.
 
         Raises
         ------
@@ -138,15 +138,14 @@ class Database:
             return operation(*args, **kwargs)
 
     def check_room(self, size: int = 0) -> None:
-        """Raise `Unavailable` if the disk of an embedded server has no room for so many bytes."""
+        """Raise `Unavailable` if the embedded server's disk has no room for so many bytes."""
         if self._folder is not None:
             check_room(self._folder, size)
 
     def insert(self, name: str, document: Document) -> bool:
-        """Insert a document unless its ``_id`` is taken; True if it is stored now.
+        """Insert a document; return whether it is stored, and not another one with its ``_id``.
 
-        A retried insert finds itself: the stored document then equals the given one, which is
-        why documents carry something random.
+        A retried insert finds its own document, which is equal; so documents need a random part.
         """
         try:
             self.call(self[name].insert_one, document)
@@ -156,12 +155,12 @@ class Database:
         return True
 
     def find(self, name: str, query: Document, **options: Any) -> Iterator[Document]:
-        """Documents of a collection, fetched in batches while they are read."""
+        """Yield documents of a collection, fetched in batches."""
         with translated():
             yield from self[name].find(query, **options)
 
     def collections(self) -> list[str]:
-        """Names of the collections there are."""
+        """Return the names of all collections."""
         return self.call(self._database.list_collection_names)
 
     def ping(self) -> None:
@@ -169,31 +168,31 @@ class Database:
         self.call(self.client.admin.command, "ping")
 
     def now(self) -> datetime:
-        """Time of the database, naive UTC: the one clock that all servers of it share."""
+        """Return the database's time (naive UTC), the one clock that all servers share."""
         reply: Document = self.call(self.client.admin.command, "hello")
         return reply["localTime"]  # type: ignore[no-any-return]  # documented type of the reply
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until the database can be written to, and log what that is waiting for.
+        """Wait until the database is writable, and log why it is not.
 
         Raises
         ------
         SettingsError
-            If waiting is in vain, as with a wrong password.
+            If waiting cannot help, as with a wrong password.
         StoreUnavailable
-            If it is still away after so many seconds.
+            If it is still unavailable after so many seconds.
         """
-        deadline, said = time.monotonic() + seconds, ""
+        deadline, logged = time.monotonic() + seconds, ""
         while reason := self._obstacle():
             if time.monotonic() > deadline:
                 raise StoreUnavailable(f"MongoDB cannot be used: {reason}.")
-            if reason != said:
-                log.warning("Waiting for MongoDB, as %s.", reason)
-            said = reason
+            if reason != logged:
+                log.warning("Waiting for MongoDB: %s.", reason)
+            logged = reason
             time.sleep(0.2)
 
     def _obstacle(self) -> str | None:
-        """Return what keeps a write from being done; it changes nothing."""
+        """Try a write that changes nothing; return why it fails."""
         try:
             self["jobs"].delete_one({"_id": {"$in": []}})
         except ConfigurationError as error:
@@ -206,39 +205,39 @@ class Database:
         return None
 
     def create_indexes(self, *, login: bool = False, search_fields: tuple[str, ...] = ()) -> None:
-        """Make the indexes that are missing; cheap where they exist. Drop those that are outdated.
+        """Create missing indexes, which is cheap if there are none, and drop outdated ones.
 
         Parameters
         ----------
         login : bool
             Whether users log in.
         search_fields : tuple of str
-            Fields of jobs to index too.
+            Additional fields of jobs to index.
 
         Raises
         ------
         StoreUnavailable
-            If the database does not answer, or takes over `INDEX_SECONDS` to make one.
+            If the database does not answer, or needs more than `INDEX_SECONDS` for an index.
         """
-        told = threading.Timer(_TELL_SECONDS, log.warning, ("MongoDB is building indexes.",))
-        told.daemon = True
-        told.start()
+        timer = threading.Timer(_LOG_SECONDS, log.warning, ("MongoDB is building indexes.",))
+        timer.daemon = True
+        timer.start()
         try:
-            # The driver's limit for a query does not hold here.
+            # The driver's timeout of queries does not apply here.
             with pymongo.timeout(INDEX_SECONDS):
                 quorum = self._quorum()
                 self._drop_outdated()
                 for name, models in _models(login, search_fields).items():
                     self.call(self[name].create_indexes, models, **quorum)
         except ExecutionTimeout as error:
-            raise StoreUnavailable("MongoDB did not make its indexes within an hour.") from error
+            raise StoreUnavailable("MongoDB did not build its indexes within an hour.") from error
         finally:
-            told.cancel()
+            timer.cancel()
 
     def _quorum(self) -> Document:
-        """Have a majority of a replica set build an index, not all of its members: one may be away.
+        """Let a majority of a replica set build indexes, as a member may be down.
 
-        A server that is alone refuses to be told.
+        A standalone server rejects this option.
         """
         reply: Document = self.call(self.client.admin.command, "hello")
         is_set = "setName" in reply or reply.get("msg") == "isdbgrid"
@@ -266,7 +265,7 @@ class Database:
 
 
 def _models(login: bool, search_fields: tuple[str, ...]) -> dict[str, list[IndexModel]]:
-    """All indexes, by collection."""
+    """Return all indexes by collection."""
     models: dict[str, list[IndexModel]] = {}
     searched = {"jobs": tuple(map(index_of, search_fields))}
     for wanted in (INDEXES, OWNED if login else {}, searched):

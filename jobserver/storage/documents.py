@@ -1,4 +1,4 @@
-"""What documents of all collections have in common: ids, owners, times."""
+"""What documents of all collections share: ids, owners, times."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bson import ObjectId
 from jobserver.errors import BadRequest, InvalidId, Problem
 
 JobId = ObjectId | str
-#: Id of the user whose job, or data, it is; nobody's without one.
+#: Field with the id of the user who owns a document.
 OWNER = "_owner"
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 def parse_id(text: str) -> JobId:
-    """The id that a text of a URL means.
+    """Return the id for a part of a URL.
 
     Parameters
     ----------
@@ -37,23 +37,23 @@ def parse_id(text: str) -> JobId:
         return text
     raise InvalidId(
         "An id has 24 hexadecimal digits, or 1 to 64 letters, digits, '_' and '-'. "
-        "PUT without an id makes one for you."
+        "PUT without an id to have one generated."
     )
 
 
 def utcnow() -> datetime:
-    """The time as jobs carry it: naive UTC in whole milliseconds, as MongoDB keeps them."""
+    """Return the current time in naive UTC and whole milliseconds, as MongoDB stores it."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def owned_by(owner: ObjectId | None) -> dict[str, Any]:
-    """What a document holds of its owner."""
+    """Return the owner's field of a document."""
     return {} if owner is None else {OWNER: owner}
 
 
 def check_fields(fields: Iterable[str], reserved: frozenset[str]) -> None:
-    """Refuse fields that only the server sets, naming them all."""
+    """Raise `BadRequest` for fields that only the server sets."""
     taken = sorted(reserved.intersection(fields))
     if taken:
         raise BadRequest(

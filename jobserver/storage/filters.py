@@ -1,10 +1,10 @@
-"""The filter a client sends with ``POST /jobs``, rebuilt into a MongoDB query that is safe to run.
+"""Rebuild the filter a client sends with ``POST /jobs`` into a safe MongoDB query.
 
 The grammar, in JSON::
 
-    filter     { condition, ... }                 all must hold; {} matches every job
+    filter     { condition, ... }                 all must match; {} matches every job
     condition  field: value                       equal to value
-               field: { operator, ... }           all must hold
+               field: { operator, ... }           all must match
                $and | $or | $nor: [ filter, ... ]                one filter or more
     operator   $eq | $ne: value
                $gt | $gte | $lt | $lte: scalar
@@ -15,12 +15,12 @@ The grammar, in JSON::
     value      a scalar, list or object; no name in it starts with $
     scalar     text, a number, true, false or null
 
-Ids and times are understood as answers show them. In ``_id``, 24 hex digits are an ObjectId. Where
-a job has times, one is ``2018-09-05 17:24:22.607225`` (UTC), ``2018-09-05`` (its first moment) or
-RFC 3339 with ``Z`` or an offset, cut to milliseconds as stored; ``"None"`` is null. All else
-compares as in MongoDB.
+Ids and times can be written as in answers. In ``_id``, 24 hex digits are an ObjectId. In fields of
+times, a time is ``2018-09-05 17:24:22.607225`` (UTC), ``2018-09-05`` (its first moment) or RFC 3339
+with ``Z`` or an offset, cut to milliseconds as stored; ``"None"`` is null. Everything else compares
+as in MongoDB.
 
-The query is built from this grammar alone, so an operator it does not name cannot get through.
+The query is built from this grammar alone, so no other operator can get through.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from bson import ObjectId
 
 from jobserver.errors import BadRequest, Problem
 
-MAX_DEPTH = 5  # filters and $not inside each other, the outermost filter counted
+MAX_DEPTH = 5  # nested filters and $not, including the outermost filter
 MAX_CLAUSES = 50  # comparisons; {} inside $and, $or or $nor counts as one
-MAX_ITEMS = 100  # in the lists and objects of one comparison, inner ones counted
-MAX_NESTING = 32  # names and positions on the way to a value
-MAX_PATH = 256  # characters in a field
-MAX_PROBLEMS = 100  # told at once
+MAX_ITEMS = 100  # in the lists and objects of one comparison, including inner ones
+MAX_NESTING = 32  # names and indices in the path of a value
+MAX_PATH = 256  # characters of a field
+MAX_PROBLEMS = 100  # reported at once
 
 _JUNCTIONS, _TIMES = ("$and", "$or", "$nor"), ("created", "started", "finished", "edited")
 _INNER_TIMES = ("attempts.started", "attempts.finished", "steps.started")
 _TIME = re.compile(r"(?ai)\d{4}-\d\d-\d\d([T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?")
-# JSON can spell a lone surrogate, but neither BSON nor an answer can hold one.
+# JSON can escape a lone surrogate, but neither BSON nor an answer can contain one.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NAME = re.compile(r"[^$\0\ud800-\udfff][^\0\ud800-\udfff]*")
-_NO_NAME = "must not be empty, start with $, or hold NUL or broken characters"
-_NO_TIME = "must be null or a time, such as 2018-09-05 17:24:22.607 (UTC) or 2018-09-05T17:24:22Z"
-_REFUSED = "This filter cannot be used. Correct each place that errors names."
+_NAME_RULE = "must not be empty, start with $, or contain NUL or broken characters"
+_TIME_RULE = "must be null or a time, such as 2018-09-05 17:24:22.607 (UTC) or 2018-09-05T17:24:22Z"
+_REJECTED = "This filter cannot be used. Correct each field listed in errors."
 
 _Rule = Callable[[object], object]
 
@@ -63,29 +63,29 @@ def compile_filter(body: Mapping[str, Any], hidden: Collection[str] = ("_run",))
     body : mapping
         The filter as read from JSON.
     hidden : collection of str
-        Top-level fields that are the server's own and cannot be filtered by.
+        Top-level fields of the server that cannot be filtered by.
 
     Returns
     -------
     dict
-        The query. It shares no list or object with `body`.
+        The query, which shares no list or object with `body`.
 
     Raises
     ------
     BadRequest
-        It breaks the grammar or a limit. ``errors`` names every place, up to `MAX_PROBLEMS`.
+        If it violates the grammar or a limit. ``errors`` lists up to `MAX_PROBLEMS` problems.
     """
     if not isinstance(body, Mapping):
         raise BadRequest('A filter must be an object, such as {"state": "failed"}.')
     compiler = _Compiler(hidden)
     query = compiler.each_name(compiler.condition, body)
     if compiler.problems:
-        raise BadRequest(_REFUSED, compiler.problems)
+        raise BadRequest(_REJECTED, compiler.problems)
     return query
 
 
 def is_field(name: str) -> bool:
-    """Whether a text can name a field, or one inside of others."""
+    """Whether a text can name a field, maybe a nested one."""
     return len(name) <= MAX_PATH and all(map(_NAME.fullmatch, name.split(".")))
 
 
@@ -107,17 +107,17 @@ def _id(value: object) -> object:
 
 
 def _time(value: object) -> datetime | None:
-    """Return a time in any documented form as naive UTC, cut to milliseconds."""
+    """Return a time in any documented format as naive UTC, cut to milliseconds."""
     if value is None or value == "None":
         return None
     try:
         if not isinstance(value, str) or not _TIME.fullmatch(value):
-            raise ValueError(_NO_TIME)
+            raise ValueError(_TIME_RULE)
         time = datetime.fromisoformat(value.upper())
         if time.tzinfo:
             time = time.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError) as error:
-        raise ValueError(_NO_TIME) from error
+        raise ValueError(_TIME_RULE) from error
     return time.replace(microsecond=time.microsecond // 1000 * 1000)
 
 
@@ -141,12 +141,12 @@ def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:
 
 
 class _Compiler:
-    """Walks through one filter. Each rule rebuilds one part; its ValueError says what is wrong."""
+    """Rebuilds one filter. Each rule rebuilds one part; its ValueError says what is wrong."""
 
     def __init__(self, hidden: Collection[str]) -> None:
         self.hidden = hidden
         self.problems: list[Problem] = []
-        self.way: list[str] = []
+        self.path: list[str] = []
         self.read: _Rule = _scalar
         self.clauses = self.items = 0
         self.operators: dict[str, _Rule] = {
@@ -160,21 +160,21 @@ class _Compiler:
         return {name: self.part(rule, part, name) for name, part in parts.items()}
 
     def each_item(self, rule: _Rule, parts: list[object]) -> list[Any]:
-        return [self.part(rule, part, str(place)) for place, part in enumerate(parts)]
+        return [self.part(rule, part, str(index)) for index, part in enumerate(parts)]
 
-    def part(self, rule: _Rule, part: object, place: str) -> object:
-        self.way.append(place)
+    def part(self, rule: _Rule, part: object, step: str) -> object:
+        self.path.append(step)
         try:
             return rule(part)
         except ValueError as problem:
-            dotted = ".".join(name[:MAX_PATH] for name in self.way)
-            place = dotted.encode(errors="backslashreplace").decode()
-            self.problems.append(Problem(place, str(problem)))
+            dotted = ".".join(name[:MAX_PATH] for name in self.path)
+            field = dotted.encode(errors="backslashreplace").decode()
+            self.problems.append(Problem(field, str(problem)))
             if self.clauses > MAX_CLAUSES or len(self.problems) == MAX_PROBLEMS:
-                raise BadRequest(_REFUSED, self.problems) from problem
+                raise BadRequest(_REJECTED, self.problems) from problem
             return None
         finally:
-            self.way.pop()
+            self.path.pop()
 
     def inner_filter(self, body: object) -> object:
         if not isinstance(body, Mapping):
@@ -184,11 +184,13 @@ class _Compiler:
         return self.each_name(self.condition, body)
 
     def condition(self, operand: object) -> object:
-        field = self.way[-1]
+        field = self.path[-1]
         if field.startswith("$"):
             return self.junction(operand)
         if not is_field(field):
-            raise ValueError(f"is no field of {MAX_PATH} characters at most; a name {_NO_NAME}")
+            raise ValueError(
+                f"is not a field of at most {MAX_PATH} characters; a name {_NAME_RULE}"
+            )
         if field.partition(".")[0] in self.hidden:
             raise ValueError("belongs to the server; filter by another field")
         self.read = _READERS.get(field, _scalar)
@@ -198,7 +200,7 @@ class _Compiler:
         return self.value(operand)
 
     def junction(self, operand: object) -> object:
-        if self.way[-1] not in _JUNCTIONS:
+        if self.path[-1] not in _JUNCTIONS:
             raise ValueError(f"is not allowed here; use a field, {', '.join(_JUNCTIONS)}")
         if not isinstance(operand, list) or not operand:
             raise ValueError("must be a list of one or more filters")
@@ -206,7 +208,7 @@ class _Compiler:
         return self.each_item(self.inner_filter, operand)
 
     def operator(self, operand: object) -> object:
-        name = self.way[-1]
+        name = self.path[-1]
         if not name.startswith("$"):
             raise ValueError("is a plain name beside operators; use one kind or the other")
         if name not in self.operators:
@@ -222,7 +224,7 @@ class _Compiler:
         return self.each_name(self.operator, operand)
 
     def check_depth(self) -> None:
-        if sum(name.startswith("$") for name in self.way) == MAX_DEPTH:
+        if sum(name.startswith("$") for name in self.path) == MAX_DEPTH:
             raise ValueError(f"is nested too deep; at most {MAX_DEPTH} levels are allowed")
 
     def count_clause(self) -> None:
@@ -237,15 +239,15 @@ class _Compiler:
         if not isinstance(operand, list | Mapping):
             return self.read(operand)
         self.items += len(operand)
-        if self.items > MAX_ITEMS or len(self.way) > MAX_NESTING:
+        if self.items > MAX_ITEMS or len(self.path) > MAX_NESTING:
             raise ValueError(f"is too large: at most {MAX_ITEMS} items, {MAX_NESTING} levels deep")
         if isinstance(operand, list):
             return self.each_item(self.value, operand)
         return self.each_name(self.entry, operand)
 
     def entry(self, operand: object) -> object:
-        if not _NAME.fullmatch(self.way[-1]):
-            raise ValueError(_NO_NAME)
+        if not _NAME.fullmatch(self.path[-1]):
+            raise ValueError(_NAME_RULE)
         return self.value(operand)
 
     def values(self, operand: object) -> object:

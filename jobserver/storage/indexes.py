@@ -1,4 +1,4 @@
-"""Which indexes there are; `jobserver.storage.database.Database.create_indexes` makes them."""
+"""The indexes that `jobserver.storage.database.Database.create_indexes` creates."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MOST_SEARCH_FIELDS = 32
 
 
 def index_of(field: str) -> Index:
-    """The index of a field of jobs; jobs of equal values are in order of creation.
+    """Return the index of a field of jobs, which sorts equal values by creation.
 
-    Where users log in, lists of one user's jobs are cut out of it without a look at the others'.
+    With login, it lists one user's jobs without reading those of others.
     """
     last = () if field == "_owner" else (("_owner", 1),)
     return ((field, 1), *BY_CREATION, *last)
 
 
-# Each equality or two-sided range that the server asks for has its index here. Every update of a
-# document writes all its entries anew on the embedded server, and costs a tenth more with each.
+# Each equality or two-sided range that the server queries has an index here. An update rewrites all
+# entries of a document on the embedded server, and takes a tenth longer with each index.
 INDEXES: Mapping[str, tuple[Index, ...]] = {
     "jobs": (
         BY_CREATION,
@@ -45,16 +45,16 @@ INDEXES: Mapping[str, tuple[Index, ...]] = {
     "datafiles.content.chunks": ((("files_id", 1), ("n", 1)),),
 }
 
-#: Those that only servers with login need: each index makes every write slower.
+#: Indexes that only servers with login need: each one slows down every write.
 OWNED: Mapping[str, tuple[Index, ...]] = {
     "jobs": (index_of("_owner"), (("_owner", 1), ("state", 1))),
     "data": (index_of("_owner"),),
 }
 
-#: Fields that few documents of a collection have: the others have no entry.
+#: Fields that few documents of a collection have; the others get no entry.
 SPARSE: Mapping[str, str] = {"jobs": "_run.mail"}
 
-#: Indexes that older homes still have: they would make every write slower.
+#: Indexes of older homes, which would slow down every write.
 OUTDATED: Mapping[str, tuple[str, ...]] = {
     "jobs": (
         *("_run.file.key_1", "_run.mail_1"),
@@ -64,13 +64,13 @@ OUTDATED: Mapping[str, tuple[str, ...]] = {
     "datafiles": ("file_1",),
 }
 
-#: Collections that older homes still have: lists were cut into windows by hand.
+#: Collections of older homes that are not used anymore.
 DROPPED = ("windows", "deleted")
 
-#: Fields of which no two documents of a collection have the same value.
+#: Fields with unique values within a collection.
 UNIQUE: Mapping[str, str] = {"users": "email"}
 
-#: Documents that the database cleans up: the field with their time, and the seconds they stay.
+#: Collections that the database cleans up: the field with the time, and the seconds to keep.
 EXPIRY: Mapping[str, tuple[str, int]] = {
     "outbox": ("at", 14 * 86400),
     "attempts": ("until", 60),
@@ -78,14 +78,14 @@ EXPIRY: Mapping[str, tuple[str, int]] = {
 
 
 def check_search_fields(names: tuple[str, ...]) -> None:
-    """Raise `SettingsError` unless ``SEARCH_FIELDS`` names fields that can have an index."""
+    """Raise `SettingsError` if ``SEARCH_FIELDS`` names a field that cannot have an index."""
     for name in names:
         top, *inner = name.split(".")
-        numbered = any(part.isdigit() for part in inner)  # a place in a list, or a name: ambiguous
+        numbered = any(part.isdigit() for part in inner)  # an index or a name: ambiguous
         if not is_field(name) or numbered or top in ("_id", "_owner", "_run", "created", "state"):
             raise SettingsError(
                 f"SEARCH_FIELDS names {name!r}. Name fields of jobs, such as script_name or "
-                "result.station; _id, created and state need no index of their own."
+                "result.station; _id, created and state have an index already."
             )
     if len(set(names)) > _MOST_SEARCH_FIELDS:
-        raise SettingsError(f"SEARCH_FIELDS may name {_MOST_SEARCH_FIELDS} fields at most.")
+        raise SettingsError(f"SEARCH_FIELDS may name at most {_MOST_SEARCH_FIELDS} fields.")

@@ -1,1 +1,1 @@
-"""Files and JSON read as tables, and what is sure and what is asked about them."""
+"""Read files and JSON as tables, inferring only what is certain."""

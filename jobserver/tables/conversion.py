@@ -1,6 +1,6 @@
-"""Conversion of loaded data into what the script gets; done in the child, with pandas.
+"""Convert loaded data to its datatype, in the child, with pandas.
 
-What was loaded is JSON, perhaps a table as results are stored, or what a file was read as.
+Loaded data is JSON, maybe a table as results are stored, or the content of a file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobserver.encoding import decode_table, is_table
 from jobserver.errors import BadRequest
-from jobserver.tables.datatypes import DatatypeMismatch, check, columns_of, labels_of
+from jobserver.tables.datatypes import (
+    DatatypeMismatch,
+    check_datatype,
+    columns_of,
+    parse_labels,
+)
 from jobserver.tables.dialect import is_time
 
 if TYPE_CHECKING:
@@ -24,7 +29,7 @@ _ZONE = re.compile(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$", re.ASCII)
 
 
 def convert(value: Any, datatype: str) -> Any:
-    """Make a value what its datatype says.
+    """Convert a value to its datatype.
 
     Parameters
     ----------
@@ -45,33 +50,33 @@ def convert(value: Any, datatype: str) -> Any:
     Raises
     ------
     DatatypeMismatch
-        If it cannot be made that.
+        If it does not match its datatype.
     """
     if value is None or isinstance(value, dict | list | str | float | int):
-        check(value, datatype)
+        check_datatype(value, datatype)
         if datatype in _CONVERTERS and isinstance(value, dict) and is_table(value):
-            value = _decoded(value)
+            value = _decode(value)
     converter = _CONVERTERS.get(datatype)
     return converter(value) if converter else value
 
 
 def with_times(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table, with columns of text that are surely times as times; with a zone they are UTC."""
-    for place, dtype in enumerate(frame.dtypes):
-        if dtype.kind == "O" and (times := _times(frame.iloc[:, place])) is not None:
-            frame.isetitem(place, times.array)
+    """Convert text columns to times if they certainly are; those with a zone become UTC."""
+    for n, dtype in enumerate(frame.dtypes):
+        if dtype.kind == "O" and (times := _times(frame.iloc[:, n])) is not None:
+            frame.isetitem(n, times.array)
     return frame
 
 
-def _decoded(value: dict[str, Any]) -> Any:
+def _decode(value: dict[str, Any]) -> Any:
     try:
         return decode_table(value)
     except BadRequest as error:
-        raise DatatypeMismatch(f"is marked as a {value['type']}, but is none") from error
+        raise DatatypeMismatch(f"resembles a {value['type']} but cannot be read as one") from error
 
 
 def _times(column: pd.Series[Any]) -> pd.Series[Any] | None:
-    """A column of text as times, or None if it is not surely one."""
+    """Return a text column as times; None unless it certainly is one."""
     import pandas as pd
 
     present = column.dropna()
@@ -110,7 +115,7 @@ def _frame_of_array(array: np.ndarray[Any, Any]) -> pd.DataFrame:
         return pd.DataFrame({"value": array})
     if array.ndim > 2:
         raise DatatypeMismatch(
-            f"has {array.ndim} dimensions, a table has 2: name the datatype ndarray"
+            f"has {array.ndim} dimensions, a table has 2: use the datatype ndarray"
         )
     return pd.DataFrame(array)
 
@@ -121,7 +126,7 @@ def _timeseries(value: Any) -> pd.DataFrame:
     frame = _series(value).to_frame("value") if _is_mapping(value) else _frame(value)
     frame = _with_time_labels(frame)
     if not isinstance(frame.index, pd.DatetimeIndex):
-        frame = _indexed(frame, _place_of_times(frame))
+        frame = _with_index(frame, _find_times(frame))
     if frame.index.isna().any():
         raise DatatypeMismatch("has rows without a time")
     if frame.shape[1] == 1 and isinstance(frame.columns[0], int):
@@ -129,25 +134,25 @@ def _timeseries(value: Any) -> pd.DataFrame:
     return frame
 
 
-def _place_of_times(frame: pd.DataFrame) -> int:
-    places = [place for place, dtype in enumerate(frame.dtypes) if dtype.kind == "M"]
-    if not places:
-        raise DatatypeMismatch("has no column of times such as 2018-09-05T17:24")
-    return places[0]
+def _find_times(frame: pd.DataFrame) -> int:
+    for n, dtype in enumerate(frame.dtypes):
+        if dtype.kind == "M":
+            return n
+    raise DatatypeMismatch("has no column of times such as 2018-09-05T17:24")
 
 
-def _indexed(frame: pd.DataFrame, place: int) -> pd.DataFrame:
-    """The table with a column as its labels."""
+def _with_index(frame: pd.DataFrame, column: int) -> pd.DataFrame:
+    """Return the table with a column as its row labels."""
     import pandas as pd
 
-    others = [other for other in range(frame.shape[1]) if other != place]
-    labels = frame.iloc[:, place]
+    others = [other for other in range(frame.shape[1]) if other != column]
+    labels = frame.iloc[:, column]
     name = None if isinstance(labels.name, int) else labels.name
     return frame.iloc[:, others].set_axis(pd.Index(labels, name=name), axis=0)
 
 
 def _with_time_labels(table: Table) -> Table:
-    """The table or series, with labels that are surely times as times."""
+    """Convert row labels to times if they certainly are."""
     import pandas as pd
 
     if table.index.dtype.kind != "O":
@@ -162,7 +167,7 @@ def _series(value: Any) -> pd.Series[Any]:
     if isinstance(value, pd.Series):
         return value
     if isinstance(value, dict):
-        return _with_time_labels(pd.Series(list(value.values()), labels_of(value)))
+        return _with_time_labels(pd.Series(list(value.values()), parse_labels(value)))
     if isinstance(value, list):
         return pd.Series(value)
     frame = _frame(value)
@@ -170,7 +175,7 @@ def _series(value: Any) -> pd.Series[Any]:
         raise DatatypeMismatch(
             f"has {frame.shape[1]} columns; a series has one, or labels and values"
         )
-    frame = frame if frame.shape[1] == 1 else _indexed(frame, 0)
+    frame = frame if frame.shape[1] == 1 else _with_index(frame, 0)
     column: pd.Series[Any] = frame.iloc[:, 0]
     return column
 
@@ -184,7 +189,7 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
     if isinstance(value, pd.DataFrame):
         texts = [str(name) for name, dtype in value.dtypes.items() if dtype.kind not in "biuf"]
         if texts:
-            raise DatatypeMismatch(f"has columns that are no numbers: {', '.join(texts[:3])}")
+            raise DatatypeMismatch(f"has columns that are not numeric: {', '.join(texts[:3])}")
         return np.asarray(value)
     array = np.array(value)
     return array.astype(float) if array.dtype == object else array

@@ -1,7 +1,7 @@
-"""Datatypes: what JSON has to look like to become a table, a series or an array.
+"""Datatypes: check that JSON can become a table, a series or an array.
 
-Checked where data is stored and bound, without pandas; `jobserver.tables.conversion` then makes it
-what the script gets.
+Checked without pandas when data is stored and bound; `jobserver.tables.conversion` converts it for
+the script.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jobserver.tables.dialect import is_time
 
 _COUNT = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 _SPLIT = {"columns", "data"}
-#: Kinds of stored tables that each datatype takes, as results are stored.
+#: Kinds of stored results that each datatype accepts.
 _STORED = {
     "dataframe": {"dataframe", "series", "ndarray"},
     "timeseries": {"dataframe", "series"},
@@ -26,61 +26,56 @@ _STORED = {
 
 
 class DatatypeMismatch(ValueError):
-    """A value that does not fit its datatype; the message says why and what would."""
+    """A value does not match its datatype; the message says why and how to fix it."""
 
     field = "data"
 
 
 class UnknownDatatype(DatatypeMismatch):
-    """A datatype that there is not."""
+    """There is no such datatype."""
 
     field = "datatype"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """A table as JSON has it.
+    """A table in JSON.
 
     Attributes
     ----------
     data : dict
-        A list of n cells for each column; numbered columns have no names.
+        A list of n cells for each column; unnamed columns are numbered.
     index : list or None
-        The n labels of the rows, where they have any.
+        The n row labels, if there are any.
     """
 
     data: dict[str | int, list[Any]]
     index: list[Any] | None = None
 
 
-def check_name(datatype: Any) -> None:
-    """See to it that there is such a datatype; `UnknownDatatype` if not."""
-    if not isinstance(datatype, str) or datatype not in DATATYPES:
-        raise UnknownDatatype(f"is unknown: name one of {', '.join(DATATYPES)}")
-
-
-def check(value: Any, datatype: str) -> None:
-    """See to it that a JSON value fits a datatype.
+def check_datatype(value: Any, datatype: Any) -> None:
+    """Check that a JSON value matches a datatype.
 
     Raises
     ------
     DatatypeMismatch
         If it does not, or there is no such datatype.
     """
-    check_name(datatype)
+    if not isinstance(datatype, str) or datatype not in DATATYPES:
+        raise UnknownDatatype(f"is unknown: use one of {', '.join(DATATYPES)}")
     if not (is_table(value) and value["type"] in _STORED.get(datatype, ())):
         DATATYPES[datatype](value)
 
 
 def columns_of(value: Any) -> Columns:
-    """The columns of a table.
+    """Return the columns of a table.
 
     Parameters
     ----------
     value : Any
         An object of columns, which are lists or objects of labels and cells; a list of rows, which
         are objects or lists; a list of numbers; or an object of ``columns``, ``data`` (rows) and
-        perhaps ``index``.
+        optionally ``index``.
 
     Raises
     ------
@@ -90,44 +85,44 @@ def columns_of(value: Any) -> Columns:
     if isinstance(value, list):
         return _from_rows(value)
     if not isinstance(value, dict):
-        raise DatatypeMismatch(f"holds no table but {_kind(value)}: {_FORMS}")
+        raise DatatypeMismatch(f"is {_kind(value)}, not a table: {_ADVICE}")
     if _SPLIT <= value.keys() <= _SPLIT | {"index"} and _all_are(list, value["data"]):
         return _from_split(value)
     if _all_are(dict, value.values()):
         labels = list(dict.fromkeys(label for column in value.values() for label in column))
         cells = {name: [cell.get(label) for label in labels] for name, cell in value.items()}
-        return Columns(cells, labels_of(labels))
+        return Columns(cells, parse_labels(labels))
     if not _all_are(list, value.values()):
-        raise DatatypeMismatch(f"holds an object that is no table: {_FORMS}")
+        raise DatatypeMismatch(f"is an object, but not a table: {_ADVICE}")
     lengths = {name: len(column) for name, column in value.items()}
     if len(set(lengths.values())) > 1:
         raise DatatypeMismatch(f"has columns of different lengths: {_few(lengths)}")
     return Columns(value)
 
 
-def labels_of(keys: Iterable[str]) -> list[Any]:
-    """The labels that keys of JSON stand for: whole numbers where all of them are."""
+def parse_labels(keys: Iterable[str]) -> list[Any]:
+    """Return keys of JSON as labels: integers if all of them are."""
     labels = list(keys)
     return [int(label) for label in labels] if all(map(_COUNT.fullmatch, labels)) else labels
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
-    """The shape of nested lists.
+    """Return the shape of nested lists.
 
     Raises
     ------
     DatatypeMismatch
-        If lists beside each other differ in length or depth.
+        If lists on the same level differ in length or depth.
     """
     if not isinstance(value, list):
         return ()
     shapes = {shape_of(item) for item in value}
     if len(shapes) > 1:
-        raise DatatypeMismatch("has lists of different lengths or depths beside each other")
+        raise DatatypeMismatch("has lists of different lengths or depths on the same level")
     return (len(value), *(shapes.pop() if shapes else ()))
 
 
-_FORMS = "send an object of columns, a list of rows, or name another datatype"
+_ADVICE = "send an object of columns, a list of rows, or name another datatype"
 
 
 def _from_rows(rows: list[Any]) -> Columns:
@@ -136,23 +131,23 @@ def _from_rows(rows: list[Any]) -> Columns:
         return Columns({name: [row.get(name) for row in rows] for name in names})
     if not _all_are(list, rows):
         if any(isinstance(row, list | dict) for row in rows):
-            raise DatatypeMismatch("holds a list that is no table: its rows are of different kinds")
+            raise DatatypeMismatch("is a list, but not a table: its rows are of different kinds")
         return Columns({"value": rows})
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         raise DatatypeMismatch(f"has rows of different lengths: {_few(sorted(widths))}")
-    return Columns({place: [row[place] for row in rows] for place in range(max(widths))})
+    return Columns({n: [row[n] for row in rows] for n in range(max(widths))})
 
 
 def _from_split(value: dict[str, Any]) -> Columns:
     names, rows = value["columns"], value["data"]
     index = value.get("index")
     if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
-        raise DatatypeMismatch("has no list of names as its columns")
+        raise DatatypeMismatch("needs a list of names as its columns")
     if len(set(names)) < len(names):
-        raise DatatypeMismatch("has two columns of one name")
+        raise DatatypeMismatch("has two columns of the same name")
     if any(len(row) != len(names) for row in rows):
-        raise DatatypeMismatch(f"has {len(names)} columns, but rows of another length")
+        raise DatatypeMismatch(f"has {len(names)} columns, but rows of other lengths")
     if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
         raise DatatypeMismatch(f"has {len(rows)} rows, but another number of labels in its index")
     return Columns({name: [row[n] for row in rows] for n, name in enumerate(names)}, index)
@@ -166,7 +161,7 @@ def _check_timeseries(value: Any) -> None:
     candidates = [*columns.data.values(), columns.index or []]
     if not any(cells and all(map(is_time, cells)) for cells in candidates):
         raise DatatypeMismatch(
-            "has no times: a column or the labels have to be such as 2018-09-05T17:24"
+            "has no times: a column or the labels must be times such as 2018-09-05T17:24"
         )
 
 
@@ -174,29 +169,29 @@ def _check_series(value: Any) -> None:
     cells = value.values() if isinstance(value, dict) else value
     if not isinstance(value, dict | list) or any(map(_is_container, cells)):
         raise DatatypeMismatch(
-            "is no series: send a list of values, or an object of labels and values"
+            "is not a series: send a list of values, or an object of labels and values"
         )
 
 
 def _check_array(value: Any) -> None:
     if not isinstance(value, list):
-        raise DatatypeMismatch(f"is no array but {_kind(value)}: send a list, or lists in lists")
+        raise DatatypeMismatch(f"is {_kind(value)}, not an array: send a list, or nested lists")
     shape = shape_of(value)
     cells = value
     for _ in shape[1:]:
         cells = [cell for row in cells for cell in row]
     texts = sum(isinstance(cell, str) for cell in cells)
     if any(isinstance(cell, dict) for cell in cells) or 0 < texts < len(cells):
-        raise DatatypeMismatch("is no array: its values have to be all numbers or all text")
+        raise DatatypeMismatch("is not an array: its values must be all numbers or all text")
 
 
 def _check_text(value: Any) -> None:
     if not isinstance(value, str):
-        raise DatatypeMismatch(f"is no text but {_kind(value)}: send a string")
+        raise DatatypeMismatch(f"is {_kind(value)}, not text: send a string")
 
 
 def _accept(_value: Any) -> None:
-    """Any JSON will do."""
+    """Accept any JSON."""
 
 
 DATATYPES: dict[str, Callable[[Any], object]] = {
@@ -214,7 +209,7 @@ def _is_container(value: Any) -> bool:
 
 
 def _all_are(kind: type, values: Any) -> bool:
-    """Whether it has values, and all are of a kind."""
+    """Whether there are values, all of one type."""
     return bool(values) and all(isinstance(value, kind) for value in values)
 
 
@@ -224,7 +219,7 @@ def _kind(value: Any) -> str:
 
 
 def _few(values: Iterable[Any]) -> str:
-    """The first of some values, for a message."""
+    """Return the first values for a message."""
     shown = values.items() if isinstance(values, dict) else values
     texts = [": ".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in shown]
     return ", ".join(texts[:3]) + (", ..." if len(texts) > 3 else "")

@@ -1,7 +1,7 @@
-"""How a text table is written: what parts its columns, its decimal mark, whether it has a header.
+"""Infer how a text table is written: its separator, decimal mark and header.
 
-It is inferred from the first rows, and only where there is one sure answer. Where there is none,
-the message names the option that settles it; options are given with the data of a job.
+These are inferred from the first rows if there is a single certain answer. Otherwise the error
+names the option to set in the job's ``data``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from io import StringIO
 from itertools import islice
 from typing import Any
 
-#: Rows that are looked at.
+#: Rows examined.
 ROWS = 200
-#: What parts columns, the likeliest first; the last stands for any white space.
+#: Separators, the most likely first; the last stands for any white space.
 SEPARATORS = ("\t", ";", "|", ",", " ")
 
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)", re.ASCII | re.I)
@@ -26,11 +26,11 @@ _TIME = re.compile(
 _GROUPED = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+)", re.ASCII)
 _GROUP_OR_DECIMALS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _COUNT = re.compile(r"\d+", re.ASCII)
-_NAME_DECIMAL = 'name the mark of decimals as "decimal" in "data"'
+_SET_DECIMAL = 'set "decimal" in "data"'
 
 
 class AmbiguousTable(ValueError):
-    """A table that can be read in more than one way, or in none; the message tells the fix."""
+    """A table can be read in more than one way, or in none; the message says how to fix it."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class Dialect:
     Attributes
     ----------
     separator : str
-        What parts columns: one of `SEPARATORS`, or what the options say.
+        One of `SEPARATORS`, or as the options say.
     decimal : str
         ``.`` or ``,``.
     header : tuple of str or None
-        The names of the columns where they stand in a comment line; otherwise empty if the first
-        row names them, None if nothing does.
+        The column names if they are in a comment line; empty if they are in the first row, None if
+        there are none.
     skipped : int
-        Lines of comment before the table.
+        Comment lines before the table.
     surplus : str or None
-        What each row has more than the header: ``label`` before its cells, ``end`` where a
-        separator ends it, or nothing.
+        What each row has in addition to the header: ``label`` before its cells, ``end`` for a
+        trailing separator, or None.
     """
 
     separator: str
@@ -61,17 +61,17 @@ class Dialect:
 
 
 def is_time(text: Any) -> bool:
-    """Whether a value is surely a time: ISO 8601 text with at least year, month and day."""
+    """Whether a value is certainly a time: ISO 8601 text with at least year, month and day."""
     return isinstance(text, str) and _TIME.fullmatch(text) is not None
 
 
 def infer(head: str, options: Mapping[str, Any]) -> Dialect:
-    """The dialect of a table.
+    """Return the dialect of a table.
 
     Parameters
     ----------
     head : str
-        Its first lines, none of them cut.
+        Its first lines, all of them complete.
     options : mapping
         What is known: ``separator``, ``decimal``, ``header``.
 
@@ -80,7 +80,7 @@ def infer(head: str, options: Mapping[str, Any]) -> Dialect:
     AmbiguousTable
         If the rest cannot be inferred.
     """
-    comments, lines = _parted(head)
+    comments, lines = _split_comments(head)
     separator = options.get("separator") or _separator(lines)
     rows = _rows(lines, separator)
     _check_lengths(rows)
@@ -90,8 +90,8 @@ def infer(head: str, options: Mapping[str, Any]) -> Dialect:
     return Dialect(separator, decimal, header, len(comments), surplus)
 
 
-def _parted(head: str) -> tuple[list[str], list[str]]:
-    """The lines of comment at the top, and the others."""
+def _split_comments(head: str) -> tuple[list[str], list[str]]:
+    """Return the comment lines at the top, and the other lines."""
     lines = list(StringIO(head, newline=""))
     start = next((n for n, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return lines[:start], lines[start:]
@@ -107,44 +107,43 @@ def _rows(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 
 def _separator(lines: Sequence[str]) -> str:
-    """The separator that makes rows of one length, and most numbers and times."""
+    """Return the separator that makes rows of equal length, and most numbers and times."""
     found = {separator: _rows(lines, separator) for separator in SEPARATORS}
-    fitting = {mark: _plainness(rows) for mark, rows in found.items() if _is_table(rows)}
-    if fitting:
-        return max(fitting, key=lambda mark: fitting[mark])
+    possible = {each: _typed_share(rows) for each, rows in found.items() if _is_table(rows)}
+    if possible:
+        return max(possible, key=lambda each: possible[each])
     if any(_splits(lines, separator) for separator in SEPARATORS[:-1]):
         raise AmbiguousTable(
-            'has rows of different lengths: mend it, or name what parts its columns as "separator" '
-            'in "data"'
+            'has rows of different lengths: fix the file, or set "separator" in "data"'
         )
     return SEPARATORS[0]  # a single column
 
 
 def _splits(lines: Sequence[str], separator: str) -> bool:
-    """Whether it parts anything that is no single number."""
+    """Whether it splits anything but a single number."""
     rows = _rows(lines, separator)
     return any(len(row) > 1 and not _is_typed(separator.join(row)) for row in rows)
 
 
 def _check_lengths(rows: list[list[str]]) -> None:
-    """See to it that no cell falls out of the table."""
+    """Check that no cell is lost."""
     width, lengths = len(rows[0]) if rows else 0, {len(row) for row in rows[1:]}
     if max(lengths, default=0) > width and lengths != {width + 1}:
         raise AmbiguousTable(
-            f"has {width} columns in its first row, up to {max(lengths)} in others: mend it"
+            f"has {width} columns in its first row, up to {max(lengths)} in others: fix the file"
         )
 
 
 def _is_table(rows: list[list[str]]) -> bool:
-    """Whether rows have the length of the first; all of them may have one more, for a label."""
+    """Whether no row is longer than the first, or all are by one, for a label."""
     if not rows or len(rows[0]) < 2:
         return False
     width, lengths = len(rows[0]), {len(row) for row in rows[1:]}
     return lengths == {width + 1} or all(2 <= length <= width for length in lengths)
 
 
-def _plainness(rows: list[list[str]]) -> float:
-    """The part of the cells that are numbers, times or empty."""
+def _typed_share(rows: list[list[str]]) -> float:
+    """Return the share of cells that are numbers, times or empty."""
     cells = [cell for row in rows[1:] or rows for cell in row]
     return sum(map(_is_typed, cells)) / len(cells)
 
@@ -156,7 +155,7 @@ def _is_typed(cell: str) -> bool:
 def _header(
     comments: list[str], rows: list[list[str]], separator: str, options: Mapping[str, Any]
 ) -> tuple[str, ...] | None:
-    """What names the columns; see `Dialect`."""
+    """Return the header; see `Dialect`."""
     if "header" in options:
         return () if options["header"] else None
     names = _rows([comments[-1].lstrip("# \t")] if comments else [], separator)
@@ -164,8 +163,8 @@ def _header(
         if any(cell and _is_typed(cell) for cell in rows[0]):
             return tuple(names[0])
         raise AmbiguousTable(
-            "has a last line of comment and a first row that may both name the columns: remove "
-            'one, or say "header": true in "data" if the row does'
+            "has a last comment line and a first row that may both name the columns: remove one, "
+            'or set "header": true in "data" if the row does'
         )
     return () if _names_columns(rows[0] if rows else []) else None
 
@@ -175,7 +174,7 @@ def _names_columns(row: list[str]) -> bool:
         return True
     if all(map(_COUNT.fullmatch, row)) and len(set(row)) == len(row):
         raise AmbiguousTable(
-            "has only whole numbers in its first row, which may be names of columns or values: say "
+            "has only integers in its first row, which may be column names or values: set "
             '"header": true or false in "data"'
         )
     return False
@@ -185,7 +184,7 @@ def _decimal(body: list[list[str]]) -> str:
     cells = [cell for row in body for cell in row]
     if grouped := next(filter(_GROUPED.fullmatch, cells), None):
         raise AmbiguousTable(
-            f"has numbers with grouped digits, such as {grouped}: write them without"
+            f"has numbers with grouped digits, such as {grouped}: remove the separators"
         )
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     commas = [cell for cell in numbers if "," in cell]
@@ -193,11 +192,11 @@ def _decimal(body: list[list[str]]) -> str:
         return "."
     if any("." in cell for cell in numbers):
         raise AmbiguousTable(
-            f"has numbers such as {commas[0]} and others with a point: {_NAME_DECIMAL}"
+            f"has numbers such as {commas[0]}, and others with a point: {_SET_DECIMAL}"
         )
     if all(map(_GROUP_OR_DECIMALS.fullmatch, commas)):
         raise AmbiguousTable(
-            f"has a comma in {commas[0]} for decimals or thousands: {_NAME_DECIMAL}"
+            f"has a comma in {commas[0]}, for decimals or thousands: {_SET_DECIMAL}"
         )
     return ","
 

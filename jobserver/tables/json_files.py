@@ -1,4 +1,4 @@
-"""Showing a data file of JSON: strictly as JSON, or as the table that it holds."""
+"""Read JSON data files for showing: as strict JSON, or as the table in it."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from jobserver.errors import UnsupportedType
 from jobserver.sizes import MIB, rounded_size
 from jobserver.tables.datatypes import DatatypeMismatch, columns_of
 
-#: Bytes of a file that is read as a whole, which takes ten times as much memory.
+#: Largest file in bytes that is parsed, which takes ten times as much memory.
 LARGEST = 8 * MIB
 
 
-def strictly(file: BinaryIO) -> bytes | None:
-    """A file's JSON with null for what JSON does not know; None if it is too large to look into.
+def read_strict_json(file: BinaryIO) -> bytes | None:
+    """Return a file's JSON with null for NaN and infinities; None if it is too large to parse.
 
     Raises
     ------
     UnsupportedType
-        If it is no JSON.
+        If it is not JSON.
     """
-    text = _whole(file)
+    text = _read(file)
     if text is None:
         return None
-    strange: list[str] = []
-    value = _parsed(text, strange)
-    return dumps(value) if strange or json.detect_encoding(text) != "utf-8" else text
+    constants: list[str] = []
+    value = _parse(text, constants)
+    return dumps(value) if constants or json.detect_encoding(text) != "utf-8" else text
 
 
-def rows_of(file: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
-    """The names of the columns of a file's table, and its rows as text.
+def read_rows(file: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the column names of the table in a file, and its rows as text.
 
     Raises
     ------
     UnsupportedType
-        If it holds no table, or is too large.
+        If it is not a table, or too large.
     """
-    text = _whole(file)
+    text = _read(file)
     if text is None:
         most = rounded_size(LARGEST)
         raise UnsupportedType(f"JSON is shown as a table up to {most}; ask for txt or json.")
     try:
-        columns = columns_of(_parsed(text, []))
-    except DatatypeMismatch as misfit:
-        raise UnsupportedType(f"The file {misfit}; ask for txt or json.") from misfit
+        columns = columns_of(_parse(text, []))
+    except DatatypeMismatch as error:
+        raise UnsupportedType(f"The file {error}; ask for txt or json.") from error
     cells: Iterable[Iterable[Any]] = columns.data.values()
     names = [str(name) for name in columns.data]
     if columns.index is not None:
@@ -55,8 +55,8 @@ def rows_of(file: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
     return names, ([_text(cell) for cell in row] for row in zip(*cells, strict=True))
 
 
-def _whole(file: BinaryIO) -> bytes | None:
-    """All of a file, which stands at its start again where it is too large."""
+def _read(file: BinaryIO) -> bytes | None:
+    """Return all of a file; rewind it and return None if it is too large."""
     text = file.read(LARGEST + 1)
     if len(text) <= LARGEST:
         return text
@@ -64,12 +64,12 @@ def _whole(file: BinaryIO) -> bytes | None:
     return None
 
 
-def _parsed(text: bytes, strange: list[str]) -> Any:
-    """The value; constants that strict JSON does not know are noted, and are null."""
+def _parse(text: bytes, constants: list[str]) -> Any:
+    """Parse JSON with null for NaN and infinities, which are added to the constants."""
     try:
-        return json.loads(text, parse_constant=strange.append)
+        return json.loads(text, parse_constant=constants.append)
     except (ValueError, RecursionError) as error:
-        raise UnsupportedType(f"The file is no JSON: {error}. Ask for txt.") from error
+        raise UnsupportedType(f"The file is not valid JSON: {error}. Ask for txt.") from error
 
 
 def _text(cell: Any) -> str:

@@ -1,10 +1,10 @@
-"""Reading data for a script, in the child: from the job itself, a stored value, or a file.
+"""Load data for a script, in the child: from the job, the database, or a data file.
 
 A source is one of::
 
-    {"value": ..., "datatype": ...}       JSON that the job holds
-    {"stored": "<path>", "datatype": ...} JSON that the database holds, as a file of BSON
-    {"path": "<path>", ...}               a data file, with the options that the job gives
+    {"value": ..., "datatype": ...}       JSON in the job
+    {"stored": "<path>", "datatype": ...} JSON from the database, in a BSON file
+    {"path": "<path>", ...}               a data file, with the job's options
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jobserver.errors import JobNotRunnable, Problem
 from jobserver.tables.conversion import convert, with_times
 from jobserver.tables.datatypes import DatatypeMismatch
 from jobserver.tables.dialect import AmbiguousTable, infer
-from jobserver.tables.text_files import UnreadableTable, decoded, first_lines
+from jobserver.tables.text_files import UnreadableTable, first_lines, read_text_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,46 +30,46 @@ Source = Mapping[str, Any]
 
 
 def load(source: Source, as_path: bool) -> Any:
-    """What a script gets as its first argument.
+    """Return the data as a script's first argument.
 
     Parameters
     ----------
     source : dict
-        See the module's head.
+        See the docstring of this module.
     as_path : bool
-        Whether the script asks for the path of a data file instead of its content.
+        Whether the script takes the path of a data file instead of its content.
 
     Returns
     -------
     pathlib.Path
-        Of a data file, if asked for.
+        A data file's path, if wanted.
     Any
-        Else the content as its datatype; without one JSON for what is stored or sent as JSON, and
+        Otherwise the content as its datatype; by default JSON if it is stored or sent as JSON, and
         a DataFrame for a file.
 
     Raises
     ------
     JobNotRunnable
-        If it cannot be read, or is not what its datatype says.
+        If it cannot be read or does not match its datatype.
     """
     if "path" not in source:
-        with _told("data"):
+        with _translated("data"):
             value = source["value"] if "value" in source else _stored(Path(source["stored"]))
             return convert(value, source.get("datatype", "json"))
     path = Path(source["path"])
     if as_path:
         return path
-    with _told(f"data file {path.name}"):
+    with _translated(f"data file {path.name}"):
         return _read(path, source)
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Say what is wrong with the data in the words of the job."""
+def _translated(name: str) -> Iterator[None]:
+    """Translate errors of reading data into `JobNotRunnable`."""
     try:
         yield
     except (UnreadableTable, AmbiguousTable, DatatypeMismatch) as error:
-        problem = Problem(f"the {what}", str(error))
+        problem = Problem(f"the {name}", str(error))
         raise JobNotRunnable("The data cannot be read.", [problem]) from error
 
 
@@ -84,31 +84,31 @@ def _read(path: Path, options: Source) -> Any:
         return _FROM_TEXT[datatype](path, options)
     if kind not in _READERS:
         raise UnreadableTable(
-            f"is of a kind ({kind}) that only the script can read: annotate its first parameter "
-            "as pathlib.Path, and it gets the file itself"
+            f"has an extension ({kind}) that only the script can read: annotate its first "
+            "parameter as pathlib.Path to get the file itself"
         )
     return convert(_READERS[kind](path, options), datatype)
 
 
 def _kind(path: Path) -> str:
-    """The extension that tells how to read a file; that of what is inside where it is packed."""
+    """Return the extension of a file, below ``.gz`` if it is compressed."""
     kind = path.suffix.lower()
     return Path(path.stem).suffix.lower() or ".txt" if kind == ".gz" else kind
 
 
 def _text(path: Path, options: Source) -> str:
-    return decoded(path, options, lambda file: file.read())
+    return read_text_file(path, options, lambda file: file.read())
 
 
 def _json(path: Path, options: Source) -> Any:
     try:
         return json.loads(_text(path, options))
     except json.JSONDecodeError as error:
-        raise UnreadableTable(f"is no JSON: {error}") from error
+        raise UnreadableTable(f"is not valid JSON: {error}") from error
 
 
 def _table(path: Path, options: Source) -> pd.DataFrame:
-    frame = decoded(path, options, lambda file: _csv(file, options))
+    frame = read_text_file(path, options, lambda file: _csv(file, options))
     return with_times(_without_blank_end(frame))
 
 
@@ -127,7 +127,7 @@ def _csv(file: TextIO, options: Source) -> pd.DataFrame:
             names=dialect.header or None,
             index_col=False if dialect.surplus == "end" else None,
             skipinitialspace=True,
-            low_memory=False,  # or the parts of a long column could get different types
+            low_memory=False,  # otherwise parts of a long column could get different types
         )
     except UnicodeError:
         raise
@@ -135,11 +135,11 @@ def _csv(file: TextIO, options: Source) -> pd.DataFrame:
         raise UnreadableTable("is empty") from error
     except ValueError as error:
         reason = str(error).rpartition("C error: ")[2].strip()
-        raise UnreadableTable(f"is no table: {reason}") from error
+        raise UnreadableTable(f"is not a table: {reason}") from error
 
 
 def _without_blank_end(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table without the column that separators at the ends of lines seem to make."""
+    """Return the table without the empty column that trailing separators make."""
     blank = str(frame.columns[-1]).startswith("Unnamed: ") and frame.iloc[:, -1].isna().all()
     return frame.iloc[:, :-1] if blank else frame
 
@@ -150,11 +150,11 @@ def _array(path: Path, _options: Source) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise UnreadableTable(f"is no array: {error}") from error
+        raise UnreadableTable(f"is not an array: {error}") from error
 
 
 def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
-    """A reader of pandas that may need a library which is not here."""
+    """Return a reader of pandas, which may need a missing library."""
 
     def read(path: Path, _options: Source) -> pd.DataFrame:
         import pandas as pd
@@ -167,7 +167,7 @@ def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
             raise UnreadableTable(f"needs a library that the server lacks: {reason}") from error
         except (ValueError, OSError, KeyError) as error:
             kind = type(error).__name__
-            raise UnreadableTable(f"is not what its extension says ({kind})") from error
+            raise UnreadableTable(f"does not match its extension ({kind})") from error
 
     return read
 
@@ -181,5 +181,5 @@ _READERS: dict[str, Callable[[Path, Source], Any]] = {
     ".xlsx": _by_pandas("read_excel"),
 }
 _FROM_TEXT: dict[str, Callable[[Path, Source], Any]] = {"text": _text, "json": _json}
-#: Datatypes of what is no table.
+#: Datatypes of files that are not tables.
 _NATURAL = {".geojson": "json", ".npy": "ndarray"}

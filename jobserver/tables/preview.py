@@ -1,18 +1,16 @@
-"""Showing a data file: as it is, or its rows as CSV, JSON or HTML, piece by piece.
+"""Show a data file as it is, or its rows as csv, JSON or HTML, piece by piece.
 
-JSON is shown as what it is, or as the table that it holds: see `json_files`. A table
-is shown as scripts get it, where that is sure; where it is not, it is shown all the same, with the
-first row as its header.
+JSON is shown as JSON, or as the table in it: see `json_files`. Tables are shown as scripts get
+them; one that is ambiguous is shown with its first row as the header.
 """
 
 from __future__ import annotations
 
 import codecs
 import csv
-import html
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import chain, islice, zip_longest
@@ -21,10 +19,12 @@ from typing import BinaryIO, TextIO
 
 import orjson
 
+from jobserver.encoding.scalars import INT64
+from jobserver.encoding.text_tables import TEXT_FORMATS
 from jobserver.errors import UnsupportedType
 from jobserver.tables.dialect import AmbiguousTable, Dialect, infer
-from jobserver.tables.json_files import rows_of, strictly
-from jobserver.tables.text_files import first_lines, marked_encoding
+from jobserver.tables.json_files import read_rows, read_strict_json
+from jobserver.tables.text_files import bom_encoding, first_lines
 
 MEDIA_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -34,47 +34,47 @@ MEDIA_TYPES = {
 }
 _TABLES, _JSON = (".csv", ".tsv", ".dat", ".txt"), (".json", ".geojson")
 _PIECE = 256 * 1024
-#: Not `007`, nor more digits than an integer has: those are names made of digits.
+#: Not `007`, nor more digits than an integer: those are names made of digits.
 _INTEGER = re.compile(r"[+-]?(0|[1-9]\d{0,18})", re.ASCII)
 _REAL = re.compile(r"[+-]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][+-]?\d+)?", re.ASCII)
 _NO_NUMBER = re.compile(r"nan|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
-_INT64 = range(-(2**63), 2**63)
 
 
-def content(file: BinaryIO, name: str, form: str) -> Iterator[bytes]:
-    """A file's content in a format, piece by piece.
+def content(file: BinaryIO, name: str, output_format: str) -> Iterator[bytes]:
+    """Return a file's content in a format, piece by piece.
 
     Parameters
     ----------
     file : binary file
-        The file; it is closed when all is read.
+        The file; closed at its end.
     name : str
         Its name.
-    form : str
+    output_format : str
         ``csv``, ``json``, ``html`` or ``txt``. As ``json`` a table is a list of objects, one for
         each row, with numbers as numbers; empty cells, NaN and infinities are null.
 
     Raises
     ------
     UnsupportedType
-        If a file of this kind has no such form, or holds no table.
+        If a file of this kind cannot be shown in this format, or is not a table.
     """
     kind = PurePath(name).suffix.lower()
-    if form == "txt" or (form == "csv" and kind == ".csv"):
+    if output_format == "txt" or (output_format == "csv" and kind == ".csv"):
         return _pieces(file)
     if kind not in (*_TABLES, *_JSON):
         file.close()
-        raise UnsupportedType(f"A {kind[1:]} file cannot be shown as {form}, only as txt.")
-    pieces = _json_pieces(file, form) if kind in _JSON else _joined(_written(file, form))
-    return chain(list(islice(pieces, 1)), pieces)  # what does not fit mostly shows at once
+        raise UnsupportedType(f"A {kind[1:]} file cannot be shown as {output_format}, only as txt.")
+    show = _show_json if kind in _JSON else _show_table
+    pieces = show(file, output_format)
+    return chain(list(islice(pieces, 1)), pieces)  # most errors occur before the first piece
 
 
-def _json_pieces(file: BinaryIO, form: str) -> Iterator[bytes]:
+def _show_json(file: BinaryIO, output_format: str) -> Iterator[bytes]:
     with file:
-        if form != "json":
-            names, rows = rows_of(file)
-            yield from _joined(_WRITERS[form](_Table(names, rows, ".")))
-        elif (text := strictly(file)) is not None:
+        if output_format != "json":
+            names, rows = read_rows(file)
+            yield from _join(_WRITERS[output_format](_Table(names, rows, ".")))
+        elif (text := read_strict_json(file)) is not None:
             yield text
         else:
             yield from _pieces(file)
@@ -88,23 +88,23 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class _Table:
-    """The rows of a file, and what names its columns; nothing may."""
+    """The rows of a file and the names of its columns, if there are any."""
 
     names: list[str]
     rows: Iterator[list[str]]
     decimal: str
 
 
-def _written(file: BinaryIO, form: str) -> Iterator[bytes]:
+def _show_table(file: BinaryIO, output_format: str) -> Iterator[bytes]:
     with file:
-        encoding = marked_encoding(file.read(4)) or "utf-8"
+        encoding = bom_encoding(file.read(4)) or "utf-8"
         file.seek(0)
         with TextIOWrapper(file, encoding, errors=_WINDOWS, newline="") as text:
-            yield from _WRITERS[form](_table(text))
+            yield from _join(_WRITERS[output_format](_table(text)))
 
 
 def _as_windows(error: UnicodeError) -> tuple[str, int]:
-    """What is no UTF-8 is taken for Windows-1252, byte by byte."""
+    """Decode bytes that are not UTF-8 as Windows-1252."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
@@ -141,27 +141,34 @@ def _rows(text: TextIO, separator: str) -> Iterator[list[str]]:
         yield from filter(None, reader)
     except csv.Error as error:
         raise UnsupportedType(
-            f"The file is no table: {error} in line {reader.line_num}. Show it as txt."
+            f"The file is not a table: {error} in line {reader.line_num}. Show it as txt."
         ) from error
 
 
 def _separator(head: str) -> str:
-    """What most likely parts the columns: of the common characters, the one in the first line."""
+    """Return the most likely separator: the one that is most frequent in the first line."""
     line = head.partition("\n")[0]
     return max(",;\t|", key=lambda character: (line.count(character), character == ","))
 
 
-def _as_csv(table: _Table) -> Iterator[bytes]:
-    for row in chain([table.names] if table.names else [], table.rows):
-        yield (",".join(_quoted(cell) for cell in row) + "\n").encode()
+def _as_text(output_format: str) -> Callable[[_Table], Iterator[bytes]]:
+    """Return a writer of csv or HTML."""
+    writer = TEXT_FORMATS[output_format]
 
+    def escape(row: list[str]) -> list[str]:
+        return [writer.escape(cell or None) for cell in row]
 
-def _quoted(cell: str) -> str:
-    return '"' + cell.replace('"', '""') + '"' if any(c in cell for c in ',"\r\n') else cell
+    def write(table: _Table) -> Iterator[bytes]:
+        yield writer.begin([escape(table.names)] if table.names else []).encode()
+        for row in table.rows:
+            yield writer.rows([escape(row)]).encode()
+        yield writer.after.encode()
+
+    return write
 
 
 def _as_json(table: _Table) -> Iterator[bytes]:
-    """A list with an object for each row."""
+    """Yield a list with an object for each row."""
     names = _names(table.names)
     separator = b"["
     for row in table.rows:
@@ -174,7 +181,7 @@ def _as_json(table: _Table) -> Iterator[bytes]:
 
 
 def _names(header: list[str]) -> list[str]:
-    """A name of its own for each column, so that no cell is lost."""
+    """Return a unique name for each column, so that no cell is lost."""
     names: dict[str, None] = {}
     for number, cell in enumerate(header, 1):
         name = cell or f"column {number}"
@@ -187,7 +194,7 @@ def _names(header: list[str]) -> list[str]:
 def _value(cell: str, decimal: str) -> int | float | str | None:
     if not cell or _NO_NUMBER.fullmatch(cell):
         return None
-    if _INTEGER.fullmatch(cell) and int(cell) in _INT64:
+    if _INTEGER.fullmatch(cell) and int(cell) in INT64:
         return int(cell)
     text = cell if decimal == "." else cell.replace(decimal, ".")
     if _REAL.fullmatch(text) and math.isfinite(number := float(text)):
@@ -195,23 +202,8 @@ def _value(cell: str, decimal: str) -> int | float | str | None:
     return cell
 
 
-def _as_html(table: _Table) -> Iterator[bytes]:
-    yield b"<!doctype html>\n<meta charset=utf-8>\n<table>\n"
-    if table.names:
-        yield b"<thead>\n" + _html_row(table.names, "th") + b"</thead>\n"
-    yield b"<tbody>\n"
-    for row in table.rows:
-        yield _html_row(row, "td")
-    yield b"</tbody>\n</table>\n"
-
-
-def _html_row(cells: Iterable[str], tag: str) -> bytes:
-    inner = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
-    return f"<tr>{inner}</tr>\n".encode()
-
-
-def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Small pieces put together: each one that is sent costs."""
+def _join(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Join small pieces: sending each one costs time."""
     buffer = bytearray()
     for piece in pieces:
         buffer += piece
@@ -221,4 +213,4 @@ def _joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield bytes(buffer)
 
 
-_WRITERS = {"csv": _as_csv, "json": _as_json, "html": _as_html}
+_WRITERS = {"csv": _as_text("csv"), "json": _as_json, "html": _as_text("html")}

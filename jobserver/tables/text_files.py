@@ -1,7 +1,7 @@
-"""Files of text: unpacked where they are packed with gzip, decoded by the encoding that fits.
+"""Read text files: decompress gzip, and find the encoding.
 
-Text is UTF-8 unless a mark at its start or the option ``encoding`` says otherwise. What is no UTF-8
-is taken for Windows-1252, and the job's log says so.
+Text is UTF-8 unless a byte order mark or the option ``encoding`` says otherwise. Other text is read
+as Windows-1252, with a warning in the job's log.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _HEAD = 64 * 1024
 _GZIP = b"\x1f\x8b"
-_MARKS = {  # the longest first: the mark of UTF-32 starts like that of UTF-16
+_BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",
@@ -32,69 +32,69 @@ _log = logging.getLogger("jobserver")
 
 
 class UnreadableTable(ValueError):
-    """A file that cannot be read; the message says why and what to do."""
+    """A file cannot be read; the message says why and what to do."""
 
 
-def decoded(path: Path, options: Mapping[str, Any], read: Callable[[TextIO], T]) -> T:
-    """Read a file of text, with the first encoding that fits all of it.
+def read_text_file(path: Path, options: Mapping[str, Any], read: Callable[[TextIO], T]) -> T:
+    """Read a text file with the first encoding that decodes all of it.
 
     Parameters
     ----------
     path : Path
         The file.
     options : mapping
-        ``encoding`` where it is known.
+        ``encoding``, if known.
     read : callable
-        Gets the file, opened; called again with the next encoding where one does not fit.
+        Reads the opened file; called again with the next encoding if one fails.
 
     Raises
     ------
     UnreadableTable
-        If it is no text, or what packs it is broken.
+        If it is not text, or a damaged gzip file.
     """
     for encoding in _encodings(path, options):
         try:
-            with _unpacked(path) as file, TextIOWrapper(file, encoding, newline="") as text:
+            with _decompressed(path) as file, TextIOWrapper(file, encoding, newline="") as text:
                 value = read(text)
         except UnicodeError:
             continue
         if encoding in _GUESSES[1:]:
             _log.warning("%s is not UTF-8; it was read as %s", path.name, encoding)
         return value
-    raise UnreadableTable('is not of the encoding that it seems to have: name it as "encoding"')
+    raise UnreadableTable('is not in the encoding it seems to have: set "encoding"')
 
 
 def first_lines(file: TextIO) -> str:
-    """The lines at the start of a file, as far as they are whole; it stands at its start again."""
+    """Return the complete lines at the start of a file, and rewind it."""
     head = file.read(_HEAD)
     file.seek(0)
     return head if len(head) < _HEAD or "\n" not in head else head[: head.rindex("\n") + 1]
 
 
-def marked_encoding(head: bytes) -> str | None:
-    """The encoding that the mark at the start of a text tells; None where there is no mark."""
-    found = (encoding for mark, encoding in _MARKS.items() if head.startswith(mark))
+def bom_encoding(head: bytes) -> str | None:
+    """Return the encoding of a text's byte order mark; None without one."""
+    found = (encoding for bom, encoding in _BOMS.items() if head.startswith(bom))
     return next(found, None)
 
 
 def _encodings(path: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
     if "encoding" in options:
         return (options["encoding"],)
-    with _unpacked(path) as file:
+    with _decompressed(path) as file:
         head = file.read(_HEAD)
-    if encoding := marked_encoding(head):
+    if encoding := bom_encoding(head):
         return (encoding,)
     if b"\0" in head:
-        raise UnreadableTable('is no text, or of an encoding that has to be named as "encoding"')
+        raise UnreadableTable('is not text, or in an unusual encoding: set "encoding"')
     return _GUESSES
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[BinaryIO]:
+def _decompressed(path: Path) -> Iterator[BinaryIO]:
     with path.open("rb") as raw:
-        packed = raw.read(len(_GZIP)) == _GZIP
+        is_gzip = raw.read(len(_GZIP)) == _GZIP
         raw.seek(0)
         try:
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_gzip else raw
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UnreadableTable("is packed with gzip, but broken") from error
+            raise UnreadableTable("is a damaged gzip file") from error

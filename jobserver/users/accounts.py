@@ -275,7 +275,7 @@ def remove_user(
     mine = data.for_owner(owner)
     for stored in list(mine.list()):
         mine.delete(stored["_id"])
-    datafiles.of_owner(owner).delete_all()
+    datafiles.for_owner(owner).delete_all()
     users.remove(owner)
 
 

@@ -123,14 +123,14 @@ def test_datatypes(client: httpx.Client, datatype: str, data: Json) -> None:
     [
         ({}, "data", "is missing"),
         ({"datatype": "text"}, "data", "is missing"),
-        ({"data": 1, "datatype": "table"}, "datatype", "name one of dataframe"),
-        ({"data": 1, "datatype": ["text"]}, "datatype", "name one of dataframe"),
-        ({"data": 1, "datatype": None}, "datatype", "name one of dataframe"),
-        ({"data": 1, "datatype": "text"}, "data", "is no text but a number"),
+        ({"data": 1, "datatype": "table"}, "datatype", "use one of dataframe"),
+        ({"data": 1, "datatype": ["text"]}, "datatype", "use one of dataframe"),
+        ({"data": 1, "datatype": None}, "datatype", "use one of dataframe"),
+        ({"data": 1, "datatype": "text"}, "data", "is a number, not text"),
         ({"data": {"a": [1], "b": []}, "datatype": "dataframe"}, "data", "different lengths"),
         ({"data": [1], "datatype": "timeseries"}, "data", "has no times"),
         ({"data": [[1], [1, 2]], "datatype": "ndarray"}, "data", "different lengths"),
-        ({"data": "x", "datatype": "series"}, "data", "is no series"),
+        ({"data": "x", "datatype": "series"}, "data", "is not a series"),
         ({"data": 1, "_id": "x"}, "_id", "server"),
         ({"data": 1, "created": "x"}, "created", "server"),
         ({"data": 1, "_value": "x"}, "_value", "server"),
@@ -156,8 +156,8 @@ def test_change(client: httpx.Client) -> None:
 
 def test_data_and_datatype_stay_fitting(client: httpx.Client) -> None:
     client.put("/data/mine", json={"data": [1, 2], "datatype": "series"})
-    assert "is no text" in problems(client.post("/data/mine", json={"datatype": "text"}))["data"]
-    assert "is no series" in problems(client.post("/data/mine", json={"data": "a"}))["data"]
+    assert "not text" in problems(client.post("/data/mine", json={"datatype": "text"}))["data"]
+    assert "is not a series" in problems(client.post("/data/mine", json={"data": "a"}))["data"]
     assert read(client, "mine")["data"] == [1, 2]
     assert client.post("/data/mine", json={"datatype": "ndarray"}).status_code == 200
     answer = client.post("/data/mine", json={"data": "a", "datatype": "text"})

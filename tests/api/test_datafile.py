@@ -222,8 +222,8 @@ def test_nothing_in_a_file_becomes_markup(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("name", "form", "told"),
     [
-        ("a.json", "csv", "no JSON"),
-        ("a.json", "json", "no JSON"),
+        ("a.json", "csv", "not valid JSON"),
+        ("a.json", "json", "not valid JSON"),
         ("a.png", "csv", "only as txt."),
         ("a.nc", "json", "only as txt."),
         ("a.csv.gz", "csv", "only as txt."),

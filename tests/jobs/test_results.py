@@ -348,7 +348,7 @@ def test_a_result_that_is_deleted_while_it_is_read(store: Database, tmp_path: Pa
         pieces = opened.pieces()
         next(pieces)
         store["jobs.content.chunks"].delete_many({})
-        with pytest.raises(NotFound, match="gone"):
+        with pytest.raises(NotFound, match="deleted"):
             list(pieces)
 
 

@@ -78,7 +78,7 @@ def test_an_upload_to_a_taken_name_leaves_nothing(database: Database) -> None:
     assert kept(database, "datafiles") == NOTHING
 
 
-def killed(database: Database, age: Any = blobs_module.MARKS_LAST) -> ObjectId:
+def killed(database: Database, age: Any = blobs_module.PENDING_AGE) -> ObjectId:
     """Leave what a server leaves that is killed while it stores a file."""
     key = ObjectId()
     blobs = Blobs(database, "datafiles", "file")
@@ -88,8 +88,8 @@ def killed(database: Database, age: Any = blobs_module.MARKS_LAST) -> ObjectId:
 
 
 def test_what_a_killed_server_left_is_cleared_later(database: Database) -> None:
-    killed(database, 2 * blobs_module.MARKS_LAST)
-    fresh = killed(database, blobs_module.MARKS_LAST / 2)  # its server may be alive
+    killed(database, 2 * blobs_module.PENDING_AGE)
+    fresh = killed(database, blobs_module.PENDING_AGE / 2)  # its server may be alive
     files = DataFiles(GridfsStorage(database))
     files.clear()
     assert [mark["_id"] for mark in database.find("datafiles.marks", {})] == [fresh]
@@ -98,7 +98,7 @@ def test_what_a_killed_server_left_is_cleared_later(database: Database) -> None:
 
 
 def test_what_was_stored_before_the_kill_is_kept(database: Database) -> None:
-    key = killed(database, 2 * blobs_module.MARKS_LAST)
+    key = killed(database, 2 * blobs_module.PENDING_AGE)
     database.insert("datafiles", {"_id": "a.csv", "file": key, "size": 7})
     files = DataFiles(GridfsStorage(database))
     files.save("b.csv", BytesIO(b"b"), 100)  # it clears too

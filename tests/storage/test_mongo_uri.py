@@ -105,10 +105,10 @@ def test_server_runs_jobs_with_tls_as_a_user_of_one_database(
 def test_each_obstacle_has_its_own_sentence(guarded: OwnDatabase) -> None:
     plain = guarded.uri.partition("tls=true")[0] + "directConnection=true"
     other = guarded.uri.replace("127.0.0.1", socket.gethostname())
-    assert "may want TLS, which is tls=true" in refusal(plain, StoreUnavailable)
+    assert "may require TLS (tls=true)" in refusal(plain, StoreUnavailable)
     assert "not trusted: name its authority with tlsCAFile" in refusal(f"{plain}&tls=true")
     assert "certificate for another name" in refusal(other)
-    assert "a user is needed who may read and write jobserver" in refusal(guarded.uri)
+    assert "allowed to read and write jobserver" in refusal(guarded.uri)
     assert "user or password is wrong" in refusal(as_user(guarded.uri, "ada", "guess"))
     assert "read and write mine" in refusal(as_user(guarded.uri, "eve", "eve"))
     foreign = as_user(guarded.uri, "ada", "p%40ss", "other") + "&authSource=mine"
@@ -202,14 +202,14 @@ def test_start_waits_for_a_primary_and_says_so(
     with caplog.at_level(logging.WARNING):
         waiting = threading.Thread(target=database.wait)
         waiting.start()
-        until(lambda: "Waiting for MongoDB, as no member" in caplog.text)
+        until(lambda: "Waiting for MongoDB: no member" in caplog.text)
         initiate(replica_set)
         waiting.join(60)
     assert not waiting.is_alive()
     assert database["jobs"].read_preference == ReadPreference.PRIMARY
     assert database["jobs"].write_concern == WriteConcern("majority", j=True)
     database.close()
-    assert "no server there is of a replica set named mine" in refusal(
+    assert "no server there belongs to a replica set named mine" in refusal(
         uri.replace("replicaSet=rs", "replicaSet=mine")
     )
 

@@ -18,7 +18,7 @@ from jobserver.storage.embedded import EmbeddedServer, choice, uri_of
 from jobserver.storage.embedded.address import LONGEST_PATH
 from jobserver.storage.embedded.choice import FALLBACK, choose_engine
 from jobserver.storage.embedded.folder import LOG_SIZE, DatabaseFolder
-from jobserver.storage.embedded.program import candidates, probe
+from jobserver.storage.embedded.mongod import candidates, probe
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Linux and macOS only")
 Make = Callable[[str], Path]
@@ -177,13 +177,13 @@ def test_file_system_without_sockets_is_named(
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr("jobserver.storage.embedded.mongod.socket.socket.bind", refuse)
-    with pytest.raises(SettingsError, match="takes no Unix sockets"):
+    with pytest.raises(SettingsError, match="does not support Unix sockets"):
         EmbeddedServer(tmp_path).start()
 
 
 def test_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "db").write_text("")
-    with pytest.raises(SettingsError, match=r"cannot use .*db: .*Let this user write there"):
+    with pytest.raises(SettingsError, match=r"cannot use .*db: .*Give this user write permission"):
         EmbeddedServer(tmp_path).start()
 
 
@@ -192,7 +192,7 @@ def test_log_stays_short(tmp_path: Path) -> None:
     folder.prepare()
     log = folder.open_log()
     os.write(log, b"x" * (LOG_SIZE + 1))
-    folder.bound_log()
+    folder.rotate_log()
     os.write(log, b"new")
     os.close(log)
     assert folder.log.read_bytes() == b"new"

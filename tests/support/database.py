@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobserver.storage.embedded.address import HOST
-from jobserver.storage.embedded.program import candidates
+from jobserver.storage.embedded.mongod import candidates
 from tests.support.server import until
 
 START_SECONDS = 30.0

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from jobserver.encoding import encode_result, restore_keys
 from jobserver.errors import JobNotRunnable
 from jobserver.tables.conversion import convert
-from jobserver.tables.datatypes import DatatypeMismatch, check
+from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
 from jobserver.tables.dialect import SEPARATORS, AmbiguousTable, infer, is_time
 from jobserver.tables.loading import load
 from tests.support.strategies import json_values, scalars
@@ -226,7 +226,7 @@ def test_tables(read: Read, text: str, columns: list[Any], rows: list[list[Any]]
 def test_packed_tables(read: Read, name: str) -> None:
     packed = gzip.compress(b"a,b\n1,2\n")
     assert read(packed, name).to_dict("list") == {"a": [1], "b": [2]}
-    assert "broken" in told(read, packed[:-4], name)
+    assert "damaged" in told(read, packed[:-4], name)
 
 
 def test_options_win(read: Read) -> None:
@@ -241,14 +241,14 @@ def test_options_win(read: Read) -> None:
     [
         ("", "a.csv", {}, "is empty"),
         ("a,b\n1,2\n" * 300 + "1,2,3\n", "a.csv", {}, "line 601"),
-        ('a,b\n"1,2\n', "a.csv", {"separator": ","}, "is no table"),
-        (b"a\0b", "a.csv", {}, "is no text"),
+        ('a,b\n"1,2\n', "a.csv", {"separator": ","}, "is not a table"),
+        (b"a\0b", "a.csv", {}, "is not text"),
         (b"\x89PNG", "a.png", {}, "pathlib.Path"),
         (b"x", "a.xlsx", {}, "extension"),
-        (b"x", "a.npy", {}, "is no array"),
+        (b"x", "a.npy", {}, "is not an array"),
         ('{"a": 1}', "a.json", {}, "name another datatype"),
-        ('{"a": 1', "a.json", {}, "is no JSON"),
-        ("a,b\nx,1\n", "a.csv", {"datatype": "ndarray"}, "no numbers: a"),
+        ('{"a": 1', "a.json", {}, "is not valid JSON"),
+        ("a,b\nx,1\n", "a.csv", {"datatype": "ndarray"}, "not numeric: a"),
         ("a,b\nx,1\n", "a.csv", {"datatype": "timeseries"}, "no column of times"),
         ("t,b\n2018-09-05,1\n,2\n", "a.csv", {"datatype": "timeseries"}, "without a time"),
         ("a,b,c\n1,2,3\n", "a.csv", {"datatype": "series"}, "has 3 columns"),
@@ -325,7 +325,7 @@ tables = st.lists(row, max_size=3) | columns | records | st.dictionaries(st.text
 @given(json_values() | tables, st.sampled_from(["dataframe", "series", "ndarray", "text"]))
 def test_what_was_checked_is_converted_and_nothing_else(value: Any, datatype: str) -> None:
     try:
-        check(value, datatype)
+        check_datatype(value, datatype)
     except DatatypeMismatch:
         with pytest.raises(DatatypeMismatch):
             convert(value, datatype)
@@ -410,23 +410,23 @@ def test_forms_of_an_array() -> None:
         ({"a": [1], "b": [1, 2]}, "dataframe", "different lengths: a: 1, b: 2"),
         ([[1], [1, 2]], "dataframe", "rows of different lengths: 1, 2"),
         ([1, [2]], "dataframe", "of different kinds"),
-        ({"columns": ["a", "a"], "data": [[1, 2]]}, "dataframe", "two columns of one name"),
-        ({"columns": ["a"], "data": [[1, 2]]}, "dataframe", "rows of another length"),
+        ({"columns": ["a", "a"], "data": [[1, 2]]}, "dataframe", "two columns of the same name"),
+        ({"columns": ["a"], "data": [[1, 2]]}, "dataframe", "rows of other lengths"),
         ({"columns": ["a"], "index": [], "data": [[1]]}, "dataframe", "number of labels"),
-        ({"columns": "a", "data": [[1]]}, "dataframe", "no list of names"),
+        ({"columns": "a", "data": [[1]]}, "dataframe", "a list of names"),
         (7, "dataframe", "a number"),
         ({"a": [1]}, "timeseries", "has no times"),
         ({TIMES[0]: 1, "later": 2}, "timeseries", "has no times"),
         (["2018-13-45"], "timeseries", "no column of times"),
-        ([[1]], "series", "is no series"),
-        ("text", "series", "is no series"),
+        ([[1]], "series", "is not a series"),
+        ("text", "series", "is not a series"),
         ([[1, 2], [3]], "ndarray", "different lengths"),
         ([[1], 2], "ndarray", "depths"),
         ([1, "a"], "ndarray", "all numbers or all text"),
         ([{}], "ndarray", "all numbers or all text"),
         (None, "text", "null"),
         (True, "text", "true or false"),
-        (1, "table", "name one of dataframe"),
+        (1, "table", "use one of dataframe"),
     ],
 )
 def test_values_that_do_not_fit(value: Any, datatype: str, reason: str) -> None:

@@ -155,7 +155,7 @@ def test_json_is_told_in_utf_8(encoding: str) -> None:
 @pytest.mark.parametrize("text", ["", "nan", "{", '{"a": 1,}', "[1] [2]", b"\xff", "[" * 100_000])
 def test_what_is_no_json(text: str | bytes) -> None:
     for form in ("json", "csv", "html"):
-        with pytest.raises(UnsupportedType, match=r"no JSON.*Ask for txt"):
+        with pytest.raises(UnsupportedType, match=r"not valid JSON.*Ask for txt"):
             shown(text, form, "a.json")
 
 

@@ -99,7 +99,7 @@ def stored_data() -> StoredData:
 
 def own_datafiles() -> DataFiles:
     """The data files of who asks."""
-    return services().datafiles.of_owner(actor().id)
+    return services().datafiles.for_owner(actor().id)
 
 
 def is_stranger(document: Document) -> bool:

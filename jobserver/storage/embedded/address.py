@@ -1,4 +1,4 @@
-"""Where a database listens: a port on 127.0.0.1 or a Unix socket, and whether one answers there."""
+"""The address of a database, a port on 127.0.0.1 or a Unix socket, and whether one answers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from jobserver.system.disk import temporary_folder
 
 HOST = "127.0.0.1"
 
-# Below the ports that systems hand out for outgoing connections (Linux from 32768, macOS from
-# 49152): one of those could take the port while the database is being started again.
+# Below the ports of outgoing connections (Linux from 32768, macOS from 49152), one of which could
+# take the port while the database restarts.
 PORTS = range(20_000, 32_000)
 
 #: Longest path of a Unix socket, in bytes.
@@ -31,12 +31,12 @@ _guard = threading.Lock()
 
 
 def choose_port(last: int | None) -> int:
-    """Return the port used last if it is free, or else any free one.
+    """Return the last port if it is free, or else any free one.
 
     Raises
     ------
     SettingsError
-        If none is free.
+        If no port is free.
     """
     others = secrets.SystemRandom().sample(PORTS, 100)
     for port in others if last is None else [last, *others]:
@@ -48,15 +48,15 @@ def choose_port(last: int | None) -> int:
 
 
 def short_path(path: Path) -> str:
-    """Return a path to a socket that the system accepts.
+    """Return a path to a socket that is short enough for the system.
 
-    A path that is too long goes through a link to its folder, in a private temporary folder that
-    stays until this process ends.
+    A long path is replaced by one through a link to its folder, in a private temporary folder that
+    exists until this process ends.
 
     Raises
     ------
     SettingsError
-        If the folders for temporary files have long paths too.
+        If the paths of temporary folders are too long as well.
     """
     if _fits(str(path)):
         return str(path)
@@ -67,7 +67,7 @@ def short_path(path: Path) -> str:
 
 
 class _Link:
-    """A link in a temporary folder, which is locked so that nothing tidies it up."""
+    """A link in a temporary folder, which is locked against cleanup."""
 
     def __init__(self, folder: tempfile.TemporaryDirectory[str], target: Path) -> None:
         import fcntl  # not on Windows, where start() refuses first
@@ -90,8 +90,8 @@ def _link(path: Path) -> _Link:
             return _Link(folder, path.parent)
         folder.cleanup()
     raise SettingsError(
-        f"the path {path} is too long for a Unix socket ({LONGEST_PATH} bytes), and so is that of "
-        "the folder for temporary files: give TMPDIR a shorter one"
+        f"the path {path} is too long for a Unix socket ({LONGEST_PATH} bytes), and so is the path "
+        "of the temporary folder: set TMPDIR to a shorter one"
     )
 
 
@@ -100,7 +100,7 @@ def _usual_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _plain_folder() -> tempfile.TemporaryDirectory[str]:
-    """One that does not depend on TMPDIR and the host's name, which may be long."""
+    """Return one whose path does not depend on TMPDIR and the host's name, which may be long."""
     return tempfile.TemporaryDirectory(prefix="jobserver-", dir="/tmp")
 
 
@@ -109,7 +109,7 @@ def _fits(path: str) -> bool:
 
 
 def connect(address: Address, seconds: float) -> socket.socket:
-    """Connect to a database, waiting so many seconds at most.
+    """Connect to a database within so many seconds.
 
     Raises
     ------
@@ -129,15 +129,15 @@ def connect(address: Address, seconds: float) -> socket.socket:
 
 
 def answers(address: Address, seconds: float) -> bool:
-    """Return whether a database answers a ``ping`` there, waiting so many seconds at most.
+    """Return whether a database answers a ``ping`` within so many seconds.
 
-    Done by hand, as a driver's client brings threads, retries and time limits of its own. The
-    database asks for no login here.
+    This does not use the driver, whose client has its own threads, retries and timeouts. A ``ping``
+    needs no login.
     """
     import bson  # comes with pymongo
 
     body = bytes(5) + bson.encode({"ping": 1, "$db": "admin"})
-    header = (16 + len(body), 1, 0, 2013)  # length, request, answer to none, OP_MSG
+    header = (16 + len(body), 1, 0, 2013)  # length, request id, response to, OP_MSG
     message = b"".join(number.to_bytes(4, "little") for number in header) + body
     try:
         with connect(address, seconds) as connection:
@@ -148,6 +148,6 @@ def answers(address: Address, seconds: float) -> bool:
 
 
 def nudge(address: Address) -> None:
-    """Connect and hang up: SecantusDB told to end waits 2 s in ``accept`` unless somebody comes."""
+    """Connect and disconnect: SecantusDB waits 2 s in ``accept`` before it ends otherwise."""
     with contextlib.suppress(OSError), connect(address, 0.1):
         return

@@ -1,4 +1,4 @@
-"""Which program serves the database of a home: the first that runs and fits the files there."""
+"""Choose the program that serves the database of a home."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ import os
 from pathlib import Path
 
 from jobserver.errors import SettingsError
-from jobserver.storage.embedded.engine import Engine
 from jobserver.storage.embedded.folder import MONGOD, SECANTUS, DatabaseFolder
-from jobserver.storage.embedded.mongod import Mongod
-from jobserver.storage.embedded.program import Program, UnusableProgram, candidates, probe
+from jobserver.storage.embedded.mongod import (
+    Mongod,
+    Program,
+    UnusableProgram,
+    candidates,
+    probe,
+)
+from jobserver.storage.embedded.process import Engine
 from jobserver.storage.embedded.secantus import Secantus, is_installed
 
 log = logging.getLogger(__name__)
 
-#: Value of the setting ``MONGOD`` that asks for the fall-back.
+#: Value of the setting ``MONGOD`` that selects the fall-back.
 FALLBACK = "secantusdb"
 
 
 def choose_engine(folder: DatabaseFolder, wanted: str | None, *, any_kind: bool = False) -> Engine:
-    """Choose the program that serves a home's database.
+    """Return the first program that runs and can read the files of a home's database.
 
     Parameters
     ----------
@@ -29,7 +34,7 @@ def choose_engine(folder: DatabaseFolder, wanted: str | None, *, any_kind: bool 
     wanted : str, optional
         The setting ``MONGOD``.
     any_kind : bool
-        Whether files of the fall-back are to be served by it, even where mongod runs.
+        Whether the fall-back serves its files even if mongod runs here.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def choose_engine(folder: DatabaseFolder, wanted: str | None, *, any_kind: bool 
 
 
 def check_kind(folder: DatabaseFolder, engine: Engine) -> None:
-    """Check that a program reads the files of a home's database.
+    """Check that a program can read the files of a home's database.
 
     Raises
     ------
@@ -71,12 +76,12 @@ def _other_than_fallback(wanted: str | None) -> str | None:
 
 
 def _find(folder: DatabaseFolder, wanted: str | None) -> tuple[Program | None, list[str]]:
-    """Return the first program that can be used, and what is wrong with those before it.
+    """Return the first usable program, and what is wrong with those before it.
 
     Raises
     ------
     UnusableProgram
-        If the one that the setting names cannot be used.
+        If the program named by the setting cannot be used.
     """
     if wanted is not None:
         try:
@@ -94,7 +99,7 @@ def _find(folder: DatabaseFolder, wanted: str | None) -> tuple[Program | None, l
 
 def _fallback(reasons: list[str]) -> Engine:
     for reason in reasons:
-        log.warning("%s Until then SecantusDB serves as the embedded database.", reason)
+        log.warning("%s Until then, SecantusDB serves the embedded database.", reason)
     if is_installed():
         return Secantus()
     raise SettingsError(
@@ -110,12 +115,12 @@ def _no_mongod(folder: DatabaseFolder, reasons: list[str]) -> str:
 
 
 def _other_kind(folder: DatabaseFolder, engine: Engine) -> str:
-    """Say how a home moves from one kind to the other."""
+    """Return how to move a home from one kind to the other."""
     home, keep = folder.database.parent, folder.database.with_name("db.old")
     stay = "unset MONGOD" if engine.kind == SECANTUS else f'set MONGOD = "{FALLBACK}"'
     return (
-        f"The database in {folder.database} was made by {folder.kind()}, and {engine.name} does "
-        f"not read it. Move it across: jobserver export --home {home} home.zip, "
+        f"The database in {folder.database} was created by {folder.kind()}, and {engine.name} "
+        f"cannot read it. Migrate it: jobserver export --home {home} home.zip, "
         f"mv {folder.database} {keep}, jobserver import --home {home} home.zip. "
-        f"Or {stay} to go on with it as it is."
+        f"Or {stay} to keep it as it is."
     )

@@ -1,4 +1,4 @@
-"""What we keep beside the database's own files, in ``<home>/db/.jobserver``."""
+"""Our files beside those of the database, in ``<home>/db/.jobserver``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jobserver.sizes import MIB
 from jobserver.storage.embedded.address import HOST, Address, short_path
 from jobserver.system.disk import sync
 
-#: The two kinds of databases, and files that only theirs have.
+#: The two kinds of databases, and files that only one of them has.
 MONGOD, SECANTUS = "mongod", "SecantusDB"
 _FILES = {MONGOD: ("_mdb_catalog.wt", "storage.bson"), SECANTUS: ("secantus_collections.wt",)}
-#: Size of the log at which it begins anew; the former one is kept beside it.
+#: Size at which the log is rotated; one old log is kept.
 LOG_SIZE = MIB
 
-# All of our environment that a database sees: what a program needs to start, and no secret.
+# Environment variables passed to the database: what a program needs to start, and no secrets.
 KEPT = (
     *("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     *("LANG", "LC_ALL", "TZ", "TMPDIR"),
@@ -29,16 +29,16 @@ KEPT = (
 
 @dataclass(frozen=True)
 class DatabaseEndpoint:
-    """Where the database of a home listens.
+    """Address and process of a home's database.
 
     Attributes
     ----------
     port : int or None
-        Its port on 127.0.0.1; None where it listens on the folder's socket.
+        Its port on 127.0.0.1; None for the folder's socket.
     pid : int
-        The process that has the database open.
+        Its process id.
     started : str
-        When that process was started, RFC 3339, UTC.
+        Start of the process, RFC 3339, UTC.
     engine : str
         Name and version of the program.
     """
@@ -50,25 +50,25 @@ class DatabaseEndpoint:
 
 
 class DatabaseFolder:
-    """The database's folder and our files in it, all for the owner's eyes only.
+    """The database's folder and our files in it, all private to the user.
 
     Parameters
     ----------
     home : Path
-        The home; ``db`` inside it is made by `prepare`.
+        The home; `prepare` creates ``db`` in it.
 
     Attributes
     ----------
     database : Path
-        The folder that belongs to the database.
+        Folder of the database.
     own : Path
-        The folder for our files, inside of it.
+        Folder of our files, inside of it.
     socket : Path
-        Where a mongod listens.
+        Socket of a mongod.
     config : Path
-        An empty file, so that SecantusDB looks for no configuration elsewhere.
+        An empty file, so that SecantusDB reads no other configuration.
     log : Path
-        What the database has written to stdout and stderr since its last start.
+        Output of the database since its last start.
     """
 
     def __init__(self, home: Path) -> None:
@@ -82,12 +82,12 @@ class DatabaseFolder:
         self._lock: int | None = None
 
     def prepare(self) -> None:
-        """Make the folders.
+        """Create the folders.
 
         Raises
         ------
         SettingsError
-            If that is not possible.
+            If that fails.
         """
         try:
             for folder in (self.database, self.own):
@@ -99,19 +99,19 @@ class DatabaseFolder:
 
     def _unusable(self, error: OSError) -> SettingsError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        fix = "Make room on that disk" if full else "Let this user write there"
+        fix = "Free space on that disk" if full else "Give this user write permission"
         return SettingsError(
             f"The embedded database cannot use {self.database}: {error.strerror}. "
             f"{fix}, or set MONGO_URI to a MongoDB server."
         )
 
     def kind(self) -> str | None:
-        """Return which kind of database wrote the files there, or None if there are none.
+        """Return the kind of database that wrote the files; None if there are none.
 
         Raises
         ------
         SettingsError
-            If this user may not look there.
+            If this user may not read the folder.
         """
         try:
             for kind, names in _FILES.items():
@@ -122,16 +122,16 @@ class DatabaseFolder:
         return None
 
     def address(self, port: int | None) -> Address:
-        """Return where a database listens that has this port, or none."""
+        """Return the address of a database with this port, or with none."""
         return short_path(self.socket) if port is None else (HOST, port)
 
     def lock(self) -> bool:
-        """Take the folder, unless another process has it; the kernel gives it back at our death.
+        """Lock the folder, unless another process has; the kernel unlocks it when we die.
 
         Returns
         -------
         bool
-            Whether the folder is ours now.
+            Whether the folder is locked by us now.
         """
         import fcntl  # not on Windows, where start() refuses first
 
@@ -147,7 +147,7 @@ class DatabaseFolder:
         return True
 
     def unlock(self) -> None:
-        """Give the folder back, if we have it."""
+        """Unlock the folder if we have locked it."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -158,40 +158,40 @@ class DatabaseFolder:
         return () if self._lock is None else (self._lock,)
 
     def endpoint(self) -> DatabaseEndpoint | None:
-        """Read where the database listens, or last listened."""
+        """Return the current or last endpoint of the database."""
         try:
             return DatabaseEndpoint(**json.loads(self._endpoint.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def publish(self, endpoint: DatabaseEndpoint) -> None:
-        """Tell the other processes of this home where the database listens."""
+        """Publish the endpoint to the other processes of this home."""
         _write(self._endpoint, json.dumps(asdict(endpoint)))
 
     def password(self) -> str | None:
-        """Read the password. None means that the database has no user of ours yet."""
+        """Return the password; None as long as the database has no user of ours."""
         try:
             return self._password.read_text()
         except FileNotFoundError:
             return None
 
     def keep_password(self, password: str) -> None:
-        """Keep the password, once the database knows it."""
+        """Store the password once the database knows it."""
         _write(self._password, password)
 
     def open_log(self) -> int:
-        """Empty the log and return a file descriptor for writing to its end."""
+        """Empty the log and return a file descriptor that appends to it."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         return os.open(self.log, flags, 0o600)
 
-    def bound_log(self) -> None:
-        """Begin the log anew if it has grown too long, and keep what it had in another file."""
+    def rotate_log(self) -> None:
+        """Move the log to another file if it is too long."""
         if self.log.stat().st_size > LOG_SIZE:
             shutil.copy(self.log, self.log.with_suffix(".old"))
             os.truncate(self.log, 0)
 
-    def last_words(self, code: int) -> str:
-        """Tell why a process ended: the last line of the log, or else its exit code."""
+    def last_line(self, code: int) -> str:
+        """Return the last line of the log, or else the exit code of the process."""
         lines = self.log.read_text(errors="replace").strip().splitlines()
         return lines[-1].rstrip(".") if lines else f"exit code {code}"
 
@@ -203,7 +203,7 @@ def environment(folder: DatabaseFolder) -> dict[str, str]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all, readable for the owner only."""
+    """Write a file completely or not at all, readable only by its owner."""
     fresh = path.with_suffix(".new")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

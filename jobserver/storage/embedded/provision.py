@@ -1,7 +1,7 @@
-"""Give a database its one user: ``python provision.py <folder>``, the password on stdin.
+"""Create the user of a database: ``python provision.py <folder>``, the password on stdin.
 
-Run as a script on a closed database. No server listens meanwhile, so nobody can come in before
-there is a password. It may be run again at any time: all users are dropped, ours is made anew.
+Run as a script on a closed database. No server listens meanwhile, so nobody can connect before
+there is a password. It can be run again: it drops all users and creates ours anew.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from importlib import import_module
 
 
 def main(folder: str, password: str) -> None:
-    """Drop every user of the database and make ours, as the command ``createUser`` does.
+    """Drop all users of the database and create ours, as the command ``createUser`` does.
 
     Parameters
     ----------
     folder : str
-        The database's folder; made if missing.
+        The database's folder; created if missing.
     password : str
         The password of the user ``jobserver``, whose role is ``root``.
     """

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from jobserver.errors import SettingsError
 from jobserver.storage.embedded.address import HOST, choose_port
-from jobserver.storage.embedded.engine import Engine
 from jobserver.storage.embedded.folder import SECANTUS, DatabaseFolder, environment
+from jobserver.storage.embedded.process import Engine
 
 DISTRIBUTION = "secantusdb"
 
 
 def is_installed() -> bool:
-    """Return whether the package is there."""
+    """Return whether the package is installed."""
     return importlib.util.find_spec("secantus") is not None
 
 
@@ -33,16 +33,16 @@ class Secantus(Engine):
         self.name = f"{SECANTUS} {version(DISTRIBUTION)}"
 
     def prepare(self, folder: DatabaseFolder) -> None:
-        """Make the database's one user, unless it has been made."""
+        """Create the database's user, if it does not exist."""
         if folder.password() is None:
             _provision(folder)
 
     def choose_port(self, last: int | None) -> int:
-        """Return the port used last if it is free, or else any free one."""
+        """Return the last port if it is free, or else any free one."""
         return choose_port(last)
 
     def command(self, folder: DatabaseFolder, port: int | None) -> list[str]:
-        """Return the command line. As a replica set it would write each change down twice."""
+        """Return the command line. As a replica set it would write every change twice."""
         return [
             *(sys.executable, "-P", "-m", "secantus"),
             *("--config", str(folder.config)),
@@ -54,16 +54,16 @@ class Secantus(Engine):
 
     def explain(self, folder: DatabaseFolder, code: int) -> str:
         """Return the last line of the log, or else the exit code."""
-        return folder.last_words(code)
+        return folder.last_line(code)
 
 
 def _provision(folder: DatabaseFolder) -> None:
-    """Make the one user of a database that has no password yet, and keep the password.
+    """Create the user of a new database, and store its password.
 
     Raises
     ------
     SettingsError
-        If the folder does not open as a database.
+        If the folder cannot be opened as a database.
     """
     password = secrets.token_urlsafe(32)
     script = Path(__file__).with_name("provision.py")
@@ -80,12 +80,12 @@ def _provision(folder: DatabaseFolder) -> None:
             env=environment(folder),
             umask=0o077,
             start_new_session=True,
-            pass_fds=folder.lock_descriptor,  # should we die, the folder is locked until it ends
+            pass_fds=folder.lock_descriptor,  # if we die, the folder stays locked until it ends
         )
     except subprocess.TimeoutExpired as error:
-        raise SettingsError("it took over 30 s to make its user") from error
+        raise SettingsError("creating its user took more than 30 s") from error
     finally:
         os.close(log)
     if done.returncode != 0:
-        raise SettingsError(folder.last_words(done.returncode))
-    folder.keep_password(password)  # the last step: without this file all of it is done again
+        raise SettingsError(folder.last_line(done.returncode))
+    folder.keep_password(password)  # last: without this file, everything is repeated

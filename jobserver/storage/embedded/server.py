@@ -1,4 +1,4 @@
-"""Whose turn it is to run the database of a home, and starting it again when it dies."""
+"""Run the database of a home in one of its processes, and restart it when it dies."""
 
 from __future__ import annotations
 
@@ -12,40 +12,39 @@ from urllib.parse import quote
 from jobserver.errors import SettingsError
 from jobserver.storage.embedded.address import HOST, answers
 from jobserver.storage.embedded.choice import check_kind, choose_engine
-from jobserver.storage.embedded.engine import Engine
 from jobserver.storage.embedded.folder import DatabaseEndpoint, DatabaseFolder
-from jobserver.storage.embedded.process import DatabaseProcess, end_stale, watch
+from jobserver.storage.embedded.process import DatabaseProcess, Engine, end_stale, watch
 
 log = logging.getLogger(__name__)
 
-START_SECONDS = 30.0  # until a first answer, in start()
-LOCK_SECONDS = 0.1  # between two tries to take the folder over
-STEADY_SECONDS = 10.0  # after which an end is not a failed start
-PAUSES = (0.1, 5.0)  # before it is started again: the first, and the longest
+START_SECONDS = 30.0  # until the first answer, in start()
+LOCK_SECONDS = 0.1  # between two attempts to lock the folder
+STEADY_SECONDS = 10.0  # after which an end does not count as a failed start
+PAUSES = (0.1, 5.0)  # before a restart: the first, and the longest
 
 
 def uri_of(home: Path) -> str | None:
-    """Return the connection string of the database another process runs; None before its start."""
+    """Return the connection string of a database run by another process; None before its start."""
     folder = DatabaseFolder(home)
     endpoint = folder.endpoint()
     return _uri(folder, endpoint) if endpoint else None
 
 
 class EmbeddedServer:
-    """The database of a home, shared by every Jobserver process that works there.
+    """The database of a home, shared by all Jobserver processes of that home.
 
-    One of these processes has the folder's lock and runs the database. It starts it again, at the
-    same address, when it dies or hangs. When that process goes, the database goes with it, and the
-    next one takes the lock and starts the database again, at the same address too.
+    The process that has locked the folder runs the database, and restarts it at the same address
+    when it dies or hangs. When this process ends, so does the database; then another process locks
+    the folder and restarts the database, again at the same address.
 
     Parameters
     ----------
     home : Path
-        The home. The database lives in its folder ``db``.
+        The home; the database is in its folder ``db``.
     program : str, optional
         The setting ``MONGOD``.
     any_kind : bool
-        Whether a database of the fall-back is served as it is where mongod runs.
+        Whether the fall-back serves its files even if mongod runs here.
     """
 
     def __init__(self, home: Path, program: str | None = None, *, any_kind: bool = False) -> None:
@@ -63,28 +62,28 @@ class EmbeddedServer:
 
     @property
     def port(self) -> int | None:
-        """Port of the database on 127.0.0.1, or None where it has none."""
+        """Port of the database on 127.0.0.1, or None for a socket."""
         return self._endpoint.port if self._endpoint else None
 
     @property
     def pid(self) -> int | None:
-        """Process id of the database, whichever process runs it, or None before there is one."""
+        """Process id of the database, even if another process runs it; None before its start."""
         return self._endpoint.pid if self._endpoint else None
 
     @property
     def description(self) -> str:
-        """What serves the database, whichever process runs it, for the line at the start."""
+        """Program that serves the database, for the first line of the server."""
         if self._endpoint is None or self._engine is None:
             return "embedded"
         return f"{self._endpoint.engine} ({self._engine.advice})"
 
     def start(self) -> str:
-        """Start the database, or find it where another process runs it, and wait for its answer.
+        """Start the database, unless another process runs it, and wait for its answer.
 
         Returns
         -------
         str
-            A ``mongodb://`` connection string; it may hold a password, and stays good until `stop`.
+            A ``mongodb://`` connection string, valid until `stop`; it may contain a password.
 
         Raises
         ------
@@ -105,7 +104,7 @@ class EmbeddedServer:
             raise
 
     def stop(self) -> None:
-        """Be done with the database: end it if we run it. May be called more than once."""
+        """End the database if we run it. Can be called more than once."""
         with self._guard:
             self._stopping.set()
             daemon, self._daemon = self._daemon, None
@@ -130,12 +129,12 @@ class EmbeddedServer:
         reason = self._failure or f"no answer within {START_SECONDS:g} s"
         raise SettingsError(
             f"The embedded database in {self._folder.database} did not start: {reason}. "
-            f"What it wrote is in {self._folder.log}. Fix the cause, restore the folder from a "
+            f"Its output is in {self._folder.log}. Fix the cause, restore the folder from a "
             "backup, or set MONGO_URI to a MongoDB server."
         )
 
     def _has_started(self) -> bool:
-        """From now on it is started again when it ends, unless it just did."""
+        """Mark the database as ready, so that it is restarted when it ends, unless it just did."""
         with self._guard:
             if self._failure is None:
                 self._ready.set()
@@ -152,14 +151,14 @@ class EmbeddedServer:
             raise SettingsError(
                 f"The embedded database in {self._folder.database} refuses its password. Stop "
                 f"every Jobserver of this home, delete {self._folder.own / 'password'} and start "
-                "again: then a new password is made, and all data stay."
+                "again: this sets a new password and keeps all data."
             ) from error
         except PyMongoError:
             return False
         return True
 
     def _run(self) -> None:
-        """Take turn after turn until stopped; give up only if already the first one fails."""
+        """Run the database again and again until stopped; give up only if the first start fails."""
         pause = PAUSES[0]
         while not self._stopping.is_set():
             began = time.monotonic()
@@ -171,11 +170,11 @@ class EmbeddedServer:
                 return
             steady = time.monotonic() - began > STEADY_SECONDS
             pause = PAUSES[0] if steady else min(2 * pause, PAUSES[1])
-            log.warning("The embedded database ended and is started again: %s", reason)
+            log.warning("Restarting the embedded database, which ended: %s", reason)
             self._stopping.wait(pause)
 
     def _turn(self) -> str:
-        """Wait for the lock and run the database once; returns why that ended."""
+        """Wait for the lock and run the database once; return why it ended."""
         try:
             return self._serve() if self._take_lock() else "stopped"
         except OSError as error:
