@@ -89,7 +89,7 @@ class Collector:
         for name, text, value in (
             ("slots", "Runs that can go on at once.", executor.capacity),
             ("running", "Runs that go on here.", len(executor.running)),
-            ("waiting", "Jobs that are known to wait.", len(executor.room)),
+            ("waiting", "Jobs that are known to wait.", len(executor.queue_limit)),
         ):
             yield GaugeMetricFamily(f"jobserver_{name}", text, value=value)
 

@@ -35,7 +35,7 @@ def on_init(app: Any) -> None:
 
     Parameters
     ----------
-    app : jobserver.child.execution.App
+    app : jobserver.scripts.app.App
         What the server tells scripts about itself: ``home``, ``config``, ``runs``.
     """
     if not app.runs:
