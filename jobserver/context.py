@@ -1,4 +1,4 @@
-"""`current_job`: what a script knows of its own run, and how it tells how far it is."""
+"""`current_job`: what a script knows about its own run, and how it reports progress."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-#: Seconds between two reports that are passed on.
-INTERVAL = 0.1
+#: Shortest time between two progress reports, in seconds.
+_INTERVAL = 0.1
 
 Report = Callable[[float, str | None], None]
 
@@ -26,7 +26,7 @@ class _Run:
 
 
 class CurrentJob:
-    """The run that this process is carrying out."""
+    """The run that goes on in this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,47 +34,47 @@ class CurrentJob:
 
     @property
     def id(self) -> str | None:
-        """The job's id; None where no job runs, as in a script's own tests."""
+        """The job's id; None outside a run, as in a script's own tests."""
         run = self._run
         return run.id if run else None
 
     @property
     def attempt(self) -> int:
-        """Number of this attempt, from 1; 0 where no job runs."""
+        """Number of this attempt, from 1; 0 outside a run."""
         run = self._run
         return run.attempt if run else 0
 
     @property
     def seed(self) -> int | None:
-        """What the random numbers of this run, or of this item of a map, start from.
+        """The seed of this run, or of this item of a map; None outside a run.
 
-        `random` and `numpy.random` are seeded with it already. Generators of your own are made
-        repeatable by it: ``numpy.random.default_rng(current_job.seed)``. None where no job runs.
+        `random` and `numpy.random` are seeded with it already. Use it to make your own generators
+        repeatable: ``numpy.random.default_rng(current_job.seed)``.
         """
         run = self._run
         return run.seed if run else None
 
     def progress(self, fraction: float, message: str | None = None) -> None:
-        """Tell how far the run is; call it as often as you like.
+        """Report how far the run is; call this as often as you like.
 
         Parameters
         ----------
         fraction : float
-            Done part of the whole, from 0 to 1.
+            Completed part of the run, from 0 to 1.
         message : str, optional
             What is being done.
 
         Raises
         ------
         ValueError
-            If the fraction is no finite number.
+            If the fraction is not a finite number.
         """
         if not math.isfinite(fraction):
             raise ValueError(f"progress takes a number from 0 to 1, not {fraction!r}")
         with self._lock:
             run, now = self._run, time.monotonic()
             if run and run.span[0] < run.span[1] and (now >= run.due or fraction >= 1):
-                run.due = now + INTERVAL
+                run.due = now + _INTERVAL
                 text = None if message is None else str(message)
                 begin, end = run.span
                 run.report(begin + (end - begin) * min(max(float(fraction), 0.0), 1.0), text)
@@ -83,14 +83,14 @@ class CurrentJob:
     def within(
         self, begin: float, end: float, seed: int | None = None
     ) -> Iterator[tuple[float, float]]:
-        """Take the progress of a part for what it is of the whole; none is told of an empty part.
+        """Scale the progress reported in this block to a part; report none if it is empty.
 
         Parameters
         ----------
         begin, end : float
-            Where the part begins and ends in the whole, from 0 to 1.
+            Where the part begins and ends in the present part, from 0 to 1.
         seed : int, optional
-            What its random numbers start from, if not from where those of the whole do.
+            Seed of the part, if not that of the run.
 
         Yields
         ------
@@ -112,12 +112,12 @@ class CurrentJob:
 
     @contextmanager
     def entered(self, job_id: str, attempt: int, report: Report, seed: int) -> Iterator[None]:
-        """Be this run for a while.
+        """Make this the current run for the length of the block.
 
         Parameters
         ----------
         report : callable
-            Passes progress on.
+            Takes progress.
         """
         self._run = _Run(job_id, attempt, report, seed)
         try:

@@ -87,7 +87,7 @@ def register(app: Flask, parts: Services) -> None:
     for name, text, read in (
         ("slots", "Runs that can go on at once.", lambda: executor.capacity),
         ("running", "Runs in progress here.", lambda: len(executor.running)),
-        ("waiting", "Jobs known to be waiting.", lambda: len(executor.room)),
+        ("waiting", "Jobs known to be waiting.", lambda: len(executor.queue_limit)),
     ):
         Gauge(f"jobserver_{name}", text, registry=registry).set_function(read)
     ProcessCollector(registry=registry)

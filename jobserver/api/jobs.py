@@ -23,7 +23,7 @@ from jobserver.api.framework.schemas import AllDeleted, Filter, JobList
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.jobs.job import PRIVATE, State, public
-from jobserver.jobs.listing.listing import Place, Selection
+from jobserver.jobs.listing.listing import Cursor, Selection
 from jobserver.sizes import KIB
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
@@ -152,7 +152,7 @@ def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[D
         yield shown
 
 
-def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | None) -> Answer:
+def _page(selection: Selection, query: JobsQuery, limit: int, after: Cursor | None) -> Answer:
     """Some jobs, how many there are in all, and a link to those that follow."""
     listing, strings = services().listing, wants_strings(query)
     jobs, place = listing.page(selection, limit, after)
@@ -164,7 +164,7 @@ def _page(selection: Selection, query: JobsQuery, limit: int, after: Place | Non
     return Answer(content | ({"next": _link(place)} if place else {}))
 
 
-def _link(place: Place) -> str:
+def _link(place: Cursor) -> str:
     """The address of the next page."""
     created, job_id = place
     arguments = request.args.to_dict()
@@ -172,7 +172,7 @@ def _link(place: Place) -> str:
     return f"{request.path}?{urlencode(arguments)}"
 
 
-def _read_place(text: str) -> Place:
+def _read_place(text: str) -> Cursor:
     created, _, job_id = text.partition(_PLACE_SEPARATOR)
     try:
         return datetime.fromisoformat(created).replace(tzinfo=None), parse_id(job_id)

@@ -1,6 +1,6 @@
 """The process that runs scripts: ``python -m jobserver.child``, started and owned by a server.
 
-It knows no database and no secret; see `jobserver.child.warm` for what it consists of.
+It has no access to the database and to secrets; see `jobserver.child.warm` for its parts.
 """
 
 from __future__ import annotations

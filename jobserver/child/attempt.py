@@ -1,16 +1,34 @@
-"""One attempt of a job, in a process of its own: its surroundings, its limits, its end."""
+"""One attempt of a job in a process of its own: its surroundings, its limits, how it ends."""
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import resource
+import sys
+import traceback
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from jobserver.child.execution import execute
 from jobserver.child.provenance import provenance
 from jobserver.context import current_job
-from jobserver.processes.seeds import plant
+from jobserver.encoding import store_result
+from jobserver.errors import ApiError, Problem, ProgramFailed
+from jobserver.processes.kinds import make_process
+from jobserver.processes.run_context import (
+    Failure,
+    ItemFailed,
+    RunContext,
+    clipped,
+    memory_exceeded,
+    use_context,
+)
+from jobserver.processes.seeds import Seeds, plant
+from jobserver.sizes import exact_size
+from jobserver.system.paths import import_folders, without
 from jobserver.system.process_tree import flush, flush_files, work_in
 from jobserver.system.protocol import send
 
@@ -18,64 +36,111 @@ if TYPE_CHECKING:
     import socket
 
     from jobserver.scripts.registry import Registry
-    from jobserver.system.protocol import Message
+    from jobserver.system.protocol import Message, RunSpec
 
 _OWN_SIZE = Path("/proc/self/statm")
+_PACKAGE = Path(__file__).parents[1]
+_log = logging.getLogger("jobserver")
 
 
 class Attempt:
-    """Runs one job's script and tells how it ended; nothing that the script raises gets out.
+    """Runs one job's script and reports how it ended, whatever the script raises.
 
     Parameters
     ----------
     registry : Registry
         The script table.
     home : str
-        Folder of the server: it is cut off from file names that users see.
-    spec : dict
-        ``id``, ``attempt``, ``script``, ``data``, ``seed``, ``folder`` (an empty one to work in),
-        ``memory`` (bytes, 0 for no limit), ``files`` (open files), ``file_size`` (bytes),
-        ``small_result`` and ``largest_result`` (bytes: of one that needs no file, of any).
+        Folder of the server, which is removed from the paths that users see.
+    spec : RunSpec
+        What to run.
     channel : socket
         To the server.
     """
 
     def __init__(
-        self, registry: Registry, home: str, spec: Message, channel: socket.socket
+        self, registry: Registry, home: str, spec: RunSpec, channel: socket.socket
     ) -> None:
         self.registry = registry
-        self.home = home
         self.spec = spec
         self._channel = channel
         self._pid = os.getpid()
+        # The run's folder first: it may lie in the home.
+        self._hidden = [spec["folder"], home, *_data_folders(spec), *import_folders()]
 
     def run(self) -> None:
         """Run, and send the message that ends the attempt."""
         spec = self.spec
-        self._tell({"op": "provenance", "provenance": provenance(self.registry, spec)})
+        origin = provenance(self.registry, spec["script"], spec["data"])
+        self._send({"op": "provenance", "provenance": origin})
         work_in(spec["folder"])
         _limit(spec)
         plant(spec["seed"])
         with current_job.entered(spec["id"], spec["attempt"], self._report, spec["seed"]):
-            message = execute(self.registry, spec, self.home, self._channel)
+            message = self._execute()
         flush()
         flush_files()
-        self._tell({**message, "op": "done"})
+        self._send({**message, "op": "done"})
+
+    def _execute(self) -> Message:
+        """Run the script, and return the message about its result or failure."""
+        context = RunContext(
+            self.spec["folder"],
+            report=partial(send, self._channel),
+            log=partial(_print_line, sys.stdout),
+            describe=self._describe,
+            file_size=self.spec["file_size"],
+            channel=self._channel,
+            seeds=Seeds(self.spec["seed"]),
+        )
+        try:
+            with use_context(context):
+                process = make_process(self.registry, self.spec["script"])
+                return _finished(process.run(self.spec["data"]), self.spec)
+        except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
+            where = context.prefix()
+            failure = self._describe(error, True)
+            return _failed(failure.error, where + failure.message)
+
+    def _describe(self, error: BaseException, with_traceback: bool) -> Failure:
+        """Return a failure as the job reports it; print its traceback to the log if wanted."""
+        kind = type(error).__name__
+        if isinstance(error, ItemFailed):
+            return error.failure
+        if isinstance(error, ProgramFailed):  # its own messages are in the log already
+            return Failure(kind, without(self._hidden, str(error)))
+        if isinstance(error, ApiError):
+            reasons = "; ".join(_reason(problem) for problem in error.errors) or error.message
+            return Failure(kind, reasons)
+        if with_traceback:
+            _print_traceback(error, self._hidden)
+        if isinstance(error, MemoryError):
+            return Failure("MemoryError", memory_exceeded(self.spec["memory"]))
+        text = f"{_text(error)}{_limit_hit(error, self.spec)}"
+        return Failure(kind, without(self._hidden, f"{kind}: {text}" if text else kind))
 
     def _report(self, fraction: float, text: str | None) -> None:
-        self._tell({"op": "progress", "fraction": fraction, "message": text})
+        self._send({"op": "progress", "fraction": fraction, "message": text})
 
-    def _tell(self, message: Message) -> None:
-        """Send a message; a copy that a script forked ends where it would speak."""
+    def _send(self, message: Message) -> None:
+        """Send a message; a copy of the process that a script forked ends here instead."""
         if os.getpid() != self._pid:
             os._exit(0)
         send(self._channel, message)
 
 
-def _limit(spec: Message) -> None:
-    """Limit memory, open files and file size, of this process and of each that it starts."""
+def script_problems(registry: Registry, script: Message, has_data: bool) -> list[Problem]:
+    """Return every reason why a script cannot run with its parameters."""
+    try:
+        return make_process(registry, script).problems(has_data)
+    except ApiError as refusal:
+        return list(refusal.errors)
+
+
+def _limit(spec: RunSpec) -> None:
+    """Limit memory, open files and file size of this process and of those that it starts."""
     wanted = {resource.RLIMIT_NOFILE: spec["files"], resource.RLIMIT_FSIZE: spec["file_size"]}
-    if spec["memory"]:  # relative to what the process has already
+    if spec["memory"]:  # on top of what the process has already
         wanted[resource.RLIMIT_AS] = _address_space() + spec["memory"]
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
@@ -84,8 +149,82 @@ def _limit(spec: Message) -> None:
 
 
 def _address_space() -> int:
-    """Bytes of address space that this process has, 0 if unknown."""
+    """Return the bytes of address space of this process; 0 if unknown."""
     try:
         return int(_OWN_SIZE.read_bytes().split()[0]) * resource.getpagesize()
     except OSError:  # another system
         return 0
+
+
+def _print_line(stream: TextIO | None, text: str) -> None:
+    """Write a line to the log, unless the script closed the stream."""
+    if stream is not None and not getattr(stream, "closed", False):
+        print(text, file=stream, flush=True)
+
+
+def _finished(value: object, spec: RunSpec) -> Message:
+    limit = min(spec["largest_result"], spec["file_size"])
+    kept = store_result(value, Path(spec["folder"]), spec["small_result"], limit)
+    for warning in kept.warnings:
+        _log.warning("%s", warning)
+    return {"state": "finished", **({"file": kept.file} if kept.file else {"result": kept.value})}
+
+
+def _failed(error: str, message: str) -> Message:
+    return {"state": "failed", "error": clipped(error), "message": clipped(message)}
+
+
+def _limit_hit(error: BaseException, spec: RunSpec) -> str:
+    """Return the limit of the run that an error of the operating system comes from."""
+    match error:
+        case OSError(errno=errno.ENOMEM):
+            return f": {memory_exceeded(spec['memory'])}"
+        case OSError(errno=errno.EMFILE):
+            return f": at most {spec['files']} at once"
+        case OSError(errno=errno.EFBIG):
+            return f": at most {exact_size(spec['file_size'])}"
+    return ""
+
+
+def _reason(problem: Problem) -> str:
+    return f"{problem.field} {problem.problem}"
+
+
+def _text(error: BaseException) -> str:
+    """Return an exception's text, even if its ``__str__`` fails."""
+    try:
+        return str(error)
+    except Exception as failure:  # user code
+        return f"(its __str__ failed: {type(failure).__name__})"
+
+
+def _print_traceback(error: BaseException, hidden: list[str]) -> None:
+    """Print a traceback to the log, starting at the script's first frame."""
+    summary = traceback.TracebackException.from_exception(error, compact=True)
+    for part in _chain(summary, set()):
+        frames = [frame for frame in part.stack if not _is_own(Path(frame.filename))]
+        part.stack = traceback.StackSummary.from_list(frames)
+    print(without(hidden, "".join(summary.format())), file=sys.stderr, end="")
+
+
+def _chain(
+    summary: traceback.TracebackException, seen: set[int]
+) -> Iterator[traceback.TracebackException]:
+    """Yield an exception, its causes and the members of its group."""
+    if id(summary) not in seen:
+        seen.add(id(summary))
+        yield summary
+        for linked in (summary.__cause__, summary.__context__, *(summary.exceptions or ())):
+            if linked is not None:
+                yield from _chain(linked, seen)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file belongs to this package, except the shipped scripts."""
+    return path.is_relative_to(_PACKAGE) and not path.is_relative_to(_PACKAGE / "scripts")
+
+
+def _data_folders(spec: RunSpec) -> list[str]:
+    """Return the folder of a run's data file, if it has one."""
+    data = spec["data"] or {}
+    return [str(Path(data["path"]).parent)] if "path" in data else []

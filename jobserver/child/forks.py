@@ -1,7 +1,7 @@
 """A process that forks others: each gets a channel to the server and an output pipe of its own.
 
-It has one thread and does one thing at a time: it forks, passes on what the server needs to talk
-to the new process, waits for its end, clears up after it, and tells the server.
+It has one thread and does one thing at a time: it forks, passes the channel of the new process to
+the server, waits for the process to end, cleans up after it, and reports its end.
 """
 
 from __future__ import annotations
@@ -14,15 +14,21 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
-from jobserver.system.process_tree import CUT_OFF, adopt_orphans, end_descendants, end_with, flush
+from jobserver.system.process_tree import (
+    CUT_OFF,
+    FILES,
+    adopt_orphans,
+    end_descendants,
+    end_with,
+    flush,
+    open_files,
+)
 from jobserver.system.protocol import ChannelClosed, Message, receive, send
 
-#: Seconds that processes which a run left get to end by themselves.
-GRACE_SECONDS = 0.3
-_OWN_FILES = Path("/proc/self/fd")
+#: Seconds that processes left by a run get to end by themselves.
+_GRACE_SECONDS = 0.3
 
 _select = select.select  # a script may replace it
 
@@ -37,8 +43,7 @@ class ForkServer:
     control : socket
         Channel to the server.
     can_fork : bool
-        Whether a fork is safe here. Where it is not, this process itself becomes the one that was
-        to be forked.
+        Whether a fork is safe here. If not, this process itself becomes the one to be forked.
     """
 
     def __init__(self, control: socket.socket, *, can_fork: bool) -> None:
@@ -54,12 +59,12 @@ class ForkServer:
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def fork(self, work: Work) -> int:
-        """Fork a process for ``work`` and tell the server of it; its number.
+        """Fork a process for ``work``, report it to the server, and return its id.
 
         Parameters
         ----------
         work : callable
-            Gets the channel of the new process, and its end ends that.
+            Gets the channel of the new process, which ends when it returns.
         """
         ours, theirs = socket.socketpair()
         reader, writer = os.pipe()
@@ -75,7 +80,7 @@ class ForkServer:
             if self._can_fork:
                 end_with(parent)
             self._become(theirs, writer)
-            self._carry_out(work, theirs)
+            self._run(work, theirs)
         theirs.close()
         os.close(writer)
         return pid
@@ -85,27 +90,27 @@ class ForkServer:
         if pid in self._pids:
             os.kill(pid, signal.SIGKILL)
 
-    def serve(self, hear: Callable[[Message], None], over: Callable[[], None]) -> NoReturn:
-        """Wait for messages and for ends, until the server is gone.
+    def serve(self, handle: Callable[[Message], None], on_end: Callable[[], None]) -> NoReturn:
+        """Wait for messages and for the ends of processes, until the server is gone.
 
         Parameters
         ----------
-        hear : callable
+        handle : callable
             Takes a message.
-        over : callable
-            Is called after a forked process ended, and all that it left is gone.
+        on_end : callable
+            Called after a forked process ended, and all that it left is gone.
         """
         while True:
             control = self._control.fileno()
             ready = _select([control, self._woken], (), ())[0]
             if self._woken in ready:
                 os.read(self._woken, 4096)
-                self._reap(over)
+                self._reap(on_end)
             if control in ready:
-                hear(receive(self._control))
+                handle(receive(self._control))
 
-    def _reap(self, over: Callable[[], None]) -> None:
-        """Take note of what ended: processes of ours, or orphans that were adopted."""
+    def _reap(self, on_end: Callable[[], None]) -> None:
+        """Collect processes that ended: forked here, or orphans that were adopted."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -115,13 +120,13 @@ class ForkServer:
                 return
             if pid in self._pids:
                 self._pids.remove(pid)
-                end_descendants(self._pids, GRACE_SECONDS)
+                end_descendants(self._pids, _GRACE_SECONDS)
                 code = os.waitstatus_to_exitcode(status)
                 send(self._control, {"op": "ended", "pid": pid, "status": code})
-                over()
+                on_end()
 
     def _become(self, channel: socket.socket, output: int) -> None:
-        """Leave behind what belongs to the process that forked."""
+        """Give up what belongs to the process that forked."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, self._former)
         self._control.close()
@@ -137,7 +142,7 @@ class ForkServer:
         for fd, position in self._files.items():
             _open_again(fd, *position)
 
-    def _carry_out(self, work: Work, channel: socket.socket) -> NoReturn:
+    def _run(self, work: Work, channel: socket.socket) -> NoReturn:
         status = 1
         try:
             work(channel)
@@ -149,7 +154,7 @@ class ForkServer:
 
 
 def can_fork() -> bool:
-    """Whether a fork of this process would come to life: a module may keep it from that."""
+    """Whether forks of this process would work: a module may prevent that."""
     try:
         reader, writer = os.pipe()
         ours, theirs = socket.socketpair()
@@ -161,25 +166,24 @@ def can_fork() -> bool:
             finally:
                 os._exit(0)
         os.close(writer)
-        told = os.read(reader, 1)
+        answer = os.read(reader, 1)
         os.waitpid(pid, 0)
         for end in (ours, theirs):
             end.close()
         os.close(reader)
     except OSError:
         return False
-    return told == b"!"
+    return answer == b"!"
 
 
 def _positions() -> dict[int, tuple[int, int]]:
-    """How and where the files that scripts opened while they were imported are read or written."""
+    """Return flags and positions of the files that scripts opened while they were imported."""
     if sys.platform != "linux":
         return {}
     found = {}
-    for fd in map(int, os.listdir(_OWN_FILES)):  # noqa: PTH208 - numbers, not paths
-        with suppress(OSError):  # of the listing itself
-            if fd > 2 and stat.S_ISREG(os.fstat(fd).st_mode):
-                found[fd] = _flags(fd), os.lseek(fd, 0, os.SEEK_CUR)
+    for fd, mode in open_files():
+        if fd > 2 and stat.S_ISREG(mode):
+            found[fd] = _flags(fd), os.lseek(fd, 0, os.SEEK_CUR)
     return found
 
 
@@ -191,8 +195,8 @@ def _flags(fd: int) -> int:
 
 def _open_again(fd: int, flags: int, position: int) -> None:
     """Give this process a position of its own in a file that all forks inherit."""
-    with suppress(OSError):  # it may be read only by now: then they go on sharing it
-        own = os.open(_OWN_FILES / str(fd), flags)
+    with suppress(OSError):  # its permissions changed: the forks go on sharing it
+        own = os.open(FILES / str(fd), flags)
         os.lseek(own, position, os.SEEK_SET)
         os.dup2(own, fd, inheritable=False)
         os.close(own)

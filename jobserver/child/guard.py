@@ -1,9 +1,9 @@
 """The process between the server and the child that runs scripts: it leaves no process behind.
 
-Every child is started through a guard. The guard adopts whatever the child's descendants orphan,
-so when the child ends, or the server does, or the server says so, it can end all of them. It runs
-no user code and imports nothing heavy. The server holds the other end of the guard's standard
-input: its closing, by intent or by the server's death, is the order to end everything.
+Every child is started through a guard. The guard adopts the processes that the child's descendants
+orphan, so it can end all of them when the child or the server ends, or the server orders it. It
+runs no user code and imports nothing heavy. The server holds the other end of the guard's standard
+input; when that closes, on purpose or by the server's death, the guard ends everything.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _LIFE, _NEWS = 0, 1
 
 
 def guarded(work: Callable[[], None]) -> None:
-    """Run ``work`` in a child of this process and watch over it; never returns.
+    """Run ``work`` in a child of this process and guard it; never return.
 
-    The exit status of the child is written to standard output as a line with a signed number: the
-    exit code, or the number of the signal that ended it, negative.
+    Writes the child's exit status to standard output as a line with a number: the exit code, or
+    the negative number of the signal that ended it.
     """
     os.setsid()
     adopt_orphans()
@@ -39,7 +39,7 @@ def guarded(work: Callable[[], None]) -> None:
         os._exit(0)
     status = _wait(child, wakeup)
     end_descendants()
-    with contextlib.suppress(BrokenPipeError):  # the server is gone, or did not wait
+    with contextlib.suppress(BrokenPipeError):  # the server is gone, or does not wait
         os.write(_NEWS, b"%d\n" % status)
     os._exit(0)
 
@@ -58,7 +58,7 @@ def _become_child(guard: int, inherited: tuple[int, ...]) -> None:
 
 
 def _wait(child: int, wakeup: int) -> int:
-    """The child's exit status, once it ended or had to."""
+    """Return the child's exit status once it ended, or was ended by order."""
     with selectors.DefaultSelector() as selector:
         selector.register(_LIFE, selectors.EVENT_READ)
         selector.register(wakeup, selectors.EVENT_READ)

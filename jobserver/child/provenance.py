@@ -15,40 +15,41 @@ from jobserver.system.disk import checksum
 
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
-    from jobserver.system.protocol import Message
 
-#: Steps that are looked back on for the same one: a long pipeline repeats a few.
+#: Number of recent steps among which repeated ones are found: a long pipeline repeats a few.
 _NEAR = 50
 
 
-def provenance(registry: Registry, spec: Message) -> dict[str, Any]:
-    """What a run is about to depend on; what cannot be told is left out.
+def provenance(
+    registry: Registry, script: dict[str, Any], data: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return what a run is about to depend on, as far as it is known.
 
     Parameters
     ----------
     registry : Registry
         The script table.
-    spec : dict
-        See `jobserver.child.attempt.Attempt`.
+    script, data : dict
+        See `jobserver.system.protocol.RunSpec`.
 
     Returns
     -------
     dict
         ``script`` (``type``, ``name``, ``module``, ``version``), ``packages`` (versions by name)
-        and ``data`` (``sha256`` and ``size`` in bytes) where data is bound: those of a
-        data file as it is, of data from the database as BSON, of raw data as JSON without spaces.
+        and, if data is bound, ``data`` (``sha256`` and ``size`` in bytes): of a data file as it
+        is, of data from the database as BSON, of raw data as JSON without spaces.
     """
     try:
-        origin = _origin(registry, spec["script"])
-    except (ApiError, OSError):  # it is gone: the run will say so
+        origin = _origin(registry, script)
+    except (ApiError, OSError):  # it is gone: the run will fail on it
         origin = {"script": {}, "packages": {}}
-    told = {**origin, "packages": {**base_packages(), **origin["packages"]}}
-    data = _data(spec["data"])
-    return {**told, "data": data} if data else told
+    found = {**origin, "packages": {**base_packages(), **origin["packages"]}}
+    checked = _checksum(data)
+    return {**found, "data": checked} if checked else found
 
 
 def _origin(registry: Registry, script: dict[str, Any]) -> dict[str, Any]:
-    """Where a script comes from; one that is made of others comes from all of theirs."""
+    """Return where a script comes from; for one made of others, where all of them come from."""
     kind = script.get("type")
     if kind not in ("pipeline", "map"):
         return make_process(registry, script).origin()
@@ -62,7 +63,7 @@ def _origin(registry: Registry, script: dict[str, Any]) -> dict[str, Any]:
     return {"script": {"type": script["type"], "steps": steps}, "packages": packages}
 
 
-def _data(source: dict[str, Any] | None) -> dict[str, Any] | None:
+def _checksum(source: dict[str, Any] | None) -> dict[str, Any] | None:
     if source is None:
         return None
     if "value" in source:
@@ -70,6 +71,6 @@ def _data(source: dict[str, Any] | None) -> dict[str, Any] | None:
         return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}
     try:
         digest, size = checksum(Path(source["stored"] if "stored" in source else source["path"]))
-    except OSError:  # it is gone: the run will say so
+    except OSError:  # it is gone: the run will fail on it
         return None
     return {"sha256": digest, "size": size}

@@ -6,9 +6,9 @@
              base -> warm    the user's scripts too; forks one run after another
                      warm -> run    one attempt of a job
 
-A warm process loads its scripts one file at a time and says which, so that the server can end it
-and try without a file that takes too long. It is to have one thread, as only then a fork is safe:
-a file that starts threads or processes is left to be imported by each of its runs.
+A warm process loads its scripts one file at a time and reports which, so that the server can end it
+and try again without a file that takes too long. It must have a single thread for a fork to be
+safe: a file that starts threads or processes is imported by each of its runs instead.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
-from jobserver.child.attempt import Attempt
-from jobserver.child.execution import problems_of
+from jobserver.child.attempt import Attempt, script_problems
 from jobserver.child.forks import ForkServer, can_fork
 from jobserver.errors import Problem
 from jobserver.processes.forms import function_names
@@ -38,43 +37,43 @@ from jobserver.system.process_tree import (
     shared_with_forks,
     threads,
 )
-from jobserver.system.protocol import Message, receive, send
+from jobserver.system.protocol import Message, RunSpec, Setup, receive, send
 
 if TYPE_CHECKING:
     from typing import TextIO
 
 
 def serve(control: socket.socket) -> NoReturn:
-    """Be a base process."""
+    """Serve as a base process; never return."""
     import numpy as np  # noqa: F401 - every run has them
     import pandas as pd  # noqa: F401
 
     import jobserver.scripts  # noqa: F401
 
-    setup = receive(control)
+    setup = cast("Setup", receive(control))
     sys.dont_write_bytecode = True
     for fd, name in ((1, "stdout"), (2, "stderr")):
         stream = _stream(fd)
         for each in (name, f"__{name}__"):
             setattr(sys, each, stream)
-    form = "%(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form, force=True)
+    layout = "%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=layout, force=True)
     end_idle_threads()
     gc.freeze()
     forks = ForkServer(control, can_fork=setup["can_fork"])
 
-    def hear(message: Message) -> None:
+    def handle(message: Message) -> None:
         if message["op"] == "end":
             forks.end(message["pid"])
         else:
             forks.fork(lambda channel: Warm(channel, setup, message).serve())
 
     send(control, {"op": "ready"})
-    forks.serve(hear, lambda: None)
+    forks.serve(handle, lambda: None)
 
 
 def _stream(fd: int) -> TextIO:
-    """A stream by lines on a descriptor that is a pipe in every run."""
+    """Open a line-buffered stream on a descriptor that will be a pipe in every run."""
     reader, writer = os.pipe()
     former = os.dup(fd)
     os.dup2(writer, fd)
@@ -94,14 +93,14 @@ class Warm:
     ----------
     control : socket
         Channel to the server.
-    setup : dict
-        See `jobserver.execution.supervision.child_messages`.
+    setup : Setup
+        What it needs to load scripts.
     order : dict
-        ``skip``, modules that are not loaded; ``apart``, those that each run loads itself;
-        ``last``, those that are loaded last.
+        ``skip``, modules not to load; ``apart``, those that each run loads itself; ``last``, those
+        to load last.
     """
 
-    def __init__(self, control: socket.socket, setup: Message, order: Message) -> None:
+    def __init__(self, control: socket.socket, setup: Setup, order: Message) -> None:
         self._control = control
         self._setup = setup
         self._pid = os.getpid()
@@ -115,12 +114,12 @@ class Warm:
                 ScriptPermissions.from_setup(setup),
                 skip=skip,
                 last=order["last"],
-                watch=self._watched,
+                watch=self._watch,
             )
-            self.registry.run_on_init(App(setup), self._watched)
+            self.registry.run_on_init(App(setup), self._watch)
 
     def serve(self) -> NoReturn:
-        """Say what was loaded, and fork runs or check scripts until the server is gone."""
+        """Report what was loaded, and fork runs or check scripts until the server is gone."""
         self.registry.warm_up()
         end_idle_threads()
         gc.collect()
@@ -134,24 +133,24 @@ class Warm:
             if self._setup["runs"]:
                 forks.fork(self._run)
 
-        def hear(message: Message) -> None:
+        def handle(message: Message) -> None:
             if message["op"] == "end":
                 forks.end(message["pid"])
             else:
                 send(self._control, self._check(message))
 
         fork()
-        forks.serve(hear, fork)
+        forks.serve(handle, fork)
 
     @contextmanager
-    def _watched(self, module: str, doing: str) -> Iterator[None]:
-        """Say what is loaded, and see what it started."""
+    def _watch(self, module: str, doing: str) -> Iterator[None]:
+        """Report what is being loaded, and what that started."""
         send(self._control, {"op": "loading", "module": module, "doing": doing})
-        before, mask = _going_on(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        before, mask = _activity(), signal.pthread_sigmask(signal.SIG_BLOCK, ())
         yield
-        if os.getpid() != self._pid:  # the script forked, and this is the copy
+        if os.getpid() != self._pid:  # the script forked: this is the copy
             os._exit(0)
-        _calm_down(mask)
+        _restore(mask)
         if self._setup["can_fork"] and not can_fork():
             os._exit(NO_FORK)
         if what := _started_since(before):
@@ -162,8 +161,8 @@ class Warm:
     def _check(self, message: Message) -> Message:
         self.registry.failed = message["failed"]
         try:
-            problems = problems_of(self.registry, message["script"], message["has_data"])
-        except Exception as error:  # types of the script's own may raise anything
+            problems = script_problems(self.registry, message["script"], message["has_data"])
+        except Exception as error:  # the script's own types may raise anything
             text = f"its parameters cannot be checked: {type(error).__name__}: {error}"
             problems = [Problem("script", text)]
         return {"op": "checked", "problems": [vars(problem) for problem in problems]}
@@ -171,25 +170,25 @@ class Warm:
     def _run(self, channel: socket.socket) -> None:
         if self._setup["can_fork"]:
             os.setsid()
-        spec = receive(channel)
+        spec = cast("RunSpec", receive(channel))
         send(channel, {"op": "begun"})
         names, pid = function_names(spec["script"]), os.getpid()
         with track_unseeded():
             registry = self.registry.completed(self._apart, names, App(self._setup))
-        if os.getpid() != pid:  # a module forked, and this is the copy
+        if os.getpid() != pid:  # a module forked: this is the copy
             os._exit(0)
         Attempt(registry, self._setup["home"], spec, channel).run()
 
 
-def _going_on() -> tuple[int, set[int], int]:
-    """How many threads this process has, which children, and how much that forks would share."""
+def _activity() -> tuple[int, set[int], int]:
+    """Return the number of threads, the children, and how much forks would share."""
     end_idle_threads()
     return threads(), set(children()), shared_with_forks()
 
 
 def _started_since(before: tuple[int, set[int], int]) -> str:
-    """What an import left that forks cannot have for themselves."""
-    now = _going_on()
+    """Return what an import started that forks cannot have for themselves."""
+    now = _activity()
     if now[0] > before[0]:
         return "starts threads"
     if now[1] - before[1]:
@@ -197,8 +196,8 @@ def _started_since(before: tuple[int, set[int], int]) -> str:
     return "opens pipes, sockets or shared memory" if now[2] > before[2] else ""
 
 
-def _calm_down(mask: set[int | signal.Signals]) -> None:
-    """Take back what an import did that would hit whatever this process does later."""
+def _restore(mask: set[int | signal.Signals]) -> None:
+    """Undo what an import did to timers, signals and streams."""
     for clock in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
         signal.setitimer(clock, 0)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)

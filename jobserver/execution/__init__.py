@@ -1,4 +1,4 @@
-"""Where runs are scheduled: slots, and the children that they own."""
+"""Scheduling of runs: slots, and the children that they own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_executor(settings: Settings) -> None:
-    """Raise `SettingsError` if what the setting ``EXECUTOR`` names lacks something."""
+    """Raise `SettingsError` if the executor that ``EXECUTOR`` names lacks something."""
     if settings.EXECUTOR != "dask":
         return
     if importlib.util.find_spec("distributed") is None:
@@ -28,7 +28,7 @@ def check_executor(settings: Settings) -> None:
 
 
 def make_executor(database: Database, datafiles: DataFiles, settings: Settings) -> Executor:
-    """The executor that the setting ``EXECUTOR`` names."""
+    """Return the executor that the setting ``EXECUTOR`` names."""
     if settings.EXECUTOR == "dask":
         from jobserver.execution.dask import DaskExecutor
 

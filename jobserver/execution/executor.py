@@ -1,4 +1,4 @@
-"""What every executor is: it takes the ids of queued jobs and runs each of them once."""
+"""The base of executors: they take the ids of queued jobs, and run each job once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ANYBODYS: Mapping[str, Any] = {}
 
 
 class Executor(ABC):
-    """Runs jobs. Only their ids are handed over; everything else is read from the database.
+    """Runs jobs. It gets only their ids; everything else is read from the database.
 
     Parameters
     ----------
@@ -42,17 +42,21 @@ class Executor(ABC):
         Where data files are.
     settings : Settings
         Limits, and how many jobs run at once.
+
+    Attributes
+    ----------
+    draining : threading.Event
+        Set once the server is shutting down.
     """
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         self.settings = settings
         self.findings = SharedFindings()
         self.scripts = ScriptChecker(settings, self.findings)
-        self.runs = JobLifecycle(database, unique_name(), settings.LEASE_SECONDS)
+        self.lifecycle = JobLifecycle(database, unique_name(), settings.LEASE_SECONDS)
         sources = DataSources(datafiles, StoredData(database))
-        self.runner = Runner(self.runs, sources, Spool(settings.home / "spool"), settings)
-
-        self.room = QueueLimit(settings.QUEUE_LIMIT, self.runs.waiting)
+        self.runner = Runner(self.lifecycle, sources, Spool(settings.home / "spool"), settings)
+        self.queue_limit = QueueLimit(settings.QUEUE_LIMIT, self.lifecycle.waiting)
         self.draining = threading.Event()
         self.metrics = CollectorRegistry()
         self.ended = Counter(
@@ -63,22 +67,22 @@ class Executor(ABC):
         self,
         job_id: JobId,
         visible: Mapping[str, Any] = _ANYBODYS,
-        admit: Callable[[Document], str | None] = lambda _: None,
+        authorize: Callable[[Document], str | None] = lambda _: None,
     ) -> Document:
-        """Check a job, queue it, and take it: created -> queued.
+        """Check a job, queue it, and submit it: created -> queued.
 
         Parameters
         ----------
         visible : mapping
-            What holds for the jobs that may be started; see `jobserver.users.visibility_filter`.
-        admit : callable
-            Refuses a job that whoever asks may not run, and gives its owner's mail address, where
-            users log in.
+            Filter of the jobs that may be started; see `jobserver.users.visibility_filter`.
+        authorize : callable
+            Raises if the client may not run the job; returns its owner's mail address where users
+            log in.
 
         Returns
         -------
         dict
-            The job as it was queued.
+            The queued job.
 
         Raises
         ------
@@ -89,10 +93,10 @@ class Executor(ABC):
         """
         self.check_open()
         while True:
-            job = self.runs.jobs.get(job_id, visible)
+            job = self.lifecycle.jobs.get(job_id, visible)
             if job["state"] != State.CREATED:
                 raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
-            owner = admit(job)
+            owner = authorize(job)
             notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
             bound = bind(job, self.scripts, self.runner.sources, problems)
             queued = self._queue(job, bound, {"_run.notify": notify} if notify else {})
@@ -106,34 +110,35 @@ class Executor(ABC):
             raise ShuttingDown
 
     def _queue(self, job: Document, bound: Document, private: Document) -> Document | None:
-        """Queue a job that was checked, if there is room and its owner may; None if it changed."""
-        with self.room.taken(job["_id"]), self.runs.jobs.quotas.charged(job) as charge:
-            queued = self.runs.enqueue(job, bound, {**charge, **private})
-            if not queued:  # it was changed meanwhile
-                self.runs.jobs.quotas.give_back(job, charge)
+        """Queue a checked job within the limits; return None if it changed since."""
+        quotas = self.lifecycle.jobs.quotas
+        with self.queue_limit.entered(job["_id"]), quotas.charged(job) as charge:
+            queued = self.lifecycle.enqueue(job, bound, {**charge, **private})
+            if not queued:  # it changed meanwhile
+                quotas.give_back(job, charge)
         if not queued:
-            self.room.leave(job["_id"])
+            self.queue_limit.leave(job["_id"])
         return queued
 
     def cancel(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> Document:
-        """Cancel a job, wherever it is; see `JobLifecycle.cancel`."""
-        job = self.runs.cancel(job_id, visible)
+        """Cancel a queued or running job; see `JobLifecycle.cancel`."""
+        job = self.lifecycle.cancel(job_id, visible)
         if job["state"] == State.CANCELLED:
-            self.room.leave(job_id)
+            self.queue_limit.leave(job_id)
         self.stop(CANCELLED, job_id)
         return job
 
     @abstractmethod
     def start(self) -> None:
-        """Begin to run jobs, those that wait in the database first."""
+        """Start to run jobs, beginning with those queued in the database."""
 
     @abstractmethod
     def submit(self, job_id: JobId) -> None:
-        """Take a queued job; returns at once."""
+        """Take a queued job; return at once."""
 
     @property
     def capacity(self) -> int:
-        """Number of runs that can go on at once."""
+        """Number of jobs that can run at once."""
         return self.settings.workers
 
     @property
@@ -144,14 +149,14 @@ class Executor(ABC):
     @property
     @abstractmethod
     def running(self) -> dict[JobId, int]:
-        """Id and attempt of each run that goes on here."""
+        """Id and attempt of each run here."""
 
     @abstractmethod
     def stop(
         self, outcome: Outcome, job_id: JobId | None = None, attempt: int | None = None
     ) -> None:
-        """End an attempt of a job, any of it, or all runs, with an outcome; returns at once."""
+        """End one attempt of a job, any attempt of it, or all runs; return at once."""
 
     @abstractmethod
     def drain(self, grace: float) -> None:
-        """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""
+        """Take no more jobs, give running ones ``grace`` seconds, then interrupt them."""

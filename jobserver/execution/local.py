@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 
 from jobserver.data.files import DataFiles
 from jobserver.errors import StoreUnavailable
@@ -14,15 +13,17 @@ from jobserver.execution.executor import Executor
 from jobserver.execution.job_queue import JobQueue
 from jobserver.execution.maintenance import Maintenance
 from jobserver.execution.maps import ActiveMaps, SlotShare
+from jobserver.execution.supervision.active_run import Recorder
 from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.child_process import ChildEnded
 from jobserver.execution.supervision.supervisor import ChildSupervisor
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.claims import Claim
-from jobserver.jobs.outcome import ENDING, Outcome, interrupted
+from jobserver.jobs.outcome import SHUTDOWN, Outcome, interrupted
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
+from jobserver.system.protocol import RunSpec
 
 log = logging.getLogger(__name__)
 
@@ -31,99 +32,121 @@ RESTART_SECONDS = 1.0
 
 
 class LocalExecutor(Executor):
-    """Runs jobs in ``WORKERS`` slots."""
+    """Runs jobs in ``WORKERS`` slots.
 
-    #: What ended the runs that `drain` interrupts.
-    shut_down = "the server was shut down"
+    Parameters
+    ----------
+    database, datafiles, settings
+        See `Executor`.
+    serves_queue : bool
+        Whether it also looks after the queue: finds queued and interrupted jobs, and runs jobs
+        with retries left again. Otherwise it runs only the jobs that are submitted.
+    shutdown_reason : str
+        What interrupts the runs that `drain` cuts off.
+    release : callable
+        Called with each job's id once its slot is done with it.
+    """
 
-    def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        datafiles: DataFiles,
+        settings: Settings,
+        *,
+        serves_queue: bool = True,
+        shutdown_reason: str = "the server was shut down",
+        release: Callable[[JobId], None] = lambda _: None,
+    ) -> None:
         super().__init__(database, datafiles, settings)
-        self.waiting = JobQueue()
-        self.maps = ActiveMaps(self.waiting.call)
+        self.serves_queue = serves_queue
+        self.release = release
+        self.queue = JobQueue()
+        self.maps = ActiveMaps(self.queue.wake_all)
         self.slots = [Slot(self, number) for number in range(settings.workers)]
-        self._keeper = self.make_keeper()
-
-    def make_keeper(self) -> Maintenance:
-        """What looks after the runs."""
-        return Maintenance(self)
+        self._shutdown = interrupted(shutdown_reason)
+        self._maintenance = Maintenance(self, serves_queue=serves_queue)
 
     def start(self) -> None:
-        """Start the slots, and the keeper that looks after their runs."""
+        """Start the slots, and the maintenance of their runs."""
         for slot in self.slots:
             slot.thread.start()
-        self._keeper.start()
+        self._maintenance.start()
 
     def submit(self, job_id: JobId) -> None:
         """Leave a queued job to the next free slot."""
-        self.waiting.put(job_id)
+        self.queue.put(job_id)
 
     def next_job(self, seconds: float) -> JobId | None:
-        """The job to run next: one whose claim may have been made, or that which waited longest."""
-        unsure = self.runs.claims.unsure
-        return unsure[0] if unsure else self.waiting.take(seconds)
-
-    def left(self, job_id: JobId) -> None:
-        """Take note that a slot is through with a job that waited."""
+        """Return the job to run next: one whose claim may have been made, else the oldest."""
+        unsure = self.lifecycle.claims.unsure
+        return unsure[0] if unsure else self.queue.take(seconds)
 
     @property
     def idle(self) -> bool:
         """Whether no job is known to wait."""
-        return self.waiting.empty
+        return self.queue.is_empty
 
     @property
     def running(self) -> dict[JobId, int]:
-        """Id and attempt of each run that goes on here."""
+        """Id and attempt of each run here."""
         jobs = (slot.job for slot in self.slots)
         return {job["_id"]: job["_run"]["attempt"] for job in jobs if job is not None}
 
     def stop(
         self, outcome: Outcome, job_id: JobId | None = None, attempt: int | None = None
     ) -> None:
-        """End an attempt of a job, any of it, or all runs, with an outcome; returns at once."""
+        """End one attempt of a job, any attempt of it, or all runs; return at once."""
         for slot in self.slots:
             slot.stop(outcome, job_id, attempt)
 
     def drain(self, grace: float) -> None:
-        """Take no more jobs, give those that run ``grace`` seconds, then interrupt them."""
+        """Take no more jobs, give running ones ``grace`` seconds, then interrupt them."""
         self.draining.set()
-        self.waiting.call()
+        self.queue.wake_all()
         deadline = time.monotonic() + grace
         for slot in self.slots:
             slot.stop_idle()
         for slot in self.slots:
             slot.thread.join(max(0.0, deadline - time.monotonic()))
         for slot in self.slots:
-            while slot.thread.is_alive():  # one that was just claiming began a run meanwhile
-                self.stop(interrupted(self.shut_down))
+            while slot.thread.is_alive():  # a claim may have been under way, and begun a run
+                self.stop(self._shutdown)
                 slot.thread.join(POLL_SECONDS)
-        self._keeper.stop()
+        self._maintenance.stop()
 
 
 class Slot:
-    """One place for a run: a thread that owns a child."""
+    """Room for one run: a thread that owns a child.
+
+    Attributes
+    ----------
+    job : dict or None
+        The job that runs here.
+    """
 
     def __init__(self, executor: LocalExecutor, number: int) -> None:
         self.executor = executor
         setup = setup_message(executor.settings)
-        self.host = ChildSupervisor(setup, executor.findings, executor.maps)
+        self.supervisor = ChildSupervisor(setup, executor.findings, executor.maps)
         self.job: Document | None = None
-        self._share: SlotShare | None = None
+        self._taken: list[JobId] = []
+        self._is_lent = False
         self._lock = threading.Lock()
         self.thread = threading.Thread(target=self._work, name=f"slot-{number}", daemon=True)
 
     def stop(self, outcome: Outcome, job_id: JobId | None, attempt: int | None) -> None:
-        """End an attempt of a job, any of it, or whatever goes on here, with an outcome."""
+        """End one attempt of a job, any attempt of it, or whatever happens here."""
         with self._lock:
-            if job_id is None or self._is_at(job_id, attempt):
-                self.host.stop(outcome)
+            if job_id is None or self._runs(job_id, attempt):
+                self.supervisor.stop(outcome)
 
     def stop_idle(self) -> None:
-        """End what goes on without a job, such as a child that still loads its scripts."""
+        """End what happens without a job, such as a child that still loads its scripts."""
         with self._lock:
-            if self.job is None and self._share is None:
-                self.host.stop(ENDING)
+            if self.job is None and not self._is_lent:
+                self.supervisor.stop(SHUTDOWN)
 
-    def _is_at(self, job_id: JobId, attempt: int | None) -> bool:
+    def _runs(self, job_id: JobId, attempt: int | None) -> bool:
         job = self.job
         if job is None or job["_id"] != job_id:
             return False
@@ -132,70 +155,68 @@ class Slot:
     def _work(self) -> None:
         while not self.executor.draining.is_set():
             try:
-                self.host.start()
-                job_id = self.executor.next_job(POLL_SECONDS)
-                if job_id is not None:
-                    self._run(job_id)
+                self.supervisor.start()
+                if job_id := self.executor.next_job(POLL_SECONDS):
+                    self._run_from(job_id)
                 elif share := self.executor.maps.pick():
                     self._lend(share)
             except (ChildEnded, StoreUnavailable, OSError) as error:
                 log.warning("a slot waits: %s", error)
                 self.executor.draining.wait(RESTART_SECONDS)
             except Exception:  # a slot lives as long as the server
-                log.exception("a slot had to begin anew")
-                self.host.close()
+                log.exception("a slot starts over")
+                self.supervisor.close()
                 self.executor.draining.wait(RESTART_SECONDS)
-        self.host.dispose()
+        self.supervisor.dispose()
 
-    def _run(self, job_id: JobId) -> None:
-        """Claim a job and run it, and then those whose claims go along with the end of the last."""
-        with ExitStack() as leaving:
-            leaving.callback(self.executor.left, job_id)
-            job = self.executor.runs.claim(job_id, self.executor.waiting)
-            self.executor.room.leave(job_id)
-            while job is not None:
-                job = self._carry_out(job, leaving)
-
-    def _carry_out(self, job: Document, leaving: ExitStack) -> Document | None:
-        """Run a claimed job; the next one, if it is claimed then."""
-        claims: list[Claim] = []
-
-        def following() -> Claim | None:
-            claims.extend(self._following(leaving))
-            return claims[0] if claims else None
-
-        self._occupy(job)
+    def _run_from(self, job_id: JobId) -> None:
+        """Claim a job and run it, then each job that was claimed along with the end of the last."""
+        self._taken = [job_id]
         try:
-            state = self.executor.runner.run_job(job, self.host, following)
-            self.executor.ended.labels(state or "spooled").inc()
+            job = self.executor.lifecycle.claim(job_id, self.executor.queue)
+            self.executor.queue_limit.leave(job_id)
+            while job is not None:
+                self._occupy(job)
+                job = self.executor.runner.run_job(job, self)
         finally:
             self._occupy(None)
-        if state is State.QUEUED:
-            self.executor.submit(job["_id"])
-        return claims[0].job if claims and self.executor.runs.claims.make(claims[0]) else None
+            for taken in self._taken:
+                self.executor.release(taken)
 
-    def _following(self, leaving: ExitStack) -> Iterator[Claim]:
-        """The claim of the job that waited longest, if this slot could run it at once."""
+    def run(self, spec: RunSpec, timeout: float, recorder: Recorder) -> Outcome:
+        """Run a job in this slot's child; see `ChildSupervisor.run`."""
+        return self.supervisor.run(spec, timeout, recorder)
+
+    def prepare_next(self) -> Claim | None:
+        """Prepare the claim of the oldest job, if this slot could run it at once."""
         executor = self.executor
-        if not self.host.warm or executor.draining.is_set():
-            return
-        if job_id := executor.waiting.take(0):
-            leaving.callback(executor.left, job_id)
-            executor.room.leave(job_id)
-            if claim := executor.runs.claims.prepare(job_id, executor.waiting):
-                yield claim
+        if not self.supervisor.has_child or executor.draining.is_set():
+            return None
+        job_id = executor.queue.take(0)
+        if job_id is None:
+            return None
+        self._taken.append(job_id)
+        executor.queue_limit.leave(job_id)
+        return executor.lifecycle.claims.prepare(job_id, executor.queue)
+
+    def settle(self, job: Document, state: State | None) -> None:
+        """Count a run that ended, and queue its job again if it has retries left."""
+        self.executor.ended.labels(state or "spooled").inc()
+        self._occupy(None)
+        if state is State.QUEUED and self.executor.serves_queue:
+            self.executor.submit(job["_id"])
 
     def _lend(self, share: SlotShare) -> None:
-        """Leave this slot to the map of another until a job waits."""
+        """Lend this slot to a map until a job waits."""
         executor = self.executor
-        self._share = share
+        self._is_lent = True
         try:
-            share.lend(lambda: not executor.waiting.empty or executor.draining.is_set())
+            share.lend(lambda: not executor.queue.is_empty or executor.draining.is_set())
         finally:
-            self._share = None
+            self._is_lent = False
 
     def _occupy(self, job: Document | None) -> None:
-        """Say what runs here; an order to stop is only ever meant for that."""
+        """Set what runs here; an order to stop is only ever meant for that."""
         with self._lock:
             self.job = job
-            self.host.clear()
+            self.supervisor.clear()

@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.claims import LOOKS_PER_LEASE
+from jobserver.jobs.lifecycle.claims import CHECKS_PER_LEASE
 from jobserver.storage.database import SELECTION_SECONDS
 
 if TYPE_CHECKING:
@@ -18,135 +20,164 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.1
-ORDER_SECONDS = 0.4
-SCAN_SECONDS = 2.0
+_TICK_SECONDS = 0.1
+_STOP_SECONDS = 0.4
+_SCAN_SECONDS = 2.0
 
 
+class Order(IntEnum):
+    """The order of the actions that are due at once.
+
+    A round ends when the database does not answer. So after an outage, no run is recovered before
+    this server renewed its own leases and stored the outcomes in its spool.
+    """
+
+    RENEW_LEASES = 1
+    STORE_SPOOLED = 2
+    STOP_RUNS = 3
+    RECOVER_RUNS = 4
+    FIND_JOBS = 5
+    SEND_MAILS = 6
+
+
+@dataclass
 class PeriodicAction:
-    """Something to do every so many seconds."""
+    """Something to do every so many seconds.
 
-    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
-        self.seconds = seconds
-        self.due = 0.0
-        self._action = action
+    Attributes
+    ----------
+    due : float
+        When to do it next, by the monotonic clock.
+    """
 
-    def do_if_due(self) -> None:
-        """Do it unless it was done a short while ago."""
+    order: Order
+    seconds: float
+    action: Callable[[], None]
+    due: float = 0.0
+
+    def run_if_due(self) -> None:
+        """Do it, unless it was done a short while ago."""
         now = time.monotonic()
         if now >= self.due:
             self.due = now + self.seconds
-            self._action()
+            self.action()
 
 
 class Maintenance:
-    """Carries out the duties of an executor, one after another.
+    """Does the periodic actions of an executor, in their `Order`.
 
-    Their order matters when the database was away: leases are renewed and spooled outcomes stored
-    before anything is recovered. Other servers get the time to do the same: see `_wait_for_others`.
+    After an outage of the database, the other servers get time to renew their leases before any
+    of their runs is recovered: see `_wait_for_others`.
 
     Parameters
     ----------
     executor : Executor
         Whose runs to look after.
-    shared : bool
-        Whether to do also what any server of the database can do for all: recover runs that fell
-        silent, find queued jobs, post mails that are due.
+    serves_queue : bool
+        Whether to do also what any server of the database can do for all: recover runs whose
+        server is gone, find queued jobs, send mails that are due.
     """
 
-    def __init__(self, executor: Executor, *, shared: bool = True) -> None:
+    def __init__(self, executor: Executor, *, serves_queue: bool = True) -> None:
         self._executor = executor
-        self._runs = executor.runs
+        self._lifecycle = executor.lifecycle
         self._over = threading.Event()
         self._mover: threading.Thread | None = None
-        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
-        self._beat_seconds = executor.settings.LEASE_SECONDS / LOOKS_PER_LEASE
-        self._recovery = PeriodicAction(self._beat_seconds, self._recover)
-        self._duties = [
-            PeriodicAction(self._beat_seconds, self._renew),
-            PeriodicAction(SCAN_SECONDS, self._flush),
-            PeriodicAction(ORDER_SECONDS, self._pass_on_orders),
+        self._thread = threading.Thread(target=self._work, name="maintenance", daemon=True)
+        self._lease_seconds = executor.settings.LEASE_SECONDS / CHECKS_PER_LEASE
+        self.actions = self._own_actions()
+        if serves_queue:
+            self.actions += self._common_actions()
+
+    def _own_actions(self) -> list[PeriodicAction]:
+        return [
+            PeriodicAction(Order.RENEW_LEASES, self._lease_seconds, self._renew_leases),
+            PeriodicAction(Order.STORE_SPOOLED, _SCAN_SECONDS, self._store_spooled),
+            PeriodicAction(Order.STOP_RUNS, _STOP_SECONDS, self._stop_runs),
         ]
-        if shared:
-            self._duties += [
-                self._recovery,
-                PeriodicAction(SCAN_SECONDS, self._scan),
-                PeriodicAction(SCAN_SECONDS, self._runs.jobs.notices.post_due),
-            ]
+
+    def _common_actions(self) -> list[PeriodicAction]:
+        send_mails = self._lifecycle.jobs.notifications.send_due
+        return [
+            PeriodicAction(Order.RECOVER_RUNS, self._lease_seconds, self._recover_runs),
+            PeriodicAction(Order.FIND_JOBS, _SCAN_SECONDS, self._find_jobs),
+            PeriodicAction(Order.SEND_MAILS, _SCAN_SECONDS, send_mails),
+        ]
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after the duty that is being done."""
+        """Stop, after the present action."""
         self._over.set()
         self._thread.join()
         if self._mover:
             self._mover.join()
 
-    def _keep(self) -> None:
-        while not self._over.wait(TICK_SECONDS):
+    def _work(self) -> None:
+        while not self._over.wait(_TICK_SECONDS):
             try:
-                for duty in self._duties:
-                    self._attend(duty)
+                for action in sorted(self.actions, key=lambda each: each.order):
+                    self._run(action)
             except StoreUnavailable as error:
                 log.warning("%s", error)
                 self._wait_for_others()
 
-    def _attend(self, duty: PeriodicAction) -> None:
-        """Do a duty if it is due; one that fails keeps this thread from no other."""
+    def _run(self, action: PeriodicAction) -> None:
+        """Do an action if it is due; one that fails does not keep the others from being done."""
         try:
-            duty.do_if_due()
+            action.run_if_due()
         except StoreUnavailable:  # the others need the database too
             raise
         except Exception:
-            log.exception("a duty failed; it is tried again")
+            log.exception("a periodic action failed; it will be tried again")
 
     def _wait_for_others(self) -> None:
-        """Let the other servers of the database renew their leases before any is looked at."""
-        for duty in self._duties:
-            duty.due = 0.0
-        self._recovery.due = time.monotonic() + self._beat_seconds + SELECTION_SECONDS + 1
+        """Give the other servers time to renew their leases before any is checked."""
+        pause = self._lease_seconds + SELECTION_SECONDS + 1
+        for action in self.actions:
+            is_recovery = action.order is Order.RECOVER_RUNS
+            action.due = time.monotonic() + pause if is_recovery else 0.0
 
-    def _renew(self) -> None:
-        unsure = self._runs.claims.unsure
+    def _renew_leases(self) -> None:
+        unsure = self._lifecycle.claims.unsure
         if ids := [*self._executor.running, *self._executor.runner.storing, *unsure]:
-            self._runs.renew_leases(ids)
+            self._lifecycle.renew_leases(ids)
 
-    def _flush(self) -> None:
+    def _store_spooled(self) -> None:
         runner = self._executor.runner
         runner.spool.flush(runner.store)
-        idle = self._mover is None or not self._mover.is_alive()
-        if idle and runner.spool.holds_files:
+        is_idle = self._mover is None or not self._mover.is_alive()
+        if is_idle and runner.spool.holds_files:
             self._mover = threading.Thread(target=self._move_files, name="mover", daemon=True)
             self._mover.start()
 
     def _move_files(self) -> None:
-        """Store large results, in a thread of their own: it may take longer than leases last."""
+        """Store large results in a thread of their own: it may take longer than a lease."""
         runner = self._executor.runner
         try:
             runner.spool.flush(runner.store, large=True)
         except StoreUnavailable as error:
             log.warning("%s", error)
         except Exception:
-            log.exception("a large result waits in the spool; it is tried again")
+            log.exception("a large result stays in the spool; it will be tried again")
 
-    def _pass_on_orders(self) -> None:
+    def _stop_runs(self) -> None:
         if attempts := self._executor.running:
-            for job_id, outcome in self._runs.stop_requests(attempts).items():
+            for job_id, outcome in self._lifecycle.stop_requests(attempts).items():
                 self._executor.stop(outcome, job_id, attempts[job_id])
 
-    def _recover(self) -> None:
-        for job_id, state in self._runs.recover():
-            log.warning("job %s is %s: its server fell silent", job_id, state)
+    def _recover_runs(self) -> None:
+        for job_id, state in self._lifecycle.recover():
+            log.warning("job %s is %s: the lease of its server expired", job_id, state)
             if state is State.QUEUED:
                 self._executor.submit(job_id)
 
-    def _scan(self) -> None:
-        """Find jobs that others queued, or that waited before this server began."""
+    def _find_jobs(self) -> None:
+        """Find jobs that others queued, or that waited before this server started."""
         if self._executor.idle and not self._executor.draining.is_set():
-            waiting = self._runs.waiting()
-            self._executor.room.add(waiting)
+            waiting = self._lifecycle.waiting()
+            self._executor.queue_limit.add(waiting)
             for job_id in waiting:
                 self._executor.submit(job_id)

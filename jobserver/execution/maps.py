@@ -1,7 +1,7 @@
-"""Slots without a job are lent to the maps of others, until a job waits.
+"""Slots without a job are lent to the maps of other slots' runs, until a job waits.
 
-The process of a map's run forks as many workers as it has slots. The thread of a slot that is lent
-does nothing meanwhile: it holds the place for a worker.
+The process of a map's run forks as many workers as it has slots. The thread of a lent slot does
+nothing meanwhile: its share of the machine goes to a worker.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-#: Seconds between two looks whether a job waits.
-LOOK_SECONDS = 0.02
+#: Seconds between two checks whether a job waits.
+_CHECK_SECONDS = 0.02
 
 
 class SlotShare:
@@ -21,12 +21,12 @@ class SlotShare:
     Parameters
     ----------
     wake : callable
-        Has the slot of the run look up.
+        Wakes the slot of the run.
 
     Attributes
     ----------
     granted : int
-        How many slots it has, its own among them.
+        Number of its slots, including its own.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class SlotShare:
 
     @property
     def lent(self) -> int:
-        """How many slots of others it has."""
+        """Number of slots borrowed from others."""
         return self.granted - 1
 
     @property
@@ -47,7 +47,7 @@ class SlotShare:
         return self._free > 0 and self._used >= self.granted and not self._is_over
 
     def report(self, message: Mapping[str, Any]) -> None:
-        """Take what the run says of its workers and of items that nobody has; it is not trusted."""
+        """Take the run's numbers of workers and of items without one; they are not trusted."""
         used, free = message.get("used"), message.get("free")
         with self._changed:
             self._used = used if isinstance(used, int) else 0
@@ -56,33 +56,33 @@ class SlotShare:
 
     @property
     def owes(self) -> bool:
-        """Whether it says that it has more workers than slots, as while it gives one back."""
+        """Whether it reports more workers than slots, as while it gives one back."""
         return self._used > self.granted
 
     def bound(self, workers: int) -> None:
-        """Take note that it has so many workers at most, whatever it says."""
+        """Limit the reported number of workers to what was counted."""
         with self._changed:
             self._used = min(self._used, workers)
             self._changed.notify_all()
 
-    def lend(self, is_wanted: Callable[[], bool]) -> None:
-        """Lend a slot, until it is wanted elsewhere or there is nothing to do, and a worker left.
+    def lend(self, is_needed: Callable[[], bool]) -> None:
+        """Lend a slot until it is needed elsewhere or has nothing to do; wait for its worker's end.
 
         Parameters
         ----------
-        is_wanted : callable
-            Whether the slot is wanted elsewhere.
+        is_needed : callable
+            Whether the slot is needed elsewhere.
         """
         self._grant(1)
         with self._changed:
-            while not (self._is_over or self._free == 0 or is_wanted()):
-                self._changed.wait(LOOK_SECONDS)
+            while not (self._is_over or self._free == 0 or is_needed()):
+                self._changed.wait(_CHECK_SECONDS)
         self._grant(-1)
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or self._used <= self.granted)
 
     def close(self) -> None:
-        """The run is over."""
+        """Note that the run is over."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
@@ -98,18 +98,18 @@ class ActiveMaps:
 
     Parameters
     ----------
-    call : callable
+    wake_slots : callable
         Has slots that wait for a job look here.
     """
 
-    def __init__(self, call: Callable[[], None]) -> None:
-        self._call = call
+    def __init__(self, wake_slots: Callable[[], None]) -> None:
+        self._wake_slots = wake_slots
         self._shares: list[SlotShare] = []
         self._lock = threading.Lock()
 
     @contextmanager
     def shared(self, wake: Callable[[], None]) -> Iterator[SlotShare]:
-        """The slots of a run, while it goes on."""
+        """Offer a run's maps to idle slots while it goes on."""
         share = SlotShare(wake)
         with self._lock:
             self._shares.append(share)
@@ -121,13 +121,13 @@ class ActiveMaps:
             share.close()
 
     def report(self, share: SlotShare, message: Mapping[str, Any]) -> None:
-        """Take what a run says of its map, and call slots where it has work for more."""
+        """Take a run's report about its map, and wake idle slots if it has work for more."""
         share.report(message)
         if share.wants_more:
-            self._call()
+            self._wake_slots()
 
     def pick(self) -> SlotShare | None:
-        """The map that has the fewest slots of those that want more."""
+        """Return the map with the fewest slots of those that want more."""
         with self._lock:
             wanting = [share for share in self._shares if share.wants_more]
         return min(wanting, key=lambda share: share.lent, default=None)

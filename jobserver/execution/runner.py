@@ -1,4 +1,4 @@
-"""One run from the claim to its last update: the same in every executor."""
+"""One run, from a claimed job to its last update: the same in every executor."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from jobserver.data.sources import DataSources
 from jobserver.encoding import encoded_size
 from jobserver.errors import ApiError, StoreUnavailable, TooLarge
 from jobserver.execution.run_output import OutputFilter, RunRecorder
+from jobserver.execution.supervision.active_run import Recorder
 from jobserver.home.settings import Settings
 from jobserver.jobs import logs
 from jobserver.jobs.job import State
@@ -25,6 +26,7 @@ from jobserver.storage.database import Document
 from jobserver.storage.documents import JobId
 from jobserver.system.disk import temporary_folder
 from jobserver.system.paths import import_folders
+from jobserver.system.protocol import RunSpec
 
 log = logging.getLogger(__name__)
 
@@ -35,21 +37,27 @@ _SMALL_RESULT = 8 * MIB
 _LARGEST_DOCUMENT = 15 * MIB
 
 
-class Host(Protocol):
-    """What carries a run out: a supervisor with its child."""
+class RunSlot(Protocol):
+    """What a run needs of its slot."""
 
-    def run(self, spec: Document, timeout: float, watcher: Any) -> Outcome:
-        """Run what the specification says and tell how it ended; raises nothing."""
+    def run(self, spec: RunSpec, timeout: float, recorder: Recorder) -> Outcome:
+        """Run a job in a child, and return how it ended."""
+
+    def prepare_next(self) -> Claim | None:
+        """Prepare the claim of the next job, to be made together with the end of this one."""
+
+    def settle(self, job: Document, state: State | None) -> None:
+        """Note that a run is over, and the job's new state; None if it waits in the spool."""
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Carries out runs of one server's jobs.
+    """Runs the jobs of one server.
 
     Attributes
     ----------
-    runs : JobLifecycle
-        The life of the jobs in the database.
+    lifecycle : JobLifecycle
+        Changes the jobs' states in the database.
     sources : DataSources
         Where data comes from.
     spool : Spool
@@ -60,110 +68,129 @@ class Runner:
         Ids of jobs whose large results are being moved from the spool to the database.
     """
 
-    runs: JobLifecycle
+    lifecycle: JobLifecycle
     sources: DataSources
     spool: Spool
     settings: Settings
     storing: set[JobId] = field(default_factory=set)
 
-    def run_job(
-        self, job: Document, host: Host, following: Callable[[], Claim | None] = lambda: None
-    ) -> State | None:
-        """Carry out a claimed job and store how it ended.
+    def run_job(self, job: Document, slot: RunSlot) -> Document | None:
+        """Run a claimed job, and store how it ended; return the next job if it was claimed."""
+        folders = [str(self.settings.home), *import_folders()]
+        output = OutputFilter(self.settings.JOB_OUTPUT_LIMIT, folders)
+        recorder = RunRecorder(self.lifecycle, job, output)
+        with ExitStack() as resources:
+            spec = self._load(job, recorder, resources)
+            outcome = self._run(job, spec, slot, recorder)
+            state, claim = self._store(job, outcome, recorder, slot.prepare_next)
+        slot.settle(job, state)
+        return claim.job if claim and self.lifecycle.claims.make(claim) else None
 
-        Parameters
-        ----------
-        following : callable
-            Gives the claim that may be made in the same request as the end, once the script ended.
+    def _load(
+        self, job: Document, recorder: RunRecorder, resources: ExitStack
+    ) -> RunSpec | Outcome:
+        """Fetch what a run works with until the resources are closed; an outcome if that fails."""
+        try:
+            source = resources.enter_context(self.sources.fetched(job))
+            folder = resources.enter_context(temporary_folder("run"))
+        except StoreUnavailable:
+            return NOT_BEGUN
+        except ApiError as refusal:  # the data went away after the job was accepted
+            return _failed(refusal, refusal.message)
+        except OSError as error:  # no room for its folder
+            return _failed(error, f"the server could not run it: {error.strerror}")
+        recorder.redact(folder)
+        return self._spec(job, source, folder)
+
+    def _run(
+        self, job: Document, spec: RunSpec | Outcome, slot: RunSlot, recorder: RunRecorder
+    ) -> Outcome:
+        """Return how a run ended, with the end of its output taken."""
+        if isinstance(spec, Outcome):
+            return recorder.complete(spec)
+        limits = [seconds for seconds in (job.get("timeout"), self.settings.JOB_TIMEOUT) if seconds]
+        try:
+            outcome = slot.run(spec, min(limits, default=0), recorder)
+        except OSError as error:  # no room for another process
+            outcome = _failed(error, f"the server could not run it: {error.strerror}")
+        else:
+            if outcome is not NOT_BEGUN:
+                known = {**(outcome.provenance or {}), "seed": spec["seed"]}
+                outcome = replace(outcome, provenance=known)
+        return recorder.complete(outcome)
+
+    def _store(
+        self,
+        job: Document,
+        outcome: Outcome,
+        recorder: RunRecorder,
+        prepare_next: Callable[[], Claim | None],
+    ) -> tuple[State | None, Claim | None]:
+        """Store the end of a run, and make the claim of the next job in the same request.
 
         Returns
         -------
-        State or None
-            The job's new state; None if it is not this attempt's to change, or waits in the spool.
+        state : State or None
+            The job's new state; None if this attempt is over already, or waits in the spool.
+        claim : Claim or None
+            The claim that was prepared, whether it is made or not.
         """
-        folders = [str(self.settings.home), *import_folders()]
-        journal = RunRecorder(self.runs, job, OutputFilter(self.settings.JOB_OUTPUT_LIMIT, folders))
-        with ExitStack() as stack:
-            outcome = journal.completed(self._outcome(job, host, journal, stack))
-            try:
-                journal.write()
-                return self._end(job, outcome, following)
-            except StoreUnavailable:
-                self.spool.save(SpooledOutcome(job, outcome, journal.unwritten, journal.written))
-                return None
-            except Exception:  # what comes from a child may be anything
-                log.exception("the outcome of job %s cannot be stored", job["_id"])
-                return self._end_with(job, replace(UNSTORABLE, finished=outcome.finished))
+        claim = None
+        try:
+            recorder.write()
+            claim = prepare_next() if outcome.file is None else None
+            return self._finish(job, outcome, claim), claim
+        except StoreUnavailable:
+            self.spool.save(SpooledOutcome(job, outcome, recorder.unwritten, recorder.written))
+            return None, claim
+        except Exception:  # what comes from a child may be anything
+            log.exception("the outcome of job %s cannot be stored", job["_id"])
+            unstorable = replace(UNSTORABLE, finished=outcome.finished)
+            return self._finish_document(job, unstorable), claim
 
     def store(self, ended: SpooledOutcome) -> None:
         """Store an attempt that waited in the spool."""
         private = ended.job["_run"]
         if ended.text:
-            place = private["key"], private["attempt"], ended.offset
-            logs.append(self.runs.database, *place, ended.text)
+            key, attempt = private["key"], private["attempt"]
+            logs.append(self.lifecycle.database, key, attempt, ended.offset, ended.text)
         if ended.outcome.file is None:
-            self._end(ended.job, ended.outcome)
-        elif self.runs.adopt(ended.job):
-            self._store_file(ended)
+            self._finish(ended.job, ended.outcome)
+        elif self.lifecycle.adopt(ended.job):
+            self.storing.add(ended.job["_id"])  # has its lease renewed meanwhile
+            try:
+                self._finish(ended.job, ended.outcome)
+            finally:
+                self.storing.discard(ended.job["_id"])
 
-    def _store_file(self, ended: SpooledOutcome) -> None:
-        """Store a large result while the keeper renews the lease of its job."""
-        self.storing.add(ended.job["_id"])
-        try:
-            self._end(ended.job, ended.outcome)
-        finally:
-            self.storing.discard(ended.job["_id"])
-
-    def _end(
-        self, job: Document, outcome: Outcome, following: Callable[[], Claim | None] = lambda: None
-    ) -> State | None:
+    def _finish(self, job: Document, outcome: Outcome, claim: Claim | None = None) -> State | None:
+        """Store an outcome, and the file of a large result first."""
         if outcome.file is None:
-            return self._end_with(job, outcome, following())
-        results, limit = self.runs.jobs.results, self.settings.RESULT_LIMIT
+            return self._finish_document(job, outcome, claim)
+        results, limit = self.lifecycle.jobs.results, self.settings.RESULT_LIMIT
         try:
             with results.stored(job, outcome, limit) as stored:
-                return self._end_with(job, stored)
+                return self._finish_document(job, stored)
         except StoreUnavailable:
             raise
         except ApiError as refusal:
-            return self._end_with(job, _failed(refusal, refusal.message, outcome))
+            return self._finish_document(job, _failed(refusal, refusal.message, outcome))
         except OSError as error:
             message = f"the result cannot be read: {error.strerror}"
-            return self._end_with(job, _failed(error, message, outcome))
+            return self._finish_document(job, _failed(error, message, outcome))
 
-    def _end_with(
+    def _finish_document(
         self, job: Document, outcome: Outcome, claim: Claim | None = None
     ) -> State | None:
         try:
-            state = self.runs.end(job, outcome, claim)
+            state = self.lifecycle.finish(job, outcome, claim)
         except TooLarge:
-            state = self.runs.end(job, _too_large(outcome))
-        if state is None and not self.runs.is_ended(job, outcome):
+            state = self.lifecycle.finish(job, _too_large(outcome))
+        if state is None and not self.lifecycle.is_finished(job, outcome):
             log.warning("a late outcome of job %s was refused", job["_id"])
         return state
 
-    def _outcome(
-        self, job: Document, host: Host, journal: RunRecorder, stack: ExitStack
-    ) -> Outcome:
-        """Run the job; what it works with goes when the stack is closed."""
-        limits = [seconds for seconds in (job.get("timeout"), self.settings.JOB_TIMEOUT) if seconds]
-        timeout = min(limits, default=0)
-        try:
-            source = stack.enter_context(self.sources.fetched(job))
-            folder = stack.enter_context(temporary_folder("run"))
-            journal.redact(folder)
-            spec = self._spec(job, source, folder)
-            outcome = host.run(spec, timeout, journal)
-            known = {**(outcome.provenance or {}), "seed": spec["seed"]}
-            return outcome if outcome is NOT_BEGUN else replace(outcome, provenance=known)
-        except StoreUnavailable:  # while its data was fetched
-            return NOT_BEGUN
-        except ApiError as refusal:  # the data went away after the job was accepted
-            return _failed(refusal, refusal.message)
-        except OSError as error:  # no room for its folder, or for another process
-            return _failed(error, f"the server could not run it: {error.strerror}")
-
-    def _spec(self, job: Document, source: Document | None, folder: str) -> Document:
+    def _spec(self, job: Document, source: Document | None, folder: str) -> RunSpec:
         room = max(_LARGEST_DOCUMENT - encoded_size(job), 0)
         return {
             "id": str(job["_id"]),
@@ -182,12 +209,12 @@ class Runner:
 
 def _too_large(outcome: Outcome) -> Outcome:
     size = encoded_size(outcome.result)
-    message = f"the result has {size} bytes: too many for a document that holds the data too"
+    message = f"the result has {size} bytes: too many for a document that also holds the data"
     return replace(outcome, state=State.FAILED, result=None, error="TooLarge", message=message)
 
 
 def _failed(error: Exception, message: str, ended: Outcome | None = None) -> Outcome:
-    """The failure of a run that ended otherwise, or did not begin."""
+    """Return the failure of a run that ended otherwise, or did not begin."""
     name = type(error).__name__
     failed = Outcome(State.FAILED, error=name, message=message)
     if ended is None:

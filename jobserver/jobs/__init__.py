@@ -1,1 +1,1 @@
-"""The job: its document, its life, its lists, and what is kept beside it."""
+"""The job: its document, its life, its lists, and what is stored with it."""

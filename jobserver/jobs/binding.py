@@ -1,18 +1,19 @@
-"""What a job binds: which script with which parameters, and which data."""
+"""Binding of a job: which script with which parameters, and which data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from jobserver.data.sources import DataSources
 from jobserver.errors import ApiError, JobNotRunnable, Problem
+from jobserver.jobs.job import DATA_SPELLINGS
 from jobserver.processes.forms import MOST_PROBLEMS, own_problems, parts
 from jobserver.processes.seeds import LIMIT as SEEDS
 from jobserver.storage.database import Document
 
-#: What a script of each type has to say, and what it may say, with the types of these fields.
-FORMS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
+#: Required and optional fields of a script of each type, with their types.
+_FIELDS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
     "function": ({"name": str}, {"module": str, "args": list, "kwargs": dict}),
     "file": ({"name": str}, {"args": list, "kwargs": dict}),
     "eval": ({"code": str}, {}),
@@ -23,34 +24,33 @@ FORMS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
         | {"args": list, "kwargs": dict},
     ),
 }
-_NAMES: Mapping[type, str] = {
+_TYPE_NAMES: Mapping[type, str] = {
     **{str: "a string", list: "a list", dict: "an object", bool: "true or false"},
 }
-MOST_RETRIES = 100
-_DATA_SPELLINGS = ("data", "datafile", "raw_data")
+_MOST_RETRIES = 100
 
 
 class ScriptTable(Protocol):
     """Knows the scripts and their signatures."""
 
     def problems(self, script: Document, has_data: bool) -> list[Problem]:
-        """Every reason why a script cannot run with its parameters."""
+        """Return every reason why a script cannot run with its parameters."""
 
 
 def bind(
     job: Document, scripts: ScriptTable, sources: DataSources, more: Sequence[Problem] = ()
 ) -> Document:
-    """Resolve what a job binds, as it is stored when the job is accepted.
+    """Resolve the script and the data of a job, as they are stored when it is accepted.
 
     Parameters
     ----------
     more : sequence of Problem
-        What was found to be wrong with it already.
+        Problems already found.
 
     Returns
     -------
     dict
-        ``script`` with its name, args and kwargs, and ``data`` where data is bound.
+        ``script`` with name, args and kwargs, and ``data`` if data is bound.
 
     Raises
     ------
@@ -60,9 +60,9 @@ def bind(
     problems = list(more)
     script = _script(job, problems)
     data = _data(job, sources.for_job(job), problems)
-    _check_options(job, problems)
+    problems += _option_problems(job)
     if script is not None:
-        has_data = any(name in job for name in _DATA_SPELLINGS)
+        has_data = not DATA_SPELLINGS.isdisjoint(job)
         problems += scripts.problems(script, has_data)
     if problems or script is None:
         raise JobNotRunnable(
@@ -80,36 +80,36 @@ def _script(job: Document, problems: list[Problem]) -> Document | None:
     elif not isinstance(script, dict):
         problems.append(Problem("script", "has to be an object with at least a name"))
     else:
-        problems += form_problems(script, "script")
+        problems += _structure_problems(script, "script")
         if job.get("script_name", script.get("name")) != script.get("name"):
-            problems.append(Problem("script_name", "names another script than script.name"))
+            problems.append(Problem("script_name", "differs from script.name"))
     return None if len(problems) > before else _completed(script)
 
 
-def form_problems(script: Any, field: str, depth: int = 0) -> list[Problem]:
-    """What is wrong with the form of a script and of those it is made of, whatever they mean.
+def _structure_problems(script: Any, field: str, depth: int = 0) -> list[Problem]:
+    """Return what is wrong with the structure of a script and of the scripts it is made of.
 
     Parameters
     ----------
     field : str
-        Where in the job it stands.
+        Its field in the job.
     depth : int
-        Scripts around it.
+        Number of scripts around it.
     """
     if not isinstance(script, dict):
         return [Problem(field, "has to be the name of a script, or an object")]
-    wrong = _own_form_problems(script, field) + list(own_problems(script, field, depth))
-    for place, part in parts(script, field) if not wrong else ():
+    wrong = _own_structure_problems(script, field) + list(own_problems(script, field, depth))
+    for path, part in parts(script, field) if not wrong else ():
         if len(wrong) < MOST_PROBLEMS:
-            wrong += form_problems(part, place, depth + 1)
+            wrong += _structure_problems(part, path, depth + 1)
     return wrong
 
 
-def _own_form_problems(script: Document, field: str) -> list[Problem]:
+def _own_structure_problems(script: Document, field: str) -> list[Problem]:
     kind = script.get("type", "function")
-    if not isinstance(kind, str) or kind not in FORMS:
-        return [Problem(f"{field}.type", f"is none of: {', '.join(FORMS)}")]
-    required, optional = FORMS[kind]
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        return [Problem(f"{field}.type", f"has to be one of: {', '.join(_FIELDS)}")]
+    required, optional = _FIELDS[kind]
     known = {**required, **optional}
     wrong = [
         Problem(f"{field}.{name}", "is unknown")
@@ -120,23 +120,23 @@ def _own_form_problems(script: Document, field: str) -> list[Problem]:
         name for name in known if name in script and not isinstance(script[name], known[name])
     ]
     return wrong + [
-        Problem(f"{field}.{name}", f"has to be {_NAMES[known[name]]}") for name in mistyped
+        Problem(f"{field}.{name}", f"has to be {_TYPE_NAMES[known[name]]}") for name in mistyped
     ]
 
 
 def _completed(script: Document) -> Document:
-    """A script with the parameters that its type takes and that were left out."""
-    known = FORMS[script.get("type", "function")][1]
+    """Return a script with the parameters that were left out."""
+    known = _FIELDS[script.get("type", "function")][1]
     defaults = {name: known[name]() for name in ("args", "kwargs") if name in known}
     return {**defaults, **script}
 
 
 def _data(job: Document, sources: DataSources, problems: list[Problem]) -> Document | None:
-    given = [name for name in _DATA_SPELLINGS if name in job]
+    given = [name for name in ("data", "datafile", "raw_data") if name in job]
     if not given:
         return None
     if len(given) > 1:
-        text = f"bind data once: {' and '.join(given)} are given"
+        text = f"bind data only once: {' and '.join(given)} are given"
         problems.append(Problem(given[-1], text))
         return None
     try:
@@ -146,22 +146,22 @@ def _data(job: Document, sources: DataSources, problems: list[Problem]) -> Docum
         return None
 
 
-def _bound(spelling: str, value: Any, sources: DataSources) -> Document:
-    if spelling == "raw_data":
+def _bound(field: str, value: Any, sources: DataSources) -> Document:
+    if field == "raw_data":
         return {"type": "raw_data"}
-    if spelling == "data":
+    if field == "data":
         return sources.bind(value)
     if not isinstance(value, str):
         raise JobNotRunnable("", [Problem("datafile", "has to be the name of a data file")])
     return sources.bind({"type": "datafile", "name": value})
 
 
-def _check_options(job: Document, problems: list[Problem]) -> None:
+def _option_problems(job: Document) -> Iterator[Problem]:
     seed = 0 if job.get("seed") is None else job["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
-        problems.append(Problem("seed", f"has to be a whole number from 0 to {SEEDS - 1}"))
+        yield Problem("seed", f"has to be a whole number from 0 to {SEEDS - 1}")
     timeout, retries = job.get("timeout", 1), job.get("retries", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        problems.append(Problem("timeout", "has to be a number of seconds above 0"))
-    if isinstance(retries, bool) or retries not in range(MOST_RETRIES + 1):
-        problems.append(Problem("retries", f"has to be a whole number from 0 to {MOST_RETRIES}"))
+        yield Problem("timeout", "has to be a number of seconds above 0")
+    if isinstance(retries, bool) or retries not in range(_MOST_RETRIES + 1):
+        yield Problem("retries", f"has to be a whole number from 0 to {_MOST_RETRIES}")

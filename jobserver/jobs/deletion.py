@@ -1,16 +1,27 @@
-"""Deleting jobs, and all that was stored for them."""
+"""Deletion of jobs with all that was stored for them: on request, and some time after their end."""
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections import defaultdict
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
+from jobserver.errors import StoreUnavailable
 from jobserver.jobs import logs
 from jobserver.jobs.job import ACTIVE, State
+from jobserver.jobs.listing.listing import Cursor, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import OWNER
+from jobserver.storage.documents import OWNER, utcnow
+
+if TYPE_CHECKING:
+    from jobserver.jobs.store import Jobs
+
+log = logging.getLogger(__name__)
 
 _DELETABLE = [state.value for state in State if state not in ACTIVE]
 #: Fields of a job without which it cannot be deleted.
@@ -18,6 +29,12 @@ NEEDED_TO_DELETE = (
     *("state", "created", OWNER),
     *("_run.key", "_run.file.key", "_run.mail", "_run.charge"),
 )
+#: Jobs that `Retention` looks at together, and seconds between two such batches.
+_BATCH = 50
+_BATCH_SECONDS = 0.2
+#: Longest pause between two sweeps through all jobs, in seconds.
+_LONGEST_PAUSE = 600.0
+_SELECTED = Selection({}, (*NEEDED_TO_DELETE, "finished", "pinned"))
 
 
 class JobDeleter:
@@ -27,37 +44,35 @@ class JobDeleter:
     ----------
     quotas : Quotas
         What the runs were charged to.
-    results, notices
-        What is stored for jobs, and mails that they still owe.
+    results : Results
+        The large results of jobs.
+    notifications : Notifications
+        The mails that jobs still owe.
     """
 
     def __init__(
-        self,
-        database: Database,
-        quotas: Quotas,
-        results: Results,
-        notices: Notifications,
+        self, database: Database, quotas: Quotas, results: Results, notifications: Notifications
     ) -> None:
         self._database = database
         self._quotas = quotas
         self._results = results
-        self._notices = notices
+        self._notifications = notifications
         self._jobs = database["jobs"]
 
     def delete(self, documents: list[Document]) -> int:
-        """Delete those of some jobs that may be, and what was stored for them.
+        """Delete those jobs that may be deleted, and what was stored for them.
 
         Parameters
         ----------
         documents : list of dict
-            The jobs with at least `NEEDED_TO_DELETE`. One whose state changed since stays.
+            The jobs with at least `NEEDED_TO_DELETE`. One whose state changed since is kept.
 
         Returns
         -------
         int
             How many were deleted.
         """
-        self._notices.post_of([job["_id"] for job in documents if "mail" in job["_run"]])
+        self._notifications.send_for([job["_id"] for job in documents if "mail" in job["_run"]])
         self._settle(documents)
         with self._results.settled(documents):
             deleted = self._delete(documents)
@@ -68,19 +83,81 @@ class JobDeleter:
         return deleted
 
     def _settle(self, documents: list[Document]) -> None:
-        """Settle what is open of these runs: once they are gone nobody knows how they ended."""
+        """Settle open charges of these runs: without the job, their outcome is unknown."""
         for owner in {each[OWNER] for each in documents if "charge" in each["_run"]}:
             self._quotas.reconcile(owner)
 
     def _delete(self, documents: list[Document]) -> int:
-        """Delete those that are as they were seen, and whose they were; how many there were."""
-        alike = defaultdict(list)
+        """Delete jobs whose state and owner did not change; return how many."""
+        groups = defaultdict(list)
         for document in documents:
             if document["state"] in _DELETABLE:
-                alike[document["state"], document.get(OWNER)].append(document["_id"])
+                groups[document["state"], document.get(OWNER)].append(document["_id"])
         total = 0
-        for (state, owner), ids in alike.items():
+        for (state, owner), ids in groups.items():
             query = {"_id": {"$in": ids}, "state": state, OWNER: owner}
-            deleted = self._database.call(self._jobs.delete_many, query).deleted_count
-            total += deleted
+            total += self._database.call(self._jobs.delete_many, query).deleted_count
         return total
+
+
+class Retention:
+    """A thread that deletes jobs some time after their end, unless they are pinned.
+
+    It sweeps through all jobs again and again, a few at a time. `Maintenance` cannot do that:
+    deleting large results may take longer than a lease.
+
+    Parameters
+    ----------
+    jobs : Jobs
+        The jobs of the server.
+    seconds : int
+        Age at which a job is deleted, counted from its end; 0 for never.
+    """
+
+    def __init__(self, jobs: Jobs, seconds: int) -> None:
+        self._jobs = jobs
+        self._age = timedelta(seconds=seconds)
+        self._cursor: Cursor | None = None
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, if jobs are deleted at all."""
+        if self._age:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, after the jobs that are being deleted."""
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def sweep(self) -> bool:
+        """Look at some jobs, and delete those that are due; return whether the sweep is over."""
+        limit = utcnow() - self._age
+        jobs, cursor = self._jobs.listing.page(_SELECTED, _BATCH, self._cursor)
+        self._cursor = cursor if jobs and jobs[-1]["created"] < limit else None
+        due = [job for job in jobs if _is_due(job, limit)]
+        if due:
+            deleted = self._jobs.deleter.delete(due)
+            log.info("deleted %d jobs that ended before %s", deleted, limit)
+        return self._cursor is None
+
+    def _work(self) -> None:
+        pause = _BATCH_SECONDS
+        while not self._over.wait(pause):
+            pause = _BATCH_SECONDS
+            try:
+                if self.sweep():
+                    pause = min(max(self._age.total_seconds() / 10, 1.0), _LONGEST_PAUSE)
+            except StoreUnavailable as error:
+                log.warning("%s", error)
+                pause = error.retry_after or pause
+            except Exception:  # it goes on as long as the server
+                log.exception("jobs could not be deleted; it will be tried again")
+                pause = _LONGEST_PAUSE
+
+
+def _is_due(job: Document, limit: datetime) -> bool:
+    finished = job.get("finished")
+    return finished is not None and finished < limit and job.get("pinned") is not True

@@ -1,4 +1,4 @@
-"""The job: one document, one run. Its names, ids, states and what a client may set."""
+"""The job: one document, one run. Its fields and states, and what a client may set."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from bson import ObjectId
 
 from jobserver.encoding import restore_keys
 from jobserver.errors import BadRequest, Problem
-from jobserver.storage.documents import JobId, check_fields, owned_by, utcnow
+from jobserver.storage.documents import OWNER, JobId, check_fields, owned_by, utcnow
 
 if TYPE_CHECKING:  # a child loads this module, and has no use for pymongo
     from jobserver.storage.database import Document
 
 
-#: Names that only the server sets. ``_run`` is its private part and never shown.
+#: Fields that only the server sets. ``_run`` is its private part and never shown.
 SERVER_FIELDS = frozenset(
     ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
-) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run", "_owner"}
+) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run", OWNER}
 PRIVATE = "_run"
-#: Fields that may be changed at any time.
+#: Fields that can be changed at any time.
 FLAGS = ("pinned", "public")
-#: What everybody may see of a public job: what it ran and what came out.
+#: Fields of a public job that everybody may see: what it ran, and the result.
 _SHARED = frozenset(
     ("_id", "created", "started", "finished", "time_sec", "state", "progress", "result", "public")
 ) | {"script_name", "script", "datafile"}
-#: What a run adds, in the order in which it is shown.
+#: Fields that a run adds, in the order in which they are shown.
 _ADDED = (
     *("edited", "script", "data", "progress", "steps", "attempts", "time_sec", "provenance"),
     *("error", "message"),
 )
-#: Parts of a script that are parameters, whatever the names in them.
+#: Fields of a script that hold parameters, which may have any names.
 _PARAMETERS = frozenset(("args", "kwargs", "over"))
-#: Fields that name a job's script, and those that name its data: one of each is given.
+#: Fields that name a job's script, and fields that bind its data: alternatives to each other.
 SCRIPT_SPELLINGS = frozenset({"script", "script_name"})
 DATA_SPELLINGS = frozenset({"data", "datafile", "raw_data"})
-_NOT_GIVEN: Any = object()
+_NOT_SENT: Any = object()
 
 
 class State(StrEnum):
-    """Where a job is in its life."""
+    """State of a job."""
 
     CREATED = "created"
     QUEUED = "queued"
@@ -51,7 +51,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-#: Every change of state there is. Each is one guarded update; see `lifecycle.transitions`.
+#: All changes of state. Each is one guarded update; see `lifecycle.transitions`.
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     State.CREATED: frozenset({State.QUEUED}),
     State.QUEUED: frozenset({State.RUNNING, State.CANCELLED}),
@@ -67,15 +67,15 @@ TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not fo
 def new_document(
     fields: Mapping[str, Any], job_id: JobId | None = None, owner: ObjectId | None = None
 ) -> Document:
-    """A job as it is first stored, with the client's fields.
+    """Return the document of a new job, with the client's fields.
 
-    Its private part holds the number of the last attempt, a mark of the last change, and the key
-    under which logs and large results are kept: never the id, which may be used again.
+    Its private part holds the number of the last attempt, the id of the last change, and the key
+    under which logs and large results are stored: not the job's id, which may be used again.
 
     Raises
     ------
     BadRequest
-        If the fields name something that only the server sets.
+        If only the server sets one of the fields.
     """
     check_fields(fields, SERVER_FIELDS)
     return {
@@ -92,38 +92,38 @@ def new_document(
 
 
 def inherited(job: Mapping[str, Any], replacing: Iterable[str]) -> Document:
-    """The fields of a job that a new one like it has, as its client gave them.
+    """Return the fields that a rerun takes from a job, as the client sent them.
 
     Parameters
     ----------
     replacing : iterable of str
-        Names that the new job gets otherwise. One spelling of a script or of data replaces all.
+        Fields that the rerun gets otherwise. One way to name the script or the data replaces all.
     """
     fields = {name: value for name, value in job.items() if name not in SERVER_FIELDS}
-    if job["started"] is not None:  # then the server wrote these two in full
-        fields |= _as_given(fields)
+    if job["started"] is not None:  # then the server completed these two
+        fields |= _as_sent(fields)
     for spellings in (SCRIPT_SPELLINGS, DATA_SPELLINGS):
         if spellings & set(replacing):
             fields = {name: value for name, value in fields.items() if name not in spellings}
-    return {name: value for name, value in fields.items() if value is not _NOT_GIVEN}
+    return {name: value for name, value in fields.items() if value is not _NOT_SENT}
 
 
-def _as_given(fields: Document) -> Document:
-    """The script and the data as the client gave them, where other fields say the same."""
-    given: Document = {}
+def _as_sent(fields: Document) -> Document:
+    """Return script and data as the client sent them; the server may have added either."""
+    sent: Document = {}
     script = fields["script"]
     if "script_name" in fields and not (script.get("args") or script.get("kwargs")):
-        given["script"] = _NOT_GIVEN
+        sent["script"] = _NOT_SENT
     if "datafile" in fields or "raw_data" in fields:
-        given["data"] = _NOT_GIVEN
+        sent["data"] = _NOT_SENT
     elif "data" in fields:
         data = fields["data"]
-        given["data"] = {name: data[name] for name in data if name not in ("path", "size")}
-    return given
+        sent["data"] = {name: data[name] for name in data if name not in ("path", "size")}
+    return sent
 
 
 def check_flags(fields: Mapping[str, Any]) -> None:
-    """Refuse a flag that is neither true nor false: a job might be deleted or shown by mistake."""
+    """Raise if a flag is not a boolean: a job might be deleted or shown by mistake."""
     for name in FLAGS:
         if not isinstance(fields.get(name, False), bool):
             problem = Problem(name, "has to be true or false")
@@ -131,9 +131,9 @@ def check_flags(fields: Mapping[str, Any]) -> None:
 
 
 def public(document: Mapping[str, Any]) -> Document:
-    """A job as it is answered: without the server's private part, keys as the script gave them.
+    """Return a job as clients see it: without the private part, keys as the script returned them.
 
-    What a run adds comes last: each server of MongoDB puts new fields into an order of its own.
+    Fields that a run adds come last: each server of MongoDB orders new fields differently.
     """
     sent = {"script"} if "script_name" not in document else set()
     if DATA_SPELLINGS.isdisjoint(document.keys() - {"data"}):
@@ -145,7 +145,7 @@ def public(document: Mapping[str, Any]) -> Document:
 
 
 def shared(document: Mapping[str, Any]) -> Document:
-    """A public job as strangers see it: parameters and result, but no source of its script."""
+    """Return a public job as everybody sees it: parameters and result, but no source code."""
     shown = {name: value for name, value in document.items() if name in _SHARED}
     return {**shown, "script": _without_source(shown["script"])} if "script" in shown else shown
 

@@ -1,9 +1,9 @@
-"""Mail to who wants to know that a job ended: the field ``notify``.
+"""Mails about jobs that ended: the field ``notify``.
 
 The address is kept in the job's private part when the job is accepted. The update that ends the job
-leaves a mark there, and whoever finds a mark puts the mail into the outbox and takes the mark away.
+sets ``_run.mail`` there; any server that finds it puts the mail into the outbox and removes it.
 The mail's id is the job's private key, so a mail that is put in twice is sent once: whenever a
-server dies, no mail is lost and none is doubled.
+server dies, no mail is lost or duplicated.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from jobserver.mail import is_address, store
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
 
-_MARKED = {"$gte": datetime(1970, 1, 1), "$lt": datetime(9999, 1, 1)}
+_DUE = {"$gte": datetime(1970, 1, 1), "$lt": datetime(9999, 1, 1)}
 _FIELDS = ("state", "script.name", "script.type", "finished", "time_sec", "message", "_run")
 _BATCH = 100
 _LONGEST_MESSAGE = 2000
 
 
 def recipient(job: Document, owner: str | None, login: bool) -> tuple[str | None, list[Problem]]:
-    """Who gets a mail when a job ends, and what is wrong with that.
+    """Return the address to notify when a job ends, and what is wrong with it.
 
     Parameters
     ----------
     owner : str or None
         Address of the job's owner.
     login : bool
-        Whether users log in: then a job writes to its owner and to nobody else.
+        Whether users log in: then mails go to the job's owner only.
     """
     notify = job.get("notify")
     if notify is None or notify is False:
         return None, []
     if notify is True:
-        wrong = "needs an address: without login, nobody's is known"
+        wrong = "needs an address: without login, the server knows none"
         return owner, [] if owner else [Problem("notify", wrong)]
     if not isinstance(notify, str) or not is_address(notify):
-        return None, [Problem("notify", "has to be true, false or a mail address")]
+        return None, [Problem("notify", "has to be true, false or an email address")]
     if login and notify.lower() != (owner or "").lower():
-        return None, [Problem("notify", "may be your own address only, or true")]
+        return None, [Problem("notify", "has to be true or your own address")]
     return owner if login else notify, []
 
 
@@ -59,16 +59,16 @@ class Notifications:
         self._database = database
         self._jobs = database["jobs"]
 
-    def post_due(self) -> None:
-        """Post the mails of jobs that ended since the last time."""
-        self._post({"_run.mail": _MARKED}, limit=_BATCH)
+    def send_due(self) -> None:
+        """Send the mails about jobs that ended since the last call."""
+        self._send({"_run.mail": _DUE}, limit=_BATCH)
 
-    def post_of(self, job_ids: Iterable[JobId]) -> None:
-        """Post the mails of some jobs, before these are deleted."""
+    def send_for(self, job_ids: Iterable[JobId]) -> None:
+        """Send the mails about some jobs, before these are deleted."""
         if ids := list(job_ids):
-            self._post({"_id": {"$in": ids}, "_run.mail": _MARKED})
+            self._send({"_id": {"$in": ids}, "_run.mail": _DUE})
 
-    def _post(self, query: Document, limit: int = 0) -> None:
+    def _send(self, query: Document, limit: int = 0) -> None:
         for job in list(self._database.find("jobs", query, projection=[*_FIELDS], limit=limit)):
             private = job["_run"]
             store(
@@ -79,12 +79,11 @@ class Notifications:
                 notification_fields(job),
             )
             done = {"_id": job["_id"], "_run.key": private["key"]}
-            unmark = {"$unset": {"_run.mail": ""}}
-            self._database.call(self._jobs.update_one, done, unmark)
+            self._database.call(self._jobs.update_one, done, {"$unset": {"_run.mail": ""}})
 
 
 def notification_fields(job: Document) -> Document:
-    """What a mail tells of a job."""
+    """Return the fields of a mail about a job."""
     message: Any = job.get("message")
     script = job.get("script", {})
     return {

@@ -1,4 +1,4 @@
-"""How attempts end, and what a job's document says of it."""
+"""How attempts end, and what a job's document holds of it."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ class Outcome:
     state : State
         ``FINISHED``, ``FAILED`` or ``CANCELLED``; ``QUEUED`` for `NOT_BEGUN`.
     result : Any
-        What the script gave, ready for the database.
+        What the script returned, ready for the database.
     error : str or None
-        The kind of failure in a word: the exception's type, ``Timeout``, ``Interrupted``, ...
+        Kind of failure in a word: the exception's type, ``Timeout``, ``Interrupted``...
     message : str or None
         What happened, for the user.
     file : dict or None
-        Where and what a large result is: ``path``, ``kind`` and ``form`` of the file that the
-        script's process left, or what the job's document says of it once it is stored.
+        A large result: ``path``, ``kind`` and ``form`` of the file that the script's process
+        left, or what the job's document holds of it once it is stored.
     provenance : dict or None
-        What the run depended on, where its process got so far as to tell; see
-        `jobserver.child.provenance`.
+        What the run depended on, if its process reported that; see `jobserver.child.provenance`.
     steps : list of dict or None
-        Of a pipeline: which began when, took how long, ended how.
+        The steps of a pipeline; see `jobserver.execution.run_output.StepRecords`.
     finished : datetime or None
-        When the attempt ended, which may be long before that can be stored.
+        When the attempt ended, which may be long before it is stored.
     """
 
     state: State
@@ -47,49 +46,49 @@ class Outcome:
     finished: datetime | None = None
 
 
-DISTURBED = Outcome(
-    State.FAILED, error="Killed", message="the script disturbed the process that ran it"
+CHANNEL_BROKEN = Outcome(
+    State.FAILED, error="Killed", message="the script broke the connection to its process"
 )
 UNSTORABLE = Outcome(
     State.FAILED,
     error="Unstorable",
-    message="what the script gave cannot be stored; the server's log tells more",
+    message="the script's result cannot be stored; see the server's log",
 )
-UNSTARTED = Outcome(
+NOT_STARTED = Outcome(
     State.FAILED,
     error="Killed",
-    message="the process that was to run it did not start; the server's log tells more",
+    message="the script's process did not start; see the server's log",
 )
-#: The script was not called yet, and waits for another attempt.
+#: The script was not called yet; the job is queued again.
 NOT_BEGUN = Outcome(State.QUEUED)
 CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while it ran")
 CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled before it started")
 
 #: Fields that only a running job has.
 RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
-#: What an attempt told of itself, and another one tells anew.
-_TOLD = {"progress": "", "message": "", "steps": ""}
+#: What an attempt reported, and the next one reports anew.
+_REPORTED = {"progress": "", "message": "", "steps": ""}
 INTERRUPTED = "Interrupted"
 
 
 def interrupted(why: str) -> Outcome:
-    """How an attempt ends that was cut off."""
+    """Return the outcome of an attempt that was cut off."""
     return Outcome(State.FAILED, error=INTERRUPTED, message=f"interrupted: {why}")
 
 
-#: For what goes on beside runs, and ends with the server.
-ENDING = interrupted("the server ends")
-LOST = interrupted("it belongs to another server now")
+#: For what happens besides runs, and stops with the server.
+SHUTDOWN = interrupted("the server shuts down")
+NOT_OURS = interrupted("it belongs to another server now")
 
 
 def lease_expired(job: Document) -> Outcome:
-    """How an attempt ends whose server gave no sign of life."""
+    """Return the outcome of an attempt whose server did not renew its lease."""
     lease = job["_run"]["lease"]
     return interrupted(f"the server that ran it was silent for more than {lease:g} s")
 
 
 def ended_fields(outcome: Outcome, job: Document) -> Document:
-    """The fields of a job that came to its end."""
+    """Return the fields of a job that ended."""
     now = utcnow()
     finished = outcome.finished or now
     began = job["started"] or finished
@@ -111,7 +110,7 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
 
 
 def ended(outcome: Outcome, job: Document) -> tuple[Document, Document]:
-    """What the end of a run sets, and its further update operators."""
+    """Return the fields that the end of a run sets, and further update operators."""
     passed = {"error": "", "message": ""} if outcome.state is State.FINISHED else {}
     operators: Document = {"unset": RUNNING | passed}
     if retries_of(job):
@@ -120,15 +119,15 @@ def ended(outcome: Outcome, job: Document) -> tuple[Document, Document]:
 
 
 def requeued(outcome: Outcome, job: Document) -> tuple[Document, Document]:
-    """What a run sets whose job is to be tried again, and its further update operators."""
-    operators: Document = {"unset": RUNNING | _TOLD}
+    """Return the fields that queueing a job again sets, and further update operators."""
+    operators: Document = {"unset": RUNNING | _REPORTED}
     if outcome.state is not State.QUEUED:
         operators["push"] = {"attempts": history(job, outcome)}
     return {"edited": utcnow(), "state": State.QUEUED}, operators
 
 
 def history(job: Document, outcome: Outcome) -> Document:
-    """The attempt as it is kept in the job's list of attempts."""
+    """Return the entry of an attempt in its job's list of attempts."""
     return {
         "attempt": job["_run"]["attempt"],
         "started": job["_run"]["claimed"],
@@ -140,11 +139,11 @@ def history(job: Document, outcome: Outcome) -> Document:
 
 
 def may_be_retried(job: Document, outcome: Outcome) -> bool:
-    """Whether the job is tried again after an attempt that ended so."""
+    """Whether the job has retries left after an attempt with this outcome."""
     return outcome.state is State.FAILED and job["_run"]["attempt"] <= retries_of(job)
 
 
 def retries_of(job: Document) -> int:
-    """How often a job is tried again."""
+    """Return how often a job may be tried again."""
     retries = job.get("retries", 0)
     return retries if isinstance(retries, int) else 0

@@ -1,7 +1,7 @@
 """Large results: files that runs leave, kept in GridFS beside the jobs (`jobserver.storage.blobs`).
 
-A job's document tells of its file only in the private part: ``_run.file`` has ``key``, ``kind``,
-``form`` and ``size``. What the client sees as ``result`` is type, size and address.
+A job's document describes its file in the private part only: ``_run.file`` has ``key``, ``kind``,
+``form`` and ``size``. The client sees type, size and address as ``result``.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class Results:
 
     @contextmanager
     def stored(self, job: Document, outcome: Outcome, limit: int) -> Iterator[Outcome]:
-        """Store the file of an outcome; it stays if the job's document names it afterwards.
+        """Store the file of an outcome; keep it if the job's document names it after the block.
 
         Parameters
         ----------
         limit : int
-            Bytes that it may have.
+            Largest size in bytes.
 
         Yields
         ------
         Outcome
-            The same, with ``result`` and ``file`` as the job's document holds them.
+            The outcome with ``result`` and ``file`` for the job's document.
 
         Raises
         ------
         TooLarge, Unavailable, OSError
-            If it is too large, the database does not take it, or it cannot be read.
+            If it is too large, the database cannot store it, or it cannot be read.
         StoreUnavailable
             If the database is away.
         """
@@ -66,12 +66,12 @@ class Results:
                 yield replace(outcome, result=shown, file=kept)
 
     def open(self, job: Document) -> File | None:
-        """A job's large result, to be read; None if it has none.
+        """Return a job's large result, to read from; None if it has none.
 
         Raises
         ------
         NotFound
-            If it is gone, as its job is being deleted.
+            If its job is being deleted.
         """
         kept = job["_run"].get("file")
         if kept is None:
@@ -85,12 +85,12 @@ class Results:
         return File(kept["kind"], kept["form"], kept["size"], read)
 
     def settled(self, jobs: Iterable[Document]) -> AbstractContextManager[None]:
-        """Delete some jobs; afterwards the results of those that are gone are deleted."""
+        """Delete jobs in the block; then the results of those that are gone are deleted."""
         with_files = (job for job in jobs if "file" in job["_run"])
         return self._blobs.settled({job["_run"]["file"]["key"]: job["_id"] for job in with_files})
 
     def clear(self) -> None:
-        """Delete what was left where a server was killed while it stored or deleted."""
+        """Delete what a server left that was killed while it stored or deleted results."""
         self._blobs.clear()
 
     def _save(self, key: ObjectId, file: BinaryIO, size: int) -> None:
@@ -104,9 +104,9 @@ class Results:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A file that a script's process left: what looks like one must not hold up the server."""
+    """Open a file that a script's process left; a pipe or device must not block the server."""
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise FileNotFoundError(2, "the result's file is none")
+            raise FileNotFoundError(2, "it is not a regular file")
         yield file

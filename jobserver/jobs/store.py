@@ -31,9 +31,9 @@ class Jobs:
         self.listing = Listing(database)
         self.quotas = Quotas(database)
         self.results = Results(database)
-        self.notices = Notifications(database)
-        self.removal = JobDeleter(database, self.quotas, self.results, self.notices)
-        self.changes = GuardedUpdates(database)
+        self.notifications = Notifications(database)
+        self.deleter = JobDeleter(database, self.quotas, self.results, self.notifications)
+        self.updates = GuardedUpdates(database)
         self._jobs = database["jobs"]
 
     def create(
@@ -52,7 +52,7 @@ class Jobs:
         Raises
         ------
         BadRequest
-            If a field is the server's.
+            If only the server sets one of the fields.
         Conflict
             If the id is taken.
         """
@@ -62,7 +62,7 @@ class Jobs:
     def create_again(
         self, job_id: JobId, fields: Mapping[str, Any], visible: Mapping[str, Any] = _ANYBODYS
     ) -> Document:
-        """Store a new job with the client's fields of an old one and its seed, for the same owner.
+        """Store a new job with the client's fields and the seed of an old one, for its owner.
 
         Parameters
         ----------
@@ -72,9 +72,9 @@ class Jobs:
         Raises
         ------
         BadRequest
-            If a field is the server's.
+            If only the server sets one of the fields.
         NotFound
-            If there is no old job that may be seen.
+            If there is no such job that may be seen.
         """
         check_fields(fields, SERVER_FIELDS)
         old = self.get(job_id, visible)
@@ -87,16 +87,16 @@ class Jobs:
         self.database.check_room()
         if not self.database.insert("jobs", document):
             job_id = document["_id"]
-            raise Conflict(f"There is a job {job_id} already. Choose another id, or PUT /job.")
+            raise Conflict(f"The job {job_id} already exists. Choose another id, or send PUT /job.")
         return document
 
     def get(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> Document:
-        """A job's document; `NotFound` if there is none that may be seen.
+        """Return a job's document; raise `NotFound` if there is none that may be seen.
 
         Parameters
         ----------
         visible : mapping
-            What holds for the jobs that may be seen; see `jobserver.users.visibility_filter`.
+            Filter of the jobs that may be seen; see `jobserver.users.visibility_filter`.
         """
         document = self.database.call(self._jobs.find_one, {"_id": job_id, **visible})
         if document is None:
@@ -106,12 +106,12 @@ class Jobs:
     def edit(
         self, job_id: JobId, fields: Mapping[str, Any], visible: Mapping[str, Any] = _ANYBODYS
     ) -> Document:
-        """Merge fields into a job that was not started yet; flags alone into any job.
+        """Merge fields into a job that was not started yet, or flags alone into any job.
 
         Raises
         ------
         BadRequest
-            If there are no fields, or one is the server's.
+            If there are no fields, or only the server sets one of them.
         NotFound, Conflict
             If there is no such job, or it was started.
         """
@@ -126,7 +126,7 @@ class Jobs:
         if not changed:
             raise Conflict(
                 f"The job {job_id} is {document['state']}; only a job that was not started can be "
-                "changed, apart from 'pinned' and 'public' alone. Make a new one."
+                "changed, apart from 'pinned' and 'public' alone. Create a new one."
             )
         return document
 
@@ -137,23 +137,23 @@ class Jobs:
         values: Mapping[str, Any],
         **operators: Mapping[str, Any],
     ) -> bool:
-        """Change a job if it is still as the guard says.
+        """Change a job if a guard holds.
 
         Parameters
         ----------
         guard : mapping
-            Fields and values that must hold, as a query.
+            The condition, as a query.
         values : mapping
             Fields to set.
         **operators : mapping
-            Further update operators by their name without the ``$``.
+            Further update operators by name without ``$``.
 
         Returns
         -------
         bool
-            Whether this call changed it. A repeated try recognises its own mark.
+            Whether this call changed it. A repeated try recognizes its own change.
         """
-        return self.changes.make(GuardedUpdate.build(job_id, guard, values, operators))[0]
+        return self.updates.make(GuardedUpdate.build(job_id, guard, values, operators))[0]
 
     def delete(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> None:
         """Delete a job and all that was stored for it.
@@ -163,12 +163,14 @@ class Jobs:
         NotFound, Conflict
             If there is no such job, or it is queued or running.
         """
-        if not self.removal.delete([self.get(job_id, visible)]):
-            state = self.get(job_id, visible)["state"]  # not found, if somebody else was faster
-            raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for its end.")
+        if not self.deleter.delete([self.get(job_id, visible)]):
+            state = self.get(job_id, visible)[
+                "state"
+            ]  # raises NotFound if another request was faster
+            raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for it to end.")
 
     def delete_all(self, owner: ObjectId | None = None) -> tuple[int, int]:
-        """Delete all jobs, or all of one owner, but those queued or running.
+        """Delete all jobs, or all of one owner, except those queued or running.
 
         Returns
         -------
@@ -179,16 +181,16 @@ class Jobs:
         found = self.listing.read(Selection({}, NEEDED_TO_DELETE, owner=owner))
         while batch := list(islice(found, _BATCH)):
             total += len(batch)
-            deleted += self.removal.delete(batch)
+            deleted += self.deleter.delete(batch)
         return deleted, total
 
 
 def no_job(job_id: JobId) -> str:
-    """What is said of a job that is not there."""
+    """Return the message about a job that does not exist."""
     return f"There is no job {job_id}."
 
 
 def _seed_of(job: Document) -> Document:
-    """What the random numbers of a job that ran started from, as a field of another one."""
+    """Return the seed of a job that ran, as a field of another job."""
     seed = (job.get("provenance") or {}).get("seed")
     return {} if seed is None else {"seed": seed}

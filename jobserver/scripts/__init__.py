@@ -36,7 +36,7 @@ def on_init(app: Any) -> None:
     Parameters
     ----------
     app : jobserver.scripts.registry.App
-        The server's ``home`` and ``config``, and ``runs``.
+        What the server tells scripts about itself: ``home``, ``config``, ``runs``.
     """
     if not app.runs:
         return

@@ -1,4 +1,4 @@
-"""Room on the disk: what is stored must leave enough for the embedded database to live on."""
+"""Files on disk: free space, durable writes, temporary folders, checksums, names."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import psutil
 from jobserver.errors import Unavailable
 from jobserver.sizes import MIB, rounded_size
 
-#: Bytes of a disk that clients cannot fill: a database without room to write breaks down. Of a
-#: small disk it is this part.
+#: Bytes of a disk that clients cannot fill, as the embedded database needs room to write; on a
+#: small disk this fraction of it.
 RESERVE = 64 * MIB
-_PART = 4
+_FRACTION = 4
 _REMEMBERED = 1000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}", re.ASCII)
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(10))}
 
 
 def check_room(folder: Path, size: int = 0) -> None:
-    """See to it that so many bytes can be stored in a folder, and the reserve stays free.
+    """Raise if so many bytes cannot be stored in a folder without using the reserve.
 
     Parameters
     ----------
@@ -40,22 +40,22 @@ def check_room(folder: Path, size: int = 0) -> None:
         If the disk is too full.
     """
     disk = shutil.disk_usage(folder)
-    if disk.free - size < min(RESERVE, disk.total // _PART):
+    if disk.free - size < min(RESERVE, disk.total // _FRACTION):
         raise Unavailable(
             f"The server's disk is almost full: {rounded_size(disk.free)} are left. Delete data "
-            "files, or ask its administrator for room.",
+            "files, or ask its administrator for more space.",
             retry_after=60,
         )
 
 
 def sync(file: IO[Any]) -> None:
-    """Wait until all that was written to a file is on the disk."""
+    """Wait until everything written to a file is on disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk; not every system can."""
+    """Wait until the names in a folder are on disk, where the system supports that."""
     if os.name == "posix":
         fd = os.open(folder, os.O_RDONLY)
         try:
@@ -65,34 +65,34 @@ def sync_folder(folder: Path) -> None:
 
 
 def temporary_folder(use: str) -> tempfile.TemporaryDirectory[str]:
-    """A folder that goes with the block that it is made for; its name tells whose it is.
+    """Create a folder that is removed after the block; its name identifies this process.
 
     Parameters
     ----------
     use : str
-        What for, in a word.
+        Its purpose, in a word.
     """
-    prefix = f"{_ours()}{os.getpid()}-{use}-"
+    prefix = f"{_prefix()}{os.getpid()}-{use}-"
     return tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of processes of this machine that are gone."""
-    prefix = _ours()
+    """Remove the temporary folders of processes that are gone from this machine."""
+    prefix = _prefix()
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         number = path.name.removeprefix(prefix).partition("-")[0]
         if number.isdigit() and not psutil.pid_exists(int(number)):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _ours() -> str:
+def _prefix() -> str:
     return f"jobserver-{socket.gethostname()}-"
 
 
 def checksum(path: Path) -> tuple[str, int]:
-    """SHA-256 of a file, and its size in bytes.
+    """Return the SHA-256 of a file, and its size in bytes.
 
-    A file is read again only when its size or the time of its last change differ.
+    A file is read again only when its size or modification time changed.
 
     Raises
     ------
@@ -110,6 +110,6 @@ def _sum(path: str, _inode: int, _size: int, _changed: int) -> str:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name is one of a file: 1 to 100 harmless characters, and no device."""
+    """Whether a name is fit for a file: 1 to 100 harmless characters, and not a device."""
     stem = name.split(".", maxsplit=1)[0].strip().lower()
     return bool(_NAME.fullmatch(name)) and name == name.rstrip(" .") and stem not in _DEVICES

@@ -1,7 +1,7 @@
-"""Processes that outlived what should have ended them: a script may kill or stop its guard.
+"""Processes that outlived their guard, which a script may kill or stop.
 
-All that is below a guard inherits a mark in its environment, which names the server too. A script
-could take the mark off before it goes on; it is there for what was not meant to stay.
+Everything below a guard inherits a tag in its environment that also names the server. A script
+could remove the tag on purpose; it is there for processes that were left by accident.
 """
 
 from __future__ import annotations
@@ -14,36 +14,37 @@ from contextlib import suppress
 
 import psutil
 
-MARK = "RUN_GUARD"
+#: Name of the environment variable.
+TAG = "RUN_GUARD"
 _LOOKS = 5
 
 
 def unique_name() -> str:
-    """A name that nothing else has: host, process number and a random part."""
+    """Return a unique name: host, process id and a random part."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}"
 
 
-def end_marked(mark: str) -> None:
-    """Kill every process with a mark."""
-    _end(lambda found: found == mark)
+def end_tagged(tag: str) -> None:
+    """Kill every process with a tag."""
+    _kill_all(lambda found: found == tag)
 
 
 def end_abandoned() -> None:
-    """Kill the processes whose server was of this machine and is gone."""
+    """Kill the processes of servers that ran on this machine and are gone."""
 
-    def is_abandoned(mark: str) -> bool:
-        host, _, rest = mark.partition(":")
-        number = rest.partition(":")[0]
-        ours = host == socket.gethostname() and number.isdigit()
-        return ours and not psutil.pid_exists(int(number))
+    def is_abandoned(tag: str) -> bool:
+        host, _, rest = tag.partition(":")
+        pid = rest.partition(":")[0]
+        is_local = host == socket.gethostname() and pid.isdigit()
+        return is_local and not psutil.pid_exists(int(pid))
 
-    _end(is_abandoned)
+    _kill_all(is_abandoned)
 
 
-def _end(wanted: Callable[[str], bool]) -> None:
-    """Kill what has such a mark, and look again for what it started meanwhile."""
+def _kill_all(is_wanted: Callable[[str], bool]) -> None:
+    """Kill the processes with such a tag, and look again for what they started meanwhile."""
     for _ in range(_LOOKS):
-        found = [process for process in psutil.process_iter() if wanted(_mark_of(process))]
+        found = [process for process in psutil.process_iter() if is_wanted(_tag(process))]
         for process in found:
             with suppress(psutil.Error):
                 process.kill()
@@ -51,8 +52,8 @@ def _end(wanted: Callable[[str], bool]) -> None:
             return
 
 
-def _mark_of(process: psutil.Process) -> str:
+def _tag(process: psutil.Process) -> str:
     try:
-        return process.environ().get(MARK, "")
-    except psutil.Error:  # it is not ours, or gone
+        return process.environ().get(TAG, "")
+    except psutil.Error:  # it belongs to another user, or is gone
         return ""

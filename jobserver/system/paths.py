@@ -1,4 +1,4 @@
-"""Folders that no user should read of, and texts without them."""
+"""Paths of the server that users must not see, and their removal from texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OWN_FOLDER = Path(__file__).parents[2]
 
 
 def without(folders: list[str], text: str) -> str:
-    """A text without the folders that the server lives in; one that is named itself is a dot."""
+    """Remove folders from the paths in a text; a folder on its own becomes a dot."""
     for folder in folders:
         plain = folder.rstrip("/")
         text = re.sub(re.escape(plain) + r"(?![\w.-])", ".", text.replace(f"{plain}/", ""))
@@ -21,6 +21,6 @@ def without(folders: list[str], text: str) -> str:
 
 @cache
 def import_folders() -> list[str]:
-    """Folders that modules come from, the longest first."""
+    """Return the folders that modules are imported from, the longest first."""
     folders = {folder for folder in sys.path if len(folder) > 1} | {str(_OWN_FOLDER)}
     return sorted(folders, key=len, reverse=True)

@@ -1,4 +1,4 @@
-"""Processes below this one, and how none of them is left behind."""
+"""Processes below this one: none is left behind, and forks share as little as possible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -23,12 +23,12 @@ from jobserver.sizes import KIB
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_SECONDS = 0.005
-#: Exit code of a child whose channel to the server does not work any more.
+#: Exit code of a child whose channel to the server broke.
 CUT_OFF = 113
-#: And of one in which a module keeps forks from working.
+#: Exit code of a child in which a module keeps forks from working.
 NO_FORK = 114
-_OWN = Path("/proc/self/task")
-_FILES, _MAPPINGS = Path("/proc/self/fd"), Path("/proc/self/maps")
+_THREADS, _MAPPINGS = Path("/proc/self/task"), Path("/proc/self/maps")
+FILES = Path("/proc/self/fd")
 _WRITTEN = (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
 #: Files that were open when this process was warm.
 _opened: list[Any] = []
@@ -36,17 +36,17 @@ _M_MMAP_THRESHOLD = -3
 
 
 def adopt_orphans() -> None:
-    """Become the parent of every process that a descendant leaves behind."""
+    """Become the parent of every process that a descendant orphans."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_with(parent: int) -> None:
-    """Have this process end when its parent does; call it right after the fork.
+    """Have this process end when its parent does; call this right after the fork.
 
     Parameters
     ----------
     parent : int
-        Number of the process that forked: it may be gone already.
+        Id of the process that forked, which may be gone already.
     """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
@@ -59,11 +59,10 @@ def end_descendants(spared: Collection[int] = (), grace: float = 0.0) -> None:
     Parameters
     ----------
     spared : collection of int
-        Children that stay, with all that is below them.
+        Children to keep, with all that is below them.
     grace : float
-        Seconds that they may take to end by themselves after SIGTERM, such as a tracker of shared
-        memory that clears up. Then they are stopped, so that none can fork out of the way, and
-        killed.
+        Seconds to end by themselves after SIGTERM, as a tracker of shared memory does that cleans
+        up. Then they are stopped, so that none can escape by forking, and killed.
     """
     due = time.monotonic() + grace
     if grace:
@@ -82,7 +81,7 @@ def end_descendants(spared: Collection[int] = (), grace: float = 0.0) -> None:
 
 
 def children() -> list[int]:
-    """Numbers of the processes that this one is the parent of."""
+    """Return the ids of the children of this process."""
     if sys.platform != "linux":
         import psutil
 
@@ -91,7 +90,7 @@ def children() -> list[int]:
 
 
 def _below(spared: Collection[int]) -> list[int]:
-    """Every process below this one but some of its children and what is below these."""
+    """Return every process below this one, except some children and those below them."""
     found: list[int] = []
     for pid in children():
         if pid not in spared:
@@ -114,13 +113,13 @@ def _children(pid: int) -> list[int]:
     try:
         with os.scandir(f"/proc/{pid}/task") as threads:
             lists = [Path(thread.path, "children").read_text() for thread in threads]
-    except (FileNotFoundError, PermissionError, ProcessLookupError):  # or of another user now
+    except (FileNotFoundError, PermissionError, ProcessLookupError):  # gone, or another user's now
         return []
     return [int(child) for line in lists for child in line.split()]
 
 
 def reap(pid: int, options: int = 0) -> None:
-    """Take note of the end of a child that ended, or wait for it."""
+    """Collect the status of a child that ended, or wait for it."""
     try:
         os.waitpid(pid, options)
     except ChildProcessError:
@@ -148,7 +147,7 @@ def _c_library() -> ctypes.CDLL:
 
 
 def describe_end(status: int) -> str:
-    """What ended the process of a script.
+    """Return what ended the process of a script.
 
     Parameters
     ----------
@@ -165,16 +164,16 @@ def describe_end(status: int) -> str:
 
 
 def signal_name(number: int) -> str:
-    """The name of a signal, or its number where it has none."""
+    """Return the name of a signal, or its number if it has none."""
     names = {known.value: known.name for known in signal.Signals}
     return names.get(number, f"signal {number}")
 
 
 def threads() -> int:
-    """How many threads this process has, those of C libraries too where the system tells."""
+    """Return the number of threads of this process, including those of C libraries on Linux."""
     if sys.platform != "linux":
         return threading.active_count()
-    return len(os.listdir(_OWN))  # noqa: PTH208 - a number is all that is wanted
+    return len(os.listdir(_THREADS))  # noqa: PTH208 - only the number is needed
 
 
 def end_idle_threads() -> None:
@@ -186,16 +185,19 @@ def end_idle_threads() -> None:
         os.waitpid(pid, 0)
 
 
+def open_files() -> Iterator[tuple[int, int]]:
+    """Yield the descriptors of this process and the modes of their files, on Linux."""
+    for fd in map(int, os.listdir(FILES)):  # noqa: PTH208 - numbers, not paths
+        with suppress(OSError):  # the descriptor of the listing itself
+            yield fd, os.fstat(fd).st_mode
+
+
 def shared_with_forks() -> int:
-    """How many pipes, sockets and writable shared mappings this process has, where it is known."""
+    """Return how many pipes, sockets and writable shared mappings this process has, on Linux."""
     if sys.platform != "linux":
         return 0
     found = sum(line.split()[1] == b"rw-s" for line in _MAPPINGS.read_bytes().splitlines())
-    for fd in map(int, os.listdir(_FILES)):  # noqa: PTH208 - numbers, not paths
-        with suppress(OSError):  # of the listing itself
-            mode = os.fstat(fd).st_mode
-            found += stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-    return found
+    return found + sum(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for _, mode in open_files())
 
 
 def note_open_files() -> None:
@@ -204,18 +206,18 @@ def note_open_files() -> None:
 
 
 def flush() -> None:
-    """Write out what is buffered in the standard streams: a copy would write it once more."""
+    """Flush the standard streams: a fork would write their buffers again."""
     _flush(sys.stdout, sys.stderr)
     ctypes.CDLL(None).fflush(None)
 
 
 def flush_files() -> None:
-    """Write out what is buffered in any file: the process ends without its usual goodbyes."""
+    """Flush all files: the process ends without the usual cleanup of the interpreter."""
     _flush(*_opened, *_files())
 
 
 def _files() -> list[Any]:
-    """The files that were opened since `gc.freeze`."""
+    """Return the files that were opened since `gc.freeze`."""
     return [each for each in gc.get_objects() if isinstance(each, _WRITTEN)]
 
 
@@ -226,18 +228,18 @@ def _flush(*streams: Any) -> None:
 
 
 def work_in(folder: str) -> None:
-    """Work in a folder, and have temporary files there."""
+    """Work in a folder, and create temporary files there."""
     os.environ.update(TMPDIR=folder, PWD=folder)
     os.chdir(folder)
     tempfile.tempdir = None
 
 
 def hand_back_memory() -> None:
-    """Have each large buffer be a mapping of its own, which ends with it.
+    """Allocate each large buffer as a mapping of its own, so that freeing it returns its memory.
 
-    The C library of Linux does so until the first is freed; after that it keeps them for reuse, in
-    pools of its threads. A server of many threads that streams large results would grow with each
-    thread: by 40 MB a download, measured.
+    The C library of Linux does so only until the first is freed; then it keeps freed buffers in
+    pools for each thread. A server of many threads that streams large results would grow by 40 MB
+    a download, as measured.
     """
     with suppress(AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 256 * KIB)

@@ -1,7 +1,7 @@
 """Messages between the server and its children: BSON documents, one after another, over sockets.
 
-BSON because it says its own length, keeps times, bytes and 64-bit integers, and is what results
-are stored as. A message from a child is never trusted: user code shares its process.
+BSON states its own length, keeps times, bytes and 64-bit integers, and is what results are stored
+as. Never trust a message from a child: user code shares its process.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
 import bson
 from bson.errors import BSONError
@@ -21,22 +21,99 @@ from bson.raw_bson import RawBSONDocument
 
 Message = dict[str, Any]
 
-#: Longest message that is read, in bytes; larger results travel as files.
+#: Longest message accepted, in bytes; larger results travel as files.
 LIMIT = 64 * 1024 * 1024
 _HEADER = struct.Struct("<i")
 _PIECE = 256 * 1024
 _MOST_FILES = 8
+_NOT_A_MESSAGE = "received bytes that are not a message"
+
+
+class Setup(TypedDict):
+    """What a child needs to load its scripts, without any secret.
+
+    Attributes
+    ----------
+    runs : bool
+        Whether the child runs scripts, or only describes and checks them.
+    can_fork : bool
+        Whether forking is safe on this system.
+    import_timeout : float
+        Seconds that importing a script file may take.
+    home, scripts : str
+        Folders of the server and of its scripts.
+    modules : list of str
+        Installed modules with scripts.
+    files : str or None
+        Folder of executables, where they are allowed.
+    code : bool
+        Whether code sent by clients may run.
+    output : int
+        Bytes of output kept for a run.
+    config : dict
+        The settings that scripts may see.
+    """
+
+    runs: bool
+    can_fork: bool
+    import_timeout: float
+    home: str
+    scripts: str
+    modules: list[str]
+    files: str | None
+    code: bool
+    output: int
+    config: dict[str, Any]
+
+
+class RunSpec(TypedDict):
+    """One attempt of a job, as its process gets it.
+
+    Attributes
+    ----------
+    id : str
+        The job's id.
+    attempt : int
+        Number of the attempt, from 1.
+    script, data : dict
+        What to run on what; data is None where none is bound.
+    folder : str
+        Empty folder to work in.
+    seed : int
+        Start of its random numbers.
+    memory, file_size : int
+        Bytes it may take, and that each file may have; memory is 0 for no limit.
+    files : int
+        Files it may hold open.
+    small_result, largest_result : int
+        Bytes of a result that needs no file, and of any result.
+    """
+
+    id: str
+    attempt: int
+    script: dict[str, Any]
+    data: dict[str, Any] | None
+    folder: str
+    seed: int
+    memory: int
+    files: int
+    file_size: int
+    small_result: int
+    largest_result: int
 
 
 class ChannelClosed(Exception):
-    """The other end closed the channel or sent what is no message."""
+    """The other end closed the channel or sent something that is not a message."""
 
 
 class Malformed(ChannelClosed):
-    """The other end sent what is no message."""
+    """The other end sent something that is not a message."""
+
+    def __init__(self) -> None:
+        super().__init__(_NOT_A_MESSAGE)
 
 
-def send(channel: socket.socket, message: Message, files: Sequence[int] = ()) -> None:
+def send(channel: socket.socket, message: Mapping[str, Any], files: Sequence[int] = ()) -> None:
     """Write one message to a blocking socket.
 
     Parameters
@@ -47,7 +124,7 @@ def send(channel: socket.socket, message: Message, files: Sequence[int] = ()) ->
     Raises
     ------
     ChannelClosed
-        If nobody reads it any more, or a script closed it.
+        If the other end is gone, or a script closed this one.
     """
     data = bson.encode(message)
     try:
@@ -63,29 +140,29 @@ def receive(channel: socket.socket) -> Message:
     Raises
     ------
     ChannelClosed
-        At its end, or where the bytes are no message.
+        At the end of the stream, or if the bytes are not a message.
     """
     header = _read_exactly(channel, _HEADER.size)
     size = _HEADER.unpack(header)[0]
     if not _HEADER.size < size <= LIMIT:
-        raise ChannelClosed("what was sent is no message")
+        raise Malformed
     return _decode(header + _read_exactly(channel, size - _HEADER.size))
 
 
 class Reader:
-    """Takes messages out of a stream that arrives in pieces."""
+    """Splits a stream that arrives in pieces into messages."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._error: Malformed | None = None
 
     def feed(self, piece: bytes) -> list[RawBSONDocument]:
-        """The messages that are complete with this piece; their inner documents stay undecoded.
+        """Return the messages that this piece completes; inner documents stay undecoded.
 
         Raises
         ------
         Malformed
-            If what comes next is no message; those before it are given first.
+            If what comes next is not a message; those before it are returned first.
         """
         if self._error:
             raise self._error
@@ -105,7 +182,7 @@ class Reader:
             try:
                 complete.append(RawBSONDocument(bytes(self._buffer[begin : begin + size])))
             except BSONError as error:
-                raise Malformed("what was sent is no message") from error
+                raise Malformed from error
             begin += size
         del self._buffer[:begin]
 
@@ -114,17 +191,17 @@ class Reader:
             return None
         size: int = _HEADER.unpack_from(self._buffer, begin)[0]
         if not _HEADER.size < size <= LIMIT:
-            raise Malformed("what was sent is no message")
+            raise Malformed
         return size if len(self._buffer) - begin >= size else None
 
 
 class Channel:
-    """The server's end of a socket to a child: it never waits for one that does not answer.
+    """The server's end of a socket to a child; it never blocks on a child that does not answer.
 
     Parameters
     ----------
     end : socket
-        Of the server alone.
+        Used by the server alone.
     """
 
     def __init__(self, end: socket.socket) -> None:
@@ -134,16 +211,16 @@ class Channel:
         self._files: deque[int] = deque()
 
     def fileno(self) -> int:
-        """Descriptor, to be waited for."""
+        """Return the descriptor, to wait for."""
         return self._socket.fileno()
 
     def read(self) -> list[RawBSONDocument]:
-        """The messages that are there.
+        """Return the messages that have arrived.
 
         Raises
         ------
         ChannelClosed
-            At the end, or where the bytes are no message.
+            At the end of the stream, or if the bytes are not a message.
         """
         try:
             piece, files, _, _ = socket.recv_fds(self._socket, _PIECE, _MOST_FILES)
@@ -157,7 +234,7 @@ class Channel:
         return self._reader.feed(piece)
 
     def take_files(self, count: int) -> list[int]:
-        """The next descriptors that came along.
+        """Return the next descriptors that came with messages.
 
         Raises
         ------
@@ -165,16 +242,16 @@ class Channel:
             If fewer came.
         """
         if len(self._files) < count:
-            raise ChannelClosed("what was sent lacks its descriptors")
+            raise ChannelClosed("a message came without its descriptors")
         return [self._files.popleft() for _ in range(count)]
 
-    def send(self, message: Message, seconds: float) -> None:
+    def send(self, message: Mapping[str, Any], seconds: float) -> None:
         """Write a message.
 
         Raises
         ------
         ChannelClosed
-            If the other end is closed, or does not take it within some seconds.
+            If the other end is closed, or does not read it within so many seconds.
         """
         view, due = memoryview(bson.encode(message)), time.monotonic() + seconds
         while view:
@@ -188,7 +265,7 @@ class Channel:
                 raise ChannelClosed("the channel is closed") from error
 
     def close(self) -> None:
-        """Close it, and what came along and was not taken."""
+        """Close it, and the descriptors that were not taken."""
         self._socket.close()
         while self._files:
             os.close(self._files.popleft())
@@ -212,4 +289,4 @@ def _decode(data: bytes) -> Message:
     try:
         return bson.decode(data)
     except BSONError as error:
-        raise ChannelClosed("what was sent is no message") from error
+        raise Malformed from error

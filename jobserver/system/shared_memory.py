@@ -1,4 +1,4 @@
-"""Shared memory that runs make: it outlives their processes unless somebody removes it."""
+"""Shared memory that runs create: it outlives their processes unless it is removed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import psutil
 
 _FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 
-#: Segments that were there before runs that go on now.
+#: The runs that go on now.
 _running: list[Segments] = []
 _lock = threading.Lock()
 
 
 class Segments:
-    """The segments that appear while a run goes on.
+    """The segments that appear during a run.
 
-    One that appears while several go on may be of any of them, and goes with the last of them.
+    One that appears during several runs may belong to any of them, and is removed after the last.
     """
 
     def __init__(self) -> None:
@@ -30,11 +30,11 @@ class Segments:
             _running.append(self)
 
     def size(self) -> int:
-        """Bytes of those that are of no other run."""
+        """Return the bytes of those that belong to no other run."""
         return sum(map(_size, self._only_mine()))
 
     def remove(self) -> None:
-        """The run is over: remove what it left, unless another program uses it."""
+        """Remove what the run left, unless another program uses it."""
         with _lock:
             left = self._only_mine()
             _running.remove(self)
@@ -44,14 +44,14 @@ class Segments:
                 _remove(path)
 
     def _only_mine(self) -> list[Path]:
-        """Those that appeared while this run went on, and before any other that goes on now."""
+        """Return those that appeared during this run, and before any other that goes on."""
         others = [segments._before for segments in _running if segments is not self]
         appeared = (path for path in _listed() if path not in self._before)
         return [path for path in appeared if all(path in seen for seen in others)]
 
 
 def _listed() -> Iterator[Path]:
-    """The segments of this user."""
+    """Yield the segments of this user."""
     with suppress(OSError), os.scandir(_FOLDER) as entries:
         for entry in entries:
             with suppress(OSError):
@@ -60,7 +60,7 @@ def _listed() -> Iterator[Path]:
 
 
 def _size(path: Path) -> int:
-    """Bytes that a segment takes, or all in a folder of them."""
+    """Return the bytes of a segment, or of all segments in a folder."""
     with suppress(OSError):
         within = sum(map(_size, path.iterdir())) if path.is_dir() else 0
         return within + path.lstat().st_blocks * 512
@@ -68,7 +68,7 @@ def _size(path: Path) -> int:
 
 
 def _in_use() -> set[str]:
-    """The segments that a process has mapped or open."""
+    """Return the segments that a process has mapped or open."""
     found = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):

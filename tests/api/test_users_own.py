@@ -218,7 +218,7 @@ def test_interrupted_runs_are_given_back_once(
     if killed:  # between the end of the job and its settling
         monkeypatch.setattr(runs.jobs.quotas, "settle", lambda *_: None)
     assert used(members, owner) == (1, 1)
-    assert runs.end(job, outcome) is outcome.state
+    assert runs.finish(job, outcome) is outcome.state
     for _ in range(3):
         runs.jobs.quotas.reconcile(owner)
     assert used(members, owner) == (left, 0)
@@ -230,7 +230,7 @@ def test_a_job_is_settled_before_it_is_deleted(
     owner, job = open_run(members, runs)
     with monkeypatch.context() as patched:
         patched.setattr(runs.jobs.quotas, "settle", lambda *_: None)
-        runs.end(job, interrupted("on purpose"))
+        runs.finish(job, interrupted("on purpose"))
     runs.jobs.delete(job["_id"])
     assert used(members, owner) == (0, 0)
 

@@ -63,7 +63,7 @@ def test_an_exit_without_a_word(unruly: httpx.Client, code: int) -> None:
     [
         ("exit", "SystemExit: as I like"),
         ("interrupt", "KeyboardInterrupt"),
-        ("odd", "Odd: (its text cannot be made: ValueError)"),
+        ("odd", "Odd: (its __str__ failed: ValueError)"),
         ("generator", "GeneratorExit: left"),
         ("surrogate", "ValueError: half a character: ?"),
     ],

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.child.provenance import provenance
-from jobserver.execution.supervision.child_messages import provenance as told_provenance
+from jobserver.execution.supervision.child_messages import parse_provenance
 from jobserver.scripts.registry import Registry, ScriptSources
 from jobserver.system.disk import checksum
 
@@ -36,10 +36,10 @@ def sent(message: dict[str, Any]) -> RawBSONDocument:
 
 
 def test_what_is_told_is_taken_over() -> None:
-    assert told_provenance(sent({"provenance": PLAIN})) == PLAIN
+    assert parse_provenance(sent({"provenance": PLAIN})) == PLAIN
     steps = {"script": {"type": "pipeline", "steps": [PLAIN["script"]] * 300}, "packages": {}}
     assert (
-        told_provenance(sent({"provenance": steps}))["script"]["steps"] == [PLAIN["script"]] * 200
+        parse_provenance(sent({"provenance": steps}))["script"]["steps"] == [PLAIN["script"]] * 200
     )
 
 
@@ -54,7 +54,7 @@ def test_what_is_told_is_taken_over() -> None:
     ],
 )
 def test_what_has_another_form_is_left_out(message: dict[str, Any]) -> None:
-    assert told_provenance(sent(message)) == {"script": {}, "packages": {}}
+    assert parse_provenance(sent(message)) == {"script": {}, "packages": {}}
 
 
 @given(
@@ -67,7 +67,7 @@ def test_what_has_another_form_is_left_out(message: dict[str, Any]) -> None:
 def test_what_is_told_can_be_stored(texts: dict[str, Any]) -> None:
     texts["$set.x"] = "a" * 1000
     message = sent({"provenance": {"script": texts, "packages": texts, "data": texts}})
-    found = told_provenance(message)
+    found = parse_provenance(message)
     assert bson.decode(bson.encode(found)) == found
     assert found["packages"]["setx"] == "a" * 200
     for key, value in found["packages"].items():
@@ -77,7 +77,7 @@ def test_what_is_told_can_be_stored(texts: dict[str, Any]) -> None:
 
 
 def test_what_is_gone_is_left_out(tmp_path: Path) -> None:
-    found = provenance(REGISTRY, spec("nothing", {"path": str(tmp_path / "gone.csv")}))
+    found = provenance(REGISTRY, **spec("nothing", {"path": str(tmp_path / "gone.csv")}))
     assert found["script"] == {}
     assert "data" not in found
     assert set(found["packages"]) == {"python", "jobserver", "numpy", "pandas"}
@@ -88,8 +88,8 @@ def test_each_kind_of_data_has_its_checksum(tmp_path: Path) -> None:
     path.write_bytes(b"a\n1\n")
     expected = {"sha256": hashlib.sha256(b"a\n1\n").hexdigest(), "size": 4}
     for name in ("path", "stored"):
-        assert provenance(REGISTRY, spec("summary", {name: str(path)}))["data"] == expected
-    raw = provenance(REGISTRY, spec("summary", {"value": None}))["data"]
+        assert provenance(REGISTRY, **spec("summary", {name: str(path)}))["data"] == expected
+    raw = provenance(REGISTRY, **spec("summary", {"value": None}))["data"]
     assert raw == {"sha256": hashlib.sha256(b"null").hexdigest(), "size": 4}
 
 
@@ -97,20 +97,20 @@ def test_a_script_made_of_others_comes_from_all_of_theirs() -> None:
     inner = {"type": "map", "script": {"name": "plot"}, "over": [1]}
     named = {"type": "map", "name": "summary", "over": [1]}
     steps = ["summary", {"name": "summary"}, {"type": "eval", "code": "1"}, inner, named]
-    whole = {"script": {"type": "pipeline", "steps": steps * 100}, "data": None}
-    found = provenance(REGISTRY, whole)
+    whole: dict[str, Any] = {"script": {"type": "pipeline", "steps": steps * 100}, "data": None}
+    found = provenance(REGISTRY, **whole)
     assert found["script"]["type"] == "pipeline"
     told_names = [step.get("name", step["type"]) for step in found["script"]["steps"]]
     assert told_names == ["summary", "eval", "plot"]
     assert "matplotlib" in found["packages"]
     assert (
-        told_provenance(sent({"provenance": found}))["script"]["steps"] == found["script"]["steps"]
+        parse_provenance(sent({"provenance": found}))["script"]["steps"] == found["script"]["steps"]
     )
 
 
 def test_packages_of_a_script_are_those_that_its_file_imports() -> None:
-    assert "matplotlib" in provenance(REGISTRY, spec("plot"))["packages"]
-    assert "matplotlib" not in provenance(REGISTRY, spec("summary"))["packages"]
+    assert "matplotlib" in provenance(REGISTRY, **spec("plot"))["packages"]
+    assert "matplotlib" not in provenance(REGISTRY, **spec("summary"))["packages"]
 
 
 def test_a_checksum_follows_the_file(tmp_path: Path) -> None:

@@ -1,23 +1,30 @@
-"""The duties of the thread that looks after runs."""
+"""The periodic actions of the thread that looks after runs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from jobserver.errors import StoreUnavailable
-from jobserver.execution.maintenance import Maintenance, PeriodicAction
+from jobserver.execution.maintenance import Maintenance, Order, PeriodicAction
 from tests.support.server import until
 
 
-def keeper_with(*duties: PeriodicAction) -> Maintenance:
+def make_maintenance(*actions: PeriodicAction, serves_queue: bool = False) -> Maintenance:
     settings = SimpleNamespace(LEASE_SECONDS=30.0)
-    executor: Any = SimpleNamespace(runs=None, settings=settings)
-    keeper = Maintenance(executor, shared=False)
-    keeper._duties = list(duties)
-    return keeper
+    lifecycle = SimpleNamespace(jobs=SimpleNamespace(notifications=SimpleNamespace(send_due=None)))
+    executor: Any = SimpleNamespace(lifecycle=lifecycle, settings=settings)
+    maintenance = Maintenance(executor, serves_queue=serves_queue)
+    if actions:
+        maintenance.actions = list(actions)
+    return maintenance
+
+
+def action(work: Callable[[], None], order: Order = Order.RENEW_LEASES) -> PeriodicAction:
+    return PeriodicAction(order, 0.0, work)
 
 
 class Work:
@@ -31,22 +38,42 @@ class Work:
             raise self.error
 
 
-def test_a_duty_that_fails_keeps_nobody_from_the_others(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_action_that_fails_does_not_stop_the_others(caplog: pytest.LogCaptureFixture) -> None:
     bad, good = Work(ValueError("a file from elsewhere")), Work()
-    keeper = keeper_with(PeriodicAction(0.0, bad), PeriodicAction(0.0, good))
-    keeper.start()
+    maintenance = make_maintenance(action(bad), action(good))
+    maintenance.start()
     until(lambda: bad.done >= 2 and good.done >= 2)
-    keeper.stop()
-    assert "a duty failed" in caplog.text
+    maintenance.stop()
+    assert "action failed" in caplog.text
     assert "a file from elsewhere" in caplog.text
 
 
-def test_without_a_database_no_duty_is_done_out_of_order() -> None:
+def test_without_a_database_no_action_is_done_out_of_order() -> None:
     first, second = Work(StoreUnavailable("away")), Work()
-    keeper = keeper_with(PeriodicAction(0.0, first), PeriodicAction(0.0, second))
-    keeper.start()
+    maintenance = make_maintenance(action(first), action(second))
+    maintenance.start()
     until(lambda: first.done >= 2)
     assert second.done == 0
     first.error = None
     until(lambda: second.done)
-    keeper.stop()
+    maintenance.stop()
+
+
+def test_actions_are_done_in_their_order() -> None:
+    done: list[Order] = []
+    maintenance = make_maintenance(
+        action(lambda: done.append(Order.RECOVER_RUNS), Order.RECOVER_RUNS),
+        action(lambda: done.append(Order.STORE_SPOOLED), Order.STORE_SPOOLED),
+        action(lambda: done.append(Order.RENEW_LEASES), Order.RENEW_LEASES),
+    )
+    maintenance.start()
+    until(lambda: len(done) >= 3)
+    maintenance.stop()
+    assert done[:3] == [Order.RENEW_LEASES, Order.STORE_SPOOLED, Order.RECOVER_RUNS]
+
+
+def test_a_server_does_all_actions_and_a_dask_worker_its_own() -> None:
+    server = [each.order for each in make_maintenance(serves_queue=True).actions]
+    worker = [each.order for each in make_maintenance().actions]
+    assert sorted(server) == list(Order)
+    assert sorted(worker) == [Order.RENEW_LEASES, Order.STORE_SPOOLED, Order.STOP_RUNS]

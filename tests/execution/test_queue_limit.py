@@ -23,7 +23,7 @@ class Database:
 
 def queue(room: QueueLimit, database: Database, *job_ids: JobId) -> None:
     for job_id in job_ids:
-        with room.taken(job_id):
+        with room.entered(job_id):
             database.waiting.append(job_id)
 
 
@@ -52,7 +52,7 @@ def test_a_full_queue_is_not_counted_for_each_request() -> None:
 def test_a_look_forgets_nobody_who_is_being_queued() -> None:
     database = Database()
     room = QueueLimit(1, database.look)
-    with room.taken("a"):  # and not yet in the database
+    with room.entered("a"):  # and not yet in the database
         with pytest.raises(TooMany):
             queue(room, database, "b")
         assert len(room) == 1
@@ -60,6 +60,6 @@ def test_a_look_forgets_nobody_who_is_being_queued() -> None:
 
 def test_who_could_not_be_queued_gives_the_place_back() -> None:
     room = QueueLimit(1, list)
-    with pytest.raises(KeyError), room.taken("a"):
+    with pytest.raises(KeyError), room.entered("a"):
         raise KeyError
     assert len(room) == 0

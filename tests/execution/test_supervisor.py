@@ -21,6 +21,7 @@ from jobserver.execution.supervision.warm_pool import SharedFindings
 from jobserver.home.settings import load
 from jobserver.jobs.outcome import CANCELLED
 from jobserver.sizes import MIB
+from jobserver.system.protocol import RunSpec
 from tests.support.server import until
 
 SCRIPTS = """
@@ -119,7 +120,8 @@ class Late(Listener):
 def supervisor_of(home: Path, maps: ActiveMaps, *, can_fork: bool) -> ChildSupervisor:
     (home / "scripts").mkdir()
     (home / "scripts" / "own.py").write_text(SCRIPTS if can_fork else THREAD + SCRIPTS)
-    setup = setup_message(load(home, environ={})) | {"can_fork": can_fork}
+    setup = setup_message(load(home, environ={}))
+    setup["can_fork"] = can_fork
     return ChildSupervisor(setup, SharedFindings(), maps)
 
 
@@ -131,13 +133,20 @@ def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChildSuperv
     supervisor.dispose()
 
 
-def spec(folder: Path, script: dict[str, Any]) -> dict[str, Any]:
-    limits = {"memory": 0, "files": 1000, "file_size": 10 * MIB}
-    results = {"small_result": MIB, "largest_result": MIB}
-    return {
-        **{"id": "one", "attempt": 1, "seed": 1, "data": None, "folder": str(folder)},
-        **{"script": script, **limits, **results},
-    }
+def spec(folder: Path, script: dict[str, Any]) -> RunSpec:
+    return RunSpec(
+        id="one",
+        attempt=1,
+        script=script,
+        data=None,
+        folder=str(folder),
+        seed=1,
+        memory=0,
+        files=1000,
+        file_size=10 * MIB,
+        small_result=MIB,
+        largest_result=MIB,
+    )
 
 
 def test_each_run_starts_anew(supervisor: ChildSupervisor, tmp_path: Path) -> None:

@@ -42,14 +42,14 @@ def executor(uri: str, tmp_path: Path) -> Iterator[LocalExecutor]:
         yield executor
         executor.scripts.close()
         for slot in executor.slots:
-            slot.host.dispose()
+            slot.supervisor.dispose()
 
 
 def queued(executor: LocalExecutor) -> JobId:
     """A job that waits."""
-    job = executor.runs.jobs.create({})
+    job = executor.lifecycle.jobs.create({})
     bound = {"script": {"name": "work", "args": [], "kwargs": {}}}
-    assert executor.runs.enqueue(job, bound)
+    assert executor.lifecycle.enqueue(job, bound)
     executor.submit(job["_id"])
     job_id: JobId = job["_id"]
     return job_id
@@ -58,7 +58,7 @@ def queued(executor: LocalExecutor) -> JobId:
 def test_a_claim_whose_answer_was_lost_is_taken_up_first(
     executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = executor.runs.database
+    database = executor.lifecycle.database
     lost: list[object] = []
     call = database.call
 
@@ -74,10 +74,10 @@ def test_a_claim_whose_answer_was_lost_is_taken_up_first(
     ids = [queued(executor) for _ in range(1 + BEHIND)]
     executor.start()
     try:
-        until(lambda: executor.runs.jobs.get(ids[-1])["state"] == "finished", 30)
+        until(lambda: executor.lifecycle.jobs.get(ids[-1])["state"] == "finished", 30)
     finally:
         executor.drain(0)
-    jobs = [executor.runs.jobs.get(job_id) for job_id in ids]
+    jobs = [executor.lifecycle.jobs.get(job_id) for job_id in ids]
     assert len(lost) == 1
     assert {(job["state"], job["_run"]["attempt"]) for job in jobs} == {("finished", 1)}
     assert jobs[0]["finished"] == min(job["finished"] for job in jobs)
@@ -86,12 +86,12 @@ def test_a_claim_whose_answer_was_lost_is_taken_up_first(
 def test_only_an_outcome_that_was_refused_is_called_late(
     executor: LocalExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runs, runner = executor.runs, executor.runner
-    job = runs.claim(queued(executor))
+    lifecycle, runner = executor.lifecycle, executor.runner
+    job = lifecycle.claim(queued(executor))
     assert job is not None
     outcome = Outcome(State.FINISHED, 1, finished=utcnow())
-    assert runner._end_with(job, outcome) is State.FINISHED
-    assert runner._end_with(job, outcome) is None  # as when the answer to the first was lost
+    assert runner._finish_document(job, outcome) is State.FINISHED
+    assert runner._finish_document(job, outcome) is None  # as when the answer to the first was lost
     assert "late outcome" not in caplog.text
-    assert runner._end_with(job, Outcome(State.FINISHED, 2, finished=None)) is None
+    assert runner._finish_document(job, Outcome(State.FINISHED, 2, finished=None)) is None
     assert "late outcome" in caplog.text

@@ -20,7 +20,7 @@ def job(beat: float) -> dict[str, Any]:
 
 def look(watch: LeaseMonitor, beat: float, now: float) -> bool:
     """Whether the job is found silent at so many seconds after noon."""
-    return bool(watch.silent([job(beat)], NOON + timedelta(seconds=now)))
+    return bool(watch.expired([job(beat)], NOON + timedelta(seconds=now)))
 
 
 def test_a_dead_owner_is_found_when_its_lease_is_over() -> None:
@@ -45,7 +45,7 @@ def test_a_job_that_is_run_anew_is_watched_anew() -> None:
     watch = LeaseMonitor(LEASE)
     for now in range(0, 30, 5):
         look(watch, 0, now)
-    assert watch.silent([], NOON + timedelta(seconds=30)) == []
+    assert watch.expired([], NOON + timedelta(seconds=30)) == []
     assert not look(watch, 0, 35)
 
 

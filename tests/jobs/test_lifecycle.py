@@ -129,7 +129,7 @@ class Life(RuleBasedStateMachine):
         seen = self.seen[claim["_id"]]
         current = seen["state"] == State.RUNNING
         current = current and seen["_run"]["attempt"] == claim["_run"]["attempt"]
-        state = self.owners[0].end(claim, outcome)
+        state = self.owners[0].finish(claim, outcome)
         assert (state is not None) == current
         self.note(claim["_id"], ended=state)
 
@@ -158,7 +158,7 @@ class Life(RuleBasedStateMachine):
         seen = self.seen[claim["_id"]]
         current = seen["state"] == State.RUNNING
         current = current and seen["_run"]["attempt"] == claim["_run"]["attempt"]
-        state = self.owners[0].end(claim, outcome, following)
+        state = self.owners[0].finish(claim, outcome, following)
         assert (state is not None) == current
         self.note(claim["_id"], ended=state)
         taken = following is not None and claims.make(following)
@@ -202,7 +202,7 @@ class Life(RuleBasedStateMachine):
             found = list(self.database.find("jobs", {"state": State.RUNNING}))
             for looks in range(8, 0, -1):
                 ago = timedelta(seconds=looks * LEASE / 6)
-                owner._watch.silent(found, self.database.now() - ago)
+                owner._leases.expired(found, self.database.now() - ago)
 
     @invariant()
     def both_see_the_same(self) -> None:
@@ -249,10 +249,10 @@ def test_what_is_tried_again_is_done_once(database: Database) -> None:
     assert running is not None
     assert following is not None
     assert cancelled is not None
-    assert runs.end(running, Outcome(State.FINISHED, 42), following) is State.FINISHED
+    assert runs.finish(running, Outcome(State.FINISHED, 42), following) is State.FINISHED
     assert following.made
     assert runs.cancel(third["_id"])["state"] == State.CANCELLED
-    assert runs.end(following.job, Outcome(State.FINISHED, 43), cancelled) is State.FINISHED
+    assert runs.finish(following.job, Outcome(State.FINISHED, 43), cancelled) is State.FINISHED
     assert not cancelled.made
     jobs = [runs.jobs.get(job["_id"]) for job in (first, second, third)]
     assert [job["result"] for job in jobs] == [42, 43, None]
@@ -302,7 +302,7 @@ def test_a_job_that_goes_on_while_it_is_cancelled_is_cancelled(
             case "claim":
                 assert runs.claim(job["_id"])
             case "end":
-                assert runs.end(runs.jobs.get(job["_id"]), interrupted("on purpose"))
+                assert runs.finish(runs.jobs.get(job["_id"]), interrupted("on purpose"))
         return change(*args, **kwargs)
 
     monkeypatch.setattr(runs.jobs, "change", late)

@@ -17,7 +17,7 @@ from jobserver.api.jobs import JobsQuery, _page
 from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
 from jobserver.jobs.job import new_document
 from jobserver.jobs.listing import listing as module
-from jobserver.jobs.listing.listing import Listing, Place, Selection
+from jobserver.jobs.listing.listing import Cursor, Listing, Selection
 from jobserver.jobs.listing.search import JobCount, paths
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId, utcnow
@@ -60,7 +60,7 @@ def ids(jobs: list[Document]) -> list[JobId]:
 def in_pages(listing: Listing, selection: Selection, limit: int) -> list[JobId]:
     """Ids of all selected jobs, read page by page."""
     found: list[JobId] = []
-    place: Place | None = None
+    place: Cursor | None = None
     while True:
         jobs, place = listing.page(selection, limit, place)
         found += ids(jobs)

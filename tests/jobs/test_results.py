@@ -20,7 +20,7 @@ from bson.raw_bson import RawBSONDocument
 from pandas.testing import assert_frame_equal
 
 from jobserver.errors import NotFound, TooLarge
-from jobserver.execution.supervision.child_messages import ended
+from jobserver.execution.supervision.child_messages import parse_outcome
 from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.outcome import Outcome
@@ -307,7 +307,7 @@ def ended_while_watched(server: Server, job_id: str, sizes: list[int]) -> bool:
 )
 def test_a_child_names_no_file_but_its_own(file: object) -> None:
     message = bson.encode({"state": "finished", "file": file})
-    outcome = ended(RawBSONDocument(message), "/run")
+    outcome = parse_outcome(RawBSONDocument(message), "/run")
     assert (outcome.state, outcome.error, outcome.file) == ("failed", "Killed", None)
 
 

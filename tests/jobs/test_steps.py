@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobserver.execution.run_output import ENDS, StepRecords
 from jobserver.jobs.job import State
-from jobserver.jobs.lifecycle.steps import ENDS, StepRecords
 
 NOW = datetime(2026, 1, 1)
 

@@ -442,7 +442,7 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
     assert runs.enqueue(seen, {"script": {"name": "noop"}}, {"_run.notify": ANNA})
     claimed = runs.claim(seen["_id"])
     assert claimed is not None
-    assert runs.end(claimed, Outcome(State.FINISHED, 1)) is State.FINISHED
+    assert runs.finish(claimed, Outcome(State.FINISHED, 1)) is State.FINISHED
 
     notices, real = Notifications(database), database.call
     with mailbox() as box:
@@ -457,11 +457,11 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
         with monkeypatch.context() as patch:
             patch.setattr(database, "call", dies)
             with pytest.raises(Killed):
-                notices.post_due()
+                notices.send_due()
         if died == "after it was sent":
             assert one.deliver() == 1
         for _ in range(2):
-            Notifications(database).post_due()
+            Notifications(database).send_due()
             one.deliver()
         assert len(box.to(ANNA)) == 1
     assert "mail" not in runs.jobs.get(seen["_id"])["_run"]
@@ -483,7 +483,7 @@ def test_kill_9_loses_and_doubles_nothing(home: Path) -> None:
         members.kill_all()
     embedded = EmbeddedServer(home)
     database = Database(embedded.start())
-    Notifications(database).post_due()
+    Notifications(database).send_due()
     keys = [job["_run"]["key"] for job in database["jobs"].find({"notify": ANNA})]
     mails = [entry["_id"] for entry in database["outbox"].find({"to": ANNA})]
     database.close()

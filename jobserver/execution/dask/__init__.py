@@ -1,12 +1,12 @@
-"""The executor for clusters: jobs are handed to the workers of a Dask scheduler.
+"""The executor for clusters: hands jobs to the workers of a Dask scheduler.
 
 ::
 
     server  DaskExecutor -- id of a queued job, settings --> scheduler --> worker
-    worker  run_job -> Station: claim, child, last update, as in a server's own slots
+    worker  run_job -> DaskWorker: claim, child, last update, as in a server's own slots
 
-MongoDB remains the one durable record: whatever Dask forgets is still queued there and is handed
-over again; whatever Dask tries twice finds the job claimed.
+MongoDB remains the only durable record: a job that Dask forgets is still queued there and is handed
+over again; a job that Dask tries twice is found claimed.
 """
 
 from __future__ import annotations

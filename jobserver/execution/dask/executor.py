@@ -1,4 +1,4 @@
-"""The server's side: which job is handed to the cluster next, and what became of it."""
+"""The server's side of a cluster: hands jobs over, and notes how they ended."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at the size of the cluster.
-LOOK_SECONDS = 1.0
-RESULT_SECONDS = 3.0
+#: Seconds between two checks of the size of the cluster.
+_CHECK_SECONDS = 1.0
+_RESULT_SECONDS = 3.0
 
 
 class DaskExecutor(Executor):
-    """Hands jobs to a Dask cluster, no more at once than that has threads.
+    """Hands jobs to a Dask cluster, at most as many at once as it has threads.
 
     Jobs that the cluster has are not stopped from here: the worker that runs one sees in the
     database that it was cancelled. They go on when this server ends.
@@ -45,16 +45,16 @@ class DaskExecutor(Executor):
         self._over = threading.Event()
         self._failure = ""
         self._cluster: Cluster | None = None
-        self._keeper = Maintenance(self)
+        self._maintenance = Maintenance(self)
         self._thread = threading.Thread(target=self._work, name="dask", daemon=True)
 
     def start(self) -> None:
-        """Connect in the background, and hand over what waits."""
+        """Connect in the background, and hand over the jobs that wait."""
         self._thread.start()
-        self._keeper.start()
+        self._maintenance.start()
 
     def submit(self, job_id: JobId) -> None:
-        """Take a queued job; one that the cluster has already is left to it."""
+        """Take a queued job, unless the cluster has it already."""
         with self._changed:
             if job_id not in self._handed:
                 self._waiting[job_id] = None
@@ -64,7 +64,7 @@ class DaskExecutor(Executor):
     def capacity(self) -> int:
         """Number of jobs that the cluster gets at once.
 
-        ``WORKERS`` is the least, so that a cluster which grows with its work has a reason to.
+        At least ``WORKERS``, so that an adaptive cluster has a reason to grow.
         """
         threads = self._cluster.threads if self._cluster else None
         return max(threads or 1, self.settings.WORKERS)
@@ -82,10 +82,10 @@ class DaskExecutor(Executor):
     def stop(
         self, outcome: Outcome, job_id: JobId | None = None, attempt: int | None = None
     ) -> None:
-        """Nothing runs here: workers look for orders in the database."""
+        """Do nothing: workers find orders to stop in the database."""
 
     def drain(self, grace: float) -> None:
-        """Hand over no more; where the database ends with this server, wait for what was."""
+        """Hand over no more jobs; if the database ends with this server, wait for its jobs."""
         self.draining.set()
         with self._changed:
             if self.settings.MONGO_URI is None:
@@ -94,7 +94,7 @@ class DaskExecutor(Executor):
             self._changed.notify_all()
         if self._thread.ident:
             self._thread.join()
-        self._keeper.stop()
+        self._maintenance.stop()
 
     def _work(self) -> None:
         from jobserver.execution.dask.cluster import Cluster
@@ -107,25 +107,25 @@ class DaskExecutor(Executor):
             try:
                 if time.monotonic() >= look:
                     cluster.look()
-                    look = time.monotonic() + LOOK_SECONDS
+                    look = time.monotonic() + _CHECK_SECONDS
                 if job_id := self._next(cluster):
                     self._hand_over(job_id, cluster)
-            except OSError:  # the connection was lost: the next look tells
+            except OSError:  # the connection was lost: check at once
                 look = 0.0
             except Exception:  # jobs are handed over as long as the server lives
-                log.exception("a job could not be handed to Dask; it is tried again")
-                self._over.wait(LOOK_SECONDS)
+                log.exception("a job could not be handed to Dask; it will be tried again")
+                self._over.wait(_CHECK_SECONDS)
         cluster.close()
 
     def _next(self, cluster: Cluster) -> JobId | None:
-        """The job that waited longest, once the cluster has room; None after a while."""
+        """Return the oldest job once the cluster has room; None after a while."""
 
         def can_go() -> bool:
             has_room = cluster.threads is not None and len(self._handed) < self.capacity
             return bool(self._waiting) and has_room and not self.draining.is_set()
 
         with self._changed:
-            self._changed.wait_for(lambda: self._over.is_set() or can_go(), LOOK_SECONDS)
+            self._changed.wait_for(lambda: self._over.is_set() or can_go(), _CHECK_SECONDS)
             if not can_go():
                 return None
             job_id = next(iter(self._waiting))
@@ -139,7 +139,7 @@ class DaskExecutor(Executor):
         except BaseException:
             self._forget(job_id)
             raise
-        self.room.leave(job_id)
+        self.queue_limit.leave(job_id)
 
     def _forget(self, job_id: JobId) -> None:
         with self._changed:
@@ -147,32 +147,32 @@ class DaskExecutor(Executor):
             self._changed.notify_all()
 
     def _done(self, job_id: JobId, future: Future[str]) -> None:
-        """Take note that the cluster is through with a job."""
-        state = self._told(future)
+        """Note that the cluster is done with a job."""
+        state = self._state(future)
         self._forget(job_id)
-        self.room.leave(job_id)
+        self.queue_limit.leave(job_id)
         if state:
             self.ended.labels(state).inc()
         if state is State.QUEUED:
             self.submit(job_id)
 
-    def _told(self, future: Future[str]) -> State | None:
-        """The state that a job had in the end; None if nobody can tell.
+    def _state(self, future: Future[str]) -> State | None:
+        """Return the state of a job that the cluster is done with; None if it is unknown.
 
-        The keeper finds it again if it is still queued.
+        `Maintenance` finds the job again if it is still queued.
         """
         try:
             if future.status == "finished":
                 self._failure = ""
-                return State(future.result(RESULT_SECONDS))
+                return State(future.result(_RESULT_SECONDS))
             if future.status == "error":
                 self._warn(f"a Dask worker could not run a job: {future.exception()}")
         except Exception as error:  # whatever a cluster that ends may raise
-            self._warn(f"nobody told how a job ended in the Dask cluster: {error}")
+            self._warn(f"the Dask cluster did not report how a job ended: {error}")
         return None
 
     def _warn(self, failure: str) -> None:
-        """Log what fails, once: the job is handed over again and again."""
+        """Log a failure once: the job is handed over again and again."""
         if failure != self._failure:
             self._failure = failure
             log.warning("%s", failure)

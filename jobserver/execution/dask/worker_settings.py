@@ -1,4 +1,4 @@
-"""What a Dask worker is told beside a job's id: the home and its settings, and no secret."""
+"""What a Dask worker gets beside a job's id: the home and its settings, without any secret."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from jobserver.storage.embedded import uri_of
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """Whose jobs a worker is to run.
+    """Identifies the server whose jobs a worker runs.
 
     Attributes
     ----------
     home : str
-        Folder of the server; a worker has its own where ``JOBSERVER_HOME`` says so.
+        Folder of the server; ``JOBSERVER_HOME`` overrides it in a worker's environment.
     config : str
         Name in the ``config`` table of its ``config.py``.
     embedded : bool
         Whether its jobs are in the embedded database.
     values : tuple
-        Names and values of the server's settings that are no secrets.
+        Names and values of the server's settings, except secrets.
     """
 
     home: str
@@ -37,29 +37,34 @@ class WorkerSettings:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> WorkerSettings:
-        """The post of a server."""
+        """Return what the workers of a server need."""
         values = tuple(public_values(settings).items())
         return cls(str(settings.home), settings.config, settings.MONGO_URI is None, values)
 
     def settings(self, slots: int) -> Settings:
-        """The settings of a worker with so many slots; secrets are those of its own machine.
+        """Return the settings of a worker; secrets come from its own machine.
+
+        Parameters
+        ----------
+        slots : int
+            How many jobs it runs at once.
 
         Raises
         ------
         SettingsError
-            If the home is not there.
+            If the home does not exist.
         """
         values = {**dict(self.values), "WORKERS": slots}
         home = Path(os.environ.get(HOME, self.home))
         return load(home, self.config, os.environ, values)
 
     def address(self, settings: Settings) -> str:
-        """Connection string of the server's database.
+        """Return the connection string of the server's database.
 
         Raises
         ------
         SettingsError
-            If this worker cannot know it.
+            If this worker has no way to find it.
         """
         if not self.embedded and settings.MONGO_URI is None:
             raise SettingsError(
@@ -69,7 +74,7 @@ class WorkerSettings:
         uri = uri_of(settings.home) if self.embedded else settings.MONGO_URI
         if uri is None:
             raise SettingsError(
-                "a Dask worker does not find the embedded database, which serves its own machine "
+                "a Dask worker cannot find the embedded database, which serves its own machine "
                 "only: set MONGO_URI to a MongoDB server"
             )
         return uri

@@ -1,1 +1,1 @@
-"""The server's side of child processes: it starts them, and hears them."""
+"""The server's side of child processes: starts them, and reads what they send."""

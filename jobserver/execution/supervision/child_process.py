@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from jobserver.system.orphans import MARK, end_marked, unique_name
+from jobserver.system.orphans import TAG, end_tagged, unique_name
 from jobserver.system.process_tree import describe_end
 from jobserver.system.protocol import Channel
 
@@ -26,7 +26,7 @@ _PIECE = 64 * 1024
 _PIPE_PIECES = 16
 _END_SECONDS = 2.0
 
-#: All that a child gets of the server's environment: no secret can be among it.
+#: The only variables that a child inherits from the server: none can hold a secret.
 ENVIRONMENT = frozenset(
     """
     PATH HOME LANG LANGUAGE LC_ALL LC_CTYPE TZ LD_LIBRARY_PATH DYLD_LIBRARY_PATH
@@ -37,12 +37,12 @@ ENVIRONMENT = frozenset(
 
 
 class ChildEnded(Exception):
-    """A process is gone.
+    """A process ended.
 
     Attributes
     ----------
     status : int or None
-        Exit code, the negative number of a signal, or None if nobody knows.
+        Exit code, the negative number of a signal, or None if unknown.
     """
 
     def __init__(self, status: int | None = None) -> None:
@@ -50,40 +50,36 @@ class ChildEnded(Exception):
         self.status = status
 
     def __str__(self) -> str:
-        return self.describe()
-
-    def describe(self) -> str:
-        """What ended it, for the user."""
         if self.status is None:
             return "the process that ran it ended"
         return describe_end(self.status)
 
 
 class Pump:
-    """Waits for what processes send, and hands each piece to whoever it is for."""
+    """Waits for what processes send, and calls the action that reads it."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._actions: dict[Any, Callable[[], None]] = {}
 
     def watch(self, file: Any, action: Callable[[], None]) -> None:
-        """Call an action whenever a file has something to read."""
+        """Call an action whenever a file can be read."""
         self._selector.register(file, selectors.EVENT_READ)
         self._actions[file] = action
 
     def forget(self, file: Any) -> None:
-        """Watch a file no longer; to be called before it is closed."""
+        """Stop watching a file; call this before closing it."""
         if self._actions.pop(file, None):
             self._selector.unregister(file)
 
     def turn(self, seconds: float) -> None:
-        """Wait for some seconds at most, and hand out what came."""
+        """Wait for so many seconds at most, and call the actions of the files to read."""
         for key, _ in self._selector.select(seconds):
-            if action := self._actions.get(key.fileobj):  # unless one before ended it
+            if action := self._actions.get(key.fileobj):  # unless an earlier one removed it
                 action()
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching everything."""
         self._selector.close()
 
 
@@ -92,8 +88,8 @@ class ChildProcess:
 
     Parameters
     ----------
-    walls : sequence of str
-        What to put before the command; see `jobserver.execution.supervision.sandbox`.
+    wrapper : sequence of str
+        Command to start it with; see `jobserver.execution.supervision.sandbox`.
 
     Attributes
     ----------
@@ -101,17 +97,17 @@ class ChildProcess:
         To the base process.
     """
 
-    def __init__(self, walls: Sequence[str] = ()) -> None:
+    def __init__(self, wrapper: Sequence[str] = ()) -> None:
         ours, theirs = socket.socketpair()
         life, self._life = os.pipe()
-        self._mark = unique_name()
+        self._tag = unique_name()
         try:
             self.process = subprocess.Popen(
-                [*walls, sys.executable, "-P", "-m", "jobserver.child", str(theirs.fileno())],
+                [*wrapper, sys.executable, "-P", "-m", "jobserver.child", str(theirs.fileno())],
                 stdin=life,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=_environment() | {MARK: self._mark},
+                env=_environment() | {TAG: self._tag},
                 cwd="/",
             )
         except BaseException:
@@ -129,14 +125,14 @@ class ChildProcess:
         return self.process.poll() is not None
 
     def tree(self) -> list[psutil.Process]:
-        """Every process below the guard."""
+        """Return every process below the guard."""
         try:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.Error:
             return []
 
     def end(self) -> None:
-        """End the child and everything below it, and wait until they are gone."""
+        """Kill the child and everything below it, and wait until they are gone."""
         os.close(self._life)
         self.process.send_signal(signal.SIGCONT)  # a script may have stopped its guard
         try:
@@ -147,13 +143,13 @@ class ChildProcess:
                     process.kill()
             self.process.kill()
             self.process.wait()
-        if self.process.returncode:  # the guard itself was ended, and left what was below it
-            end_marked(self._mark)
+        if self.process.returncode:  # the guard itself was killed, and left processes behind
+            end_tagged(self._tag)
         self.channel.close()
 
 
 def tree_of(pid: int) -> list[psutil.Process]:
-    """A process and all below it; nothing if it is gone."""
+    """Return a process and all below it; nothing if it is gone."""
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -162,57 +158,55 @@ def tree_of(pid: int) -> list[psutil.Process]:
 
 
 def read(fd: int) -> bytes:
-    """What waits in a pipe, at most 64 KiB."""
+    """Return what waits in a pipe, at most 64 KiB."""
     try:
         return os.read(fd, _PIECE)
     except BlockingIOError:
         return b""
 
 
-def rest_of(fd: int) -> bytes:
-    """All that waits in a pipe; what still writes to it does not hold us up."""
+def read_rest(fd: int) -> bytes:
+    """Return all that waits in a pipe; a process that keeps writing cannot hold us up."""
     pieces = iter(partial(read, fd), b"")
     return b"".join(islice(pieces, _PIPE_PIECES))
 
 
 def resident(processes: Iterable[psutil.Process]) -> int:
-    """Bytes of memory that processes hold, each with what they share."""
-    return _sum(processes, lambda process: process.memory_info().rss)
+    """Return the bytes of memory that processes hold; shared memory counts for each of them."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error, OSError):
+            total += process.memory_info().rss
+    return total
 
 
 def own_memory(processes: Iterable[psutil.Process]) -> tuple[int, int]:
-    """Bytes that processes hold, what they share counted once, where the system tells.
+    """Return the bytes that processes hold, counting shared memory once where the system can.
 
-    What is read from files, such as libraries, does not count: the system takes it back.
+    Pages of files, such as libraries, do not count: the system can drop them at any time.
 
     Returns
     -------
-    tuple of int
-        Of memory of their own, and of shared memory.
+    own, shared : int
+        Private memory, and shared memory.
     """
     listed = list(processes)
     if sys.platform != "linux":
         return resident(listed), 0
-    return _sum(listed, partial(_share, b"Pss_Anon:")), _sum(listed, partial(_share, b"Pss_Shmem:"))
+    sizes = [_proportional_memory(process) for process in listed]
+    return sum(own for own, _ in sizes), sum(shared for _, shared in sizes)
 
 
-def _sum(processes: Iterable[psutil.Process], size: Callable[[psutil.Process], int]) -> int:
-    total = 0
-    for process in processes:
-        with contextlib.suppress(psutil.Error, OSError):
-            total += size(process)
-    return total
-
-
-def _share(kind: bytes, process: psutil.Process) -> int:
+def _proportional_memory(process: psutil.Process) -> tuple[int, int]:
+    """Return a process's share of its private and of its shared memory, in bytes."""
     try:
-        told = Path(f"/proc/{process.pid}/smaps_rollup").read_bytes()
-    except FileNotFoundError:  # it ended, or the system does not tell
-        return int(process.memory_info().rss) if kind == b"Pss_Anon:" else 0
-    for line in told.splitlines():
-        if line.startswith(kind):
-            return int(line.split()[1]) * 1024
-    return 0
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_bytes().splitlines()
+    except FileNotFoundError:  # it ended, or the system has no such file
+        return resident([process]), 0
+    except OSError:
+        return 0, 0
+    sizes = {line.split()[0]: line.split()[1] for line in lines[1:]}
+    return int(sizes.get(b"Pss_Anon:", 0)) * 1024, int(sizes.get(b"Pss_Shmem:", 0)) * 1024
 
 
 def _environment() -> dict[str, str]:

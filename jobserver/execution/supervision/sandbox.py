@@ -1,4 +1,4 @@
-"""What keeps code that clients send apart from the server: bubblewrap, where it is to be had."""
+"""Isolation of code that clients send: bubblewrap, where it is available."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+from jobserver.system.protocol import RunSpec
 
 BUBBLEWRAP, PROCESS = "bubblewrap", "process"
 _TRY_SECONDS = 10
-#: A file system to read, devices without any that matter, no other process, no network.
-_WALLS = (
+#: A read-only file system, harmless devices, no other processes, no network.
+_OPTIONS = (
     *("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"),
     *("--unshare-net", "--unshare-pid", "--unshare-ipc"),
 )
-#: What of a home holds secrets, or what other jobs left.
+#: What in a home holds secrets, or what other jobs left.
 _HIDDEN = ("config.py", "db", "spool", "secret.key")
 
 
 @cache
 def isolation() -> str:
-    """What code runs in: ``bubblewrap``, or a plain ``process`` where that does not work here."""
+    """Return ``bubblewrap`` if code can run in it on this system, else ``process``."""
     program = shutil.which("bwrap")
     if program is None:
         return PROCESS
-    command = [program, *_WALLS, "--", "/bin/true"]
+    command = [program, *_OPTIONS, "--", "/bin/true"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TRY_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -34,20 +35,20 @@ def isolation() -> str:
     return PROCESS if done.returncode else BUBBLEWRAP
 
 
-def sealed(home: str, spec: dict[str, Any]) -> list[str]:
-    """What to put before the command of a child that runs code; nothing in a plain process.
+def wrapper(home: str, spec: RunSpec) -> list[str]:
+    """Return the command that starts a child for code; empty where it is a plain process.
 
     Parameters
     ----------
     home : str
-        Folder of the server; what in it holds secrets is hidden.
-    spec : dict
-        Of the run: its folder is the only one that it can write to.
+        Folder of the server; its secrets are hidden from the code.
+    spec : RunSpec
+        The run; the code can write to its folder only.
     """
     if isolation() == PROCESS:
         return []
     writable = ("--bind", spec["folder"], spec["folder"])
-    return ["bwrap", *_WALLS, *_hidden(Path(home)), *writable, "--"]
+    return ["bwrap", *_OPTIONS, *_hidden(Path(home)), *writable, "--"]
 
 
 def _hidden(home: Path) -> Iterator[str]:

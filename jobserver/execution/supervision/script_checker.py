@@ -1,4 +1,4 @@
-"""What the server knows of the scripts: it asks a child of its own, and runs no user code."""
+"""What the server knows about the scripts, from a child of its own: it runs no user code itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jobserver.execution.supervision.child_process import ChildEnded
 from jobserver.execution.supervision.supervisor import READY_SECONDS, TICK_SECONDS, ChildSupervisor
 from jobserver.execution.supervision.warm_pool import SharedFindings, WarmPool
 from jobserver.home.settings import Settings
-from jobserver.jobs.outcome import ENDING
+from jobserver.jobs.outcome import SHUTDOWN
 from jobserver.processes.forms import function_names
 from jobserver.storage.database import Document
 
@@ -25,34 +25,34 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-CHECK_SECONDS = 10.0
-#: Seconds that anybody may wait for their turn, and how many may wait longer, up to a limit: each
-#: holds a thread of the server, which has 64 for everything.
-PATIENCE_SECONDS = 1.0
-PATIENT = 32
-TURN_SECONDS = 60.0
-STOP_SECONDS = 0.1
+_CHECK_SECONDS = 10.0
+#: Seconds that any request may wait for its turn; so many requests may wait up to a minute. Each
+#: holds one of the server's 64 threads.
+_PATIENCE_SECONDS = 1.0
+_PATIENT = 32
+_TURN_SECONDS = 60.0
+_STOP_SECONDS = 0.1
 #: Seconds that a request waits for modules that are still being imported.
-LOAD_SECONDS = 2.0
-LOOK_SECONDS = 0.05
+_LOAD_SECONDS = 2.0
+_LOOK_SECONDS = 0.05
 
 
 class ScriptChecker:
-    """The script table, as a child that loaded it describes it.
+    """Describes the scripts and checks jobs against them, through a child that loaded them.
 
     Parameters
     ----------
     settings : Settings
         Where scripts are.
     findings : SharedFindings
-        What all children of the server find out about scripts.
+        What the server's children found out about scripts.
     """
 
     def __init__(self, settings: Settings, findings: SharedFindings) -> None:
         setup = setup_message(settings, runs=False)
         self._supervisor = ChildSupervisor(setup, findings, ActiveMaps(lambda: None))
         self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(PATIENT)
+        self._long_waits = threading.BoundedSemaphore(_PATIENT)
         self._loading = threading.Event()
         self._late: list[str] = []
         self._closed = False
@@ -63,17 +63,17 @@ class ScriptChecker:
         self._loading.set()
 
     def describe(self) -> Document:
-        """Every script with its parameters, and what is wrong with modules.
+        """Return every script with its parameters, and what is wrong with modules.
 
         Raises
         ------
         Unavailable
             If the scripts cannot be loaded.
         """
-        return self._tried_twice(self._describe)
+        return self._try_twice(self._describe)
 
     def problems(self, script: Document, has_data: bool) -> list[Problem]:
-        """Every reason why a script cannot run with its parameters.
+        """Return every reason why a script cannot run with its parameters.
 
         Raises
         ------
@@ -81,41 +81,41 @@ class ScriptChecker:
             If the scripts cannot be loaded, or a module that may hold it is still being imported.
         """
         question = {"op": "check", "script": script, "has_data": has_data}
-        due = time.monotonic() + LOAD_SECONDS
-        while (found := self._tried_twice(partial(self._check, question))) is None:
+        due = time.monotonic() + _LOAD_SECONDS
+        while (found := self._try_twice(partial(self._check, question))) is None:
             if time.monotonic() > due:
                 raise self._too_early(function_names(script))
-            time.sleep(LOOK_SECONDS)  # others may ask meanwhile
+            time.sleep(_LOOK_SECONDS)  # gives others their turn
         return found
 
     def close(self) -> None:
-        """End the child, and what is asked of it."""
+        """End the child, and the requests that wait for it."""
         self._closed = True
         self._loading.set()
-        while not self._lock.acquire(timeout=STOP_SECONDS):
-            self._supervisor.stop(ENDING)
+        while not self._lock.acquire(timeout=_STOP_SECONDS):
+            self._supervisor.stop(SHUTDOWN)
         self._supervisor.dispose()
         self._lock.release()
 
     def _describe(self) -> Document:
-        loads = self._started()
-        self._supervisor.waited(loads.newest, LOAD_SECONDS)
-        warm = loads.any_ready()
+        pool = self._started_pool()
+        self._supervisor.wait(pool.newest, _LOAD_SECONDS)
+        warm = pool.any_ready()
         table = warm.table if warm and warm.table else {"scripts": [], "errors": []}
-        return {"scripts": table["scripts"], "errors": [*table["errors"], *loads.remarks()]}
+        return {"scripts": table["scripts"], "errors": [*table["errors"], *pool.remarks()]}
 
     def _check(self, question: Document) -> list[Problem] | None:
-        """What is wrong with a script; None while a module that may hold it is being loaded."""
-        loads = self._started()
+        """Return what is wrong with a script; None while a module that may hold it is loading."""
+        pool = self._started_pool()
         names = function_names(question["script"])
-        warm = loads.pick(names)
+        warm = pool.pick(names)
         if warm is None:
-            self._late = loads.late
+            self._late = pool.late
             return None
-        if failed := loads.why_not(warm, names):
+        if failed := pool.why_not(warm, names):
             return [Problem("script.name", f"{name} cannot run: {failed[name]}") for name in failed]
-        warm.send({**question, "failed": loads.failed})
-        self._supervisor.wait_for(lambda: warm.answers, CHECK_SECONDS)
+        warm.send({**question, "failed": pool.failed})
+        self._supervisor.require(lambda: warm.answers, _CHECK_SECONDS)
         return [Problem(**problem) for problem in warm.answers.pop(0)["problems"]]
 
     def _too_early(self, names: list[str]) -> Unavailable:
@@ -126,35 +126,35 @@ class ScriptChecker:
             retry_after=5,
         )
 
-    def _started(self) -> WarmPool:
-        """The warm processes, at least one of which has loaded something."""
+    def _started_pool(self) -> WarmPool:
+        """Return the warm processes, once one of them has loaded scripts."""
         self._supervisor.start()
         self._loading.set()
-        loads = self._supervisor.loads
-        self._supervisor.wait_for(loads.any_ready, READY_SECONDS)
-        return loads
+        pool = self._supervisor.pool
+        self._supervisor.require(pool.any_ready, READY_SECONDS)
+        return pool
 
     def _keep_loading(self) -> None:
-        """Attend to what is loaded while nobody asks; never for long, as others may ask."""
+        """Attend to loading while no request does; hold the lock only briefly at a time."""
         while self._loading.wait() and not self._closed:
             with self._lock:
                 try:
-                    if not self._supervisor.warm:
+                    if not self._supervisor.has_child:
                         self._supervisor.start()
                     self._supervisor.turn(TICK_SECONDS / 10)
-                    if not self._supervisor.loads.is_loading:
+                    if not self._supervisor.pool.is_loading:
                         self._loading.clear()
-                except ChildEnded:  # the next question tries again and says so
+                except ChildEnded:  # the next request tries again and reports it
                     self._supervisor.close()
                     self._loading.clear()
 
-    def _tried_twice(self, action: Callable[[], T]) -> T:
-        """Ask the child, and a new one where it had died unnoticed."""
+    def _try_twice(self, action: Callable[[], T]) -> T:
+        """Ask the child, and a new one if it had died unnoticed."""
         with self._turn():
             try:
                 return action()
             except ChildEnded as ended:
-                log.warning("the child that knows the scripts is started again: %s", ended)
+                log.warning("restarting the child that describes scripts: %s", ended)
             try:
                 self._supervisor.close()
                 self._check_open()
@@ -165,11 +165,11 @@ class ScriptChecker:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One after another; scripts that load slowly must not take all threads of the server."""
+        """Serialize requests; slow scripts must not take up all threads of the server."""
         self._check_open()
-        if not self._lock.acquire(timeout=PATIENCE_SECONDS) and not self._waited():
+        if not self._lock.acquire(timeout=_PATIENCE_SECONDS) and not self._wait_long():
             raise Unavailable(
-                "The scripts are still being loaded. Try again later; if this lasts, look for what "
+                "The scripts are still being loaded. Try again later; if this lasts, check what "
                 "the scripts do when they are imported, and in on_init.",
                 retry_after=5,
             )
@@ -179,14 +179,14 @@ class ScriptChecker:
         finally:
             self._lock.release()
 
-    def _waited(self) -> bool:
-        """Wait for a turn in a place for that; False if there was none, or it took too long."""
-        if not self._places.acquire(blocking=False):
+    def _wait_long(self) -> bool:
+        """Wait up to a minute for a turn; False if too many do already, or it took too long."""
+        if not self._long_waits.acquire(blocking=False):
             return False
         try:
-            return self._lock.acquire(timeout=TURN_SECONDS)
+            return self._lock.acquire(timeout=_TURN_SECONDS)
         finally:
-            self._places.release()
+            self._long_waits.release()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -195,7 +195,7 @@ class ScriptChecker:
 
 def _unavailable(ended: ChildEnded) -> Unavailable:
     return Unavailable(
-        f"The scripts cannot be loaded: {ended.describe()}. Look into the server's log, and try "
-        "again when the scripts are mended.",
+        f"The scripts cannot be loaded: {ended}. See the server's log, fix the scripts, and try "
+        "again.",
         retry_after=5,
     )

@@ -1,10 +1,10 @@
 """Which scripts a warm process has loaded, and when another one is needed.
 
-The files of the scripts are looked at before each use. When one changed, a new warm process loads
-them beside the old one, which goes on with the scripts that did not change. A module that takes
-long is left out by another warm process, so that nobody else waits for it; one that takes too long,
-or ends its process, is left out by all. A module that starts threads or processes is left to be
-imported by each run of its scripts.
+The script files are checked before each use. When one changed, a new warm process loads them beside
+the old one, which keeps serving the scripts that did not change. A second warm process leaves out a
+module that is slow to load, so that other scripts need not wait for it. A module that exceeds the
+time limit or ends its process is left out by all. One that starts threads or processes is imported
+by each run of its scripts instead.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ import bson
 from bson.errors import BSONError
 
 from jobserver.execution.supervision.child_process import ChildEnded, ChildProcess, Pump
-from jobserver.execution.supervision.warm_process import SEND_SECONDS, WarmProcess, forked
+from jobserver.execution.supervision.warm_process import SEND_SECONDS, WarmProcess, take_fork
 from jobserver.scripts.loading import Stamps, stamps
 from jobserver.scripts.version import files_of
 from jobserver.system.process_tree import describe_end
-from jobserver.system.protocol import ChannelClosed, Message
+from jobserver.system.protocol import ChannelClosed, Message, Setup
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which a module that is still loading is left out by another warm process.
-PATIENCE_SECONDS = 0.5
+#: Seconds after which another warm process leaves out a module that is still loading.
+_PATIENCE_SECONDS = 0.5
 #: Seconds that a base process may take to fork.
-START_SECONDS = 5.0
+_FORK_SECONDS = 5.0
 #: Seconds that a process may take to end after it closed its channel.
-END_SECONDS = 0.5
+_END_SECONDS = 0.5
 _APART = "when it is imported, so each of its runs imports it anew; do that in the function"
 
 
 @dataclass
 class ScriptFindings:
-    """What is known of the modules of one state of the files.
+    """What is known about the modules in one state of the files.
 
     Attributes
     ----------
@@ -53,31 +53,32 @@ class ScriptFindings:
     failed: dict[str, str] = field(default_factory=dict)
     apart: dict[str, str] = field(default_factory=dict)
 
-    def copy(self, name: str, other: ScriptFindings) -> None:
-        """Take over what is known of a module."""
-        for mine, others in ((self.failed, other.failed), (self.apart, other.apart)):
-            if name in mine:
-                others[name] = mine[name]
+    def only(self, names: Collection[str]) -> ScriptFindings:
+        """Return the findings about some modules."""
+        return ScriptFindings(
+            {name: text for name, text in self.failed.items() if name in names},
+            {name: text for name, text in self.apart.items() if name in names},
+        )
 
 
 class SharedFindings:
-    """What the slots of a server find out about modules: each is waited for only once."""
+    """What the children of a server find out about modules, so that each is tried only once."""
 
     def __init__(self) -> None:
         self._stamps: Stamps | None = None
         self._findings = ScriptFindings()
         self._lock = threading.Lock()
 
-    def find(self, folder: Path, seen: Stamps) -> ScriptFindings:
-        """The findings for a state of the files; what did not change is not tried again."""
+    def find(self, folder: Path, now: Stamps) -> ScriptFindings:
+        """Return the findings for a state of the files; those about unchanged modules are kept."""
         with self._lock:
-            if seen != self._stamps:
-                changed = _changed(self._stamps or {}, seen)
-                former, self._findings = self._findings, ScriptFindings()
-                self._stamps = seen
-                for name in {*former.failed, *former.apart}:
-                    if not changed & files_of(folder, name, {*seen, *changed}):
-                        former.copy(name, self._findings)
+            if now != self._stamps:
+                changed = _changed(self._stamps or {}, now)
+                names = {*self._findings.failed, *self._findings.apart}
+                kept = {
+                    name for name in names if not changed & files_of(folder, name, {*now, *changed})
+                }
+                self._stamps, self._findings = now, self._findings.only(kept)
             return self._findings
 
 
@@ -89,19 +90,19 @@ class WarmPool:
     child : ChildProcess
         Guard and base process.
     pump : Pump
-        Hands out what they send.
-    setup : dict
-        See `jobserver.execution.supervision.child_messages`.
+        Delivers what they send.
+    setup : Setup
+        What the child needs to load scripts.
     shared : SharedFindings
-        Of the server.
+        What the server's other children found out.
     """
 
     def __init__(
-        self, child: ChildProcess, pump: Pump, setup: Message, shared: SharedFindings
+        self, child: ChildProcess, pump: Pump, setup: Setup, shared: SharedFindings
     ) -> None:
         self._child = child
         self._pump = pump
-        self._limit: float = setup["import_timeout"]
+        self._limit = setup["import_timeout"]
         self._folder = Path(setup["scripts"])
         self._shared = shared
         self._findings = ScriptFindings()
@@ -115,30 +116,30 @@ class WarmPool:
         pump.watch(child.channel, self._read)
 
     def look(self) -> None:
-        """See whether files changed, and load them anew then."""
-        seen = stamps(self._folder)
-        if seen == self._stamps:
+        """Load the scripts again if their files changed."""
+        now = stamps(self._folder)
+        if now == self._stamps:
             return
-        changed = set() if self._stamps is None else _changed(self._stamps, seen)
-        late = {name for name in self.late if not changed & self._files(name, seen, changed)}
+        changed = set() if self._stamps is None else _changed(self._stamps, now)
+        late = {name for name in self.late if not changed & self._files(name, now, changed)}
         self._suspects = late | set(map(_module, changed))
-        self._stamps, self._findings = seen, self._shared.find(self._folder, seen)
+        self._stamps, self._findings = now, self._shared.find(self._folder, now)
         for warm in list(self._warms):
             if warm.table is None:
                 self._end(warm)
         self._load(frozenset())
-        if late:  # nobody is to find out again that they take long
+        if late:  # known to be slow: need not be found out again
             self._load(frozenset(late))
 
     def tick(self) -> None:
-        """Do what is due: leave out what takes too long, and end what is no longer needed.
+        """Leave out modules that take too long, and end processes that are not needed any more.
 
         Raises
         ------
         ChildEnded
-            If something ended that should not.
+            If the base process, or a warm process that loaded everything, ended.
         """
-        is_late = self._ordered and time.monotonic() - self._ordered_at > START_SECONDS
+        is_late = self._ordered and time.monotonic() - self._ordered_at > _FORK_SECONDS
         if self._is_cut_off or (self._is_ready and is_late):
             raise ChildEnded
         for warm in list(self._warms):
@@ -148,36 +149,36 @@ class WarmPool:
                 self._check_time(warm, *warm.loading)
         if not self._ordered and not any(map(self._is_complete, self._current)):
             self._load(frozenset())
-        if complete := self.complete():
+        if complete := self._complete():
             for warm in list(self._warms):
                 if warm is not complete and not warm.is_busy:
                     self._end(warm)
 
     def pick(self, names: Collection[str]) -> WarmProcess | None:
-        """A warm process that has some scripts as their files are now; None if none has yet."""
-        ready = sorted((w for w in self._current if w.table), key=lambda warm: len(warm.skip))
-        for warm in ready:
-            if all(map(warm.module_of, names)):
-                return warm
-        for warm in self._warms:
-            if warm.table and warm not in ready and self._is_unchanged(warm, names):
-                return warm
-        return self.complete()  # it says what it does not know
+        """Return a process with some scripts as their files are now; None if none has them yet.
 
-    def complete(self) -> WarmProcess | None:
-        """A warm process with all scripts as they are now; None if there is none yet."""
-        ready = (warm for warm in self._current if warm.table)
-        return next(filter(self._is_complete, ready), None)
+        If all scripts are loaded and some are missing, return a process to report them.
+        """
+        having = (warm for warm in self._ready() if self._is_unchanged(warm, names))
+        return next(having, None) or self._complete()
 
     def newest(self) -> WarmProcess | None:
-        """A warm process with scripts as they are now; one may lack what takes long to load."""
-        ready = [warm for warm in self._current if warm.table]
-        return min(ready, key=lambda warm: len(warm.skip), default=None)
+        """Return a process with the scripts as they are now; it may lack those slow to load."""
+        return next((warm for warm in self._ready() if warm.stamps == self._stamps), None)
 
     def any_ready(self) -> WarmProcess | None:
-        """A warm process with as many scripts as there are yet."""
+        """Return the process with the newest and most scripts; None if none is ready yet."""
+        return next(iter(self._ready()), None)
+
+    def _complete(self) -> WarmProcess | None:
+        """Return a process with all scripts as they are now; None if there is none yet."""
+        ready = (warm for warm in self._ready() if warm.stamps == self._stamps)
+        return next(filter(self._is_complete, ready), None)
+
+    def _ready(self) -> list[WarmProcess]:
+        """Return the processes that have loaded: the newest first, of these the most complete."""
         ready = [warm for warm in self._warms if warm.table]
-        return min(ready, key=lambda w: (w.stamps != self._stamps, len(w.skip)), default=None)
+        return sorted(ready, key=lambda warm: (warm.stamps != self._stamps, len(warm.skip)))
 
     @property
     def is_loading(self) -> bool:
@@ -186,12 +187,12 @@ class WarmPool:
 
     @property
     def late(self) -> list[str]:
-        """Modules that take long to load."""
+        """Modules that are slow to load and not loaded yet by every process."""
         left_out = {name for warm in self._current for name in warm.skip}
         return sorted(left_out - self._findings.failed.keys())
 
     def why_not(self, warm: WarmProcess, names: Collection[str]) -> dict[str, str]:
-        """Why some scripts cannot run though a process knows them: what holds for another one."""
+        """Return why some scripts that a process knows cannot run: another one failed on them."""
         modules = {name: warm.module_of(name) or "" for name in names}
         failed = self._findings.failed
         return {name: failed[modules[name]] for name in names if modules[name] in failed}
@@ -202,7 +203,7 @@ class WarmPool:
         return sorted(self._findings.failed)
 
     def remarks(self) -> Iterator[dict[str, str]]:
-        """What there is to say of modules, as `GET /scripts` lists it."""
+        """Yield what is wrong with modules, as `GET /scripts` lists it."""
         for name, text in self._findings.failed.items():
             yield {"module": name, "error": text}
         for name, what in self._findings.apart.items():
@@ -211,7 +212,7 @@ class WarmPool:
             yield {"module": name, "error": "is still being imported"}
 
     def close(self) -> None:
-        """Listen to all of it no longer."""
+        """Stop listening to all of them."""
         for warm in self._warms:
             warm.close()
         self._warms.clear()
@@ -222,11 +223,11 @@ class WarmPool:
         return [warm for warm in self._warms if warm.stamps == self._stamps]
 
     def _is_complete(self, warm: WarmProcess) -> bool:
-        """Whether it leaves nothing out that can be loaded."""
+        """Whether it leaves out only modules that cannot be loaded."""
         return warm.skip <= self._findings.failed.keys()
 
     def _load(self, left_out: frozenset[str]) -> None:
-        """Order a warm process that leaves out what failed, and some modules more."""
+        """Order a warm process that leaves out some modules, and those that failed."""
         order: Message = {
             "op": "load",
             "skip": sorted(left_out | self._findings.failed.keys()),
@@ -241,14 +242,14 @@ class WarmPool:
         self._ordered_at = time.monotonic()
 
     def _settle(self, warm: WarmProcess) -> None:
-        """Take note of what a warm process started, and of its end."""
+        """Note what a warm process started, and whether it ended."""
         is_current = warm.stamps == self._stamps
         for name, what in warm.apart.items() if is_current else ():
             if name not in self._findings.apart:
                 self._findings.apart[name] = what
                 log.warning("%s %s %s", self._file(name), what, _APART)
         if warm.pid not in self._ended:
-            if warm.is_gone and warm.loading and time.monotonic() - warm.gone > END_SECONDS:
+            if warm.loading and warm.silent_for > _END_SECONDS:
                 self._fail(warm, "failed: it closed the files of its process")
             return
         status = self._ended.pop(warm.pid)
@@ -264,13 +265,13 @@ class WarmPool:
             self._end(warm)
         elif took > self._limit:
             self._fail(warm, f"took longer than {self._limit:g} s")
-        elif took > PATIENCE_SECONDS and not self._ordered:
+        elif took > _PATIENCE_SECONDS and not self._ordered:
             left_out = warm.skip | {module}
             if not any(left_out <= other.skip for other in self._current):
                 self._load(left_out)
 
     def _fail(self, warm: WarmProcess, why: str) -> None:
-        """A module cannot be loaded: it is left out from now on."""
+        """Leave out the module being loaded from now on."""
         module, doing, _ = warm.loading or ("", "", 0.0)
         text = f"{doing} {self._file(module)} {why}"
         if module not in self._findings.failed:
@@ -279,11 +280,11 @@ class WarmPool:
         self._end(warm)
 
     def _file(self, module: str) -> str:
-        """The file of a module, for messages."""
+        """Return the file of a module, for messages."""
         return f"{module}.py" if f"{module}.py" in (self._stamps or ()) else module
 
     def _end(self, warm: WarmProcess) -> None:
-        with suppress(ChannelClosed):  # it is noticed next
+        with suppress(ChannelClosed):  # the next `tick` notices
             self._child.channel.send({"op": "end", "pid": warm.pid}, SEND_SECONDS)
         self._forget(warm)
 
@@ -293,41 +294,42 @@ class WarmPool:
             warm.close()
 
     def _is_unchanged(self, warm: WarmProcess, names: Collection[str]) -> bool:
-        """Whether it has some scripts, and no file changed since that they depend on."""
+        """Whether it has some scripts, and no file they depend on changed since."""
         now = self._stamps or {}
         changed = _changed(warm.stamps, now)
         for name in names:
             module = warm.module_of(name)
-            if module is None or changed & self._files(module, now, changed):
+            if module is None or (changed and changed & self._files(module, now, changed)):
                 return False
         return True
 
     def _files(self, module: str, now: Stamps, changed: set[str]) -> set[str]:
-        """The files that a module depends on, those that are gone among them."""
+        """Return the files that a module depends on, including deleted ones."""
         return files_of(self._folder, module, {*now, *changed})
 
     def _read(self) -> None:
         try:
             for message in self._child.channel.read():
-                self._hear(bson.decode(message.raw))
+                self._handle(bson.decode(message.raw))
         except (ChannelClosed, BSONError, KeyError, TypeError, ValueError):
             self._is_cut_off = True
             self._pump.forget(self._child.channel)
 
-    def _hear(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if message["op"] == "ready":
             self._is_ready, self._ordered_at = True, time.monotonic()
         elif message["op"] == "forked":
-            seen, order = self._ordered.pop(0)
-            channel, output = forked(self._child.channel)
-            warm = WarmProcess(self._pump, int(message["pid"]), channel, output, seen, order)
+            ordered_for, order = self._ordered.pop(0)
+            channel, output = take_fork(self._child.channel)
+            pid = int(message["pid"])
+            warm = WarmProcess(self._pump, pid, channel, output, ordered_for, order)
             self._warms.append(warm)
         elif message["op"] == "ended" and any(w.pid == message["pid"] for w in self._warms):
             self._ended[int(message["pid"])] = int(message["status"])
 
 
 def _changed(former: Stamps, now: Stamps) -> set[str]:
-    """The files that are new, gone or written since."""
+    """Return the files that are new, gone or modified."""
     return {file for file in former.keys() | now.keys() if former.get(file) != now.get(file)}
 
 

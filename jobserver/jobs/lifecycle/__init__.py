@@ -1,1 +1,1 @@
-"""Every change of a job's state, each one guarded update."""
+"""The changes of a job's state, each one guarded update."""

@@ -1,4 +1,4 @@
-"""Outcomes that could not be stored because the database was away: kept on disk until they are.
+"""Outcomes kept on disk until they can be stored, while the database is away.
 
 Each is a file ``<key>-<attempt>.bson``, with a large result beside it: ``<key>-<attempt>.result``.
 """
@@ -19,12 +19,13 @@ from bson.errors import BSONError
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import Outcome
 from jobserver.storage.database import Document
+from jobserver.storage.documents import OWNER
 from jobserver.system.disk import sync, sync_folder
 
 log = logging.getLogger(__name__)
 
-#: What of a job is needed to store its outcome later.
-_NEEDED = ("_id", "started", "retries", "_owner", "_run")
+#: Fields of a job that are needed to store its outcome later.
+_NEEDED = ("_id", "started", "retries", OWNER, "_run")
 _SUFFIX, _RESULT = ".bson", ".result"
 _LOST = Outcome(
     State.FAILED,
@@ -35,7 +36,7 @@ _LOST = Outcome(
 
 @dataclass(frozen=True)
 class SpooledOutcome:
-    """An attempt that ended, with what it printed last.
+    """An attempt that ended, with the rest of its output.
 
     Attributes
     ----------
@@ -56,19 +57,19 @@ class SpooledOutcome:
 
     @property
     def name(self) -> str:
-        """Name of its file: one for each attempt of each job."""
+        """Name of its file, unique for each attempt of each job."""
         private = self.job["_run"]
         return f"{private['key']}-{private['attempt']}{_SUFFIX}"
 
     def encode(self) -> bytes:
-        """The bytes of its file."""
+        """Return the content of its file."""
         job = {name: self.job[name] for name in _NEEDED if name in self.job}
         content = {"job": job, "text": self.text, "offset": self.offset}
         return bson.encode(content | {"outcome": vars(self.outcome)})
 
     @classmethod
     def read(cls, path: Path) -> SpooledOutcome:
-        """The attempt that a file holds."""
+        """Return the attempt in a file."""
         content = bson.decode(path.read_bytes())
         outcome = content["outcome"]
         outcome["state"] = State(outcome["state"])
@@ -78,12 +79,12 @@ class SpooledOutcome:
 
 
 class Spool:
-    """A folder of ended attempts. What even the disk does not take stays in memory.
+    """A folder of ended attempts; those that cannot be written to disk are kept in memory.
 
     Parameters
     ----------
     folder : Path
-        Where; it is made when it is needed.
+        The folder, created on demand.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -91,11 +92,11 @@ class Spool:
         self._unsaved: list[SpooledOutcome] = []
 
     def save(self, ended: SpooledOutcome) -> None:
-        """Keep an attempt durably, and the file of a large result with it."""
+        """Keep an attempt durably, with the file of a large result."""
         part = self._folder / f".{secrets.token_hex(8)}.part"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._take_file(ended)
+            self._keep_file(ended)
             with part.open("xb") as file:
                 file.write(ended.encode())
                 sync(file)
@@ -110,11 +111,11 @@ class Spool:
 
     @property
     def holds_files(self) -> bool:
-        """Whether a large result waits, which takes long to store."""
+        """Whether a large result waits; these take long to store."""
         return any(self._files(large=True))
 
     def flush(self, store: Callable[[SpooledOutcome], None], *, large: bool = False) -> None:
-        """Store what waits, and forget what is stored.
+        """Store the attempts that wait, and remove them from the spool.
 
         Parameters
         ----------
@@ -124,7 +125,7 @@ class Spool:
         Raises
         ------
         StoreUnavailable
-            If the database is still away; the rest goes on waiting.
+            If the database is still away; the rest waits.
         """
         while self._unsaved and not large:
             store(self._unsaved[0])
@@ -135,7 +136,7 @@ class Spool:
             except FileNotFoundError:  # another process of this home was faster
                 continue
             except (BSONError, KeyError, TypeError, ValueError):
-                log.exception("%s cannot be read; it is left aside", path.name)
+                log.exception("%s cannot be read; it is set aside", path.name)
                 path.rename(path.with_suffix(".broken"))
                 continue
             path.with_suffix(_RESULT).unlink(missing_ok=True)
@@ -146,8 +147,8 @@ class Spool:
             if path.with_suffix(_RESULT).exists() is large:
                 yield path
 
-    def _take_file(self, ended: SpooledOutcome) -> None:
-        """Have the file of a large result outlive its run."""
+    def _keep_file(self, ended: SpooledOutcome) -> None:
+        """Move the file of a large result into the spool."""
         given = ended.outcome.file
         if given is None:
             return

@@ -1,1 +1,1 @@
-"""Lists of jobs: what is asked for, how it is found, and how much there is."""
+"""Lists of jobs: selected, found by an index, counted."""

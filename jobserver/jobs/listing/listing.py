@@ -1,4 +1,4 @@
-"""Lists of jobs in the order of their creation: streamed, page by page, counted."""
+"""Lists of jobs in order of creation: streamed, in pages, counted."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId
 from jobserver.storage.indexes import BY_ID, Index
 
-#: Jobs fetched at once: of a list in order, and by their ids.
+#: Jobs fetched at once: along an index, and by their ids.
 _BATCH, _BATCH_OF_IDS = 1000, 10
-#: Longest search for a next job: less than the driver waits for an answer.
+#: Longest search for the next job: less than the driver waits for an answer.
 _SEARCH_MILLISECONDS = 8000
 _COUNT_MILLISECONDS = 1000
-#: The database's answer to the name of an index that it does not have.
+#: The database's error code for a hint to an index that does not exist.
 _NO_SUCH_INDEX = 2
 _TOO_SLOW = (
     f"No job was found within {_SEARCH_MILLISECONDS // 1000} seconds. Narrow the filter by "
-    "'created', or have its fields named in the setting SEARCH_FIELDS."
+    "'created', or add its fields to the setting SEARCH_FIELDS."
 )
 _LOST = "The database restarted and lost the list. Send the request again."
 _FIRST_OBJECT_ID = ObjectId("0" * 24)
 
 #: Where a page ended: time of creation and id of its last job.
-Place = tuple[datetime, JobId]
+Cursor = tuple[datetime, JobId]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Selection:
     newest_first : bool
         Whether the last created comes first.
     owner : ObjectId, optional
-        Whose jobs; everybody's without one.
+        Whose jobs; everybody's if None.
     """
 
     query: Mapping[str, Any]
@@ -57,7 +57,7 @@ class Selection:
     owner: ObjectId | None = None
 
     def complete(self, *more: Document) -> Document:
-        """The whole query: owner, filter and further conditions."""
+        """Return the whole query: owner, filter and further conditions."""
         owned = {} if self.owner is None else {OWNER: self.owner}
         conditions = [dict(part) for part in (owned, self.query, *more) if part]
         return {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
@@ -71,7 +71,7 @@ class Listing:
     database : Database
         Where the jobs are.
     fields : tuple of str
-        Fields of jobs that have an index, beside those of every list.
+        Fields of jobs that have an index, besides those of every list.
     """
 
     def __init__(self, database: Database, fields: tuple[str, ...] = (OWNER, "state")) -> None:
@@ -81,9 +81,9 @@ class Listing:
         self._total = JobCount(database)
 
     def read(
-        self, selection: Selection, after: Place | None = None, limit: int = 0
+        self, selection: Selection, after: Cursor | None = None, limit: int = 0
     ) -> Iterator[Document]:
-        """All selected jobs after a place, fetched while they are read.
+        """Yield the selected jobs after a cursor, fetched while they are read.
 
         Parameters
         ----------
@@ -101,16 +101,16 @@ class Listing:
         return self._by_keys(selection, path.index, after)
 
     def page(
-        self, selection: Selection, limit: int, after: Place | None
-    ) -> tuple[list[Document], Place | None]:
-        """Up to ``limit`` jobs, and the place to go on from if there are more."""
+        self, selection: Selection, limit: int, after: Cursor | None
+    ) -> tuple[list[Document], Cursor | None]:
+        """Return up to ``limit`` jobs, and the cursor of the next page if there is one."""
         found = list(islice(self.read(selection, after, limit + 1), limit + 1))
         jobs = found[:limit]
         more = len(found) > limit
-        return jobs, _place(jobs[-1]) if more else None
+        return jobs, _cursor(jobs[-1]) if more else None
 
     def count(self, selection: Selection) -> int | None:
-        """How many jobs are selected; None if they cannot be counted in time."""
+        """Return how many jobs are selected; None if they cannot be counted in time."""
         if not selection.complete():
             return self._total.read()
         index = self._path(selection).index
@@ -120,7 +120,7 @@ class Listing:
             return None
 
     def _path(self, selection: Selection) -> IndexPath:
-        """The way that looks at the fewest jobs."""
+        """Return the path that looks at the fewest jobs."""
         found = paths(selection.complete(), self._fields)
         if len(found) < 2 and all(path.in_order for path in found):
             return found[0] if found else WHOLE_LIST
@@ -131,9 +131,9 @@ class Listing:
         return next((path for path in found if path.in_order), WHOLE_LIST)
 
     def _in_order(
-        self, selection: Selection, index: Index, after: Place | None, limit: int
+        self, selection: Selection, index: Index, after: Cursor | None, limit: int
     ) -> Iterator[Document]:
-        """Read along an index; where a cursor is lost, go on after the job that came last."""
+        """Read along an index; if the database loses its cursor, continue after the last job."""
         start = after
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
@@ -142,7 +142,7 @@ class Listing:
             query, before = selection.complete(following), start
             try:
                 for job in self._find(query, index, selection.fields, sort=order, limit=limit):
-                    start = _place(job)
+                    start = _cursor(job)
                     yield job
                 return
             except Unavailable:
@@ -150,15 +150,15 @@ class Listing:
                     raise
 
     def _by_keys(
-        self, selection: Selection, index: Index, after: Place | None
+        self, selection: Selection, index: Index, after: Cursor | None
     ) -> Iterator[Document]:
-        """Read the keys of the few jobs there are, then these jobs in order."""
-        keys = map(_place, self._find(selection.complete(), index, ("_id",)))
-        places = sorted(keys, key=_rank, reverse=selection.newest_first)
+        """Read the cursors of the few matches, then these jobs in order."""
+        found_cursors = map(_cursor, self._find(selection.complete(), index, ("_id",)))
+        cursors = sorted(found_cursors, key=_rank, reverse=selection.newest_first)
         if after is not None:
-            places = [place for place in places if _comes_after(place, after, selection)]
-        for start in range(0, len(places), _BATCH_OF_IDS):
-            ids = [job_id for _, job_id in places[start : start + _BATCH_OF_IDS]]
+            cursors = [cursor for cursor in cursors if _comes_after(cursor, after, selection)]
+        for start in range(0, len(cursors), _BATCH_OF_IDS):
+            ids = [job_id for _, job_id in cursors[start : start + _BATCH_OF_IDS]]
             query = selection.complete({"_id": {"$in": ids}})
             found = {job["_id"]: job for job in self._find(query, BY_ID, selection.fields)}
             yield from (found[job_id] for job_id in ids if job_id in found)
@@ -192,16 +192,16 @@ class Listing:
         return int(reply["n"])
 
 
-def _place(job: Document) -> Place:
+def _cursor(job: Document) -> Cursor:
     return job["created"], job["_id"]
 
 
-def _following(place: Place, newest_first: bool) -> Document:
-    """The condition that holds for the jobs after a place.
+def _following(cursor: Cursor, newest_first: bool) -> Document:
+    """Return the condition for the jobs after a cursor.
 
-    A comparison finds values of its own type only, and texts come before generated ids.
+    A comparison finds only values of its own type, and strings sort before generated ids.
     """
-    created, job_id = place
+    created, job_id = cursor
     later = "$lt" if newest_first else "$gt"
     alternatives: list[Document] = [{"created": {later: created}}, {"_id": {later: job_id}}]
     if newest_first and isinstance(job_id, ObjectId):
@@ -211,12 +211,12 @@ def _following(place: Place, newest_first: bool) -> Document:
     return {"created": {f"{later}e": created}, "$or": alternatives}
 
 
-def _comes_after(place: Place, other: Place, selection: Selection) -> bool:
-    here, there = _rank(place), _rank(other)
+def _comes_after(cursor: Cursor, other: Cursor, selection: Selection) -> bool:
+    here, there = _rank(cursor), _rank(other)
     return here < there if selection.newest_first else here > there
 
 
-def _rank(place: Place) -> tuple[datetime, bool, Any]:
-    """A place's rank as the database sorts: texts come before generated ids."""
-    created, job_id = place
+def _rank(cursor: Cursor) -> tuple[datetime, bool, Any]:
+    """Return a sort key in the database's order: strings sort before generated ids."""
+    created, job_id = cursor
     return created, isinstance(job_id, ObjectId), job_id

@@ -1,11 +1,11 @@
-"""Which index a search of jobs uses.
+"""The choice of the index that a search for jobs uses.
 
-Every list is read in the order of an index, so nothing is ever sorted in memory: the planner of the
-database would do that now and then, and fail where the jobs are large. So the index is named here.
+Every list is read in the order of an index, so that the database never sorts in memory: its planner
+would do so now and then, and fail if the jobs are large. So the index is chosen here.
 
-A condition that asks for a field's value gives its matches in order of creation, as each index goes
-on with ``created`` and ``_id``. A range of values does not: its keys are read first, if they are
-few. All other conditions are checked along the index of the list itself.
+A condition on a field's value yields its matches in order of creation, as each index continues with
+``created`` and ``_id``. A range of values does not: its keys are read first, if they are few. All
+other conditions are checked along the index of the list itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pymongo.errors import ExecutionTimeout
 from jobserver.storage.database import Database, Document
 from jobserver.storage.indexes import BY_CREATION, BY_ID, Index, index_of
 
-#: Matches of a condition that are read by their keys. So many are counted to compare conditions.
+#: Most matches of a condition that are read by their keys, or counted to compare conditions.
 FEW = 1000
 _RANGES = ("$gt", "$gte", "$lt", "$lte", "$all")
 _EVERY_JOB: Document = {"created": {"$gte": datetime.min}}
@@ -31,16 +31,16 @@ _COUNT_MILLISECONDS = 5000
 
 @dataclass(frozen=True)
 class IndexPath:
-    """A way to the matches of a query.
+    """An index to find the matches of a query with.
 
     Attributes
     ----------
     index : tuple
         Fields of the index to use.
     in_order : bool
-        Whether it gives the matches in order of creation.
+        Whether it yields the matches in order of creation.
     condition : dict
-        The part of the query that it narrows.
+        The part of the query that narrows the search.
     """
 
     index: Index
@@ -48,19 +48,19 @@ class IndexPath:
     condition: Document
 
 
-#: Looks at every job.
+#: Reads every job.
 WHOLE_LIST = IndexPath(BY_CREATION, True, {})
 
 
 def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[IndexPath]:
-    """Ways to the matches of a query that need not look at every job.
+    """Return the paths to the matches of a query that need not read every job.
 
     Parameters
     ----------
     query : mapping
         A safe query; see `jobserver.storage.filters`.
     fields : tuple of str
-        Fields that have an index, beside ``_id``.
+        Fields that have an index, besides ``_id``.
     """
     conditions = list(_conditions(query))
     names = [name for name, _ in conditions]
@@ -71,13 +71,13 @@ def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[IndexPath]:
             found.append(IndexPath(BY_ID, False, {name: narrowing}))
         elif narrowing is not None:
             # The planner might prefer another condition on the same field, and sort.
-            in_order = _asks_for_values(operand) and names.count(name) == 1
+            in_order = _asks_for_value(operand) and names.count(name) == 1
             found.append(IndexPath(index_of(name), in_order, {name: narrowing}))
     return found
 
 
 def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Fields and operands that must all hold."""
+    """Yield the fields and operands of conditions that must all hold."""
     for name, operand in query.items():
         if name == "$and":
             for part in operand:
@@ -86,12 +86,12 @@ def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, operand
 
 
-def _asks_for_values(operand: Any) -> bool:
+def _asks_for_value(operand: Any) -> bool:
     return not _has_operators(operand) or list(operand) in (["$eq"], ["$in"])
 
 
 def _narrowing(operand: Any) -> Any:
-    """What of an operand an index can narrow; None if there is nothing."""
+    """Return the part of an operand that an index can use; None if there is none."""
     if not _has_operators(operand):
         return {"$eq": operand}
     for name in ("$eq", "$in"):
@@ -105,11 +105,11 @@ def _has_operators(operand: Any) -> bool:
 
 
 class JobCount:
-    """The number of all jobs, from the count that MongoDB keeps of a collection.
+    """The number of all jobs, from the count that MongoDB keeps for a collection.
 
     A crash of MongoDB can leave that count wrong. So it is compared with the jobs themselves, once
-    for each process of MongoDB that answers. One that is too small is of no use: it never falls
-    below zero, so it would be wrong by another number later.
+    for each process of MongoDB. A count that is too small cannot be corrected: MongoDB never lets
+    it fall below zero, so its error changes later.
 
     Parameters
     ----------
@@ -125,14 +125,14 @@ class JobCount:
         self._error: int | None = None
 
     def read(self) -> int | None:
-        """The number of jobs; None if they are too many to be counted in time."""
+        """Return the number of jobs; None if they cannot be counted in time."""
         estimate = self._estimate()
-        process = self._answering()
+        process = self._process_id()
         with self._lock:
             if process is not None and process == self._process:
                 return None if self._error is None else estimate - self._error
             counted = self._count()
-            is_steady = self._estimate() == estimate  # nothing came or went meanwhile
+            is_steady = self._estimate() == estimate  # no job was added or deleted meanwhile
             if is_steady and (counted is None or counted <= estimate):
                 self._process = process
                 self._error = None if counted is None else estimate - counted
@@ -151,8 +151,8 @@ class JobCount:
             return None
         return int(reply["n"])
 
-    def _answering(self) -> ObjectId | None:
-        """Which process of MongoDB answers; None where several do, or it does not say."""
+    def _process_id(self) -> ObjectId | None:
+        """Return the id of the one MongoDB process that answers; None if that is unknown."""
         servers = self._database.client.topology_description.server_descriptions().values()
         writable = [server for server in servers if server.is_writable]
         version = writable[0].topology_version if len(writable) == 1 else None

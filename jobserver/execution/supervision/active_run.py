@@ -1,0 +1,107 @@
+"""A run that is going on: its messages and output, on their way to the recorder and to its map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from bson.raw_bson import RawBSONDocument
+
+from jobserver.execution.maps import ActiveMaps, SlotShare
+from jobserver.execution.supervision.child_messages import parse_progress, parse_provenance
+from jobserver.execution.supervision.child_process import ChildEnded, tree_of
+from jobserver.execution.supervision.warm_process import RunProcess, WarmProcess
+from jobserver.storage.database import Document
+from jobserver.system.shared_memory import Segments
+
+
+class Recorder(Protocol):
+    """Takes what a run reports while it goes on."""
+
+    def output(self, text: bytes) -> None:
+        """Take what the script printed."""
+
+    def progress(self, fraction: float, message: str | None) -> None:
+        """Take how far the script is."""
+
+    def step(self, message: Mapping[str, Any]) -> None:
+        """Take which step of a pipeline begins."""
+
+    def part(self, begin: float, end: float) -> None:
+        """Take which part of the run the progress bars that follow cover."""
+
+    def tick(self) -> None:
+        """Do what is due; called a few times a second."""
+
+
+class ActiveRun:
+    """A run, the processes it goes on in, and who listens.
+
+    Parameters
+    ----------
+    warm, process : WarmProcess, RunProcess
+        The process that was forked, and its fork.
+    recorder : Recorder
+        Takes what the run reports.
+    share : SlotShare
+        The slots of its maps.
+    maps : ActiveMaps
+        Where other slots find the maps that want more.
+
+    Attributes
+    ----------
+    due : float
+        When it must be gone, by the monotonic clock.
+    segments : Segments
+        The shared memory that it creates.
+    provenance : dict or None
+        What it depends on, as it reported.
+    """
+
+    def __init__(
+        self,
+        warm: WarmProcess,
+        process: RunProcess,
+        recorder: Recorder,
+        share: SlotShare,
+        maps: ActiveMaps,
+    ) -> None:
+        self.warm = warm
+        self.process = process
+        self.segments = Segments()
+        self.due = float("inf")
+        self.provenance: Document | None = None
+        self._recorder = recorder
+        self._share = share
+        self._maps = maps
+        self._granted = share.granted
+
+    def pass_output(self) -> None:
+        """Pass on what was printed."""
+        if printed := self.process.take_output():
+            self._recorder.output(printed)
+
+    def handle(self, message: RawBSONDocument) -> None:
+        """Take a message that does not end the run."""
+        match message.get("op"):
+            case "provenance":
+                self.provenance = parse_provenance(message)
+            case "progress":
+                self._recorder.progress(*parse_progress(message))
+            case "step":
+                self._recorder.step(message)
+            case "workers":
+                self._recorder.part(0.0, 0.0)  # bars of items say nothing about the whole
+                self._maps.report(self._share, message)
+
+    def tick(self) -> None:
+        """Do what is due, and tell the run how many slots its map has when that changes."""
+        self._recorder.tick()
+        if self._share.owes:  # what it reports is not trusted
+            self._share.bound(len(tree_of(self.process.pid)) - 1)
+        granted = self._share.granted
+        if granted != self._granted:
+            with suppress(ChildEnded):  # it is over, and its last message is not read yet
+                self.process.send({"op": "workers", "count": granted}, seconds=0)
+                self._granted = granted
