@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobserver.cli.demo import WIDTH, as_curl, laid_out
+from jobserver.cli.demo import WIDTH, as_curl, layout
 from tests.conftest import ROOT, lives, until
 
 COMMAND = [sys.executable, "-m", "jobserver", "demo"]
@@ -76,9 +76,9 @@ def test_commands_can_be_pasted() -> None:
     assert as_curl("GET", "http://localhost/job", {}) == "curl http://localhost/job"
 
 
-def test_answers_are_laid_out() -> None:
+def test_answers_are_layout() -> None:
     answer = {"short": {"a": 1}, "long": {"text": "x" * WIDTH}}
-    fields = laid_out(answer)
+    fields = layout(answer)
     assert fields[0] == '  "short": {"a": 1}'
     assert fields[1].startswith('  "long": {\n    "text": ')
     assert json.loads("{" + ",".join(fields) + "}") == answer
