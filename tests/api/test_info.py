@@ -75,7 +75,7 @@ def test_unknown_parameters_of_the_address(server: Server, method: str, path: st
         assert answer.status_code == 400
         body = answer.json()
         assert [problem["field"] for problem in body["errors"]] == ["strigify"]
-        assert "It may hold:" in body["message"]
+        assert "This endpoint takes" in body["message"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_wrong_values_in_the_address(client: httpx.Client, query: str, field: st
     answer = client.get(f"/jobs?{query}")
     assert answer.status_code == 400
     body = answer.json()
-    assert "It may hold: stringify" in body["message"]
+    assert "This endpoint takes: stringify" in body["message"]
     assert body["errors"][0]["field"] == field
 
 
