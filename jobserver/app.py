@@ -29,17 +29,17 @@ BLUEPRINTS = (
 
 
 def create_app(parts: Services) -> Flask:
-    """Make the application over the parts of a server.
+    """Create the Flask application of a server.
 
     Parameters
     ----------
     parts : Services
-        What the views work with; `jobserver.server.server.Server` makes them.
+        Parts of the server, which the views use.
 
     Returns
     -------
     Flask
-        A WSGI application.
+        The WSGI application.
     """
     app = Flask("jobserver", static_folder=None)
     app.extensions[KEY] = parts
@@ -49,7 +49,6 @@ def create_app(parts: Services) -> Flask:
     info.register(app, parts)
     headers.register(app, parts.settings)
     origin.register(app)
-    origin.register_cors(
-        app, parts.settings
-    )  # before anybody asks who it is: browsers cannot tell then
+    # Before views authenticate: preflight requests have no credentials.
+    origin.register_cors(app, parts.settings)
     return app

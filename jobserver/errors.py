@@ -1,23 +1,23 @@
-"""Everything that can go wrong, as one tree.
+"""All errors of the package, as one tree.
 
 ::
 
     JobserverError
-    ├── SettingsError          start-up: a setting, the home or an option is wrong (exit code 2)
-    ├── ProgramFailed          a run: an executable file ended with another exit code than 0
-    └── ApiError                an answer of its own: status, message, errors
+    ├── SettingsError           start-up: a setting, the home or an option is invalid (exit code 2)
+    ├── ProgramFailed           a run: an executable exited with a code other than 0
+    └── ApiError                an error answer: status, message, errors
         ├── BadRequest     400 ── InvalidId, InvalidName
         ├── Unauthorized   401
         ├── Forbidden      403
         ├── NotFound       404
         ├── Conflict       409
         ├── TooLarge       413
-        ├── UnsupportedType 415
-        ├── JobNotRunnable      422
+        ├── UnsupportedType   415
+        ├── JobNotRunnable    422
         ├── TooMany        429
         └── Unavailable    503 ── StoreUnavailable, ShuttingDown
 
-Library errors are translated into these once, where the library is called, with the cause kept.
+Errors of libraries are translated into these where the library is called, keeping the cause.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with one field of a request.
+    """A problem with one field of a request.
 
     Attributes
     ----------
     field : str
-        Where: a dotted path into the body, or the name of a parameter.
+        Dotted path in the body, or name of a parameter.
     problem : str
-        What is wrong there, and what would be right.
+        What is wrong, and what is expected.
     """
 
     field: str
@@ -43,28 +43,28 @@ class Problem:
 
 
 class JobserverError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of the errors of this package."""
 
 
 class SettingsError(JobserverError):
-    """A setting, the home or a command line option does not work; the message tells the fix."""
+    """A setting, the home or an option is invalid; the message says how to fix it."""
 
 
 class ProgramFailed(JobserverError):
-    """An executable file could not be started, or did not end with exit code 0."""
+    """An executable could not be started, or exited with a code other than 0."""
 
 
 class ApiError(JobserverError):
-    """A request that is not served, with the status code and the body it is answered with.
+    """A request was refused; the answer has this status code, message and errors.
 
     Parameters
     ----------
     message : str
         What is wrong and what to do.
     errors : iterable of Problem, optional
-        The single problems where there are several.
+        The problems of single fields.
     retry_after : int, optional
-        Seconds after which trying again makes sense; sent as ``Retry-After``.
+        Seconds until another attempt makes sense, sent as ``Retry-After``.
     """
 
     status = 400
@@ -79,69 +79,69 @@ class ApiError(JobserverError):
 
 
 class BadRequest(ApiError):
-    """The request is malformed or names something that cannot be."""
+    """The request is malformed."""
 
     status = 400
 
 
 class InvalidId(BadRequest):
-    """An id outside the rules."""
+    """An id has invalid characters or length."""
 
 
 class InvalidName(BadRequest):
-    """A file name outside the rules."""
+    """A file name is invalid."""
 
 
 class Unauthorized(ApiError):
-    """Nobody is logged in, or the credentials are wrong."""
+    """The credentials are missing or invalid."""
 
     status = 401
 
 
 class Forbidden(ApiError):
-    """Known, but not allowed."""
+    """The user or the token lacks the permission."""
 
     status = 403
 
 
 class NotFound(ApiError):
-    """Nothing is stored under that name, or not for this user."""
+    """The object does not exist, or not for this user."""
 
     status = 404
 
 
 class Conflict(ApiError):
-    """The state of the thing does not allow it."""
+    """The state of the object does not allow it."""
 
     status = 409
 
 
 class TooLarge(ApiError):
-    """A body, file or result over its limit."""
+    """A body, file or result exceeds its limit."""
 
     status = 413
 
 
 class UnsupportedType(ApiError):
-    """A content type or file extension that is not understood."""
+    """A content type or file extension is not supported."""
 
     status = 415
 
 
 class JobNotRunnable(ApiError):
-    """A job that cannot run as it is; ``errors`` holds every reason."""
+    """A job cannot run as it is; ``errors`` lists all reasons."""
 
     status = 422
 
 
 class TooMany(ApiError):
-    """A quota, a limit or the queue is used up."""
+    """A quota, a rate limit or the queue is exhausted."""
 
     status = 429
 
 
 class Unavailable(ApiError):
-    """Not now: a part is away."""
+    """The server, or a part of it, is temporarily unavailable."""
 
     status = 503
 
@@ -151,7 +151,7 @@ class StoreUnavailable(Unavailable):
 
 
 class ShuttingDown(Unavailable):
-    """The server is about to end."""
+    """The server is shutting down."""
 
     def __init__(self) -> None:
         super().__init__("The server is shutting down. Try again soon.", retry_after=10)

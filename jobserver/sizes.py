@@ -1,4 +1,4 @@
-"""Sizes in bytes, and how people read them."""
+"""Sizes in bytes, and their text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ GIB = 1024 * MIB
 
 
 def exact_size(size: int) -> str:
-    """A limit as its administrator wrote it, in the largest unit that fits: ``2 GiB``."""
+    """Return a limit exactly, in the largest unit that divides it: ``2 GiB``."""
     for unit in ("B", "KiB", "MiB"):
         if size < KIB or size % KIB:
             return f"{size} {unit}"
@@ -17,7 +17,7 @@ def exact_size(size: int) -> str:
 
 
 def rounded_size(size: int) -> str:
-    """The size of a file, as the documentation prints it: ``566 KB``, in units of 1024."""
+    """Return the size of a file, rounded, in units of 1024: ``566 KB``."""
     value = float(size)
     for unit in ("B", "KB", "MB", "GB"):
         if value < KIB:

@@ -1,8 +1,7 @@
 """``app`` for gunicorn and other WSGI servers: ``gunicorn -w 1 -k gthread jobserver.wsgi:app``.
 
-Nothing starts at import: threads and connections do not survive the fork of a preloading server.
-The first request of a process opens the home, which is the folder in ``JOBSERVER_HOME`` or the
-present one.
+Nothing starts at import, as threads and connections do not survive the fork of a preloading server.
+The first request of a process opens the home: the folder in ``JOBSERVER_HOME``, or the current one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from jobserver.storage.database import SELECTION_SECONDS
 
 
 class Application:
-    """A WSGI application that opens its home in the process that serves it."""
+    """A WSGI application that opens the home in the process that serves requests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,7 +28,7 @@ class Application:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        """Serve one request."""
+        """Serve a request."""
         if self._pid != os.getpid():
             self._open()
         return self._home.app(environ, start_response)

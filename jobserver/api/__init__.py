@@ -1,1 +1,1 @@
-"""The REST interface: one module for each resource, on the `endpoint` layer."""
+"""The REST interface: one module per resource, on the `endpoint` layer."""

@@ -1,4 +1,4 @@
-"""``/datafile``: one data file: describe, show, upload, delete."""
+"""``/datafile``, ``/datafiles``: describe, convert, upload, list, delete data files."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from jobserver.sizes import rounded_size
 from jobserver.tables.preview import MEDIA_TYPES, content
 
 datafile = Blueprint("datafile", __name__)
-#: What a multipart form takes beside the file in it, at the most.
+#: Largest multipart framing around an uploaded file.
 FORM_OVERHEAD = 64 * 1024
 datafiles = Blueprint("datafiles", __name__)
 
 
 class FormatQuery(Query):
-    """How to show a file's content."""
+    """The format of a file's content."""
 
     format: Literal["csv", "json", "html", "txt"] | None = None
 
@@ -45,7 +45,7 @@ class FormatQuery(Query):
     refusals=(404, 415),
 )
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
-    """Describe a data file, or give its content in a format."""
+    """Describe a data file, or return its content in a format."""
     files = own_datafiles()
     if query.format is None:
         return Answer(files.info(name))
@@ -54,7 +54,7 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     shown = f'inline; filename="{PurePath(name).stem}.{query.format}"'
     headers = {"Content-Disposition": shown}
     response = Response(pieces, headers=headers, content_type=MEDIA_TYPES[query.format])
-    response.call_on_close(file.close)  # whether or not it is read
+    response.call_on_close(file.close)  # even if it is not read
     return response
 
 
@@ -87,9 +87,9 @@ def _sent_file(limit: int) -> IO[bytes]:
     try:
         files = request.files.getlist("file")
     except RequestEntityTooLarge as error:
-        raise TooLarge(f"A data file has at most {rounded_size(limit)}.") from error
+        raise TooLarge(f"The data file is larger than {rounded_size(limit)}.") from error
     if len(files) != 1:
-        raise BadRequest("Send one file, as the field 'file' of a multipart/form-data form.")
+        raise BadRequest("Send one file, in the field 'file' of a multipart/form-data form.")
     return files[0].stream
 
 
@@ -124,7 +124,7 @@ def list_datafiles() -> Answer:
     refusals=(413, 415),
 )
 def delete_datafiles() -> Answer:
-    """Delete all data files, without asking again."""
+    """Delete all data files, without confirmation."""
     refuse_filter()
     deleted = own_datafiles().delete_all()
     return Answer(

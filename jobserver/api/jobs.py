@@ -32,11 +32,11 @@ from jobserver.storage.filters import compile_filter, is_field
 jobs = Blueprint("jobs", __name__)
 
 LARGEST_PAGE = 1000
-#: Bytes of a list that are sent at once, and one job more.
+#: Bytes of a list that are sent at once, plus one job at most.
 _PART_SIZE = 64 * KIB
-#: Fields that every list needs, and that have no parts.
+#: Fields without subfields, which every list needs.
 _SCALARS = ("_id", "created")
-_PLACE_SEPARATOR = "~"
+_CURSOR_SEPARATOR = "~"
 
 
 class JobsQuery(DocumentQuery):
@@ -86,7 +86,7 @@ def search_jobs(body: dict[str, Any], query: JobsQuery) -> Answer | Response:
     refusals=(413, 415),
 )
 def delete_jobs() -> Answer:
-    """Delete all jobs but those queued or running."""
+    """Delete all jobs except those queued or running."""
     refuse_filter()
     deleted, total = services().jobs.delete_all(actor().id)
     message = f"{deleted} of {total} jobs were deleted."
@@ -106,11 +106,11 @@ def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     selected = {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
     newest_first, owner = query.sort.startswith("-"), owner_filter().get(OWNER)
     selection = Selection(selected, _fields(query), newest_first, owner)
-    after = _read_place(query.after) if query.after else None
+    after = _read_cursor(query.after) if query.after else None
     if query.limit:
         return _page(selection, query, query.limit, after)
     found = services().listing.read(selection, after)
-    # Asked for before the answer begins, while it can still be a refusal.
+    # Read the first job before the answer starts, while it can still be an error.
     documents = _shown(chain(list(islice(found, 1)), found), selection.fields)
     return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
 
@@ -123,18 +123,18 @@ def _conditions(query: JobsQuery) -> Iterator[Document]:
 
 
 def _fields(query: JobsQuery) -> tuple[str, ...]:
-    """The fields to give, as the query names them: separated by commas."""
+    """Return the fields that the query names, separated by commas."""
     names = tuple(name.strip() for name in (query.fields or "").split(",") if name.strip())
     names = tuple(name for name in names if not _is_inside(name, names))
     wrong = [name for name in names if not _is_field(name)]
     if wrong or (query.fields and not names):
-        problems = [Problem("fields", f"{name!r} is no field") for name in wrong or [""]]
-        raise BadRequest("Name the fields of a job, separated by commas.", problems)
+        problems = [Problem("fields", f"{name!r} is not a field") for name in wrong or [""]]
+        raise BadRequest("List fields of a job, separated by commas.", problems)
     return names
 
 
 def _is_inside(name: str, others: Iterable[str]) -> bool:
-    """Whether another name holds this one: the database takes only one of them."""
+    """Whether a name is inside another: the database accepts only one of them."""
     return any(name.startswith(f"{other}.") for other in others)
 
 
@@ -144,7 +144,7 @@ def _is_field(name: str) -> bool:
 
 
 def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[Document]:
-    """Jobs as they are answered; the time of creation was read for their order."""
+    """Yield jobs as answers show them; `created` was read only for the order."""
     for document in documents:
         shown = public(document)
         if fields and "created" not in fields:
@@ -153,35 +153,35 @@ def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[D
 
 
 def _page(selection: Selection, query: JobsQuery, limit: int, after: Cursor | None) -> Answer:
-    """Some jobs, how many there are in all, and a link to those that follow."""
+    """Return a page of jobs, the total number, and a link to the next page."""
     listing, strings = services().listing, wants_strings(query)
-    jobs, place = listing.page(selection, limit, after)
+    jobs, cursor = listing.page(selection, limit, after)
     total = listing.count(selection)
     shown = _shown(jobs, selection.fields)
-    content: Document = {"found": len(jobs) + bool(place) if total is None else total}
+    content: Document = {"found": len(jobs) + bool(cursor) if total is None else total}
     content |= {"found_at_least": True} if total is None else {}
     content["jobs"] = list(map(stringify, shown) if strings else shown)
-    return Answer(content | ({"next": _link(place)} if place else {}))
+    return Answer(content | ({"next": _link(cursor)} if cursor else {}))
 
 
-def _link(place: Cursor) -> str:
-    """The address of the next page."""
-    created, job_id = place
+def _link(cursor: Cursor) -> str:
+    """Return the URL of the next page."""
+    created, job_id = cursor
     arguments = request.args.to_dict()
-    arguments["after"] = f"{created.isoformat()}{_PLACE_SEPARATOR}{job_id}"
+    arguments["after"] = f"{created.isoformat()}{_CURSOR_SEPARATOR}{job_id}"
     return f"{request.path}?{urlencode(arguments)}"
 
 
-def _read_place(text: str) -> Cursor:
-    created, _, job_id = text.partition(_PLACE_SEPARATOR)
+def _read_cursor(text: str) -> Cursor:
+    created, _, job_id = text.partition(_CURSOR_SEPARATOR)
     try:
         return datetime.fromisoformat(created).replace(tzinfo=None), parse_id(job_id)
     except (ValueError, InvalidId) as error:
-        raise BadRequest("'after' is wrong. Take it from 'next' of the page before.") from error
+        raise BadRequest("Invalid 'after'. Take it from 'next' of the previous page.") from error
 
 
 def _stream(documents: Iterable[Document], strings: bool) -> Iterator[bytes]:
-    """The list as JSON, part by part: its size never matters."""
+    """Yield the list as JSON, part by part, in constant memory."""
     found, part = 0, bytearray(b'{"jobs":[')
     for found, document in enumerate(documents, 1):
         part += (b"," if found > 1 else b"") + dumps(document, strings=strings)

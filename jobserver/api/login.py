@@ -1,4 +1,4 @@
-"""``/login``, ``/logout``, ``/user/<id>/tokens``: how a client shows who it is."""
+"""``/login``, ``/logout``, ``/user/<id>/tokens``: logins and personal tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bson import ObjectId
 from flask import Blueprint, request
 
 from jobserver.api.framework.endpoint import Answer, endpoint
-from jobserver.api.framework.identity import actor, client_address, services, user_of
+from jobserver.api.framework.identity import actor, client_address, log_in_basic, services
 from jobserver.api.framework.schemas import (
     Credentials,
     Login,
@@ -17,7 +17,7 @@ from jobserver.api.framework.schemas import (
     NewToken,
     TokenList,
 )
-from jobserver.api.users import message, user_within_reach
+from jobserver.api.users import message, visible_user
 from jobserver.errors import BadRequest, NotFound, Problem
 from jobserver.storage.database import Document
 from jobserver.users.store import shown_token, shown_user
@@ -30,7 +30,7 @@ _SECRET = {"Cache-Control": "no-store"}
 @endpoint(login, "GET", "/login", policy="account", answers={200: Login}, refusals=(401, 429))
 def log_in_by_header() -> Answer:
     """Log in with HTTP Basic."""
-    return _logged_in(user_of(request.authorization))
+    return _logged_in(log_in_basic(request.authorization))
 
 
 @endpoint(
@@ -46,11 +46,11 @@ def log_in_by_header() -> Answer:
 def log_in(body: dict[str, Any]) -> Answer:
     """Log in with HTTP Basic, or with email and password in the body."""
     if not body:
-        return _logged_in(user_of(request.authorization))
+        return _logged_in(log_in_basic(request.authorization))
     email, password = body.get("email"), body.get("password")
     if not isinstance(email, str) or not isinstance(password, str):
-        problems = [Problem("email", "is the address"), Problem("password", "is the password")]
-        raise BadRequest("Send HTTP Basic, or email and password as texts.", problems)
+        problems = [Problem(name, "must be a string") for name in ("email", "password")]
+        raise BadRequest("Send HTTP Basic, or email and password as strings.", problems)
     return _logged_in(services().accounts.log_in(email, password, client_address()))
 
 
@@ -63,7 +63,7 @@ def _logged_in(user: Document) -> Answer:
 
 @endpoint(login, "POST", "/logout", policy="logout", answers={200: Message})
 def log_out() -> Answer:
-    """End all logins of the user; personal tokens stay."""
+    """End all logins of the user; personal tokens stay valid."""
     user_id = actor().id
     if user_id is not None:
         services().accounts.users.revoke(user_id)
@@ -80,7 +80,7 @@ def log_out() -> Answer:
 )
 def list_tokens(user_id: str) -> Answer:
     """List a user's personal tokens, without the tokens themselves."""
-    user = user_within_reach(user_id, "user.tokens")
+    user = visible_user(user_id, "user.tokens")
     found = [shown_token(each) for each in services().accounts.users.tokens(user["_id"])]
     return Answer({"found": len(found), "tokens": found})
 
@@ -95,8 +95,8 @@ def list_tokens(user_id: str) -> Answer:
     refusals=(404, 409),
 )
 def make_token(user_id: str, body: dict[str, Any]) -> Answer:
-    """Make a personal token for a program; it is shown this once."""
-    user = user_within_reach(user_id, "user.tokens")
+    """Create a personal token for a program; it is shown only once."""
+    user = visible_user(user_id, "user.tokens")
     kept, token = services().accounts.users.make_token(
         user["_id"], body.get("name"), body.get("scopes")
     )
@@ -112,8 +112,8 @@ def make_token(user_id: str, body: dict[str, Any]) -> Answer:
     refusals=(404,),
 )
 def delete_token(user_id: str, token_id: str) -> Answer:
-    """Delete a personal token: it is no longer good for anything."""
-    user = user_within_reach(user_id, "user.tokens")
+    """Delete a personal token, which makes it invalid."""
+    user = visible_user(user_id, "user.tokens")
     if not ObjectId.is_valid(token_id):
         raise NotFound(f"There is no token {token_id}.")
     services().accounts.users.drop_token(user["_id"], ObjectId(token_id))

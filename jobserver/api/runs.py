@@ -36,7 +36,7 @@ _MEDIA_TYPES = {
 
 
 class LogQuery(Query):
-    """Where in a log to begin."""
+    """Where in a log to start."""
 
     offset: Annotated[int, Field(ge=0)] = 0
 
@@ -51,20 +51,20 @@ class LogQuery(Query):
     refusals=(404, 409, 422, 429),
 )
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
-    """Start a job: it is checked, queued and run."""
+    """Start a job: check it, queue it, and run it."""
     document = services().executor.accept(parse_id(job_id), owner_filter(), authorize_run)
     return shown(document, query, 202)
 
 
 def authorize_run(document: Document) -> str | None:
-    """Refuse code that is not of a superuser, asked for by one; the mail address of the owner.
+    """Refuse code unless sender and owner are superusers; return the owner's email address.
 
-    Without login whoever reaches this machine may run code, where its administrator allows any.
+    Without login, anybody on this machine may run code if the administrator has allowed it.
 
     Raises
     ------
     Unauthorized, Forbidden
-        If the job carries code, and who asks or who owns it may not run any.
+        If the job contains code that the sender or the owner may not run.
     """
     parts = services()
     if not parts.settings.LOGIN_REQUIRED:
@@ -73,7 +73,7 @@ def authorize_run(document: Document) -> str | None:
     if holds_code(document.get("script")):
         authorize(actor(), "eval")
         if owner is None or Role(owner["role"]) is not Role.SUPERUSER:
-            raise Forbidden("The job carries code, and its owner is no superuser.")
+            raise Forbidden("The job contains code, and its owner is not a superuser.")
     return owner["email"] if owner else None
 
 
@@ -101,7 +101,7 @@ def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
     refusals=(404,),
 )
 def read_log(job_id: str, query: LogQuery) -> Response:
-    """Read what a job's script printed, from an offset in bytes on."""
+    """Read the output of a job's script, from an offset in bytes."""
     parts = services()
     key = parts.jobs.get(parse_id(job_id), owner_filter())["_run"]["key"]
     text = logs.read(parts.database, key, query.offset)
@@ -117,7 +117,7 @@ def read_log(job_id: str, query: LogQuery) -> Response:
     refusals=(404,),
 )
 def follow_job(job_id: str) -> Response:
-    """Follow a job: its state, its progress and its log as server-sent events."""
+    """Follow a job: its state, progress and log as server-sent events."""
     document = services().jobs.get(parse_id(job_id), owner_filter())
     last = request.headers.get("Last-Event-ID", "")
     return streamed(job_events(services(), document, last, session_still_valid()))
@@ -131,13 +131,13 @@ def follow_job(job_id: str) -> Response:
     answers={200: "text/event-stream"},
 )
 def follow_jobs() -> Response:
-    """Follow all jobs: each change of a state or of progress as a server-sent event."""
+    """Follow all jobs: each change of state or progress as a server-sent event."""
     last = request.headers.get("Last-Event-ID", "")
     return streamed(jobs_events(services(), last, owner_filter(), session_still_valid()))
 
 
 class ResultQuery(Query):
-    """How to show a result."""
+    """The format of a result."""
 
     format: Literal["json", "csv", "html", "txt", "png"] = "json"
 
@@ -152,23 +152,22 @@ class ResultQuery(Query):
     refusals=(404, 409, 415),
 )
 def read_result(job_id: str, query: ResultQuery) -> Response:
-    """Read the result of a finished job alone, in a format that fits it."""
+    """Read only the result of a finished job, in a format that suits it."""
     jobs = services().jobs
     document = readable(job_id)
     if document["state"] != State.FINISHED:
         raise Conflict(
-            f"The job {job_id} is {document['state']} and has no result. GET /job/{job_id} tells "
-            "more."
+            f"The job {job_id} is {document['state']} and has no result. See GET /job/{job_id}."
         )
     file = jobs.results.open(document)
     if file is None:
         return _answer(job_id, query.format, b"".join(show_value(document["result"], query.format)))
     pieces = iter(show_file(file, query.format))
-    # The first piece is made before the answer begins, while it can still be a refusal.
+    # Produce the first piece before the answer starts, while it can still be an error.
     return _answer(job_id, query.format, chain(list(islice(pieces, 1)), pieces))
 
 
-def _answer(job_id: str, form: str, content: bytes | Iterator[bytes]) -> Response:
-    name = f'inline; filename="{job_id}.{form}"'
+def _answer(job_id: str, extension: str, content: bytes | Iterator[bytes]) -> Response:
+    name = f'inline; filename="{job_id}.{extension}"'
     headers = {"Content-Disposition": name}
-    return Response(content, headers=headers, content_type=_MEDIA_TYPES[form])
+    return Response(content, headers=headers, content_type=_MEDIA_TYPES[extension])

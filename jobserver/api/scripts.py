@@ -1,4 +1,4 @@
-"""``/scripts``: what jobs can run, and with which parameters."""
+"""``/scripts``: the scripts that jobs can run, with their parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ scripts = Blueprint("scripts", __name__)
 
 
 class ScriptQuery(Query):
-    """Which of several scripts of one name."""
+    """Which of several scripts with the same name."""
 
     type: Literal["function", "file"] | None = None
 
@@ -43,16 +43,16 @@ def list_scripts() -> Answer:
     refusals=(404,),
 )
 def read_script(name: str, query: ScriptQuery) -> Answer:
-    """Describe a script and its parameters; a function comes before a file of the same name."""
+    """Describe a script and its parameters; a function precedes a file of the same name."""
     for script in chain(services().scripts.describe()["scripts"], _executables()):
         named = name in (script["name"], f"{script['module']}.{script['name']}")
         if named and query.type in (None, script["type"]):
             return Answer(script)
-    raise NotFound(f"There is no script {name}. GET /scripts lists what there is.")
+    raise NotFound(f"There is no script {name}. GET /scripts lists all.")
 
 
 def _executables() -> Iterator[Document]:
-    """The executable files that jobs may run."""
+    """Yield descriptions of the executables that jobs may run."""
     settings = services().settings
     if settings.files_path:
         yield from executable.describe_executables(settings.files_path)

@@ -1,4 +1,4 @@
-"""``/user``: accounts: register, activate, read, change, delete, reset a password."""
+"""``/user``: register, activate, read, change, delete accounts; reset passwords."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class TokenQuery(Query):
 
 
 def message(status: int, message: str) -> Answer:
-    """An answer that only tells what was done."""
+    """Return an answer with only a message."""
     return Answer({"status": status, "message": message}, status)
 
 
-def user_within_reach(user_id: str, action: str) -> Document:
-    """A user to whom who asks may do something; `NotFound` as if there were none otherwise."""
+def visible_user(user_id: str, action: str) -> Document:
+    """Return a user the sender may act on; `NotFound` if there is none or they may not."""
     hidden = f"There is no user {user_id}."
     found = services().accounts.users.get(ObjectId(user_id)) if ObjectId.is_valid(user_id) else None
     if found is None:
@@ -59,10 +59,10 @@ def user_within_reach(user_id: str, action: str) -> Document:
     refusals=(429,),
 )
 def register(body: dict[str, Any]) -> Answer:
-    """Register; a mail with a link follows."""
+    """Register; the server mails an activation link."""
     email, password = body.get("email"), body.get("password")
     services().accounts.register(email, password, client_address())
-    return message(201, "Open the link in the mail that comes to this address, then log in.")
+    return message(201, "Open the link in the mail sent to this address, then log in.")
 
 
 @endpoint(
@@ -75,7 +75,7 @@ def register(body: dict[str, Any]) -> Answer:
     refusals=(404, 409),
 )
 def activate(user_id: str, query: TokenQuery) -> Answer:
-    """Confirm an address by the link of a mail."""
+    """Confirm an email address by the link of a mail."""
     return _activated(user_id, query.token)
 
 
@@ -90,15 +90,15 @@ def activate(user_id: str, query: TokenQuery) -> Answer:
     refusals=(404, 409),
 )
 def activate_by_token(user_id: str, body: dict[str, Any], query: TokenQuery) -> Answer:
-    """Confirm an address by the token of a mail."""
+    """Confirm an email address by the token of a mail."""
     return _activated(user_id, body.get("token", query.token))
 
 
 def _activated(user_id: str, token: object) -> Answer:
     if not isinstance(token, str) or not ObjectId.is_valid(user_id):
-        raise BadRequest("Send the token of the mail, as in its link.")
+        raise BadRequest("Send the token from the link in the mail.")
     services().accounts.activate(ObjectId(user_id), token)
-    return message(200, "The address is confirmed. Log in.")
+    return message(200, "The email address is confirmed. Log in.")
 
 
 @endpoint(
@@ -110,9 +110,9 @@ def _activated(user_id: str, token: object) -> Answer:
     refusals=(429,),
 )
 def resend(email: str) -> Answer:
-    """Send the mail with the link once more."""
+    """Send the activation mail again."""
     services().accounts.resend(email)
-    return message(200, "If this address waits to be confirmed, a mail is on its way to it.")
+    return message(200, "If this address is waiting to be confirmed, a mail has been sent to it.")
 
 
 @endpoint(
@@ -125,17 +125,17 @@ def resend(email: str) -> Answer:
     refusals=(429,),
 )
 def ask_reset(body: dict[str, Any]) -> Answer:
-    """Ask for a mail to choose a new password with."""
+    """Request a mail with a link for choosing a new password."""
     services().accounts.ask_reset(body.get("email"))
-    return message(202, "If there is a user with this address, a mail is on its way to it.")
+    return message(202, "If there is a user with this address, a mail has been sent to it.")
 
 
 @endpoint(
     users, "GET", "/password/reset", policy="account", query=TokenQuery, answers={200: Message}
 )
-def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - it is for the next request
-    """Tell what to do with the link of a mail."""
-    return message(200, "Send the token of this link and a new password with PUT /password/reset.")
+def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - for the next request
+    """Explain how to use the link of a mail."""
+    return message(200, "Send the token in this link and a new password with PUT /password/reset.")
 
 
 @endpoint(
@@ -147,15 +147,15 @@ def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - it is for the 
     answers={200: Message},
 )
 def reset(body: dict[str, Any]) -> Answer:
-    """Choose a new password by the token of a mail."""
+    """Set a new password with the token of a mail."""
     services().accounts.reset(str(body.get("token")), body.get("password"))
     return message(200, "The password was changed; all logins and tokens have ended. Log in.")
 
 
 @endpoint(users, "GET", "/user/<user_id>", policy="user.read", answers={200: User}, refusals=(404,))
 def read_user(user_id: str) -> Answer:
-    """Read what is known of a user, and what they have used of their quotas."""
-    found = user_within_reach(user_id, "user.read")
+    """Read a user, with quotas and usage."""
+    found = visible_user(user_id, "user.read")
     services().jobs.quotas.reconcile(found["_id"])
     return Answer(shown_user(services().accounts.users.get(found["_id"]) or found))
 
@@ -170,8 +170,8 @@ def read_user(user_id: str) -> Answer:
     refusals=(404, 409),
 )
 def change_user(user_id: str, body: dict[str, Any]) -> Answer:
-    """Change the password, or the address, of the user who is logged in."""
-    found = user_within_reach(user_id, "user.change")
+    """Change the password or the email address of the logged-in user."""
+    found = visible_user(user_id, "user.change")
     return message(200, services().accounts.change(found, body))
 
 
@@ -185,13 +185,13 @@ def change_user(user_id: str, body: dict[str, Any]) -> Answer:
 )
 def delete_user(user_id: str) -> Answer:
     """Delete a user, with all their jobs, data and data files."""
-    parts, found = services(), user_within_reach(user_id, "user.delete")
+    parts, found = services(), visible_user(user_id, "user.delete")
     remove_user(found, parts.accounts.users, parts.jobs, parts.data, parts.datafiles)
-    return message(200, f"The user {user_id} was deleted, and everything that was theirs.")
+    return message(200, f"The user {user_id} was deleted with all jobs, data and data files.")
 
 
 @endpoint(users, "GET", "/users", policy="users.list", answers={200: UserList})
 def list_users() -> Answer:
-    """List all users, the oldest first."""
+    """List all users, oldest first."""
     found = [shown_user(user) for user in services().accounts.users.list()]
     return Answer({"found": len(found), "users": found})

@@ -1,4 +1,4 @@
-"""The commands. Everything heavy is imported inside them: ``--help`` has to answer at once."""
+"""The commands. They import what is heavy on call, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import jobserver
-from jobserver.cli.options import home_options, with_home
+from jobserver.cli.options import home_options, with_progress
 from jobserver.cli.users import user
 from jobserver.errors import JobserverError
 
 if TYPE_CHECKING:
     from jobserver.server.server import Server
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - addresses that are no place to link to
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - links cannot use these addresses
 
 
 class Commands(click.Group):
-    """Commands that end with exit code 2 and a sentence where something is wrong."""
+    """Commands that exit with code 2 and a message on a `JobserverError`."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
@@ -37,36 +36,37 @@ class Commands(click.Group):
 @click.version_option(jobserver.__version__, prog_name="jobserver")
 def main() -> None:
     """Put Python functions, executables and command line tools behind HTTP, as jobs."""
-    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"  # no line of the source
+    warnings.formatwarning = lambda message, *_, **__: f"{message}\n"  # without the line of source
 
 
 @main.command()
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 def init(folder: Path) -> None:
-    """Make a home in FOLDER: config.py, data/ with an example, scripts/."""
+    """Create a home in FOLDER: config.py, data/ with an example, scripts/."""
     from jobserver.home.template import make_home
 
     for path in make_home(folder):
-        click.echo(f"made {path}")
+        click.echo(f"created {path}")
     click.echo(f"Start it with: jobserver run --home {folder}")
 
 
 @main.command()
 @home_options
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-@click.option("--port", default=5000, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=5000, show_default=True, help="Port; 0 chooses a free one.")
 def run(home: Path, config: str, host: str, port: int) -> None:
     """Serve a home over HTTP."""
     from jobserver.home.settings import load
-    from jobserver.server.shutdown import end_at_once
+    from jobserver.server.shutdown import exit_on_sigterm
 
-    end_at_once()
+    exit_on_sigterm()
     settings = load(home, config)
-    _check_host(host, settings.LOGIN_REQUIRED)
 
+    from jobserver.api.framework.origin import check_host
     from jobserver.server.http import listen, serve
     from jobserver.server.server import Server
 
+    check_host(host, settings)
     sock = listen(host, port)
     opened = Server(settings).open()
     shown = f"[{host}]" if ":" in host else host
@@ -78,23 +78,15 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     sys.exit(0)
 
 
-def _check_host(host: str, has_login: bool) -> None:
-    if host not in _LOOPBACK and not has_login:
-        raise click.UsageError(
-            f"Without login (LOGIN_REQUIRED) the server listens on this machine only, not at "
-            f"{host}. Set LOGIN_REQUIRED = True in config.py, or use --host 127.0.0.1."
-        )
-
-
 @main.command()
 @home_options
 def worker(home: Path, config: str) -> None:
-    """Run a home's jobs without serving HTTP, beside the server or on another machine."""
+    """Run a home's jobs without serving HTTP, next to the server or on another machine."""
     from jobserver.home.settings import load
     from jobserver.server.server import Server
-    from jobserver.server.shutdown import end_at_once, wait
+    from jobserver.server.shutdown import exit_on_sigterm, wait
 
-    end_at_once()
+    exit_on_sigterm()
     settings = load(home, config)
     opened = Server(settings).open()
     line = f"Jobserver {jobserver.__version__} worker with {settings.workers} slots, "
@@ -102,34 +94,34 @@ def worker(home: Path, config: str) -> None:
 
 
 def _described(home: Server) -> str:
-    return f"home {home.settings.home}, {home.store}. Ctrl-C ends it."
+    return f"home {home.settings.home}, {home.store}. Press Ctrl-C to stop."
 
 
 @main.command("export")
 @home_options
 @click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
 def export_command(home: Path, config: str, archive: Path) -> None:
-    """Write a home's jobs, data, results, files and scripts into one ARCHIVE."""
+    """Write a home's jobs, data, results, files and scripts to an ARCHIVE."""
     from jobserver.server.archive import export_home
 
-    with_home(home, config, partial(export_home, archive), any_kind=True)
-    click.echo(f"{archive} holds the home now; config.py stays out, as it may hold passwords.")
+    with_progress(home, config, partial(export_home, archive), any_kind=True)
+    click.echo(f"{archive} contains the home, without config.py, which may contain passwords.")
 
 
 @main.command("import")
 @home_options
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_command(home: Path, config: str, archive: Path) -> None:
-    """Add what an ARCHIVE holds to a home; what is there already stays as it is."""
+    """Add the contents of an ARCHIVE to a home, keeping what already exists."""
     from jobserver.server.archive import import_home
 
-    left = with_home(home, config, partial(import_home, archive))
-    click.echo(f"{archive} was added; {left} things of the same name stayed as they were.")
+    skipped = with_progress(home, config, partial(import_home, archive))
+    click.echo(f"Imported {archive}; {skipped} documents and files already existed and were kept.")
 
 
 @main.command()
 def demo() -> None:
-    """Show the guide's four steps on a throw-away home."""
+    """Show the guide's four steps on a temporary home."""
     from jobserver.cli.demo import show
 
     show()

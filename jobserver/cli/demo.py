@@ -1,4 +1,4 @@
-"""``jobserver demo``: the guide's four steps over real HTTP, on a home that is thrown away."""
+"""``jobserver demo``: the guide's four steps over real HTTP, in a temporary home."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jobserver.home.template import make_home
 
 START_SECONDS = 60
 RUN_SECONDS = 60
-#: Longest line of an answer.
+#: Longest line of output.
 WIDTH = 100
 _ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
 _TERMINAL = ("finished", "failed", "cancelled")
@@ -37,37 +37,37 @@ Job = dict[str, Any]
 
 
 class DemoFailed(JobserverError):
-    """The demonstration did not come to its result."""
+    """The demo did not reach a result."""
 
 
 def show() -> None:
-    """Print each request of the guide and its true answer.
+    """Print each request of the guide and the server's answer.
 
     Raises
     ------
     DemoFailed
         If the server does not start, or the job does not finish.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # unhandled, it would leave the server
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped too
     console = Console(highlight=False, soft_wrap=True)
     with (
         tempfile.TemporaryDirectory(prefix="jobserver-demo-") as folder,
         _server(Path(folder), console) as address,
     ):
-        console.print(f"Jobserver {jobserver.__version__} runs at {address}, in a throw-away home.")
+        console.print(f"Jobserver {jobserver.__version__} runs at {address}, in a temporary home.")
         Tour(console, address).walk()
     console.print(_farewell(), style="bold")
 
 
 class Tour:
-    """The four steps, each with its request and its answer.
+    """The four steps, each with its request and answer.
 
     Parameters
     ----------
     console : Console
-        Takes the text; what is new in an answer is coloured where there are colours.
+        Output; new fields of an answer are coloured if it has colours.
     address : str
-        Of the server, without a slash at its end.
+        Address of the server, without a slash at the end.
     """
 
     def __init__(self, console: Console, address: str) -> None:
@@ -76,16 +76,18 @@ class Tour:
         self._seen: set[str] = set()
 
     def walk(self) -> None:
-        """Show a job from its creation to its result; `DemoFailed` if it does not finish."""
+        """Show a job from creation to result; `DemoFailed` if it does not finish."""
         job = self._step(
-            "1. Create a job. It names the script to run.", "PUT", "/job", script_name="summary"
+            "1. Create a job that names the script to run.", "PUT", "/job", script_name="summary"
         )
         path = f"/job/{job['_id']}"
-        self._step("2. Tell it the data.", "POST", path, datafile="timeseries.csv")
-        self._step("3. Start it. The answer comes at once, the run goes on.", "GET", f"{path}/run")
-        with self._console.status("It runs ..."):
+        self._step("2. Add the data.", "POST", path, datafile="timeseries.csv")
+        self._step(
+            "3. Start it. The answer comes at once, while the job runs.", "GET", f"{path}/run"
+        )
+        with self._console.status("Running ..."):
             _wait(self._address + path)
-        job = self._step("4. Ask for it again: there is the result.", "GET", path)
+        job = self._step("4. Read it again: now it has a result.", "GET", path)
         if job["state"] != "finished":
             raise DemoFailed(f"The job is {job['state']}: {job.get('message')}")
 
@@ -99,7 +101,7 @@ class Tour:
 
     def _show(self, answer: Job) -> None:
         self._console.print("\n{")
-        fields = laid_out(answer)
+        fields = layout(answer)
         for field in fields:
             style = "dim" if field in self._seen else "green"
             comma = "" if field is fields[-1] else ","
@@ -109,7 +111,7 @@ class Tour:
 
 
 def as_curl(method: str, url: str, body: Job) -> str:
-    """The command that sends a request."""
+    """Return the curl command that sends a request."""
     command = f"curl {url}" if method == "GET" else f"curl -X {method} {url}"
     if not body:
         return command
@@ -117,8 +119,8 @@ def as_curl(method: str, url: str, body: Job) -> str:
     return " \\\n     ".join(lines)
 
 
-def laid_out(answer: Job) -> list[str]:
-    """The fields of an answer as text: a line for each, or several where one would be too long."""
+def layout(answer: Job) -> list[str]:
+    """Return the fields of an answer as text, each on one line, or on several if it is too long."""
     fields = []
     for name, value in answer.items():
         line = "  " + json.dumps({name: value})[1:-1]
@@ -128,11 +130,11 @@ def laid_out(answer: Job) -> list[str]:
 
 
 def _farewell() -> str:
-    """How to go on."""
+    """Return the closing words: how to run a server."""
     command = _command()
     return f"""
 That was a job: script, data, times and result in one document.
-The server and its home are gone. Now one of your own:
+This server and its home are gone. To run your own:
 
 {command} init myserver
 {command} run --home myserver
@@ -140,7 +142,7 @@ The server and its home are gone. Now one of your own:
 
 
 def _command() -> str:
-    """The command that was called, as it can be typed here."""
+    """Return the command that was called, as it can be typed here."""
     own = Path(sys.argv[0])
     if own.name != "jobserver":
         return f"{shlex.quote(sys.executable)} -m jobserver"
@@ -150,18 +152,9 @@ def _command() -> str:
 
 @contextmanager
 def _server(home: Path, console: Console) -> Iterator[str]:
-    """A server in a new home, on a free port; gives its address."""
+    """Run a server in a new home on a free port, and yield its address."""
     make_home(home)
-    command = [
-        sys.executable,
-        "-m",
-        "jobserver",
-        "run",
-        "--home",
-        str(home),
-        "--port",
-        "0",
-    ]
+    command = [sys.executable, "-m", "jobserver", "run", "--home", str(home), "--port", "0"]
     environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     log = home / "server.log"
     with log.open("w") as file, subprocess.Popen(command, stderr=file, env=environ) as process:
@@ -179,7 +172,7 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
         if found := _ADDRESS.search(log.read_text()):
             return found[0]
         time.sleep(0.02)
-    raise DemoFailed(f"The server did not start. It said:\n{log.read_text()}")
+    raise DemoFailed(f"The server did not start. Its log:\n{log.read_text()}")
 
 
 def _send(method: str, url: str, body: Job | None = None) -> Job:

@@ -1,4 +1,4 @@
-"""What commands have in common: the options that name a home, and a home opened for a while."""
+"""Shared by the commands: the options for a home, and access to its database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jobserver.home.settings import CONFIG, HOME
 
 
 def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name a home and its configuration."""
+    """Add the options for a home and its configuration."""
     for option in (
         click.option(
             "--config", default="default", envvar=CONFIG, help="Name in the table of config.py."
@@ -23,7 +23,7 @@ def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=".",
             envvar=HOME,
             type=click.Path(file_okay=False, path_type=Path),
-            help="Folder of the server; JOBSERVER_HOME or the present one by default.",
+            help="Folder of the server; JOBSERVER_HOME or the current folder by default.",
         ),
     ):
         command = option(command)
@@ -33,12 +33,12 @@ def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def with_database(
     home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
 ) -> Any:
-    """Do something with the settings and the database of a home.
+    """Call an action with the settings and the database of a home; return its result.
 
     Parameters
     ----------
     any_kind : bool
-        Whether an embedded database of the fall-back is opened as it is where mongod runs.
+        Whether to open a database of the fall-back even if mongod is installed.
     """
     from jobserver.home.settings import load
     from jobserver.server.server import Server
@@ -52,10 +52,10 @@ def with_database(
         opened.disconnect()
 
 
-def with_home(
+def with_progress(
     home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
 ) -> Any:
-    """Do something with the settings and the database of a home, and show how far it is."""
+    """Call an action as `with_database` does, and with a callable that shows its progress."""
     with shown_progress() as progress:
         return with_database(
             home, config, lambda *parts: action(*parts, progress), any_kind=any_kind
@@ -64,12 +64,12 @@ def with_home(
 
 @contextmanager
 def shown_progress() -> Iterator[Callable[[str, int], None]]:
-    """Show a line for each kind of thing with the number of them that are done.
+    """Show a line for each kind of object, with the number done.
 
     Yields
     ------
     callable
-        Takes the kind and how many more are done.
+        Takes a kind of object and how many more are done.
     """
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn

@@ -1,4 +1,4 @@
-"""``jobserver user``: the users of a home. The first superuser comes from here."""
+"""``jobserver user``: manage the users of a home. The first superuser is created here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROLES = click.Choice(["user", "admin", "superuser"])
 
 @click.group()
 def user() -> None:
-    """Add and change users of a home; they log in where LOGIN_REQUIRED is set."""
+    """Add and change users of a home; they log in if LOGIN_REQUIRED is set."""
 
 
 def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
@@ -28,7 +28,7 @@ def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
 
 
 def _change(home: Path, config: str, email: str, **values: Any) -> None:
-    """Change what a user may use."""
+    """Change the limits of a user."""
 
     def change(users: Any) -> None:
         users.change(_found(users, email)["_id"], {}, values)
@@ -39,12 +39,12 @@ def _change(home: Path, config: str, email: str, **values: Any) -> None:
 def _found(users: Any, email: str) -> Any:
     found = users.by_email(email.strip().lower())
     if found is None:
-        raise NotFound(f"There is no user {email}. jobserver user list shows them.")
+        raise NotFound(f"There is no user {email}. List all with: jobserver user list")
     return found
 
 
 def _hashed(from_stdin: bool) -> str:
-    """A password, asked for or read, as it is kept."""
+    """Prompt for a password, or read it, and return its hash."""
     from jobserver.users.passwords import Passwords
 
     if from_stdin:
@@ -55,17 +55,19 @@ def _hashed(from_stdin: bool) -> str:
 
 
 _password_option = click.option(
-    "--password-stdin", is_flag=True, help="Read the password from the first line of the input."
+    "--password-stdin",
+    is_flag=True,
+    help="Read the password from the first line of standard input.",
 )
 
 
 @user.command("add")
 @home_options
 @click.argument("email")
-@click.option("--role", type=_ROLES, default="user", show_default=True, help="What they may do.")
+@click.option("--role", type=_ROLES, default="user", show_default=True, help="Role of the user.")
 @_password_option
 def add_command(home: Path, config: str, email: str, role: str, password_stdin: bool) -> None:
-    """Add a user with the address EMAIL, who can log in at once."""
+    """Add a user with the address EMAIL, who can log in immediately."""
     from jobserver.mail import normalize_address
     from jobserver.users.policy import Role
 
@@ -82,7 +84,7 @@ def add_command(home: Path, config: str, email: str, role: str, password_stdin: 
 @user.command("list")
 @home_options
 def list_command(home: Path, config: str) -> None:
-    """List all users with what they used of their quotas."""
+    """List all users, with their quotas and usage."""
     for found in _with_users(home, config, lambda users: list(users.list())):
         quota = "no quota" if found["job_quota"] is None else f"quota {found['job_quota']}"
         state = "active" if found["active"] else "not active"
@@ -97,13 +99,13 @@ def list_command(home: Path, config: str) -> None:
 @click.argument("email")
 @click.argument("role", type=_ROLES)
 def role_command(home: Path, config: str, email: str, role: str) -> None:
-    """Give a user the ROLE user, admin or superuser; their logins end."""
+    """Set the ROLE of a user: user, admin or superuser. Their logins end."""
 
     def change(users: Any) -> None:
         users.revoke(_found(users, email)["_id"], role=role)
 
     _with_users(home, config, change)
-    click.echo(f"{email} is {role} now")
+    click.echo(f"{email} now has the role {role}")
 
 
 @user.command("quota")
@@ -111,14 +113,14 @@ def role_command(home: Path, config: str, email: str, role: str) -> None:
 @click.argument("email")
 @click.argument("number", metavar="N|none")
 def quota_command(home: Path, config: str, email: str, number: str) -> None:
-    """Let a user start N jobs in all; none lifts the quota."""
+    """Limit a user to N jobs in total; none removes the quota."""
     _change(home, config, email, job_quota=None if number == "none" else _count(number))
-    click.echo(f"{email} may start {number} jobs in all")
+    click.echo(f"{email}: job quota {number}")
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or len(text) > 15:
-        raise click.BadParameter(f"{text!r} is no number of jobs; 'none' is for no quota.")
+        raise click.BadParameter(f"{text!r} is not a number of jobs. Use 'none' for no quota.")
     return int(text)
 
 
@@ -127,9 +129,9 @@ def _count(text: str) -> int:
 @click.argument("email")
 @click.argument("number", type=click.IntRange(0, 10_000), metavar="N")
 def limit_command(home: Path, config: str, email: str, number: int) -> None:
-    """Let a user have N jobs queued or running at once."""
+    """Limit a user to N queued or running jobs at once."""
     _change(home, config, email, job_limit=number)
-    click.echo(f"{email} may have {number} jobs at once")
+    click.echo(f"{email}: at most {number} jobs at once")
 
 
 @user.command("storage")
@@ -137,9 +139,9 @@ def limit_command(home: Path, config: str, email: str, number: int) -> None:
 @click.argument("email")
 @click.argument("size", type=click.IntRange(0, 2**62), metavar="BYTES")
 def storage_command(home: Path, config: str, email: str, size: int) -> None:
-    """Let a user store data files of so many BYTES in all."""
+    """Limit a user's data files to BYTES in total."""
     _change(home, config, email, storage_quota=size)
-    click.echo(f"{email} may store {size} bytes")
+    click.echo(f"{email}: at most {size} bytes of data files")
 
 
 @user.command("reset")
@@ -147,7 +149,7 @@ def storage_command(home: Path, config: str, email: str, size: int) -> None:
 @click.argument("email")
 @_password_option
 def reset_command(home: Path, config: str, email: str, password_stdin: bool) -> None:
-    """Set a new password for a user; their logins and tokens end."""
+    """Set a new password for a user. Their logins and tokens end."""
     hashed = _hashed(password_stdin)
 
     def reset(users: Any) -> None:

@@ -1,4 +1,4 @@
-"""Mail: an outbox in the database, and a thread that sends what is in it."""
+"""Mail: an outbox in the database, and a thread that sends from it."""
 
 from jobserver.mail.messages import is_address, normalize_address
 from jobserver.mail.outbox import Outbox, store, with_sender

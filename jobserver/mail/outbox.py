@@ -1,8 +1,8 @@
-"""The outbox: mails wait in the database until a server could send them.
+"""The outbox: mails wait in the database until a server can send them.
 
-A mail is a document with the time it is ``due``; `jobserver.mail.delivery` sends it. What was sent,
-or given up, stays for some days as a mark without content: a mail that is stored again under the
-same id is then not sent again.
+A mail is a document with the time it is ``due``; `jobserver.mail.delivery` sends it. A mail that
+was sent or given up stays for some days without its content, so that a mail stored again with the
+same id is not sent again.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from jobserver.storage.database import Database, Document
 
 log = logging.getLogger(__name__)
 
-#: Seconds after which mails are found that another process stored.
+#: How often to look for mails stored by other processes.
 POLL_SECONDS = 2.0
-#: While the mail server is away the pause doubles, from the first to the longest.
+#: While the mail server does not answer, the pause between attempts doubles.
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0
-#: What a mail gets at the end, twice.
-END_SECONDS = 1.0
+#: Time a mail being sent gets on shutdown, twice.
+STOP_SECONDS = 1.0
 
 
 def store(database: Database, mail_id: object, to: str, kind: str, values: Document) -> None:
-    """Put a mail into the outbox, once, however often it is stored under its id.
+    """Put a mail into the outbox, unless it already has one with this id.
 
     Parameters
     ----------
     mail_id : object
-        Its id in the database.
+        Id of the mail.
     values : dict
-        What the templates of its kind ask for.
+        Variables of the templates of its kind.
 
     Raises
     ------
     BadRequest
-        If the address is none.
+        If the address is invalid.
     """
     if kind not in SUBJECTS:
-        raise ValueError(f"there is no mail of the kind {kind!r}")
+        raise ValueError(f"unknown kind of mail: {kind!r}")
     check_address(to)
     now = database.now()
     mail = {"_id": mail_id, "to": to, "kind": kind, "values": values}
@@ -55,24 +55,24 @@ def store(database: Database, mail_id: object, to: str, kind: str, values: Docum
 
 
 class Outbox:
-    """Takes mails, and sends them from a thread of its own.
+    """Accepts mails, and sends them from a thread of its own.
 
     Parameters
     ----------
     database : Database
-        Where they wait.
+        Holds the mails.
     settings : Settings
         Mail server, sender and public address.
 
     Attributes
     ----------
     address : str or None
-        Where links in mails lead to: ``PUBLIC_URL``, else what `serve_at` said.
+        Base URL of links in mails: ``PUBLIC_URL``, else the address from `serve_at`.
 
     Raises
     ------
     SettingsError
-        If the settings of mail do not fit each other.
+        If the mail settings are inconsistent.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -80,19 +80,19 @@ class Outbox:
         self.address = settings.PUBLIC_URL
         self._database = database
         self._delivery = Delivery(database, self._settings, self.link)
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._work, name="outbox", daemon=True)
 
     def serve_at(self, address: str) -> None:
-        """Tell where the server listens; mails link to it unless there is a ``PUBLIC_URL``."""
+        """Set where the server listens, for links in mails if ``PUBLIC_URL`` is not set."""
         self.address = self.address or address
 
     def link(self, path: str) -> str:
-        """The address that a path of this server has for those who read mails.
+        """Return the URL of a path of this server, for use in mails.
 
-        Never made from what a request says of itself: a false ``Host`` would lead the reader, and
-        the code in the link, to somebody else.
+        It never depends on a request: a forged ``Host`` would send the reader, and the token in the
+        link, to somebody else.
         """
         if path.startswith(("https://", "http://")):
             return path
@@ -102,23 +102,23 @@ class Outbox:
         return self.address.rstrip("/") + path
 
     def post(self, to: str, kind: str, /, **values: Any) -> None:
-        """Put a mail into the outbox; it is sent later, so no request waits for a mail server.
+        """Put a mail into the outbox, to be sent later: no request waits for a mail server.
 
         Parameters
         ----------
         to : str
-            Address.
+            Email address.
         kind : str
-            One of `jobserver.mail.messages.SUBJECTS`.
+            A key of `jobserver.mail.messages.SUBJECTS`.
         **values
-            What the templates of this kind ask for; ``url`` may be a path of this server.
+            Variables of the templates of this kind; ``url`` may be a path of this server.
 
         Raises
         ------
         BadRequest
-            If the address is none.
+            If the address is invalid.
         StoreUnavailable
-            If the database is away.
+            If the database does not answer.
         """
         if "url" in values:
             values["url"] = self.link(values["url"])
@@ -126,59 +126,53 @@ class Outbox:
         self._wake.set()
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End; a mail that is being sent gets a moment, then it is broken off."""
-        self._over.set()
+        """Stop; a mail being sent gets a moment to finish."""
+        self._stopped.set()
         self._wake.set()
         self._delivery.stop()
         if self._thread.is_alive():
-            self._thread.join(END_SECONDS)
-            self._delivery.break_off()
-            self._thread.join(END_SECONDS)  # no longer: it may wait for a connection
+            self._thread.join(STOP_SECONDS)
+            self._delivery.interrupt()
+            self._thread.join(STOP_SECONDS)  # no longer: it may be connecting
 
     def _work(self) -> None:
-        trouble = 0.0
-        while not self._over.is_set():
-            pause, trouble = self._round(trouble)
-            waiting = self._over if trouble else self._wake  # a new mail does not bring it back
-            waiting.wait(pause)
+        backoff = 0.0
+        while not self._stopped.is_set():
+            pause, backoff = self._deliver(backoff)
+            event = self._stopped if backoff else self._wake  # a new mail does not end a back-off
+            event.wait(pause)
             self._wake.clear()
 
-    def _round(self, trouble: float) -> tuple[float, float]:
-        """Send what is due; the pause until the next time, and the part of it that is trouble."""
+    def _deliver(self, backoff: float) -> tuple[float, float]:
+        """Send what is due; return the pause until the next time, and the back-off in it."""
         try:
-            tried = self._delivery.deliver()
+            found = self._delivery.deliver()
         except MailServerAway as error:
-            trouble = min(max(2 * trouble, FIRST_PAUSE), LONGEST_PAUSE)
-            if not self._over.is_set():
+            backoff = min(max(2 * backoff, FIRST_PAUSE), LONGEST_PAUSE)
+            if not self._stopped.is_set():
                 log.warning("Mails wait for the mail server: %s", error)
-            return trouble, trouble
+            return backoff, backoff
         except StoreUnavailable as error:
             log.warning("%s", error)
             return error.retry_after or POLL_SECONDS, 0.0
-        except Exception:  # it goes on as long as the server
-            if not self._over.is_set():
-                log.exception("mails could not be sent; it is tried again")
+        except Exception:  # the thread must live as long as the server
+            if not self._stopped.is_set():
+                log.exception("Mails could not be sent; retrying later.")
             return LONGEST_PAUSE, LONGEST_PAUSE
-        return 0.0 if tried == BATCH else POLL_SECONDS, 0.0
+        return 0.0 if found == BATCH else POLL_SECONDS, 0.0
 
 
 def with_sender(settings: Settings) -> Settings:
-    """Settings of mail that fit each other, the sender filled in.
-
-    Raises
-    ------
-    SettingsError
-        If they do not.
-    """
+    """Return settings with a sender; `SettingsError` if mail needs one and has none."""
     sender = settings.MAIL_DEFAULT_SENDER or settings.MAIL_USERNAME or ""
     if settings.MAIL_SERVER is None:
         return settings
     if not is_address(parseaddr(sender)[1]) or not sender.isprintable():
         raise SettingsError(
-            "MAIL_SERVER needs MAIL_DEFAULT_SENDER, an address such as jobs@example.org."
+            "MAIL_SERVER needs MAIL_DEFAULT_SENDER, an email address such as jobs@example.org."
         )
     return replace(settings, MAIL_DEFAULT_SENDER=sender)

@@ -1,1 +1,1 @@
-"""One running server: its parts, HTTP, its end; and homes moved as archives."""
+"""A running server: its parts, HTTP and shutdown; and archives of homes."""

@@ -1,9 +1,9 @@
-"""A home in one file: its documents, its large results, its data files and scripts.
+"""Archives: the documents, large results, data files and scripts of a home in one file.
 
-The archive is a zip: ``jobserver.json`` tells what it is, ``documents/<collection>.bson`` holds
-documents one after another, ``files/data/`` and ``files/scripts/`` the files. Settings stay behind:
-they hold passwords. What is taken in is only ever added: a document or file of the same name that
-is there already stays as it is, so taking an archive in twice changes nothing.
+An archive is a zip: ``jobserver.json`` has its format, ``documents/<collection>.bson`` a sequence
+of documents, ``files/data/`` and ``files/scripts/`` the files. Settings are left out, as they
+contain passwords. An import only adds: existing documents and files are kept, so importing an
+archive twice changes nothing.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from jobserver.home.settings import Settings
 from jobserver.storage.database import Database, Document
 
 FORMAT = 1
-#: Documents read at once; pieces of large content have a mebibyte each.
+#: Documents read at once; chunks of large content are 1 MiB each.
 _BATCH = 100
 _BATCH_OF_CHUNKS = 8
-_PASSING = frozenset(("outbox", "attempts", "meta"))
+_TRANSIENT = frozenset(("outbox", "attempts", "meta"))
 _COLLECTION = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,100}", re.ASCII)
 _DATA = re.compile(rf"data(/{USERS}/[0-9a-f]{{24}})?", re.ASCII)
 _SCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}\.py", re.ASCII)
@@ -38,27 +38,27 @@ _SCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}\.py", re.ASCII)
 Progress = Callable[[str, int], None]
 
 
-class NoArchive(SettingsError):
-    """A file that is no archive of a home."""
+class InvalidArchive(SettingsError):
+    """A file is not a valid archive of a home."""
 
 
 def export_home(path: Path, settings: Settings, database: Database, progress: Progress) -> None:
-    """Write a home into an archive; it may be in use meanwhile.
+    """Write a home, which may be in use, to an archive.
 
     Parameters
     ----------
     path : Path
-        The archive to make.
+        Archive to create.
     progress : callable
-        Is told a part's name and the number of things written of it, again and again.
+        Called repeatedly with the name of a kind of object and how many more were written.
 
     Raises
     ------
     SettingsError
-        If there is such a file already.
+        If the file already exists.
     """
     if path.exists():
-        raise SettingsError(f"{path} is there already. Name a file that is not.")
+        raise SettingsError(f"{path} already exists. Choose another file name.")
     part = path.with_name(path.name + ".part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -75,43 +75,45 @@ def export_home(path: Path, settings: Settings, database: Database, progress: Pr
 
 
 def import_home(path: Path, settings: Settings, database: Database, progress: Progress) -> int:
-    """Add what an archive holds to a home.
+    """Add the contents of an archive to a home.
 
     Returns
     -------
     int
-        How many documents and files were left out, because others of their name are there.
+        Number of documents and files skipped because they already exist.
 
     Raises
     ------
-    NoArchive
-        If the file is none, or of a later format.
+    InvalidArchive
+        If the file is not an archive, or has a later format.
     """
-    left = 0
+    skipped = 0
     try:
         with zipfile.ZipFile(path) as archive:
             _check_head(archive)
-            for entry in sorted(archive.infolist(), key=_refers):
+            for entry in sorted(archive.infolist(), key=_may_refer):
                 folder = entry.filename.rpartition("/")[0]
                 if folder == "documents":
-                    left += _read_documents(archive, entry, database, progress)
+                    skipped += _read_documents(archive, entry, database, progress)
                 elif folder.startswith("files/"):
                     kind = folder.removeprefix("files/")
-                    left += _read_file(archive, entry, settings, kind)
+                    skipped += _read_file(archive, entry, settings, kind)
                     progress(f"{kind} file", 1)
     except (zipfile.BadZipFile, BSONError, KeyError, json.JSONDecodeError) as error:
-        raise NoArchive(f"{path} is no archive of a home, or is damaged: {error}") from error
-    return left
+        raise InvalidArchive(
+            f"{path} is not an archive of a home, or is damaged: {error}"
+        ) from error
+    return skipped
 
 
-def _refers(entry: zipfile.ZipInfo) -> bool:
-    """Whether an entry may refer to content: that has to be there before."""
+def _may_refer(entry: zipfile.ZipInfo) -> bool:
+    """Whether an entry may refer to large content, which must be imported first."""
     return ".content." not in entry.filename
 
 
 def _belongs_to_home(collection: str) -> bool:
-    """Whether a collection holds what a server does not make again by itself."""
-    return collection not in _PASSING and not collection.endswith(".marks")
+    """Whether a collection belongs to the home, rather than to a running server."""
+    return collection not in _TRANSIENT and not collection.endswith(".marks")
 
 
 def _write_documents(
@@ -129,21 +131,21 @@ def _write_documents(
 def _read_documents(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, database: Database, progress: Progress
 ) -> int:
-    """Add the documents of a collection; returns how many were left out."""
+    """Add the documents of a collection; return how many already exist."""
     name = entry.filename.removeprefix("documents/").removesuffix(".bson")
     if not _COLLECTION.fullmatch(name):
-        raise NoArchive(f"The archive names a collection {name!r}, which cannot be.")
-    left = 0
+        raise InvalidArchive(f"The archive contains an invalid collection name {name!r}.")
+    skipped = 0
     with archive.open(entry) as file:
         documents: Iterator[Document] = bson.decode_file_iter(file)
         for document in documents:
-            left += not database.insert(name, document)
+            skipped += not database.insert(name, document)
             progress(name, 1)
-    return left
+    return skipped
 
 
 def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """The files of a home that belong into an archive, with their kind."""
+    """Yield the files of a home that go into an archive, with their kind."""
     users = settings.data_path / USERS
     own = [(f"data/{USERS}/{each.name}", each) for each in users.glob("*") if each.is_dir()]
     shared = [("data", settings.data_path), ("scripts", settings.scripts_path)]
@@ -166,10 +168,10 @@ def _belongs(kind: str, name: str) -> bool:
 def _read_file(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, settings: Settings, kind: str
 ) -> bool:
-    """Add a file; returns whether it was left out."""
+    """Add a file; return whether it already exists."""
     name = entry.filename.rpartition("/")[2]
     if not _belongs(kind, name):
-        raise NoArchive(f"The archive holds a file {entry.filename!r}, which cannot be.")
+        raise InvalidArchive(f"The archive contains an invalid file name {entry.filename!r}.")
     below = settings.data_path / kind.partition("/")[2]
     folder = settings.scripts_path if kind == "scripts" else below
     folder.mkdir(parents=True, exist_ok=True)
@@ -186,4 +188,6 @@ def _check_head(archive: zipfile.ZipFile) -> None:
     head = json.loads(archive.read("jobserver.json"))
     if head["format"] > FORMAT:
         version = head["version"]
-        raise NoArchive(f"The archive is of Jobserver {version}. Use that version or later.")
+        raise InvalidArchive(
+            f"The archive was written by Jobserver {version}. Use that version or later."
+        )

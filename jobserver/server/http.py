@@ -1,4 +1,4 @@
-"""Serving over HTTP with waitress, from the first socket to the last signal."""
+"""Serve HTTP with waitress, until a signal stops the server."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 THREADS = 64
 CONNECTIONS = 1000
 CHANNEL_SECONDS = 30
-#: At the end, for answers that are on their way.
+#: Time answers in progress get on shutdown.
 FLUSH_SECONDS = 5.0
-#: What a request has beside its body: the head, and the frame of a multipart form.
+#: Bytes of a request besides its content: headers and multipart framing.
 OVERHEAD = MIB
-#: Bytes of an answer that are made before the client has taken those before them.
+#: Bytes of an answer produced ahead of what the client has read.
 AHEAD = MIB
 
 log = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that is bound already, so that a taken port is told before anything starts.
+    """Return a bound socket, so that a port in use is reported before anything starts.
 
     Raises
     ------
@@ -54,26 +54,26 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(CONNECTIONS)
     except (OSError, OverflowError) as error:
         sock.close()
-        reason = error.strerror if isinstance(error, OSError) else "ports go from 0 to 65535"
+        reason = error.strerror if isinstance(error, OSError) else "ports range from 0 to 65535"
         raise SettingsError(
-            f"{host}:{port} cannot be used: {reason}. Choose another with --port."
+            f"Cannot listen on {host}:{port}: {reason}. Choose another port with --port."
         ) from error
     return sock
 
 
 def serve(home: Server, sock: socket.socket, announce: Callable[[], None]) -> None:
-    """Answer requests until SIGTERM or Ctrl-C, then end everything that belongs to the home.
+    """Answer requests until SIGTERM or Ctrl-C, then close the home.
 
     Parameters
     ----------
     home : Server
         An open home.
     sock : socket.socket
-        Where to listen; see `listen`.
+        Socket from `listen`.
     announce : callable
-        Tells that the server is ready.
+        Called when the server is ready.
     """
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a short wait is no news
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # short waits are normal
     server: Any = waitress.server.create_server(
         home.app,
         sockets=[sock],
@@ -84,14 +84,14 @@ def serve(home: Server, sock: socket.socket, announce: Callable[[], None]) -> No
         max_request_body_size=_largest_body(home.settings),
         asyncore_use_poll=True,
         outbuf_high_watermark=AHEAD,
-        outbuf_overflow=32 * MIB,  # never to a file: a full disk must not break answers
+        outbuf_overflow=32 * MIB,  # never a file: a full disk must not break answers
         clear_untrusted_proxy_headers=True,
         ident="jobserver",
         server_name="localhost",  # for clients that send no Host
     )
-    server.adj.send_bytes = 1  # an event must not wait for the next
+    server.adj.send_bytes = 1  # send each event at once
     server.channel_class = HttpChannel
-    with ending(home, partial(_let_answers_out, server)):
+    with ending(home, partial(_flush, server)):
         announce()
         server.run()  # returns when a handler raised SystemExit
         for connection in (*server.active_channels.values(), server):
@@ -102,8 +102,8 @@ def _largest_body(settings: Settings) -> int:
     return max(settings.MAX_UPLOAD_SIZE, settings.MAX_JSON_SIZE) + OVERHEAD
 
 
-def _let_answers_out(server: Any) -> None:
-    """Wait a moment for what is being answered."""
+def _flush(server: Any) -> None:
+    """Wait a moment for answers in progress."""
     deadline = time.monotonic() + FLUSH_SECONDS
     while time.monotonic() < deadline:
         channels = list(server.active_channels.values())
@@ -112,35 +112,35 @@ def _let_answers_out(server: Any) -> None:
         time.sleep(0.01)
 
 
-class NoRoom(Error):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """The disk is too full to take a request."""
+class DiskFull(Error):  # type: ignore[misc, unused-ignore]  # its types are extra
+    """The disk is too full to receive a request."""
 
     code = 503
     reason = "Service Unavailable"
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """Reads requests; a client that asks before it sends a body is refused at once."""
+    """Reads requests; refuses a request that expects ``100 Continue`` before its body is sent."""
 
-    path = ""  # of a request whose head is not understood; waitress logs it
+    path = ""  # default if the head is malformed: waitress logs it
 
     def received(self, data: bytes) -> int:
-        """Take a piece of a request and tell how much of it was used."""
+        """Read a piece of a request and return how many bytes were used."""
         try:
             consumed: int = super().received(data)
-        except OSError as error:  # large bodies wait in a file
-            log.warning("a request could not be taken: %s", error)
-            self.error, self.completed, consumed = NoRoom(""), True, len(data)
+        except OSError as error:  # large bodies are buffered in a file
+            log.warning("A request could not be received: %s", error)
+            self.error, self.completed, consumed = DiskFull(""), True, len(data)
         if self.error is not None:
             self.expect_continue = False
         return consumed
 
 
 class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """Answers what waitress itself refuses in the one shape of errors."""
+    """Answers what waitress itself refuses with an error body like all others."""
 
     def execute(self) -> None:
-        """Send the refusal."""
+        """Send the error."""
         channel: Any = self.channel
         request: Any = self.request
         error = request.error
@@ -157,11 +157,11 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its type
 
 
 class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """A connection whose errors are JSON, and reach clients that are still sending.
+    """A connection whose errors are JSON, and arrive even if the client is still sending.
 
-    Closing a connection with data unread resets it, and the client would lose the answer. So after
-    a refusal only the sending half is closed; what still comes is read and dropped until the client
-    is through, or `CHANNEL_SECONDS` went by and waitress ends what has no request.
+    Closing a connection with unread data resets it, and the client loses the answer. So after an
+    error only the sending half is closed, and further data is discarded until the client has sent
+    everything, or waitress closes the idle connection after `CHANNEL_SECONDS`.
     """
 
     parser_class = Parser
@@ -170,9 +170,9 @@ class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its type
     lingering = False
 
     def check_client_disconnected(self) -> bool:
-        """Whether the client will send nothing more; it may have gone, or only wait to read."""
+        """Whether the client has stopped sending; it may be gone, or only reading."""
         sock: Any = self.socket
-        if sock is None:  # it is closed already
+        if sock is None:  # already closed
             return True
         try:
             return not len(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
@@ -182,18 +182,18 @@ class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its type
             return True
 
     def readable(self) -> bool:
-        """Whether to read on."""
+        """Whether to read more."""
         return self.lingering or bool(super().readable())
 
     def handle_read(self) -> None:
-        """Take what the client sent."""
+        """Read what the client sent."""
         if not self.lingering:
             super().handle_read()
         else:
             self.recv(self.adj.recv_bytes)  # closes at the end of the stream
 
     def handle_close(self) -> None:
-        """Close, in two steps after a refusal."""
+        """Close, in two steps after an error."""
         if not self.refused or self.lingering or not self.connected:
             super().handle_close()
             return

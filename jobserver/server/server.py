@@ -1,4 +1,4 @@
-"""A running home: its settings, its database and its application, opened and closed together."""
+"""A running home: settings, database and application, opened and closed together."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """Everything that one server process holds.
+    """Everything that belongs to one server process.
 
     Parameters
     ----------
     settings : Settings
-        Of the home.
+        Settings of the home.
     any_kind : bool
-        Whether an embedded database of the fall-back is served as it is where mongod runs.
+        Whether to open a database of the fall-back even if mongod is installed.
     patience : float
-        Seconds to wait for a database that is away.
+        Seconds to wait for a database that does not answer.
 
     Attributes
     ----------
     app : Flask
-        The application, once `open` was called.
+        The application, after `open`.
     store : str
-        What stores the jobs, for the start-up line.
+        Name of the database, for the start-up line.
     """
 
     app: Flask
@@ -55,12 +55,12 @@ class Server:
         self._embedded: EmbeddedServer | None = None
 
     def connect(self) -> Database:
-        """Connect to the store; the embedded server is started where no other is named.
+        """Connect to the database, starting the embedded one if the settings name no other.
 
         Raises
         ------
         SettingsError
-            If the database cannot be started or its address is malformed.
+            If the database cannot be started or its URI is malformed.
         StoreUnavailable
             If it does not answer.
         """
@@ -88,19 +88,19 @@ class Server:
         return database
 
     def disconnect(self) -> None:
-        """Stop the embedded server, if this process started it."""
+        """Stop the embedded database, if this process started it."""
         if self._embedded:
             self._embedded.stop()
 
     def open(self) -> Server:
-        """Connect, and begin to run jobs.
+        """Connect, and start to run jobs.
 
         Raises
         ------
         SettingsError, StoreUnavailable
             As `connect`.
         """
-        with_sender(self.settings)  # before anything is started
+        with_sender(self.settings)  # before anything starts
         check_origins(self.settings)
         check_executor(self.settings)
         self._parts = Services(self.settings, self.connect())
@@ -109,14 +109,14 @@ class Server:
         return self
 
     def serve_at(self, address: str) -> None:
-        """Tell the address that is served; links in mails lead there without ``PUBLIC_URL``."""
+        """Set the server's address, which links in mails use if ``PUBLIC_URL`` is not set."""
         self._parts.outbox.serve_at(address)
 
     def drain(self) -> None:
-        """Start no more runs, and wait a grace for those that go on."""
+        """Start no more runs, and wait for those in progress, `SHUTDOWN_GRACE` at most."""
         self._parts.drain(self.settings.SHUTDOWN_GRACE)
 
     def close(self) -> None:
-        """End everything that was started."""
+        """Stop everything that was started."""
         self._parts.close()
         self.disconnect()

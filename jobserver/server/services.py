@@ -18,14 +18,14 @@ from jobserver.users.accounts import Accounts
 
 
 class Services:
-    """Made once for a server; the same for every request.
+    """The parts of a server, shared by all requests.
 
     Parameters
     ----------
     settings : Settings
-        Of the home that is served.
+        Settings of the home.
     database : Database
-        Connection to the store.
+        Connection to the database.
     """
 
     def __init__(self, settings: Settings, database: Database) -> None:
@@ -43,7 +43,7 @@ class Services:
         self.retention = Retention(self.jobs, settings.RESULT_TTL)
 
     def start(self) -> None:
-        """Clear up, and begin to load scripts and to run jobs."""
+        """Clean up after earlier processes, and start to load scripts and run jobs."""
         if self.settings.LOGIN_REQUIRED:
             self.accounts.prepare()
         end_abandoned()
@@ -57,13 +57,13 @@ class Services:
         self.outbox.start()
 
     def drain(self, grace: float) -> None:
-        """Start no more runs, and give those that go on ``grace`` seconds."""
+        """Start no more runs, and give those in progress ``grace`` seconds."""
         self.executor.draining.set()
-        self.scripts.close()  # nothing is left to be checked
+        self.scripts.close()  # no job needs them checked any more
         self.executor.drain(grace)
 
     def close(self) -> None:
-        """End what still runs and every child, and disconnect."""
+        """Stop all runs and children, and disconnect."""
         self.executor.drain(0)
         self.retention.stop()
         self.outbox.stop()

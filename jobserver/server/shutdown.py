@@ -1,6 +1,6 @@
-"""How a process ends on SIGTERM, Ctrl-C and with its terminal.
+"""Shutdown of a process on SIGTERM, on Ctrl-C, and with its terminal.
 
-No new runs begin, those that go on get a grace, then everything stops.
+No new runs start, those in progress get a grace period, then everything stops.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
     from jobserver.server.server import Server
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
-if hasattr(signal, "SIGHUP"):  # of a terminal that is closed
+if hasattr(signal, "SIGHUP"):  # the terminal was closed
     SIGNALS.append(signal.SIGHUP)
 
 
-def end_at_once() -> None:
-    """Have SIGTERM end this process with exit code 0, as long as there is nothing to end in order.
+def exit_on_sigterm() -> None:
+    """Exit with code 0 on SIGTERM, until there is something to shut down in order.
 
-    What was started by then ends by itself when this process does.
+    Children that have been started by then exit when this process does.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 @contextlib.contextmanager
 def ending(home: Server, before: Callable[[], None]) -> Iterator[None]:
-    """Work until a signal says to end, and end everything that belongs to the home.
+    """Run the body until a signal stops it, then close the home.
 
     Parameters
     ----------
     home : Server
         An open home.
     before : callable
-        Done after the grace, before the work is broken off.
+        Called after the grace period, before the body is interrupted.
     """
-    end = _End(home, before)
+    shutdown = _Shutdown(home, before)
     for number in SIGNALS:
         if number is not signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
-            continue  # as nohup wants it
-        signal.signal(number, end.on_signal)
+            continue  # set by nohup
+        signal.signal(number, shutdown.on_signal)
     with contextlib.suppress(SystemExit):
         yield
     for number in SIGNALS:
@@ -54,26 +54,29 @@ def ending(home: Server, before: Callable[[], None]) -> Iterator[None]:
 
 
 def wait(home: Server, announce: Callable[[], None]) -> None:
-    """Tell that the home is open, and do nothing until a signal says to end."""
+    """Announce that the home is open, and wait for a signal."""
     with ending(home, lambda: None):
         announce()
         threading.Event().wait()
 
 
-class _End:
-    """The first signal begins the grace, while the work goes on; the second breaks it off."""
+class _Shutdown:
+    """Starts the grace period on the first signal, and ends it on the second."""
 
     def __init__(self, home: Server, before: Callable[[], None]) -> None:
         self._home = home
         self._before = before
-        self._begun = False
+        self._started = False
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         """Handle SIGTERM, SIGINT and SIGHUP."""
-        if self._begun:
+        if self._started:
             raise SystemExit
-        self._begun = True
-        print("Ending: running jobs may finish. Once more ends them now.", file=sys.stderr)
+        self._started = True
+        print(
+            "Shutting down: running jobs may finish. Press Ctrl-C again to stop immediately.",
+            file=sys.stderr,
+        )
         threading.Thread(target=self._drain, name="ending").start()
 
     def _drain(self) -> None:

@@ -60,7 +60,7 @@ class RateLimiter:
         digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         key = f"{what}:{digest}:{seconds:g}:{window}"
         until = datetime.fromtimestamp(end, UTC).replace(tzinfo=None)
-        if not self._counted(key, limit, until):
+        if not self._try_count(key, limit, until):
             wait = max(1, math.ceil(end - now))
             raise TooMany(f"Too many attempts. Try again in {wait} s.", retry_after=wait)
         return key
@@ -70,7 +70,7 @@ class RateLimiter:
         guard = {"_id": attempt, "count": {"$gt": 0}}
         self._database.call(self._attempts.update_one, guard, {"$inc": {"count": -1}})
 
-    def _counted(self, key: str, limit: int, until: datetime) -> bool:
+    def _try_count(self, key: str, limit: int, until: datetime) -> bool:
         """Count one more in a window unless it is full, in one guarded update."""
         while True:
             guard = {"_id": key, "count": {"$lt": limit}}
@@ -79,6 +79,6 @@ class RateLimiter:
             found = self._database.call(self._attempts.find_one, {"_id": key})
             if (found or _NONE)["count"] >= limit:
                 return False
-            first = {"_id": key, "count": 1, "until": until, "mark": ObjectId()}
+            first = {"_id": key, "count": 1, "until": until, "nonce": ObjectId()}
             if found is None and self._database.insert("attempts", first):
                 return True

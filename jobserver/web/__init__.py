@@ -1,1 +1,1 @@
-"""Pages for people: everything that a browser loads comes from this package."""
+"""Pages for people; browsers load everything from this package."""

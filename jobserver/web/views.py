@@ -1,4 +1,4 @@
-"""``/docs``: the interface to look at and to try, by Swagger UI."""
+"""``/docs``: the interface in Swagger UI, to read and to try."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobserver.api.framework.headers import PAGE_POLICY, POLICY
 from jobserver.errors import NotFound
 
 STATIC = Path(__file__).parent / "static"
-#: Files that a page loads, with their media types; nothing else is served.
+#: The only files served: those a page loads, with their media types.
 ASSETS = {
     "docs.js": "text/javascript",
     "swagger-ui/swagger-ui.css": "text/css",
@@ -31,7 +31,7 @@ PAGE = """<!doctype html>
 </head>
 <body>
 <main id="interface"></main>
-<noscript>This page needs JavaScript. The same stands in <a href="openapi.json">openapi.json</a>.
+<noscript>This page needs JavaScript. See also <a href="openapi.json">openapi.json</a>.
 </noscript>
 </body>
 </html>
@@ -42,7 +42,7 @@ web = Blueprint("web", __name__)
 
 @endpoint(web, "GET", "/docs", policy="info", answers={200: "text/html"})
 def read_docs() -> Response:
-    """Show the interface as a page, to look at and to try."""
+    """Show the interface in Swagger UI, to read and to try."""
     response = Response(PAGE, content_type="text/html; charset=utf-8")
     response.headers[POLICY] = PAGE_POLICY
     return response
@@ -57,7 +57,7 @@ def read_docs() -> Response:
     refusals=(404,),
 )
 def read_asset(asset: str) -> Response:
-    """Give a file that the page loads."""
+    """Return a file that the page loads."""
     if asset not in ASSETS:
-        raise NotFound("There is no such part of this page.")
+        raise NotFound("This page has no such file.")
     return send_file(STATIC / asset, mimetype=ASSETS[asset], max_age=CACHE_SECONDS)

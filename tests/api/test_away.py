@@ -59,7 +59,7 @@ def test_the_rest_goes_on(forsaken: tuple[Server, EmbeddedServer], path: str) ->
     assert server.client.get(path).status_code == 200
 
 
-def test_what_is_wrong_is_still_told(forsaken: tuple[Server, EmbeddedServer]) -> None:
+def test_what_is_wrong_is_still_reported(forsaken: tuple[Server, EmbeddedServer]) -> None:
     server, _ = forsaken
     assert server.client.get("/job/a.b").status_code == 400
     assert server.client.put("/job", content=b"{").status_code == 415

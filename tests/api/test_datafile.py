@@ -105,7 +105,7 @@ def test_bad_names(server: Server, names: list[str], status: int) -> None:
             assert [answer.status_code for answer in answers] == [status] * 4, name
 
 
-def test_a_bad_name_is_told_before_a_bad_form(server: Server) -> None:
+def test_a_bad_name_is_reported_before_a_bad_form(server: Server) -> None:
     assert "name" in server.client.put("/datafile/.csv").json()["message"]
     assert server.client.put("/datafile/a.exe").status_code == 415
 
@@ -160,7 +160,7 @@ def test_forms_without_a_file(server: Server, content: bytes) -> None:
     "kind",
     ["text/csv", "application/json", "multipart/form-data", "multipart/mixed; boundary=x", "", "x"],
 )
-def test_uploads_that_are_no_form(server: Server, kind: str) -> None:
+def test_uploads_that_are_not_a_form(server: Server, kind: str) -> None:
     with server.unchanged():
         headers = {"Content-Type": kind}
         answer = server.client.put("/datafile/a.csv", content=form(FILE), headers=headers)

@@ -1,4 +1,4 @@
-"""What every answer tells a browser, and which pages of other origins may call."""
+"""Security headers of every answer, and pages of other origins that may call."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_others_may_not(public_server: Server, origin: str) -> None:
         assert answer.status_code in {200, 403}
 
 
-def test_who_sends_no_origin_is_told_nothing(public_server: Server) -> None:
+def test_without_an_origin_there_are_no_cors_headers(public_server: Server) -> None:
     answer = public_server.client.get("/info")
     assert ALLOW not in answer.headers
     assert answer.headers["Vary"] == "Origin"
@@ -145,7 +145,7 @@ def test_origins(origin: str, tmp_path_factory: pytest.TempPathFactory) -> None:
         *("https://Page.example", "https://ä.example", "file://"),
     ],
 )
-def test_what_is_no_origin(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_invalid_origins(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     settings = Settings(home=tmp_path_factory.getbasetemp(), CORS_ORIGINS=(text,))
     with pytest.raises(SettingsError, match="CORS_ORIGINS"):
         check_origins(settings)

@@ -8,7 +8,7 @@ from tests.support.server import Server, run_through
 
 
 @pytest.mark.parametrize("path", ["/", "/info"])
-def test_info_tells_what_answers(client: httpx.Client, path: str) -> None:
+def test_info_has_name_and_version(client: httpx.Client, path: str) -> None:
     answer = client.get(path).json()
     answer.pop("eval", None)  # of /info; tests/processes/test_code.py looks at it
     assert answer == {"status": 200, "message": answer["message"], "version": jobserver.__version__}
@@ -55,8 +55,8 @@ def test_unknown_addresses(server: Server, path: str) -> None:
 def test_wrong_methods(client: httpx.Client, method: str, path: str, allowed: str) -> None:
     answer = client.request(method, path)
     assert answer.status_code == 405
-    told = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
-    assert told == set(allowed.split(", "))
+    listed = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
+    assert listed == set(allowed.split(", "))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_unknown_parameters_of_the_address(server: Server, method: str, path: st
         assert answer.status_code == 400
         body = answer.json()
         assert [problem["field"] for problem in body["errors"]] == ["strigify"]
-        assert "It may hold:" in body["message"]
+        assert "This endpoint takes" in body["message"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_wrong_values_in_the_address(client: httpx.Client, query: str, field: st
     answer = client.get(f"/jobs?{query}")
     assert answer.status_code == 400
     body = answer.json()
-    assert "It may hold: stringify" in body["message"]
+    assert "This endpoint takes: stringify" in body["message"]
     assert body["errors"][0]["field"] == field
 
 
@@ -133,7 +133,7 @@ def test_head_starts_no_job(client: httpx.Client) -> None:
     assert client.get("/job/still").json()["state"] == "created"
 
 
-def test_head_of_a_stream_takes_no_place_of_one(client: httpx.Client) -> None:
+def test_head_of_a_stream_takes_no_permit(client: httpx.Client) -> None:
     client.put("/job/still", json={})
     for _ in range(30):
         assert client.head("/job/still/events").status_code == 200

@@ -54,7 +54,7 @@ def send(server: Server, *contents: bytes, kind: str = "application/json") -> li
         ]
 
 
-def test_what_is_no_json_object(server: Server) -> None:
+def test_bodies_that_are_not_json_objects(server: Server) -> None:
     for answer in send(server, *MALFORMED, *NO_OBJECT, *NOT_TEXT):
         assert answer.status_code == 400, answer.request.content
         assert answer.json()["message"].startswith("The body ")
@@ -75,7 +75,7 @@ def test_a_filter_is_read_as_strictly_but_for_its_operators(server: Server) -> N
     assert {answer.status_code for answer in send(server, *contents)} == {400}
 
 
-def test_all_problems_are_told_at_once(server: Server) -> None:
+def test_all_problems_are_reported_together(server: Server) -> None:
     answer = send(server, b'{"a": NaN, "$b": 1, "c": [1, {"d": 1, "d": 2}], "e.f": 1e400}')[0]
     fields = [problem["field"] for problem in answer.json()["errors"]]
     assert sorted(set(fields)) == ["$b", "a", "c.1.d", "e.f"]

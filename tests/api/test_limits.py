@@ -73,7 +73,7 @@ def test_uploads_over_the_limit(server: Server, size: int, in_chunks: bool) -> N
     content = request.read()
     headers = {"Content-Type": request.headers["Content-Type"]}
     with server.unchanged():
-        pieces = (content[place : place + 65536] for place in range(0, len(content), 65536))
+        pieces = (content[start : start + 65536] for start in range(0, len(content), 65536))
         answer = server.client.put(
             "/datafile/large.csv", content=pieces if in_chunks else content, headers=headers
         )

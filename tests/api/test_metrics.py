@@ -48,7 +48,7 @@ def test_requests_are_counted_by_what_was_answered(client: httpx.Client) -> None
     assert 0 < seconds < 60
 
 
-def test_strange_methods_make_no_figure_each(client: httpx.Client) -> None:
+def test_strange_methods_share_one_label(client: httpx.Client) -> None:
     for number in range(3):
         client.request(f"STRANGE{number}", "/info")
     assert not [labels for labels in figures(client) if "STRANGE" in "".join(labels)]

@@ -50,7 +50,7 @@ def test_it_lists_every_route(document: Document) -> None:
     assert {(path, method) for path, method, _ in operations(document)} == routes
 
 
-def test_every_operation_is_told_in_full(document: Document) -> None:
+def test_every_operation_is_documented_in_full(document: Document) -> None:
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(set(names)) == len(names)
     for path, method, operation in operations(document):
@@ -58,8 +58,8 @@ def test_every_operation_is_told_in_full(document: Document) -> None:
         assert min(operation["responses"]) < "300"
         assert {"400", "403", "503"} <= operation["responses"].keys()
         assert all(answer["description"] for answer in operation["responses"].values())
-        places = {(entry["in"], entry["name"]) for entry in operation["parameters"]}
-        assert {name for place, name in places if place == "path"} == set(
+        parameters = {(entry["in"], entry["name"]) for entry in operation["parameters"]}
+        assert {name for where, name in parameters if where == "path"} == set(
             re.findall(r"{(\w+)}", path)
         )
         if method in {"GET", "DELETE"}:

@@ -45,7 +45,7 @@ def test_pages_hold_every_job_once(rows: httpx.Client, limit: int, sort: str) ->
     assert {len(page) for page in pages[:-1]} <= {limit}
 
 
-def test_a_page_tells_how_many_there_are_in_all(rows: httpx.Client) -> None:
+def test_a_page_has_the_total_number(rows: httpx.Client) -> None:
     listed = rows.get("/jobs", params={"limit": 7}).json()
     assert (listed["found"], len(listed["jobs"])) == (25, 7)
     assert listed["next"].startswith("/jobs?")
@@ -97,7 +97,7 @@ def test_fields_that_are_refused(rows: httpx.Client, fields: str) -> None:
 
 
 @pytest.mark.parametrize("time", ["0001-01-01", "1969-12-31T23:59:59", "9999-12-31T23:59:59.999"])
-def test_places_at_the_ends_of_time(rows: httpx.Client, time: str) -> None:
+def test_cursors_at_the_ends_of_time(rows: httpx.Client, time: str) -> None:
     for sort in ("created", "-created"):
         pages = walk(rows, after=f"{time}~{NAMES[5]}", sort=sort, limit=1000)
         after = (time < "2000") == (sort == "created")

@@ -45,7 +45,7 @@ def mongodb(uri: str) -> None:
     """Leave these tests out where the database is not MongoDB itself."""
     with MongoClient[Document](os.environ.get("JOBSERVER_TEST_MONGO_URI", uri)) as client:
         if not client.server_info()["gitVersion"].strip("0"):
-            pytest.skip("only MongoDB itself tells how it carries out a query")
+            pytest.skip("only MongoDB explains its queries")
 
 
 @contextmanager

@@ -132,16 +132,19 @@ def test_a_run_records_what_it_depended_on(client: httpx.Client, server: Server)
     with Path(timeseries.__file__).open("rb") as file:
         version = hashlib.file_digest(file, "sha256").hexdigest()
     content = (server.data / "timeseries.csv").read_bytes()
-    told = job["provenance"]
+    provenance = job["provenance"]
     script = {"type": "function", "name": "summary", "module": "jobserver.scripts"}
-    assert told["script"] == {**script, "version": version}
-    assert told["packages"] == {
+    assert provenance["script"] == {**script, "version": version}
+    assert provenance["packages"] == {
         "python": platform.python_version(),
         "jobserver": jobserver.__version__,
         "numpy": np.__version__,
         "pandas": pd.__version__,
     }
-    assert told["data"] == {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+    assert provenance["data"] == {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+    }
     assert client.get("/script/summary").json()["version"] == version
 
 

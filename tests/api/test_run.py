@@ -49,7 +49,7 @@ def test_the_answer_of_a_run_may_be_native(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "wrong"),
     [
         ({}, {"script_name"}),
         ({"foo": 42}, {"script_name"}),
@@ -75,8 +75,8 @@ def test_the_answer_of_a_run_may_be_native(client: httpx.Client) -> None:
         ({"script": {"name": "noop"}, "script_name": "add"}, {"script_name"}),
     ],
 )
-def test_scripts_that_cannot_run(server: Server, fields: dict[str, Any], told: set[str]) -> None:
-    assert refused(server, fields).keys() == told
+def test_scripts_that_cannot_run(server: Server, fields: dict[str, Any], wrong: set[str]) -> None:
+    assert refused(server, fields).keys() == wrong
 
 
 def test_an_unknown_script_names_its_neighbour(server: Server) -> None:
@@ -84,7 +84,7 @@ def test_an_unknown_script_names_its_neighbour(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "wrong"),
     [
         ({"args": []}, {"data"}),
         ({"args": ["x"]}, {"args[0]"}),
@@ -101,12 +101,14 @@ def test_an_unknown_script_names_its_neighbour(server: Server) -> None:
         ({"kwargs": {"b": "x", "c": 3}}, {"data", "kwargs.b", "kwargs.c"}),
     ],
 )
-def test_parameters_that_do_not_fit(server: Server, script: dict[str, Any], told: set[str]) -> None:
-    assert refused(server, {"script": {"name": "add", **script}}).keys() == told
+def test_parameters_that_do_not_fit(
+    server: Server, script: dict[str, Any], wrong: set[str]
+) -> None:
+    assert refused(server, {"script": {"name": "add", **script}}).keys() == wrong
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "wrong"),
     [
         ({"datafile": "missing.csv"}, {"datafile"}),
         ({"datafile": 42}, {"datafile"}),
@@ -126,12 +128,12 @@ def test_parameters_that_do_not_fit(server: Server, script: dict[str, Any], told
         ({}, {"data"}),
     ],
 )
-def test_data_that_is_missing(server: Server, data: dict[str, Any], told: set[str]) -> None:
-    assert refused(server, {"script_name": "echo", **data}).keys() == told
+def test_data_that_is_missing(server: Server, data: dict[str, Any], wrong: set[str]) -> None:
+    assert refused(server, {"script_name": "echo", **data}).keys() == wrong
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "wrong"),
     [
         ({"timeout": 0}, {"timeout"}),
         ({"timeout": -1}, {"timeout"}),
@@ -145,15 +147,15 @@ def test_data_that_is_missing(server: Server, data: dict[str, Any], told: set[st
         ({"timeout": [], "retries": {}}, {"timeout", "retries"}),
     ],
 )
-def test_options_that_do_not_fit(server: Server, options: dict[str, Any], told: set[str]) -> None:
-    assert refused(server, {"script_name": "noop", **options}).keys() == told
+def test_options_that_do_not_fit(server: Server, options: dict[str, Any], wrong: set[str]) -> None:
+    assert refused(server, {"script_name": "noop", **options}).keys() == wrong
 
 
-def test_all_reasons_are_told_at_once(server: Server) -> None:
+def test_all_reasons_are_reported_together(server: Server) -> None:
     script = {"name": "add", "args": ["x"], "kwargs": {"c": 1}}
     fields = {"script": script, "datafile": "missing.csv", "timeout": 0, "retries": "many"}
-    told = refused(server, fields)
-    assert {"datafile", "timeout", "retries", "kwargs.c"} <= told.keys()
+    wrong = refused(server, fields)
+    assert {"datafile", "timeout", "retries", "kwargs.c"} <= wrong.keys()
 
 
 def test_data_for_a_script_that_takes_none(server: Server) -> None:
@@ -187,7 +189,7 @@ def test_a_job_starts_once(server: Server, method: str) -> None:
             assert "mine" in answer.json()["message"]
 
 
-def test_a_failure_is_told(client: httpx.Client) -> None:
+def test_a_failure_is_reported(client: httpx.Client) -> None:
     job = run_through(client, script={"name": "fail", "kwargs": {"text": "no water"}})
     assert (job["state"], job["error"]) == ("failed", "ValueError")
     assert "no water" in job["message"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.server import Server
 
-#: What a check cannot know: whether a job has what it needs to run is no matter of a schema.
+#: A schema cannot say whether a job has what it needs to run.
 LEFT_OUT = "positive_data_acceptance"
 #: Streams end when the server does, and the files of a page are not of the interface.
 PATHS = "/events$|^/docs"

@@ -101,7 +101,7 @@ def ask(stage: Stage, entry: Endpoint, asking: str, parts: dict[str, str]) -> ht
     return answer
 
 
-def told(answer: httpx.Response, missing: httpx.Response, parts: dict[str, str]) -> str:
+def outcome(answer: httpx.Response, missing: httpx.Response, parts: dict[str, str]) -> str:
     """What an answer says, in the words of `expected`."""
     if answer.status_code in REFUSED and "current_password" not in answer.text:
         return str(answer.status_code)
@@ -145,7 +145,7 @@ def test_each_cell(stage: Stage, asking: str, thing: str) -> None:
         missing = ask(stage, entry, asking, {**parts, **UNKNOWN}) if absent else answer
         if answer.is_success and entry.method == "DELETE":
             parts = stage.renew(thing)
-        found = told(answer, missing, parts)
+        found = outcome(answer, missing, parts)
         if found != expected(entry, asking, thing) and not _may_be_absent(entry, answer):
             wrong.append((entry.method, entry.path, found, answer.status_code, answer.text))
     assert wrong == []

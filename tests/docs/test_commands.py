@@ -42,9 +42,9 @@ def test_init_then_run(tmp_path: Path, environ: dict[str, str]) -> None:
     made = run("init", "x", cwd=tmp_path, environ=environ)
     assert made.returncode == 0
     assert made.stdout.splitlines() == [
-        "made x/config.py",
-        "made x/data/timeseries.csv",
-        "made x/scripts",
+        "created x/config.py",
+        "created x/data/timeseries.csv",
+        "created x/scripts",
         "Start it with: jobserver run --home x",
     ]
     log = tmp_path / "log"
@@ -73,7 +73,7 @@ def test_init_twice_changes_nothing(tmp_path: Path, environ: dict[str, str]) -> 
     ("arguments", "reason"),
     [
         (["run", "--home", "nowhere"], "jobserver init"),
-        (["run", "--host", "0.0.0.0"], "the server listens on this machine only"),  # noqa: S104
+        (["run", "--host", "0.0.0.0"], "listens on this machine, not on 0.0.0.0"),  # noqa: S104
         (["run", "--config", "production"], "config.py"),
         (["run", "--port", "1" * 9], "port"),
     ],

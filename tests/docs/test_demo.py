@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobserver.cli.demo import WIDTH, as_curl, laid_out
+from jobserver.cli.demo import WIDTH, as_curl, layout
 from tests.support.server import ROOT, lives, until
 
 COMMAND = [sys.executable, "-m", "jobserver", "demo"]
@@ -78,7 +78,7 @@ def test_commands_can_be_pasted() -> None:
 
 def test_responses_are_formatted() -> None:
     answer = {"short": {"a": 1}, "long": {"text": "x" * WIDTH}}
-    fields = laid_out(answer)
+    fields = layout(answer)
     assert fields[0] == '  "short": {"a": 1}'
     assert fields[1].startswith('  "long": {\n    "text": ')
     assert json.loads("{" + ",".join(fields) + "}") == answer

@@ -83,7 +83,7 @@ def test_a_malformed_address_is_not_repeated(uri: str) -> None:
         assert uri == "mongodb://hunter2"
 
 
-def test_a_server_that_does_not_start_tells_no_password(tmp_path: Path) -> None:
+def test_a_server_that_does_not_start_reveals_no_password(tmp_path: Path) -> None:
     """As gunicorn would show it: with the whole traceback."""
     code = "from jobserver.wsgi import app; app({}, print)"
     environ = os.environ | {

@@ -43,7 +43,7 @@ def test_others_lose_sight_of_it(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 64])
-def test_a_damaged_one_is_told(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_one_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret.key").write_bytes(content)
     with pytest.raises(SettingsError, match=r"secret\.key"):
         secret_key(Settings(home=tmp_path))
@@ -74,6 +74,6 @@ def test_many_that_start_at_once_agree(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    told = {process.communicate(timeout=30)[0] for process in started}
-    assert len(told) == 1
+    keys = {process.communicate(timeout=30)[0] for process in started}
+    assert len(keys) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]

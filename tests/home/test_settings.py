@@ -159,7 +159,7 @@ def test_secrets_are_neither_shown_nor_public(tmp_path: Path) -> None:
     assert "hidden" not in str(values)
 
 
-def test_unknown_names_are_told_with_their_neighbour(tmp_path: Path) -> None:
+def test_unknown_names_are_reported_with_a_similar_one(tmp_path: Path) -> None:
     (tmp_path / "config.py").write_text("class Config:\n    QEUE_LIMIT = 5\n")
     with pytest.warns(UserWarning, match=r"no setting QEUE_LIMIT.*Did you mean QUEUE_LIMIT"):
         assert load(tmp_path, environ={}).QUEUE_LIMIT == 10_000

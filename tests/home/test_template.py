@@ -71,7 +71,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "timeseries.csv").read_text() == "mine"
 
 
-def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(SettingsError, match=r"home in .*taken"):
         make_home(tmp_path / "taken")

@@ -33,14 +33,14 @@ BAD = [
 
 
 @pytest.mark.parametrize("address", GOOD)
-def test_addresses(address: str) -> None:
+def test_valid_addresses(address: str) -> None:
     assert is_address(address)
     check_address(address)
     assert normalize_address(f" {address.upper()}\n") == address.lower()
 
 
 @pytest.mark.parametrize("value", BAD)
-def test_what_is_no_address(value: object) -> None:
+def test_invalid_addresses(value: object) -> None:
     assert not is_address(value)
     with pytest.raises(BadRequest) as refused:
         check_address(value, "notify")

@@ -104,7 +104,7 @@ def test_a_second_signal_ends_it_at_once(home: Path) -> None:
         with members.client() as client:
             begin(client, "deaf")
             server.send_signal(signal.SIGTERM)
-            until(lambda: "Ending" in members.log("server"))
+            until(lambda: "Shutting down" in members.log("server"))
             assert server.poll() is None
         began = time.monotonic()
         server.send_signal(signal.SIGTERM)

@@ -50,7 +50,7 @@ def check_headers(response: httpx.Response) -> None:
 
 
 def check_error(response: httpx.Response, home: Path) -> None:
-    """See to it that an error has the one shape, and tells nothing of the server's inside."""
+    """Check that an error has the common body, and reveals nothing internal."""
     assert response.headers["Content-Type"] == JSON
     if response.request.method != "HEAD":
         check_error_body(response.content, response.status_code, home)
@@ -74,7 +74,7 @@ def strict_json(content: bytes) -> object:
     """Read JSON that holds neither NaN nor infinities."""
 
     def refuse(name: str) -> NoReturn:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     return json.loads(content.decode(), parse_constant=refuse)
 
@@ -82,8 +82,8 @@ def strict_json(content: bytes) -> object:
 @cache
 def _map() -> Map:
     rules = [
-        Rule(entry.path, methods=[entry.method], endpoint=place, merge_slashes=False)
-        for place, entry in enumerate(ENDPOINTS)
+        Rule(entry.path, methods=[entry.method], endpoint=index, merge_slashes=False)
+        for index, entry in enumerate(ENDPOINTS)
     ]
     return Map(rules)
 
@@ -93,7 +93,7 @@ def _endpoint(request: httpx.Request) -> Endpoint | None:
     if request.method not in {"GET", "PUT", "POST", "DELETE"}:
         return None
     try:
-        place: int = _map().bind("").match(request.url.path, request.method)[0]
+        index: int = _map().bind("").match(request.url.path, request.method)[0]
     except HTTPException:
         return None
-    return ENDPOINTS[place]
+    return ENDPOINTS[index]

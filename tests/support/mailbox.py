@@ -1,4 +1,4 @@
-"""Mail servers for tests: one that takes mails, and two that are of no use."""
+"""Mail servers for tests: one that accepts mail, and two that are useless."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ HOST = "127.0.0.1"
 
 @dataclass
 class Mailbox:
-    """What a mail server took, and what it says to mails.
+    """A mail server's accepted mails, and its answers.
 
     Attributes
     ----------
     answers : list of str
-        What it says to the next mails instead of taking them.
+        Answers to the next mails, instead of accepting them.
     """
 
     port: int
@@ -34,7 +34,7 @@ class Mailbox:
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
-        """Take a mail, as aiosmtpd calls it."""
+        """Accept a mail; aiosmtpd calls this."""
         if self.answers:
             return self.answers.pop(0)
         content = envelope.content
@@ -46,19 +46,19 @@ class Mailbox:
     def login(
         self, _server: Any, _session: Any, _envelope: Any, _way: str, data: Any
     ) -> AuthResult:
-        """Let in who knows the password."""
+        """Accept the right password."""
         assert isinstance(data, LoginPassword)
         self.logins.append((data.login, data.password))
         return AuthResult(success=data.password == b"open sesame", handled=False)
 
     def to(self, address: str) -> list[EmailMessage]:
-        """The mails that went to an address."""
+        """Return the mails sent to an address."""
         return [mail for mail in self.mails if mail["To"] == address]
 
 
 @contextmanager
 def mailbox(port: int | None = None, **options: Any) -> Iterator[Mailbox]:
-    """A mail server; with ``login`` it asks for a password."""
+    """A mail server; with ``login`` it requires a password."""
     box = Mailbox(port or free_port())
     if options.pop("login", False):
         options |= {"authenticator": box.login, "auth_required": True}
@@ -72,7 +72,7 @@ def mailbox(port: int | None = None, **options: Any) -> Iterator[Mailbox]:
 
 @contextmanager
 def useless_server(drip: bytes = b"") -> Iterator[int]:
-    """The port of a server that lets clients connect and says nothing, or a byte now and then."""
+    """Yield the port of a server that sends nothing, or a byte now and then."""
     over = threading.Event()
     held: list[socket.socket] = []
 
@@ -87,7 +87,7 @@ def useless_server(drip: bytes = b"") -> Iterator[int]:
 
     def feed() -> None:
         for sock in held if drip else ():
-            with suppress(OSError):  # the client had enough
+            with suppress(OSError):  # the client is gone
                 sock.send(drip)
 
     with socket.create_server((HOST, 0)) as listener:
@@ -102,7 +102,7 @@ def useless_server(drip: bytes = b"") -> Iterator[int]:
 
 
 def free_port() -> int:
-    """A port where nobody listens."""
+    """Return a port that nobody listens on."""
     with socket.socket() as sock:
         sock.bind((HOST, 0))
         port: int = sock.getsockname()[1]

@@ -87,15 +87,15 @@ class Members:
         self._clients.append(client)
         return client
 
-    def link(self, purpose: str, email: str, /, **told: Any) -> tuple[str, str]:
+    def link(self, purpose: str, email: str, /, **claims: Any) -> tuple[str, str]:
         """A user's id, and a token as it stands in their mail."""
         user = self.users.by_email(email)
         assert user is not None
-        told = {"user": str(user["_id"]), "of": user["generation"], **told}
+        claims = {"user": str(user["_id"]), "of": user["generation"], **claims}
         if purpose == "activate":
-            told = {"email": email, **told}
+            claims = {"email": email, **claims}
         key = secret_key(load(self.server.home, environ={}))
-        return str(user["_id"]), TokenSigner(key).sign(purpose, told)
+        return str(user["_id"]), TokenSigner(key).sign(purpose, claims)
 
     def mails(self, email: str) -> list[str]:
         """The kinds of the mails to an address."""

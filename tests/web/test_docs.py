@@ -38,5 +38,5 @@ def test_nothing_else_is_served(client: httpx.Client, name: str) -> None:
 def test_vendored_files_are_those_that_were_published() -> None:
     kept = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*.*") if path.is_file()}
     assert set(VENDORED) == kept - {"docs.js", "vendored.json"}
-    for name, told in VENDORED.items():
-        assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == told["sha256"], name
+    for name, vendored in VENDORED.items():
+        assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == vendored["sha256"], name

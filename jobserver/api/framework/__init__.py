@@ -1,1 +1,1 @@
-"""What all resources share: declarations, errors, identity, headers, OpenAPI."""
+"""Shared by all resources: endpoints, errors, identity, headers, OpenAPI."""

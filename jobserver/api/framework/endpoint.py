@@ -1,8 +1,8 @@
-"""The thin layer between Flask's routes and our views: one declaration validates and documents.
+"""A thin layer over Flask's routes: one declaration validates and documents a view.
 
-A view is a plain function. It gets the parts of its path as arguments, the checked query string as
-``query`` where one is declared, the JSON object of the body as ``body`` where one is declared, and
-gives an `Answer` or a response of its own.
+A view is a plain function. Its arguments are the parameters of its path, and, if declared, the
+validated query string as ``query`` and the JSON object of the body as ``body``. It returns an
+`Answer`, or a response of its own.
 """
 
 from __future__ import annotations
@@ -25,38 +25,38 @@ from jobserver.users.policy import POLICY, Who, authorize
 
 View = Callable[..., Any]
 V = TypeVar("V", bound=View)
-#: The content types of a form.
+#: Content types of HTML forms.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-#: What an answer holds: JSON of a model, or content of a media type.
+#: Content of an answer: JSON of a model, or any content of a media type.
 Body = type[BaseModel] | str
 
 
 class Query(BaseModel):
-    """A query string; names that are not declared are refused."""
+    """A query string; undeclared names are refused."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
 class DocumentQuery(Query):
-    """Of answers about jobs and data."""
+    """The query string of answers about jobs and data."""
 
     stringify: bool | None = None
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a view answers.
+    """The answer of a view.
 
     Attributes
     ----------
     content : Any
-        Body, written as JSON.
+        Body, sent as JSON.
     status : int
-        The HTTP code.
+        HTTP status code.
     headers : mapping
         Further headers.
     strings : bool
-        Whether every value is written as a string.
+        Whether every value is sent as a string.
     """
 
     content: Any
@@ -65,27 +65,27 @@ class Answer:
     strings: bool = False
 
     def response(self) -> Response:
-        """The answer as Flask sends it."""
+        """Return the answer as a Flask response."""
         body = dumps(self.content, strings=self.strings) + b"\n"
         return Response(body, self.status, dict(self.headers), mimetype="application/json")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One declared method of one path.
+    """A declared method of a path.
 
     Attributes
     ----------
     answers : mapping
-        What the answer may hold, for each status code of success.
+        Possible contents of the answer, by status code of success.
     refusals : tuple of int
-        The status codes of refusals that this endpoint has of its own.
+        Status codes of errors that are specific to this endpoint.
     upload : bool
         Whether the body is a multipart form with a ``file``.
     form : bool
-        Whether the body may be a form of the fields, too.
+        Whether the body may also be an HTML form.
     policy : str
-        The action that it is: a key of `jobserver.users.policy.POLICY`, which says who may.
+        Action to authorize: a key of `jobserver.users.policy.POLICY`.
     """
 
     method: str
@@ -102,11 +102,11 @@ class Endpoint:
     policy: str
 
 
-#: Every endpoint there is, in the order of declaration.
+#: All endpoints, in the order of declaration.
 ENDPOINTS: list[Endpoint] = []
 
 
-def endpoint(  # noqa: PLR0913 - a declaration says everything at once
+def endpoint(  # noqa: PLR0913 - a declaration is complete
     blueprint: Blueprint,
     methods: str,
     path: str,
@@ -119,26 +119,26 @@ def endpoint(  # noqa: PLR0913 - a declaration says everything at once
     upload: bool = False,
     form: bool = False,
 ) -> Callable[[V], V]:
-    """Declare a view: its route, what it takes, what it answers.
+    """Declare a view: its route, its input and its answers.
 
     Parameters
     ----------
     methods : str
         HTTP methods, separated by spaces.
     path : str
-        As Flask writes it: ``/job/<job_id>``.
+        In Flask's syntax: ``/job/<job_id>``.
     policy : str
-        Who may: a key of `jobserver.users.policy.POLICY`.
+        Action to authorize: a key of `jobserver.users.policy.POLICY`.
     """
     if policy not in POLICY:
-        raise ValueError(f"{path} needs a policy of the table, not {policy!r}")
+        raise ValueError(f"{path}: unknown policy {policy!r}")
 
     def declare(view: V) -> V:
         summary = (view.__doc__ or "").strip().split("\n")[0]
-        held = {code: one if isinstance(one, tuple) else (one,) for code, one in answers.items()}
-        told = (summary, blueprint.name, held, refusals, query, body, upload, form, policy)
+        bodies = {code: one if isinstance(one, tuple) else (one,) for code, one in answers.items()}
+        rest = (summary, blueprint.name, bodies, refusals, query, body, upload, form, policy)
         names = methods.split()
-        entries = [Endpoint(each, path, f"{view.__name__}_{each.lower()}", *told) for each in names]
+        entries = [Endpoint(each, path, f"{view.__name__}_{each.lower()}", *rest) for each in names]
         ENDPOINTS.extend(entries)
         served = _served(view, entries[0], names)
         blueprint.add_url_rule(path, view.__name__, served, methods=names)
@@ -148,20 +148,20 @@ def endpoint(  # noqa: PLR0913 - a declaration says everything at once
 
 
 def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
-    """The view as Flask calls it."""
+    """Return the view as Flask calls it."""
     query, body = entry.query, entry.body
     public = POLICY[entry.policy].who is Who.ANYONE
-    plain = query() if query else None
-    changes = len(methods) > 1  # then GET stands in for them
+    default = query() if query else None
+    is_write = len(methods) > 1  # GET is an alias of the others
 
     @wraps(view)
     def serve(**arguments: Any) -> Response:
-        if changes and request.method == "HEAD":  # Flask adds it to GET; it may change nothing
+        if is_write and request.method == "HEAD":  # Flask adds HEAD to GET; it must be safe
             raise MethodNotAllowed(methods)
         if not public:
             authorize(actor(), entry.policy)
         if query:
-            arguments["query"] = _read_query(query) if request.query_string else plain
+            arguments["query"] = _read_query(query) if request.query_string else default
         elif request.query_string:
             _read_query(Query)
         if body:
@@ -174,11 +174,13 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
 
 def _read_query(model: type[Query]) -> Query:
     known = ", ".join(field.alias or name for name, field in model.model_fields.items())
-    message = f"The query string is wrong. It may hold: {known or 'nothing'}."
+    message = "This endpoint takes no query parameters."
+    if known:
+        message = f"Invalid query string. This endpoint takes: {known}."
     given = dict(request.args.lists())
     if "stringify" not in model.model_fields:
-        given.pop("stringify", None)  # clients may send it with all their requests
-    twice = [Problem(name, "is given twice") for name, values in given.items() if len(values) > 1]
+        given.pop("stringify", None)  # clients may send it with all requests
+    twice = [Problem(name, "is repeated") for name, values in given.items() if len(values) > 1]
     if twice:
         raise BadRequest(message, twice)
     try:
@@ -191,19 +193,19 @@ def _read_query(model: type[Query]) -> Query:
 
 
 def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
-    """The JSON object of the request; an empty body counts as an empty object.
+    """Return the JSON object in the body of the request; an empty body is an empty object.
 
     Parameters
     ----------
     stored : bool
-        Whether its names have to be fit for the database; those of a filter do not.
+        Whether its names must be valid in the database; those of a filter need not be.
     form : bool
-        Whether it may be a form instead.
+        Whether it may also be an HTML form.
 
     Raises
     ------
     BadRequest
-        If it is no strict JSON object.
+        If it is not a strict JSON object.
     TooLarge, UnsupportedType
         If it is too large, or not sent as JSON.
     """
@@ -214,7 +216,7 @@ def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
             return request.form.to_dict()
         data = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise TooLarge(f"A JSON body has at most {rounded_size(limit)}.") from error
+        raise TooLarge(f"The JSON body is larger than {rounded_size(limit)}.") from error
     if not data:
         return {}
     if request.mimetype != "application/json":
@@ -223,20 +225,20 @@ def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
 
 
 def refuse_filter() -> None:
-    """Refuse a body where all there is would be deleted, whatever the body says.
+    """Refuse a body for an endpoint that deletes everything, as it might be meant as a filter.
 
     Raises
     ------
     BadRequest, TooLarge, UnsupportedType
-        If there is one that is not empty.
+        If the body is not empty.
     """
     if read_body(stored=False):
         raise BadRequest(
-            "This deletes all there is and takes no filter: nothing was deleted. Send no body, or "
-            "delete one by one."
+            "This endpoint deletes everything and takes no filter. Nothing was deleted. Send no "
+            "body, or delete one by one."
         )
 
 
 def wants_strings(query: DocumentQuery) -> bool:
-    """Whether this answer carries every value as a string."""
+    """Whether the answer has every value as a string."""
     return services().settings.STRINGIFY if query.stringify is None else query.stringify

@@ -1,4 +1,4 @@
-"""One body for every error: ``{"status", "message"}``, and ``errors`` where there are several."""
+"""The body of every error: ``{"status", "message"}``, and ``errors`` if there are several."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ from jobserver.errors import ApiError
 
 log = logging.getLogger(__name__)
 
-#: What is told where no view knows better.
+#: Messages of errors that no view raised.
 MESSAGES = {
     400: "The request is malformed.",
-    404: "There is nothing at this address. GET /openapi.json lists what there is.",
-    405: "This address does not take that method; the header Allow names those it takes.",
+    404: "There is nothing at this URL. GET /openapi.json lists all endpoints.",
+    405: "This URL does not support this method. The Allow header lists those it supports.",
     408: "The request did not arrive in time. Send it again.",
     413: "The body is too large.",
-    414: "The address is too long.",
-    415: "The content type is not understood.",
-    431: "The head of the request is too large.",
-    500: "The server failed. The failure is in its log; please tell its administrator.",
-    503: "The server's disk is full. Try again when its administrator has made room.",
-    501: "This transfer encoding is not understood; send the body plain or chunked.",
+    414: "The URL is too long.",
+    415: "The content type is not supported.",
+    431: "The header of the request is too large.",
+    500: "Internal error. The server's log has the details; please report it to its administrator.",
+    503: "The server's disk is full. Try again after its administrator has freed some space.",
+    501: "This transfer encoding is not supported. Send the body plain or chunked.",
 }
 
 
-#: How a client may tell who it is.
-_ASKS = [
+#: How a client can authenticate.
+_CHALLENGES = [
     ("WWW-Authenticate", 'Basic realm="jobserver", charset="UTF-8"'),
     ("WWW-Authenticate", 'Bearer realm="jobserver"'),
 ]
 
 
 def register(app: Flask) -> None:
-    """Answer every error of an app in the one shape."""
-    app.url_map.merge_slashes = False  # an address with too many is wrong, not to be redirected
-    app.register_error_handler(ApiError, _refusal)
+    """Give every error of an app the same body."""
+    app.url_map.merge_slashes = False  # a URL with extra slashes is a 404, not a redirect
+    app.register_error_handler(ApiError, _api_error)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(OSError, _no_room)
+    app.register_error_handler(OSError, _disk_full)
     app.register_error_handler(Exception, _failure)
 
 
 def error_body(status: int, message: str, errors: list[dict[str, str]] | None = None) -> bytes:
-    """The body of an error answer."""
+    """Return the body of an error."""
     content: dict[str, Any] = {"status": status, "message": message}
     return dumps(content | ({"errors": errors} if errors else {})) + b"\n"
 
 
-def _refusal(refusal: ApiError) -> Response:
-    problems = [{"field": entry.field, "problem": entry.problem} for entry in refusal.errors]
-    response = _response(refusal.status, error_body(refusal.status, refusal.message, problems))
-    if refusal.status == 401:
-        response.headers.extend(_ASKS)
-    if refusal.retry_after is not None:
-        response.headers["Retry-After"] = str(refusal.retry_after)
+def _api_error(error: ApiError) -> Response:
+    problems = [{"field": entry.field, "problem": entry.problem} for entry in error.errors]
+    response = _response(error.status, error_body(error.status, error.message, problems))
+    if error.status == 401:
+        response.headers.extend(_CHALLENGES)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 
@@ -71,8 +71,8 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
-def _no_room(error: OSError) -> Response:
-    """A large request waits in a file, for which there has to be room."""
+def _disk_full(error: OSError) -> Response:
+    """Answer that the disk is full: large requests are buffered in a file."""
     if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
         return _failure(error)
     log.warning("%s %s: %s", request.method, request.path, error)

@@ -1,8 +1,8 @@
-"""What every answer tells a browser: run nothing, guess nothing, pass nothing on.
+"""Security headers of every answer.
 
-The answers of the interface are data, whatever a script or a file put into them. So no browser may
-run what is in them, nor show them in a frame of another site. Pages of the server's own are the one
-exception; they say so with `PAGE_POLICY`.
+Answers are data, whatever a script or a file put into them. No browser may run their content, guess
+its type, or show it in a frame of another site. The only exceptions are the server's own pages, by
+`PAGE_POLICY`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from flask import Flask, Response
 from jobserver.home.settings import Settings
 
 POLICY = "Content-Security-Policy"
-#: Data that a browser shows by itself, as JSON or a picture.
+#: For data such as JSON or images.
 DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
-#: Data as a document: a table as HTML may have a look, but no origin, no script and no form.
+#: For data as documents, such as a table as HTML: styles, but no origin, scripts or forms.
 DOCUMENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; sandbox"
 )
-#: The server's own pages, with scripts and styles from files of their own. For views in `web`.
+#: For the server's own pages in `web`, with scripts and styles from their own files.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-#: On every answer, also those to requests that cannot be read.
+#: On every answer, including those to malformed requests.
 ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),

@@ -1,4 +1,4 @@
-"""The request at hand: the server that answers it, who sent it, and what they may touch."""
+"""The current request: the server that answers it, its sender, and what they may access."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
 from jobserver.errors import Unauthorized
 from jobserver.storage.database import Document
+from jobserver.storage.documents import OWNER
 from jobserver.users.accounts import actor_of
 from jobserver.users.policy import LOCAL, NOBODY, Actor, Role, visibility_filter
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Where a Flask application holds its `Services`.
 KEY = "jobserver"
-_UNKNOWN = "The header Authorization is wrong. It takes 'Basic ...' or 'Bearer <token>'."
+_MALFORMED = "The Authorization header is malformed. Send 'Basic ...' or 'Bearer <token>'."
 
 
 def services() -> Services:
@@ -30,50 +31,50 @@ def services() -> Services:
 
 
 def actor() -> Actor:
-    """Who asks.
+    """Return who sent the request, authenticated once.
 
     Raises
     ------
     Unauthorized
-        If what they show is not good.
+        If the credentials are invalid.
     TooMany
-        If they tried too often.
+        After too many attempts.
     """
     if "actor" not in g:
-        g.actor = _identified() if services().settings.LOGIN_REQUIRED else LOCAL
+        g.actor = _authenticated() if services().settings.LOGIN_REQUIRED else LOCAL
     found: Actor = g.actor
     return found
 
 
-def _identified() -> Actor:
+def _authenticated() -> Actor:
     if "Authorization" not in request.headers:
         return NOBODY
-    shown = request.authorization
-    if shown is not None and shown.type == "bearer" and shown.token:
-        return services().accounts.actor(shown.token)
-    return actor_of(user_of(shown))
+    sent = request.authorization
+    if sent is not None and sent.type == "bearer" and sent.token:
+        return services().accounts.actor(sent.token)
+    return actor_of(log_in_basic(sent))
 
 
-def user_of(shown: Authorization | None) -> Document:
-    """The user whose address and password came as HTTP Basic; `Unauthorized` if they are wrong."""
+def log_in_basic(sent: Authorization | None) -> Document:
+    """Return the user who sent HTTP Basic; `Unauthorized` if address or password is wrong."""
     if "Authorization" not in request.headers:
-        raise Unauthorized("Send your mail address and your password by HTTP Basic: curl -u.")
-    if shown is None or shown.type != "basic" or not shown.username:
-        raise Unauthorized(_UNKNOWN)
-    return services().accounts.log_in(shown.username, shown.password or "", client_address())
+        raise Unauthorized("Send your email address and password with HTTP Basic: curl -u.")
+    if sent is None or sent.type != "basic" or not sent.username:
+        raise Unauthorized(_MALFORMED)
+    return services().accounts.log_in(sent.username, sent.password or "", client_address())
 
 
 def session_still_valid() -> Callable[[], bool]:
-    """Tells, also after the request, whether who asks is still let in."""
-    accounts, asking = services().accounts, actor()
-    user = accounts.users.get(asking.id) if asking.id else None
+    """Return a function that checks, even after the request, that the session is still valid."""
+    accounts, sender = services().accounts, actor()
+    user = accounts.users.get(sender.id) if sender.id else None
     if user is None:
-        return lambda: asking is LOCAL
-    shown = request.authorization
-    token = shown.token or "" if shown and asking.scopes is not None else None
+        return lambda: sender is LOCAL
+    sent = request.authorization
+    token = sent.token or "" if sent and sender.scopes is not None else None
 
     def check() -> bool:
-        now = accounts.users.get(asking.id) or {}
+        now = accounts.users.get(sender.id) or {}
         same = now.get("active") and now.get("generation") == user["generation"]
         if token is None:
             return bool(same)
@@ -83,28 +84,28 @@ def session_still_valid() -> Callable[[], bool]:
 
 
 def client_address() -> str:
-    """Where a request comes from."""
+    """Return the address the request comes from."""
     return request.remote_addr or ""
 
 
 def owner_filter() -> Document:
-    """What holds for everything that who asks may touch."""
+    """Return the filter that selects what the sender may access."""
     return visibility_filter(actor())
 
 
 def stored_data() -> StoredData:
-    """The stored data that who asks may see."""
+    """Return the stored data that the sender may access."""
     return services().data.for_owner(actor().id, owner_filter())
 
 
 def own_datafiles() -> DataFiles:
-    """The data files of who asks."""
+    """Return the data files of the sender."""
     return services().datafiles.for_owner(actor().id)
 
 
 def is_stranger(document: Document) -> bool:
-    """Whether who asks sees a document only because it is public."""
-    asking = actor()
-    if asking is LOCAL or asking.is_at_least(Role.ADMIN):
+    """Whether the sender may read a document only because it is public."""
+    sender = actor()
+    if sender is LOCAL or sender.is_at_least(Role.ADMIN):
         return False
-    return bool(document.get("_owner") != asking.id)
+    return bool(document.get(OWNER) != sender.id)

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the declarations of the endpoints."""
+"""The OpenAPI document, generated from the declarations of the endpoints."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ Schema = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
 _JSON = "application/json"
 _REFUSALS = {
-    400: "The request is malformed; the message tells the fix.",
-    401: "Nobody is logged in, or not any more.",
-    403: "The user may not do that, or it comes from another web site or for another host.",
-    404: "There is no such thing.",
+    400: "The request is malformed; the message says how to fix it.",
+    401: "Nobody is logged in, or the login has expired.",
+    403: "The user may not do this, or the request is from another web site or for another host.",
+    404: "It does not exist.",
     409: "Its state does not allow it.",
     413: "It is too large.",
-    415: "Its type is not understood.",
+    415: "Its type is not supported.",
     422: "The job cannot run; every reason is listed.",
-    429: "A limit is reached.",
-    503: "Not now; try again later.",
+    429: "A limit was reached.",
+    503: "Temporarily unavailable; try again later.",
 }
-#: What any endpoint may answer.
+#: Errors of any endpoint.
 _ALWAYS = (400, 403, 503)
-#: What any endpoint may answer besides that takes a user.
+#: Further errors of endpoints that need a user.
 _WITH_USERS = (401, 429)
-#: What any endpoint may answer besides that reads a body.
+#: Further errors of endpoints that read a body.
 _OF_BODIES = (413, 415)
 _SCHEMES = {
     "password": {"type": "http", "scheme": "basic"},
     "token": {"type": "http", "scheme": "bearer"},
 }
 _PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
-#: What is known of the parts of a path, as Flask writes them.
+#: Schemas of path parameters, in Flask's syntax.
 _PARTS: dict[str, Schema] = {
     "job_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
     "data_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
@@ -56,7 +56,7 @@ _PARTS: dict[str, Schema] = {
 
 @cache
 def document(*, login: bool = True) -> Schema:
-    """The whole interface as an OpenAPI 3.1 document.
+    """Return the whole interface as an OpenAPI 3.1 document.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def document(*, login: bool = True) -> Schema:
 
 
 def refused(entry: Endpoint) -> list[int]:
-    """The codes of all refusals that an endpoint may answer."""
+    """Return the status codes of all errors of an endpoint."""
     of_body = _OF_BODIES if entry.body or entry.upload else ()
     of_user = _WITH_USERS if _takes_user(entry) else ()
     return sorted({*entry.refusals, *_ALWAYS, *of_body, *of_user})
@@ -146,8 +146,8 @@ def _query_schema(model: type[BaseModel]) -> Schema:
 
 
 def _answer(*bodies: Body) -> Schema:
-    told = [(body.__doc__ or "").strip() for body in bodies if not isinstance(body, str)]
-    description = (told or ["The content."])[0].split("\n")[0]
+    texts = [(body.__doc__ or "").strip() for body in bodies if not isinstance(body, str)]
+    description = (texts or ["The content."])[0].split("\n")[0]
     content = {kind: schema for body in bodies for kind, schema in _content(body).items()}
     return {"description": description, "content": content}
 

@@ -1,10 +1,9 @@
-"""Without login, only this machine is served: neither other hosts nor other sites in a browser.
+"""Without login, serve only this machine: no other hosts, and no other sites in a browser.
 
-A web page that somebody opens on this machine can send requests here as well. What gives it away is
-a ``Host`` that is not ours (a name that was pointed at this machine), or an ``Origin`` or
-``Sec-Fetch-Site`` of another site; other servers of this machine are other sites. With login every
-host is served. Browsers keep passwords of HTTP Basic and send them along with requests of other
-sites, which are refused therefore; tokens they do not know.
+A web page opened on this machine can send requests here too. It shows in a ``Host`` that is not
+ours (DNS rebinding), or in an ``Origin`` or ``Sec-Fetch-Site`` of another site; other servers on
+this machine count as other sites. With login, every host is served. Browsers store passwords of
+HTTP Basic and add them to requests from other sites, so these are refused; tokens they do not send.
 """
 
 from __future__ import annotations
@@ -19,28 +18,37 @@ from jobserver.errors import Forbidden, SettingsError
 from jobserver.home.settings import Settings
 
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
-#: Addresses that are remembered: nearly all requests come to the same few.
+#: Cached addresses: nearly all requests use the same few.
 _ADDRESSES = 64
-#: For an address that does not exist, so that the page gets to see that it does not.
+#: Methods allowed for an unknown path, so that the page can read the 404.
 _METHODS = {"DELETE", "GET", "POST", "PUT"}
-_TAKEN = "Authorization, Content-Type, Last-Event-ID"
-_SHOWN = "Content-Disposition, Location, Retry-After, WWW-Authenticate"
-#: Seconds for which a browser need not ask again; none remembers longer than two hours.
-_REMEMBERED = "7200"
+_ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID"
+_EXPOSED_HEADERS = "Content-Disposition, Location, Retry-After, WWW-Authenticate"
+#: Seconds a browser may cache a preflight; none caches it longer than two hours.
+_MAX_AGE = "7200"
+
+
+def check_host(host: str, settings: Settings) -> None:
+    """Raise `SettingsError` if a server without login would listen beyond this machine."""
+    if host not in LOOPBACK and not settings.LOGIN_REQUIRED:
+        raise SettingsError(
+            f"Without login (LOGIN_REQUIRED) the server only listens on this machine, not on "
+            f"{host}. Set LOGIN_REQUIRED = True in config.py, or use --host 127.0.0.1."
+        )
 
 
 def register(app: Flask) -> None:
-    """Look at every request of an app before it is served."""
+    """Check every request of an app."""
     app.before_request(refuse_foreign)
 
 
 def refuse_foreign() -> None:
-    """Refuse a request that does not come from this machine itself.
+    """Refuse requests for another host or from another site.
 
     Raises
     ------
     Forbidden
-        If its host or its origin is foreign.
+        If the host or the origin is not ours.
     """
     settings = services().settings
     if settings.LOGIN_REQUIRED:
@@ -50,22 +58,21 @@ def refuse_foreign() -> None:
     ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")} - {None}
     if _hostname(f"//{request.host}") not in ours:
         raise Forbidden(
-            "Without login this server answers to localhost and 127.0.0.1 only, and to the name in "
-            "PUBLIC_URL."
+            "Without login this server only accepts requests to localhost, 127.0.0.1 or the host "
+            "in PUBLIC_URL."
         )
     _refuse_sites(settings)
 
 
 def _refuse_sites(settings: Settings) -> None:
-    """Refuse what a page of another site sent; one at another port of this host is another."""
+    """Refuse requests from pages of other sites, including other ports of this host."""
     origin = request.headers.get("Origin")
     if origin in settings.CORS_ORIGINS:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
     if (origin is not None and not _is_ours(origin, settings)) or site == "cross-site":
         raise Forbidden(
-            "This server takes no such requests from other web sites, but for those in "
-            "CORS_ORIGINS."
+            "This server refuses such requests from other web sites, except those in CORS_ORIGINS."
         )
 
 
@@ -78,17 +85,17 @@ def _hostname(address: str) -> str | None:
 
 
 def _is_ours(origin: str, settings: Settings) -> bool:
-    """Whether an origin is where the request was sent to, or what the server is known as."""
-    here, place = _place(f"//{request.host}"), _place(origin)
-    if here is None or place is None:
+    """Whether an origin is the request's host, or that of ``PUBLIC_URL``."""
+    ours, theirs = _host_and_port(f"//{request.host}"), _host_and_port(origin)
+    if ours is None or theirs is None:
         return False
-    both_local = {here[0], place[0]} <= LOOPBACK and here[1] == place[1]
-    return both_local or place in (here, _place(settings.PUBLIC_URL or ""))
+    both_local = {ours[0], theirs[0]} <= LOOPBACK and ours[1] == theirs[1]
+    return both_local or theirs in (ours, _host_and_port(settings.PUBLIC_URL or ""))
 
 
 @lru_cache(_ADDRESSES)
-def _place(address: str) -> tuple[str, int | None] | None:
-    """Name and port in an address; None where there is no name."""
+def _host_and_port(address: str) -> tuple[str, int | None] | None:
+    """Return host and port of an address; None if it has no host."""
     try:
         parts = urlsplit(address)
         return (parts.hostname, parts.port) if parts.hostname else None
@@ -97,7 +104,7 @@ def _place(address: str) -> tuple[str, int | None] | None:
 
 
 def register_cors(app: Flask, settings: Settings) -> None:
-    """Answer browsers that ask for pages of other origins."""
+    """Answer preflight requests, and let pages of ``CORS_ORIGINS`` read answers."""
     origins = frozenset(settings.CORS_ORIGINS)
     if not origins:
         return
@@ -110,15 +117,15 @@ def register_cors(app: Flask, settings: Settings) -> None:
         del response.headers["Content-Type"]
         methods = {*app.url_map.bind("").allowed_methods(request.path)} or _METHODS
         response.headers["Access-Control-Allow-Methods"] = ", ".join(sorted(methods))
-        response.headers["Access-Control-Allow-Headers"] = _TAKEN
-        response.headers["Access-Control-Max-Age"] = _REMEMBERED
+        response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+        response.headers["Access-Control-Max-Age"] = _MAX_AGE
         return response
 
     def name_origin(response: Response) -> Response:
         response.vary.add("Origin")
         if _is_listed():
             response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-            response.headers["Access-Control-Expose-Headers"] = _SHOWN
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED_HEADERS
         return response
 
     def _is_listed() -> bool:
@@ -129,18 +136,12 @@ def register_cors(app: Flask, settings: Settings) -> None:
 
 
 def check_origins(settings: Settings) -> None:
-    """See to it that each of ``CORS_ORIGINS`` is an origin as browsers send it.
-
-    Raises
-    ------
-    SettingsError
-        If one is not, and so would never match.
-    """
+    """Raise `SettingsError` unless each of ``CORS_ORIGINS`` is an origin as browsers send it."""
     for origin in settings.CORS_ORIGINS:
         if not _is_origin(origin):
             raise SettingsError(
-                f"CORS_ORIGINS holds {origin!r}, which is no origin. Write each as "
-                "https://page.example.org: scheme, host, and port if there is one, nothing after."
+                f"CORS_ORIGINS contains {origin!r}, which is not an origin. Write each as "
+                "https://page.example.org: scheme, host, and port if not the default."
             )
 
 

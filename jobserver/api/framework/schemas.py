@@ -1,4 +1,4 @@
-"""The bodies of answers and requests, as they stand in the OpenAPI document."""
+"""Bodies of requests and answers, for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from jobserver.data import stored as data_model
 from jobserver.jobs.job import SERVER_FIELDS
 from jobserver.tables.datatypes import DATATYPES
+from jobserver.users.policy import Scope
 
 
 class JobFields(BaseModel):
-    """Fields of a job that a client sets. All other names are the client's own."""
+    """Fields of a job that the server reads; it checks most types only when the job is started."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -22,19 +23,19 @@ class JobFields(BaseModel):
     )
 
     script_name: Any = Field(None, description="Name of the script to run.")
-    script: Any = Field(None, description="Its type; name, args, kwargs; code, steps or over.")
-    datafile: Any = Field(None, description="Name of a data file: the script's first argument.")
-    raw_data: Any = Field(None, description="Any JSON: the script's first argument.")
-    data: Any = Field(None, description="The data with its type, and name, id or data.")
-    timeout: Any = Field(None, description="Longest run in seconds.")
-    retries: Any = Field(None, description="How often it is tried again after a failure.")
-    notify: Any = Field(None, description="Address that gets a mail when the job ends.")
-    public: bool = Field(False, description="True lets every user read parameters and result.")
-    pinned: bool = Field(False, description="True keeps it from being deleted by RESULT_TTL.")
+    script: Any = Field(None, description="Type, and name, args, kwargs, code, steps or over.")
+    datafile: Any = Field(None, description="Data file as the script's first argument.")
+    raw_data: Any = Field(None, description="Any JSON as the script's first argument.")
+    data: Any = Field(None, description="Type, and name, id or data.")
+    timeout: Any = Field(None, description="Longest run time in seconds.")
+    retries: Any = Field(None, description="Number of retries after a failure.")
+    notify: Any = Field(None, description="Email address to notify when the job ends.")
+    public: bool = Field(False, description="Whether every user may read parameters and result.")
+    pinned: bool = Field(False, description="Whether RESULT_TTL does not apply.")
 
 
 class JobDocument(BaseModel):
-    """A job. Every value is a string, unless the request says `stringify=false`."""
+    """A job. Every value is a string, unless the request has `stringify=false`."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -47,7 +48,7 @@ class JobDocument(BaseModel):
 
 
 class ListedJob(BaseModel):
-    """A job, or the fields of it that were asked for."""
+    """A job, or the requested fields of it."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -55,18 +56,18 @@ class ListedJob(BaseModel):
 
 
 class JobList(BaseModel):
-    """Some jobs, oldest first."""
+    """Jobs, oldest first."""
 
     found: int
     found_at_least: bool | None = Field(
-        None, description="True where there may be more than found: counting takes too long."
+        None, description="True if there may be more than found, as counting takes too long."
     )
     jobs: list[ListedJob]
     next: str | None = None
 
 
 class DataFields(BaseModel):
-    """Fields of stored data that a client sets. All other names are the client's own."""
+    """Fields of stored data that the server reads. Clients may add others."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -78,9 +79,11 @@ class DataFields(BaseModel):
         },
     )
 
-    data: Any = Field(None, description="The data: any JSON that fits its datatype.")
+    data: Any = Field(None, description="Any JSON that fits the datatype.")
     datatype: str = Field(
-        "json", description="What a script gets.", json_schema_extra={"enum": [*DATATYPES]}
+        "json",
+        description="Type of the argument that a script receives.",
+        json_schema_extra={"enum": [*DATATYPES]},
     )
 
 
@@ -108,22 +111,22 @@ class DataList(BaseModel):
 
 
 class Result(RootModel[Any]):
-    """What the script returned."""
+    """The return value of the script."""
 
 
 class Filter(BaseModel):
-    """A filter over the fields of jobs, as MongoDB writes them."""
+    """A filter on fields of jobs, in MongoDB's syntax."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Script(BaseModel):
-    """A script; its parameters are described by a JSON Schema."""
+    """A script, with a JSON Schema of its parameters."""
 
     type: str
     name: str
-    module: str | None = Field(description="Of a function; null for an executable file.")
-    version: str | None = Field(description="SHA-256 of the file that it is in.")
+    module: str | None = Field(description="Module of a function; null for an executable.")
+    version: str | None = Field(description="SHA-256 of its file.")
     description: str
     parameters: dict[str, Any]
 
@@ -144,46 +147,46 @@ class ScriptList(BaseModel):
 
 
 class Message(BaseModel):
-    """What was done."""
+    """A confirmation."""
 
     status: int
     message: str
 
 
 class Deleted(Message):
-    """One thing was deleted."""
+    """An object was deleted."""
 
     acknowledged: bool
 
 
 class AllDeleted(Deleted):
-    """How many were deleted, of how many there were."""
+    """Number of objects deleted, of the total."""
 
     deleted: int
     total: int
 
 
 class Info(Message):
-    """What answers here."""
+    """The version of the server."""
 
     version: str
 
 
 class Evaluation(BaseModel):
-    """Whether jobs may run code that they carry, and what keeps it apart."""
+    """Whether jobs may contain code, and how it is isolated."""
 
     allowed: bool
     isolation: Literal["bubblewrap", "process"] | None
 
 
 class FullInfo(Info):
-    """What answers here, and what it allows."""
+    """The version of the server, and what it allows."""
 
     eval: Evaluation
 
 
 class DataFileInfo(BaseModel):
-    """A data file; its path is relative to the server's home."""
+    """A data file, with its path relative to the home."""
 
     name: str
     path: str
@@ -191,7 +194,7 @@ class DataFileInfo(BaseModel):
 
 
 class DataFileAnswer(RootModel[DataFileInfo | list[Any] | dict[str, Any]]):
-    """A data file; with `format=json` its rows, or its content where that is JSON."""
+    """A data file; with `format=json` its rows, or its content if that is JSON."""
 
 
 class ListedDataFile(DataFileInfo):
@@ -215,34 +218,34 @@ class Uploaded(Message):
 
 
 class ErrorBody(Message):
-    """Why a request was refused, and what to do."""
+    """Why a request failed, and what to do."""
 
     errors: list[FieldProblem] | None = None
 
 
 class FieldProblem(BaseModel):
-    """One of several things that are wrong."""
+    """A problem with a field."""
 
     field: str
     problem: str
 
 
 class Document(BaseModel):
-    """A JSON document of a form of its own."""
+    """Any JSON object."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class Address(BaseModel):
-    """A mail address."""
+    """An email address."""
 
-    email: Any = Field(None, description="The mail address.")
+    email: str = ""
 
 
 class Credentials(Address):
-    """A user's address and password."""
+    """A user's email address and password."""
 
-    password: Any = Field(None, description="12 to 256 characters.")
+    password: str = Field("", description="12 to 256 characters.")
 
 
 class Registration(Credentials):
@@ -252,23 +255,23 @@ class Registration(Credentials):
 class Activation(BaseModel):
     """The token of a mail."""
 
-    token: Any = Field(None, description="The token of the mail.")
+    token: str = ""
 
 
 class NewPassword(Activation):
-    """A new password, by the token of a mail."""
+    """A new password, with the token of a mail."""
 
-    password: Any = Field(None, description="12 to 256 characters.")
+    password: str = Field("", description="12 to 256 characters.")
 
 
 class Changes(Credentials):
-    """What is to be changed: a new password, a new address."""
+    """A new password or email address, with the current password."""
 
-    current_password: Any = Field(None, description="The present password.")
+    current_password: str = ""
 
 
 class User(BaseModel):
-    """A user, their quotas and what they used of these."""
+    """A user, with quotas and usage."""
 
     id: str = Field(alias="_id")
     email: str
@@ -283,14 +286,14 @@ class User(BaseModel):
 
 
 class UserList(BaseModel):
-    """All users, the oldest first."""
+    """All users, oldest first."""
 
     found: int
     users: list[User]
 
 
 class Login(BaseModel):
-    """Who logged in, and the token to show from now on."""
+    """The logged-in user, and an access token."""
 
     user: User
     access_token: str
@@ -298,14 +301,14 @@ class Login(BaseModel):
 
 
 class NewToken(BaseModel):
-    """A personal token to be made."""
+    """A personal token to create."""
 
-    name: Any = Field(None, description="What it is for.")
-    scopes: Any = Field(None, description="What it is good for: read, write, run.")
+    name: str = Field("", description="Purpose of the token, in 1 to 100 characters.")
+    scopes: list[Scope] = Field([], description="What the token allows.")
 
 
 class Token(BaseModel):
-    """A personal token, without itself."""
+    """A personal token, without the token itself."""
 
     id: str = Field(alias="_id")
     name: str
@@ -314,7 +317,7 @@ class Token(BaseModel):
 
 
 class MadeToken(Token):
-    """A personal token, shown this once."""
+    """A personal token, shown only once."""
 
     token: str
 
