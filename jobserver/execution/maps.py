@@ -27,10 +27,12 @@ class SlotShare:
     ----------
     granted : int
         Number of its slots, including its own.
+    held : int
+        The same, with those that its workers have not left yet.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
-        self.granted = 1
+        self.granted = self.held = 1
         self._wake = wake
         self._used = self._free = 0
         self._is_over = False
@@ -80,6 +82,7 @@ class SlotShare:
         self._grant(-1)
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or self._used <= self.granted)
+            self.held -= 1
 
     def close(self) -> None:
         """Note that the run is over."""
@@ -90,6 +93,7 @@ class SlotShare:
     def _grant(self, slots: int) -> None:
         with self._changed:
             self.granted += slots
+            self.held += max(slots, 0)
         self._wake()
 
 

@@ -148,6 +148,11 @@ def test_each_item_has_the_memory_of_a_job(unruly: httpx.Client) -> None:
     assert mapped(unruly, {"range": [6]}, "fill", {"args": [150]})["state"] == "finished"
 
 
+def test_items_at_once_have_the_memory_of_as_many_jobs(unruly: httpx.Client) -> None:
+    job = mapped(unruly, {"range": [6]}, "keep_filled", {"args": [150]})
+    assert job["state"] == "finished", job["message"]
+
+
 def test_a_job_that_waits_goes_first(unruly: httpx.Client, unruly_server: Server) -> None:
     gates = [unruly_server.home / name for name in ("first", "second")]
     for gate in gates:

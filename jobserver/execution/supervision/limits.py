@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from jobserver.execution.maps import SlotShare
 from jobserver.execution.supervision.child_process import own_memory, resident
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import Outcome
@@ -35,6 +36,8 @@ class MemoryBaseline:
 class Limits:
     """The time and memory that a run may take, all its processes together.
 
+    A map may take the memory of one run for each slot that it has.
+
     Parameters
     ----------
     timeout : float
@@ -45,15 +48,23 @@ class Limits:
         What its warm process and the fork held before.
     segments : Segments
         The shared memory that it creates.
+    share : SlotShare
+        Its slots.
     """
 
     def __init__(
-        self, timeout: float, memory: int, before: MemoryBaseline, segments: Segments
+        self,
+        timeout: float,
+        memory: int,
+        before: MemoryBaseline,
+        segments: Segments,
+        share: SlotShare,
     ) -> None:
         self._timeout = timeout
         self._memory = memory
         self._before = before
         self._segments = segments
+        self._share = share
         self._began = self._checked = time.monotonic()
 
     def exceeded(self, tree: Callable[[], list[psutil.Process]]) -> Outcome | None:
@@ -77,9 +88,9 @@ class Limits:
 
     def _takes_too_much(self, tree: list[psutil.Process]) -> bool:
         """Whether it takes too much; the exact measurement is slow, and mostly not needed."""
-        segments = self._segments.size()
-        if resident(tree) - self._before.resident + segments <= self._memory:
+        segments, allowed = self._segments.size(), self._memory * self._share.held
+        if resident(tree) - self._before.resident + segments <= allowed:
             return False
         now = MemoryBaseline.measure(tree)
         shared = max(now.shared - self._before.shared, segments)
-        return now.own - self._before.own + shared > self._memory
+        return now.own - self._before.own + shared > allowed

@@ -232,7 +232,7 @@ class ChildSupervisor:
                 self.close()
                 return self._stopped or NOT_BEGUN
             before = self._baseline[1] if self._baseline else MemoryBaseline(0, 0, 0)
-            limits = Limits(timeout, spec["memory"], before, run.segments)
+            limits = Limits(timeout, spec["memory"], before, run.segments, share)
             outcome = self._outcome(run, limits, spec["folder"])
         run.process.close()
         return replace(outcome, provenance=run.provenance)

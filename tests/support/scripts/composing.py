@@ -112,6 +112,13 @@ def fill(x: int, mib: int) -> int:
     return len(bytearray(mib * 2**20)) if x % 2 else 0
 
 
+def keep_filled(x: int, mib: int) -> int:
+    """Take memory for a while."""
+    memory = bytearray(mib * 2**20)
+    time.sleep(0.5)
+    return len(memory) + x
+
+
 def spoil(data: Any, by: float) -> float:
     """Change the data, and give what it was."""
     value = float(data["value"].iloc[0])
