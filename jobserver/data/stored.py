@@ -38,7 +38,7 @@ class StoredData:
     owner : ObjectId, optional
         Owner of the data created here.
     visible : mapping, optional
-        Filter of the data that may be seen; see `jobserver.users.visibility_filter`.
+        Filter of the data that may be seen; see `jobserver.users.policy.visibility_filter`.
     """
 
     def __init__(

@@ -74,7 +74,7 @@ class Executor(ABC):
         Parameters
         ----------
         visible : mapping
-            Filter of the jobs that may be started; see `jobserver.users.visibility_filter`.
+            Filter of the jobs that may be started; see `jobserver.users.policy.visibility_filter`.
         authorize : callable
             Raises if the client may not run the job; returns its owner's mail address where users
             log in.

@@ -96,7 +96,7 @@ class Jobs:
         Parameters
         ----------
         visible : mapping
-            Filter of the jobs that may be seen; see `jobserver.users.visibility_filter`.
+            Filter of the jobs that may be seen; see `jobserver.users.policy.visibility_filter`.
         """
         document = self.database.call(self._jobs.find_one, {"_id": job_id, **visible})
         if document is None:
