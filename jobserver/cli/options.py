@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from jobserver.home.settings import CONFIG, HOME
+
+T = TypeVar("T")
 
 
 def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,8 +33,8 @@ def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_database(
-    home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
-) -> Any:
+    home: Path, config: str, action: Callable[..., T], *, any_kind: bool = False
+) -> T:
     """Call an action with the settings and the database of a home; return its result.
 
     Parameters
@@ -53,8 +55,8 @@ def with_database(
 
 
 def with_progress(
-    home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
-) -> Any:
+    home: Path, config: str, action: Callable[..., T], *, any_kind: bool = False
+) -> T:
     """Call an action as `with_database` does, and with a callable that shows its progress."""
     with shown_progress() as progress:
         return with_database(

@@ -5,13 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from jobserver.cli.options import home_options, with_database
 from jobserver.errors import NotFound
 
+if TYPE_CHECKING:
+    from jobserver.storage.database import Document
+    from jobserver.users.store import Users
+
+T = TypeVar("T")
 _ROLES = click.Choice(["user", "admin", "superuser"])
 
 
@@ -20,7 +25,7 @@ def user() -> None:
     """Add and change users of a home; they log in if LOGIN_REQUIRED is set."""
 
 
-def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
+def _with_users(home: Path, config: str, action: Callable[[Users], T]) -> T:
     """Call an action with the users of a home."""
     from jobserver.users.store import Users
 
@@ -30,13 +35,13 @@ def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
 def _change(home: Path, config: str, email: str, **values: Any) -> None:
     """Change the limits of a user."""
 
-    def change(users: Any) -> None:
+    def change(users: Users) -> None:
         users.change(_found(users, email)["_id"], {}, values)
 
     _with_users(home, config, change)
 
 
-def _found(users: Any, email: str) -> Any:
+def _found(users: Users, email: str) -> Document:
     found = users.by_email(email.strip().lower())
     if found is None:
         raise NotFound(f"There is no user {email}. List all with: jobserver user list")
@@ -74,7 +79,7 @@ def add_command(home: Path, config: str, email: str, role: str, password_stdin: 
     address = normalize_address(email)
     hashed = _hashed(password_stdin)
 
-    def add(users: Any) -> None:
+    def add(users: Users) -> None:
         users.add(address, hashed, Role(role), confirmed=True)
 
     _with_users(home, config, add)
@@ -101,7 +106,7 @@ def list_command(home: Path, config: str) -> None:
 def role_command(home: Path, config: str, email: str, role: str) -> None:
     """Set the ROLE of a user: user, admin or superuser. Their logins end."""
 
-    def change(users: Any) -> None:
+    def change(users: Users) -> None:
         users.revoke(_found(users, email)["_id"], role=role)
 
     _with_users(home, config, change)
@@ -152,7 +157,7 @@ def reset_command(home: Path, config: str, email: str, password_stdin: bool) -> 
     """Set a new password for a user. Their logins and tokens end."""
     hashed = _hashed(password_stdin)
 
-    def reset(users: Any) -> None:
+    def reset(users: Users) -> None:
         found = _found(users, email)
         users.revoke(found["_id"], password=hashed, active=True, confirmed=True)
         users.drop_tokens(found["_id"])
