@@ -23,7 +23,7 @@ from jobserver.api.framework.schemas import AllDeleted, Filter, JobList
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.jobs.job import PRIVATE, State, public
-from jobserver.jobs.listing.listing import Cursor, Selection
+from jobserver.jobs.listing import Cursor, Selection
 from jobserver.sizes import KIB
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id

@@ -1,26 +1,37 @@
 """The process that runs scripts: ``python -m jobserver.child``, started and owned by a server.
 
 It has no access to the database and to secrets; see `jobserver.child.warm` for its parts.
+
+It starts as a guard, with the child below it. The guard adopts the processes that the child's
+descendants orphan, so it can end all of them when the child or the server ends, or the server
+orders it. It runs no user code and imports nothing heavy. The server holds the other end of the
+guard's standard input; when that closes, on purpose or by the server's death, the guard ends
+everything.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import selectors
+import signal
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 
-from jobserver.child.guard import guarded
+from jobserver.system.process_tree import CUT_OFF, adopt_orphans, end_descendants, end_with, kill
+
+_LIFE, _NEWS = 0, 1
 
 
 def main() -> None:
     """Start the guard, and below it the child, on the channel named on the command line."""
-    guarded(partial(_serve, int(sys.argv[1])))
+    _guard(partial(_serve, int(sys.argv[1])))
 
 
 def _serve(control: int) -> None:
     from jobserver.child.warm import serve
-    from jobserver.system.process_tree import CUT_OFF
     from jobserver.system.protocol import ChannelClosed
 
     os.set_inheritable(control, False)
@@ -28,6 +39,61 @@ def _serve(control: int) -> None:
         serve(socket.socket(fileno=control))
     except ChannelClosed:
         os._exit(CUT_OFF)
+
+
+def _guard(work: Callable[[], None]) -> None:
+    """Run ``work`` in a child of this process and guard it; never return.
+
+    Writes the child's exit status to standard output as a line with a number: the exit code, or
+    the negative number of the signal that ended it.
+    """
+    os.setsid()
+    adopt_orphans()
+    wakeup, woken = os.pipe()
+    os.set_blocking(woken, False)
+    signal.set_wakeup_fd(woken)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    guard = os.getpid()
+    child = os.fork()
+    if child == 0:
+        _become_child(guard, (wakeup, woken))
+        work()
+        os._exit(0)
+    status = _wait(child, wakeup)
+    end_descendants()
+    with contextlib.suppress(BrokenPipeError):  # the server is gone, or does not wait
+        os.write(_NEWS, b"%d\n" % status)
+    os._exit(0)
+
+
+def _become_child(guard: int, inherited: tuple[int, ...]) -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    end_with(guard)
+    os.setpgid(0, 0)
+    for fd in inherited:
+        os.close(fd)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, _LIFE)
+    os.dup2(nothing, _NEWS)
+    os.close(nothing)
+
+
+def _wait(child: int, wakeup: int) -> int:
+    """Return the child's exit status once it ended, or was ended by order."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(_LIFE, selectors.EVENT_READ)
+        selector.register(wakeup, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+            if _LIFE in ready:
+                kill(child)
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ class Warm:
             if message["op"] == "end":
                 forks.end(message["pid"])
             else:
-                send(self._control, self._check(message))
+                send(self._control, self._answer(message))
 
         fork()
         forks.serve(handle, fork)
@@ -158,7 +158,7 @@ class Warm:
             if self._is_copied:
                 os._exit(0)
 
-    def _check(self, message: Message) -> Message:
+    def _answer(self, message: Message) -> Message:
         self.registry.failed = message["failed"]
         try:
             problems = script_problems(self.registry, message["script"], message["has_data"])

@@ -28,7 +28,7 @@ from jobserver.system.protocol import RunSpec
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
-RESTART_SECONDS = 1.0
+_RESTART_SECONDS = 1.0
 
 
 class LocalExecutor(Executor):
@@ -162,11 +162,11 @@ class Slot:
                     self._lend(share)
             except (ChildEnded, StoreUnavailable, OSError) as error:
                 log.warning("a slot waits: %s", error)
-                self.executor.draining.wait(RESTART_SECONDS)
+                self.executor.draining.wait(_RESTART_SECONDS)
             except Exception:  # a slot lives as long as the server
                 log.exception("a slot starts over")
                 self.supervisor.close()
-                self.executor.draining.wait(RESTART_SECONDS)
+                self.executor.draining.wait(_RESTART_SECONDS)
         self.supervisor.dispose()
 
     def _run_from(self, job_id: JobId) -> None:

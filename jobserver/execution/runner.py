@@ -31,7 +31,7 @@ from jobserver.system.protocol import RunSpec
 log = logging.getLogger(__name__)
 
 #: Files that a run may hold open.
-OPEN_FILES = 1024
+_OPEN_FILES = 1024
 #: Bytes of a result that lives in the job's document, if there is room: MongoDB takes 16 MiB.
 _SMALL_RESULT = 8 * MIB
 _LARGEST_DOCUMENT = 15 * MIB
@@ -200,7 +200,7 @@ class Runner:
             "folder": folder,
             "seed": seeds.fresh() if job.get("seed") is None else job["seed"],
             "memory": self.settings.JOB_MEMORY_LIMIT,
-            "files": OPEN_FILES,
+            "files": _OPEN_FILES,
             "file_size": self.settings.JOB_FILE_SIZE_LIMIT,
             "small_result": min(_SMALL_RESULT, room),
             "largest_result": self.settings.RESULT_LIMIT,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from jobserver.data.sources import DataSources
 from jobserver.errors import ApiError, JobNotRunnable, Problem
-from jobserver.jobs.job import DATA_SPELLINGS
+from jobserver.jobs.job import DATA_FIELDS
 from jobserver.processes.forms import MOST_PROBLEMS, own_problems, parts
 from jobserver.processes.seeds import LIMIT as SEEDS
 from jobserver.storage.database import Document
@@ -62,7 +62,7 @@ def bind(
     data = _data(job, sources.for_job(job), problems)
     problems += _option_problems(job)
     if script is not None:
-        has_data = not DATA_SPELLINGS.isdisjoint(job)
+        has_data = not DATA_FIELDS.isdisjoint(job)
         problems += scripts.problems(script, has_data)
     if problems or script is None:
         raise JobNotRunnable(
@@ -132,7 +132,7 @@ def _completed(script: Document) -> Document:
 
 
 def _data(job: Document, sources: DataSources, problems: list[Problem]) -> Document | None:
-    given = [name for name in ("data", "datafile", "raw_data") if name in job]
+    given = sorted(DATA_FIELDS & job.keys())
     if not given:
         return None
     if len(given) > 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs import logs
 from jobserver.jobs.job import ACTIVE, State
-from jobserver.jobs.listing.listing import Cursor, Selection
+from jobserver.jobs.listing import Cursor, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results

@@ -35,8 +35,8 @@ _ADDED = (
 #: Fields of a script that hold parameters, which may have any names.
 _PARAMETERS = frozenset(("args", "kwargs", "over"))
 #: Fields that name a job's script, and fields that bind its data: alternatives to each other.
-SCRIPT_SPELLINGS = frozenset({"script", "script_name"})
-DATA_SPELLINGS = frozenset({"data", "datafile", "raw_data"})
+_SCRIPT_FIELDS = frozenset({"script", "script_name"})
+DATA_FIELDS = frozenset({"data", "datafile", "raw_data"})
 _NOT_SENT: Any = object()
 
 
@@ -102,9 +102,9 @@ def inherited(job: Mapping[str, Any], replacing: Iterable[str]) -> Document:
     fields = {name: value for name, value in job.items() if name not in SERVER_FIELDS}
     if job["started"] is not None:  # then the server completed these two
         fields |= _as_sent(fields)
-    for spellings in (SCRIPT_SPELLINGS, DATA_SPELLINGS):
-        if spellings & set(replacing):
-            fields = {name: value for name, value in fields.items() if name not in spellings}
+    for alternatives in (_SCRIPT_FIELDS, DATA_FIELDS):
+        if alternatives & set(replacing):
+            fields = {name: value for name, value in fields.items() if name not in alternatives}
     return {name: value for name, value in fields.items() if value is not _NOT_SENT}
 
 
@@ -136,7 +136,7 @@ def public(document: Mapping[str, Any]) -> Document:
     Fields that a run adds come last: each server of MongoDB orders new fields differently.
     """
     sent = {"script"} if "script_name" not in document else set()
-    if DATA_SPELLINGS.isdisjoint(document.keys() - {"data"}):
+    if DATA_FIELDS.isdisjoint(document.keys() - {"data"}):
         sent.add("data")
     added = [name for name in _ADDED if name in document and name not in sent]
     names = [name for name in document if name != PRIVATE and name not in added]

@@ -76,13 +76,13 @@ class Notifications:
                 private["key"],
                 private["notify"],
                 "finished",
-                notification_fields(job),
+                _mail_fields(job),
             )
             done = {"_id": job["_id"], "_run.key": private["key"]}
             self._database.call(self._jobs.update_one, done, {"$unset": {"_run.mail": ""}})
 
 
-def notification_fields(job: Document) -> Document:
+def _mail_fields(job: Document) -> Document:
     """Return the fields of a mail about a job."""
     message: Any = job.get("message")
     script = job.get("script", {})

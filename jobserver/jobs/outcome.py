@@ -113,8 +113,8 @@ def ended(outcome: Outcome, job: Document) -> tuple[Document, Document]:
     """Return the fields that the end of a run sets, and further update operators."""
     passed = {"error": "", "message": ""} if outcome.state is State.FINISHED else {}
     operators: Document = {"unset": RUNNING | passed}
-    if retries_of(job):
-        operators["push"] = {"attempts": history(job, outcome)}
+    if _retries(job):
+        operators["push"] = {"attempts": _entry(job, outcome)}
     return {**ended_fields(outcome, job), "state": outcome.state}, operators
 
 
@@ -122,11 +122,11 @@ def requeued(outcome: Outcome, job: Document) -> tuple[Document, Document]:
     """Return the fields that queueing a job again sets, and further update operators."""
     operators: Document = {"unset": RUNNING | _REPORTED}
     if outcome.state is not State.QUEUED:
-        operators["push"] = {"attempts": history(job, outcome)}
+        operators["push"] = {"attempts": _entry(job, outcome)}
     return {"edited": utcnow(), "state": State.QUEUED}, operators
 
 
-def history(job: Document, outcome: Outcome) -> Document:
+def _entry(job: Document, outcome: Outcome) -> Document:
     """Return the entry of an attempt in its job's list of attempts."""
     return {
         "attempt": job["_run"]["attempt"],
@@ -140,10 +140,10 @@ def history(job: Document, outcome: Outcome) -> Document:
 
 def may_be_retried(job: Document, outcome: Outcome) -> bool:
     """Whether the job has retries left after an attempt with this outcome."""
-    return outcome.state is State.FAILED and job["_run"]["attempt"] <= retries_of(job)
+    return outcome.state is State.FAILED and job["_run"]["attempt"] <= _retries(job)
 
 
-def retries_of(job: Document) -> int:
+def _retries(job: Document) -> int:
     """Return how often a job may be tried again."""
     retries = job.get("retries", 0)
     return retries if isinstance(retries, int) else 0

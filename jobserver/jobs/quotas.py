@@ -107,9 +107,9 @@ class Quotas:
         fields = ["state", "error", "_run.charge", "_run.change"]
         jobs = {job["_id"]: job for job in self._database.find("jobs", ids, projection=fields)}
         for entry in user["open"]:
-            self._check_entry(owner, entry["token"], jobs.get(entry["job"]))
+            self._settle_entry(owner, entry["token"], jobs.get(entry["job"]))
 
-    def _check_entry(self, owner: ObjectId, token: ObjectId, job: Document | None) -> None:
+    def _settle_entry(self, owner: ObjectId, token: ObjectId, job: Document | None) -> None:
         if job is not None and job["_run"].get("charge") == token:
             if job["state"] in TERMINAL:
                 self._settle(owner, token, given_back=job.get("error") == INTERRUPTED)

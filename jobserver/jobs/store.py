@@ -11,7 +11,7 @@ from bson import ObjectId
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.jobs.deletion import NEEDED_TO_DELETE, JobDeleter
 from jobserver.jobs.job import FLAGS, SERVER_FIELDS, State, check_flags, inherited, new_document
-from jobserver.jobs.listing.listing import Listing, Selection
+from jobserver.jobs.listing import Listing, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results

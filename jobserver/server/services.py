@@ -7,7 +7,7 @@ from jobserver.data.stored import StoredData
 from jobserver.execution import make_executor
 from jobserver.home.settings import Settings
 from jobserver.jobs.deletion import Retention
-from jobserver.jobs.listing.listing import Listing
+from jobserver.jobs.listing import Listing
 from jobserver.jobs.store import Jobs
 from jobserver.mail import Outbox
 from jobserver.storage.database import Database

@@ -19,7 +19,7 @@ from jobserver.sizes import MIB, rounded_size
 
 #: Bytes of a disk that clients cannot fill, as the embedded database needs room to write; on a
 #: small disk this fraction of it.
-RESERVE = 64 * MIB
+_RESERVE = 64 * MIB
 _FRACTION = 4
 _REMEMBERED = 1000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}", re.ASCII)
@@ -40,7 +40,7 @@ def check_room(folder: Path, size: int = 0) -> None:
         If the disk is too full.
     """
     disk = shutil.disk_usage(folder)
-    if disk.free - size < min(RESERVE, disk.total // _FRACTION):
+    if disk.free - size < min(_RESERVE, disk.total // _FRACTION):
         raise Unavailable(
             f"The server's disk is almost full: {rounded_size(disk.free)} are left. Delete data "
             "files, or ask its administrator for more space.",

@@ -70,14 +70,14 @@ def end_descendants(spared: Collection[int] = (), grace: float = 0.0) -> None:
             kill(pid, signal.SIGTERM)
     while (found := _below(spared)) and time.monotonic() < due:
         for pid in found:
-            reap(pid, os.WNOHANG)
+            _reap(pid, os.WNOHANG)
         time.sleep(_LOOK_SECONDS)
     while found := _below(spared):
         for order in (signal.SIGSTOP, signal.SIGKILL):
             for pid in found:
                 kill(pid, order)
         for pid in found:
-            reap(pid)
+            _reap(pid)
 
 
 def children() -> list[int]:
@@ -118,7 +118,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for line in lists for child in line.split()]
 
 
-def reap(pid: int, options: int = 0) -> None:
+def _reap(pid: int, options: int = 0) -> None:
     """Collect the status of a child that ended, or wait for it."""
     try:
         os.waitpid(pid, options)

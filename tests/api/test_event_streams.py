@@ -70,8 +70,8 @@ def test_a_stream_ends_with_its_job_and_has_all_of_it(unruly: httpx.Client) -> N
     found = list(stream(unruly, f"/job/{job_id}/events"))
     assert states(found)[0] == "created"
     assert states(found)[-1] == "finished"
-    told = [content.get("progress") for _, kind, content in found if kind == "state"]
-    progress = [one for one in told if one is not None]
+    fractions = [content.get("progress") for _, kind, content in found if kind == "state"]
+    progress = [one for one in fractions if one is not None]
     assert progress == sorted(progress)
     assert len(progress) >= 2
     assert texts(found) == log_of(unruly, job_id)
@@ -86,17 +86,17 @@ def test_a_broken_stream_is_resumed(unruly: httpx.Client) -> None:
     job_id = carry_out(unruly, "fail_until", {"retries": 2}, attempt=3)["_id"]
     whole = list(stream(unruly, f"/job/{job_id}/events"))
     assert texts(whole) == log_of(unruly, job_id)
-    for number, (mark, _, _) in enumerate(whole):
-        rest = list(stream(unruly, f"/job/{job_id}/events", mark))
+    for number, (event_id, _, _) in enumerate(whole):
+        rest = list(stream(unruly, f"/job/{job_id}/events", event_id))
         assert texts(whole[: number + 1]) + texts(rest) == texts(whole)
-        assert states(rest) == ([] if mark == whole[-1][0] else ["finished"])
+        assert states(rest) == ([] if event_id == whole[-1][0] else ["finished"])
 
 
 def test_strange_marks_begin_anew(unruly: httpx.Client) -> None:
     job_id = carry_out(unruly, "chatter")["_id"]
     whole = list(stream(unruly, f"/job/{job_id}/events"))
-    for mark in ("x", "0" * 24, "f" * 24 + "/", "../..", "\u00e9"):
-        headers = {b"Last-Event-ID": mark.encode()}
+    for event_id in ("x", "0" * 24, "f" * 24 + "/", "../..", "\u00e9"):
+        headers = {b"Last-Event-ID": event_id.encode()}
         with unruly.stream("GET", f"/job/{job_id}/events", headers=headers) as answer:
             found = list(parsed(answer.iter_lines()))
         assert texts(found) == texts(whole)
@@ -109,13 +109,13 @@ def test_all_jobs_are_told_from_the_beginning(unruly: httpx.Client) -> None:
 
 
 def test_all_jobs_are_told(unruly: httpx.Client) -> None:
-    told: list[Event] = []
+    events: list[Event] = []
     over = threading.Event()
 
     def listen() -> None:
         with contextlib.closing(stream(unruly, "/jobs/events")) as following:
             for event in following:
-                told.append(event)
+                events.append(event)
                 if over.is_set():
                     return
 
@@ -123,16 +123,16 @@ def test_all_jobs_are_told(unruly: httpx.Client) -> None:
     listener.start()
 
     def seen(job_id: str) -> list[str]:
-        return [content["state"] for _, _, content in told if content["_id"] == job_id]
+        return [content["state"] for _, _, content in events if content["_id"] == job_id]
 
     probe = create(unruly, "noop")
     until(lambda: unruly.post(f"/job/{probe}", json={"note": 1}).is_success and seen(probe))
     job_id = start(unruly, "advance")
     until(lambda: "finished" in seen(job_id))
-    mark = told[-1][0]
+    event_id = events[-1][0]
     cancelled = cancel(unruly, begin(unruly, "doze"))["_id"]
     until(lambda: "cancelled" in seen(cancelled))
-    again = stream(unruly, "/jobs/events", mark)
+    again = stream(unruly, "/jobs/events", event_id)
     found = next(event for event in again if event[2]["_id"] == cancelled)
     assert found[2]["state"] == "cancelled"
     again.close()
@@ -164,7 +164,7 @@ def test_streams_leave_threads_for_everything_else(unruly: httpx.Client) -> None
         with unruly.stream("GET", f"/job/{job_id}/events") as answer:
             return answer.status_code == 200
 
-    until(answered, 2.0)  # places are given back as soon as nobody reads
+    until(answered, 2.0)  # permits are given back when the client is gone
 
 
 def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:

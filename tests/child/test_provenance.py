@@ -1,4 +1,4 @@
-"""What runs depend on: told by children that nobody trusts, of files that change."""
+"""What runs depend on: reported by untrusted children, from files that change."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def test_a_script_made_of_others_comes_from_all_of_theirs() -> None:
     whole: dict[str, Any] = {"script": {"type": "pipeline", "steps": steps * 100}, "data": None}
     found = provenance(REGISTRY, **whole)
     assert found["script"]["type"] == "pipeline"
-    told_names = [step.get("name", step["type"]) for step in found["script"]["steps"]]
-    assert told_names == ["summary", "eval", "plot"]
+    names = [step.get("name", step["type"]) for step in found["script"]["steps"]]
+    assert names == ["summary", "eval", "plot"]
     assert "matplotlib" in found["packages"]
     assert (
         parse_provenance(sent({"provenance": found}))["script"]["steps"] == found["script"]["steps"]
@@ -128,4 +128,4 @@ def test_a_checksum_is_made_once(tmp_path: Path) -> None:
     first = checksum(path)
     path.write_bytes(b"two")
     os.utime(path, ns=(5, 5))
-    assert checksum(path) == first  # neither size nor time tell a change
+    assert checksum(path) == first  # neither size nor time reveal the change

@@ -1,4 +1,4 @@
-"""What runs leave beside their process: segments of shared memory, and processes that hold them."""
+"""What runs leave behind: segments of shared memory, and processes that hold them."""
 
 from __future__ import annotations
 

@@ -85,9 +85,9 @@ def test_cancel_timeout_retries_and_log(cluster: Cluster, client: httpx.Client) 
     assert (late["state"], late["message"]) == ("failed", "timeout of 0.5 s exceeded")
     job = carry_out(client, "fail_until", {"retries": 2}, attempt=2)
     assert [one["state"] for one in job["attempts"]] == ["failed", "finished"]
-    told = carry_out(client, "bar", steps=4, pause=0.0)
-    assert told["progress"] == 1.0
-    assert "4/4" in log_of(client, told["_id"])
+    job = carry_out(client, "bar", steps=4, pause=0.0)
+    assert job["progress"] == 1.0
+    assert "4/4" in log_of(client, job["_id"])
 
 
 def test_no_more_is_handed_over_than_the_cluster_can_run(
@@ -107,7 +107,7 @@ def test_no_more_is_handed_over_than_the_cluster_can_run(
 
 
 def test_a_killed_worker(cluster: Cluster, client: httpx.Client) -> None:
-    """What it ran is told to be cut off; Dask gives its task to another, which finds it taken."""
+    """The run is reported as interrupted; Dask retries its task, which finds it claimed."""
     job_id = begin(client, "wait_for", name="killed")
     tried = begin(client, "wait_for", {"retries": 1}, name="killed")
     cluster.kill(*(cluster.members[name] for name in HANDS))

@@ -1,4 +1,4 @@
-"""What a Dask worker is told: enough to run jobs as the server would, and no secret."""
+"""What a Dask worker gets: enough to run jobs as the server would, and no secret."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def test_the_limits_are_the_servers_and_the_slots_the_workers(
 def test_the_database_is_known_to_the_workers_machine(
     served: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    post = WorkerSettings.from_settings(served)
+    server = WorkerSettings.from_settings(served)
     with pytest.raises(SettingsError, match="set JOBSERVER_MONGO_URI"):
-        post.address(post.settings(slots=1))
+        server.address(server.settings(slots=1))
     monkeypatch.setenv("JOBSERVER_MONGO_URI", URI)
-    assert post.address(post.settings(slots=1)) == URI
+    assert server.address(server.settings(slots=1)) == URI
 
 
 def test_an_embedded_database_is_found_on_its_own_machine_only(tmp_path: Path) -> None:
     make_home(tmp_path)
-    post = WorkerSettings.from_settings(Settings(home=tmp_path))
+    server = WorkerSettings.from_settings(Settings(home=tmp_path))
     with pytest.raises(SettingsError, match="set MONGO_URI to a MongoDB server"):
-        post.address(post.settings(slots=1))
+        server.address(server.settings(slots=1))
 
 
 def test_a_worker_may_have_the_home_elsewhere(
@@ -71,6 +71,6 @@ def test_a_worker_may_have_the_home_elsewhere(
 
 
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:
-    post = WorkerSettings.from_settings(Settings(home=tmp_path / "elsewhere"))
+    server = WorkerSettings.from_settings(Settings(home=tmp_path / "elsewhere"))
     with pytest.raises(SettingsError, match="There is no folder"):
-        post.settings(slots=1)
+        server.settings(slots=1)

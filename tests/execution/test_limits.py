@@ -82,8 +82,8 @@ def test_output_is_cut_with_a_mark(unruly: httpx.Client) -> None:
     job = carry_out(unruly, "say", kib=500)
     assert job["state"] == "finished"
     text = log_of(unruly, job["_id"])
-    kept, mark, after = text.partition("\n[the output is cut here: the limit is reached]\n")
-    assert mark
+    kept, notice, after = text.partition("\n[the output is cut here: the limit is reached]\n")
+    assert notice
     assert after == ""
     assert len(kept) == OUTPUT
     assert kept.startswith("000000000...")

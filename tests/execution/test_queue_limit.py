@@ -1,4 +1,4 @@
-"""The places of a queue that several servers share."""
+"""The limit of a queue that several servers share."""
 
 from __future__ import annotations
 
@@ -10,56 +10,56 @@ from jobserver.storage.documents import JobId
 
 
 class Database:
-    """What waits, and how often somebody looked."""
+    """The waiting jobs, and how often they were counted."""
 
     def __init__(self) -> None:
         self.waiting: list[JobId] = []
-        self.looks = 0
+        self.counts = 0
 
-    def look(self) -> list[JobId]:
-        self.looks += 1
+    def find_waiting(self) -> list[JobId]:
+        self.counts += 1
         return self.waiting
 
 
-def queue(room: QueueLimit, database: Database, *job_ids: JobId) -> None:
+def queue(limit: QueueLimit, database: Database, *job_ids: JobId) -> None:
     for job_id in job_ids:
-        with room.entered(job_id):
+        with limit.entered(job_id):
             database.waiting.append(job_id)
 
 
 def test_what_others_ran_makes_room() -> None:
     database = Database()
-    room = QueueLimit(2, database.look)
-    queue(room, database, "a", "b")
+    limit = QueueLimit(2, database.find_waiting)
+    queue(limit, database, "a", "b")
     database.waiting.remove("a")  # another server took it
-    queue(room, database, "c")
-    assert len(room) == 2
+    queue(limit, database, "c")
+    assert len(limit) == 2
     with pytest.raises(TooMany, match="2 jobs wait"):
-        queue(room, database, "d")
+        queue(limit, database, "d")
     assert database.waiting == ["b", "c"]
 
 
 def test_a_full_queue_is_not_counted_for_each_request() -> None:
     database = Database()
-    room = QueueLimit(1, database.look)
-    queue(room, database, "a")
+    limit = QueueLimit(1, database.find_waiting)
+    queue(limit, database, "a")
     for _ in range(50):
         with pytest.raises(TooMany):
-            queue(room, database, "b")
-    assert database.looks == 1
+            queue(limit, database, "b")
+    assert database.counts == 1
 
 
-def test_a_look_forgets_nobody_who_is_being_queued() -> None:
+def test_a_count_includes_jobs_being_queued() -> None:
     database = Database()
-    room = QueueLimit(1, database.look)
-    with room.entered("a"):  # and not yet in the database
+    limit = QueueLimit(1, database.find_waiting)
+    with limit.entered("a"):  # and not yet in the database
         with pytest.raises(TooMany):
-            queue(room, database, "b")
-        assert len(room) == 1
+            queue(limit, database, "b")
+        assert len(limit) == 1
 
 
-def test_who_could_not_be_queued_gives_the_place_back() -> None:
-    room = QueueLimit(1, list)
-    with pytest.raises(KeyError), room.entered("a"):
+def test_a_job_that_could_not_be_queued_is_not_counted() -> None:
+    limit = QueueLimit(1, list)
+    with pytest.raises(KeyError), limit.entered("a"):
         raise KeyError
-    assert len(room) == 0
+    assert len(limit) == 0

@@ -41,9 +41,9 @@ def test_cancelled_twenty_times_at_once(unruly: httpx.Client) -> None:
     job_id = start(unruly, "doze")
     with ThreadPoolExecutor(ASKERS) as pool:
         answers = pool.map(lambda _: unruly.post(f"/job/{job_id}/cancel").status_code, range(20))
-        told = Counter(answers)
-    assert told[202] >= 1
-    assert set(told) <= {202, 409}
+        statuses = Counter(answers)
+    assert statuses[202] >= 1
+    assert set(statuses) <= {202, 409}
     assert finished(unruly, job_id)["state"] == "cancelled"
 
 

@@ -55,8 +55,8 @@ def test_a_traceback_ends_the_log_without_the_servers_folders(unruly: httpx.Clie
 
 def test_a_traceback_comes_after_too_much_output(unruly: httpx.Client) -> None:
     text = log_of(unruly, carry_out(unruly, "say_and_fail", kib=500)["_id"])
-    _, mark, after = text.partition("\n[the output is cut here: the limit is reached]\n")
-    assert mark
+    _, notice, after = text.partition("\n[the output is cut here: the limit is reached]\n")
+    assert notice
     assert after.startswith("Traceback (most recent call last):\n")
     assert after.endswith("ValueError: after all\n")
 

@@ -186,11 +186,11 @@ def client(server: Server) -> httpx.Client:
 
 
 def scripts(client: httpx.Client) -> Job:
-    """All that is told about scripts."""
+    """Return what the server reports about scripts."""
     answer = client.get("/scripts")
     assert answer.status_code == 200, answer.text
-    told: Job = answer.json()
-    return told
+    described: Job = answer.json()
+    return described
 
 
 def names(client: httpx.Client) -> set[str]:
@@ -290,8 +290,8 @@ def test_scripts_of_a_file_that_starts_something_run(
 def test_a_script_whose_hook_takes_too_long_cannot_run(
     settled: dict[str, str], broken: httpx.Client
 ) -> None:
-    told = refusal(broken, "hooked")
-    assert "on_init of hooked.py took longer than 2 s" in told or "Modules with errors" in told
+    reason = refusal(broken, "hooked")
+    assert "on_init of hooked.py took longer than 2 s" in reason or "Modules with errors" in reason
 
 
 def test_broken_files_stop_nothing_once_they_are_known(
@@ -346,7 +346,7 @@ def test_a_new_file_is_known_and_one_that_is_gone_is_not(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("import time; time.sleep(600)", "importing mended.py took longer than 2 s"),
         ("import os; os._exit(3)", "importing mended.py failed"),
@@ -355,10 +355,10 @@ def test_a_new_file_is_known_and_one_that_is_gone_is_not(
     ids=["hangs", "exits", "raises"],
 )
 def test_an_edit_mends_a_broken_file(
-    server: Server, client: httpx.Client, text: str, told: str
+    server: Server, client: httpx.Client, text: str, expected: str
 ) -> None:
     write(server, "mended.py", text)
-    until(lambda: told in errors(client).get("mended", ""), 15)
+    until(lambda: expected in errors(client).get("mended", ""), 15)
     assert "mended" in refusal(client, "mended")
     write(server, "mended.py", "def mended(): return 1")
     assert run_soon(client, "mended") == 1

@@ -1,4 +1,4 @@
-"""Scripts that take their time to load: nobody but who wants to start a job waits for them."""
+"""Scripts that are slow to load: only requests that start a job wait for them."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ threading.Thread(target=time.sleep, args=[600], daemon=True).start()
 
 
 class Listener:
-    """Takes what a run tells."""
+    """Takes what a run reports."""
 
     def __init__(self, supervisor: ChildSupervisor | None = None) -> None:
         self.printed = b""
@@ -167,7 +167,7 @@ def test_a_map_runs_in_one_process(supervisor: ChildSupervisor, tmp_path: Path) 
     assert b"the map runs in one process" in listener.printed
 
 
-def test_what_ends_a_run_is_told(supervisor: ChildSupervisor, tmp_path: Path) -> None:
+def test_what_ends_a_run_is_reported(supervisor: ChildSupervisor, tmp_path: Path) -> None:
     outcome = supervisor.run(spec(tmp_path, {"name": "vanish"}), 0, Listener())
     assert (outcome.state, outcome.error) == ("failed", "Killed")
     slow = supervisor.run(spec(tmp_path, {"name": "doze"}), 0.2, Listener())

@@ -47,7 +47,7 @@ def test_a_worker_takes_its_part(members: Fleet) -> None:
 
 
 def test_a_worker_works_alone(members: Fleet) -> None:
-    """Queued jobs wait for whoever comes; the database goes on with the worker."""
+    """Queued jobs wait for the next server; the database goes on with the worker."""
     with members.client() as client:
         begin(client, "doze")
         waiting = [start(client, "sign", name="alone") for _ in range(3)]

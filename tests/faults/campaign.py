@@ -49,7 +49,7 @@ class Figures:
 
     Attributes
     ----------
-    kills, states, told
+    kills, states, answers
         Counts by target, by the last state, and by the status of answers.
     settled, interrupted : list of float
         Seconds from the end of each round until every started job had come to its end, and until
@@ -60,7 +60,7 @@ class Figures:
 
     kills: Counter[str] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
-    told: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
     settled: list[float] = field(default_factory=list)
     interrupted: list[float] = field(default_factory=list)
     orphans: float = 0.0
@@ -113,7 +113,7 @@ class Campaign:
                     self._rest(client)
                     print(f"{number + 1} of {kills} kills", file=sys.stderr, flush=True)
             self.figures.states = self.ledger.check(client, self.fleet.home / "book")
-        self.figures.told = self.ledger.told
+        self.figures.answers = self.ledger.answers
         assert list((self.fleet.home / "spool").glob("*")) == []
         return self.figures
 
@@ -247,8 +247,8 @@ def races(count: int) -> int:
         ThreadPoolExecutor(ASKERS) as pool,
     ):
         for _ in range(count):
-            told = race(client, pool, BRIEF)
-            assert told == {202: 1, 409: ASKERS - 1}, told
+            answers = race(client, pool, BRIEF)
+            assert answers == {202: 1, 409: ASKERS - 1}, answers
     return count
 
 
@@ -275,7 +275,7 @@ def outage(seconds: float) -> int:
 
 
 def main() -> None:
-    """Carry out campaigns and print what they found."""
+    """Run campaigns and print what they found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many campaigns (5)")
     parser.add_argument("--first", type=int, default=1, help="seed of the first (1)")
@@ -298,7 +298,7 @@ def main() -> None:
 
 
 def _tell(seed: int, kills: int, on: str) -> None:
-    """Carry out one campaign and print what it found."""
+    """Run one campaign and print what it found."""
     if not kills:
         return
     began = time.monotonic()

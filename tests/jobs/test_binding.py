@@ -145,7 +145,7 @@ def test_tables(client: httpx.Client, name: str, content: bytes, options: dict[s
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "expected"),
     [
         ("a.csv", b"t;v\n1;1,234\n", '"decimal"'),
         ("a.csv", b"1990,1991\n1,2\n", '"header"'),
@@ -157,12 +157,12 @@ def test_tables(client: httpx.Client, name: str, content: bytes, options: dict[s
     ],
 )
 def test_files_that_cannot_be_read(
-    client: httpx.Client, name: str, content: bytes, told: str
+    client: httpx.Client, name: str, content: bytes, expected: str
 ) -> None:
     upload(client, name, content)
     job = failure(client, "echo", datafile=name)
     assert job["message"].startswith(f"the data file {name} ")
-    assert told in job["message"]
+    assert expected in job["message"]
 
 
 def test_scripts_that_ask_for_a_path(client: httpx.Client) -> None:
@@ -177,7 +177,7 @@ def test_scripts_that_ask_for_a_path(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "field", "told"),
+    ("data", "field", "expected"),
     [
         ({"type": "mongodb", "id": "none"}, "data", "no data none"),
         ({"type": "mongodb", "id": "a.b"}, "data", "24 hexadecimal digits"),
@@ -201,8 +201,10 @@ def test_scripts_that_ask_for_a_path(client: httpx.Client) -> None:
         (None, "data.type", "mongodb (with id)"),
     ],
 )
-def test_bindings_that_cannot_be(client: httpx.Client, data: Any, field: str, told: str) -> None:
-    assert told in refused(client, data=data)[field]
+def test_bindings_that_cannot_be(
+    client: httpx.Client, data: Any, field: str, expected: str
+) -> None:
+    assert expected in refused(client, data=data)[field]
 
 
 def test_data_is_bound_once(client: httpx.Client) -> None:

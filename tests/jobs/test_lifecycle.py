@@ -1,4 +1,4 @@
-"""The life of runs, carried out at random on a real database against the table of transitions."""
+"""The life of runs, run at random on a real database against the table of transitions."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ class Life(RuleBasedStateMachine):
         job = self.owners[0].jobs.get(job_id)
         if stale and job["state"] == State.CREATED:
             self.owners[1].jobs.edit(job_id, {"note": "changed meanwhile"})
-        told = [owner.enqueue(job, SUBMITTED) for owner in self.owners]
+        queued = [owner.enqueue(job, SUBMITTED) for owner in self.owners]
         expected = job["state"] == State.CREATED and not stale
-        assert [one is not None for one in told] == [expected, False]
+        assert [one is not None for one in queued] == [expected, False]
         self.note(job_id)
 
     @rule(target=claims, job_id=jobs, first=st.integers(0, 1))
@@ -123,7 +123,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(claim=claims, outcome=st.sampled_from(OUTCOMES))
     def end(self, claim: dict[str, Any] | None, outcome: Outcome) -> None:
-        """The end of a run; it may be told again later, and too late."""
+        """End a run; its end may be reported again later, and too late."""
         if claim is None:
             return
         seen = self.seen[claim["_id"]]
@@ -227,7 +227,7 @@ def test_jobs_go_along_the_table_only(database: Database) -> None:
 
 @pytest.fixture
 def answers_get_lost(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each request carried out, and tried again as if its answer had not arrived."""
+    """Execute each request, and repeat it as if its answer had not arrived."""
     once = database.call
 
     def twice(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -15,10 +15,10 @@ from pymongo.errors import CursorNotFound, ExecutionTimeout
 from jobserver.api.framework.identity import KEY
 from jobserver.api.jobs import JobsQuery, _page
 from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
+from jobserver.jobs import listing as module
 from jobserver.jobs.job import new_document
-from jobserver.jobs.listing import listing as module
-from jobserver.jobs.listing.listing import Cursor, Listing, Selection
-from jobserver.jobs.listing.search import JobCount, paths
+from jobserver.jobs.listing import Cursor, Listing, Selection
+from jobserver.jobs.search import JobCount, paths
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId, utcnow
 from jobserver.storage.indexes import BY_CREATION, BY_ID, check_search_fields, index_of
@@ -60,11 +60,11 @@ def ids(jobs: list[Document]) -> list[JobId]:
 def in_pages(listing: Listing, selection: Selection, limit: int) -> list[JobId]:
     """Ids of all selected jobs, read page by page."""
     found: list[JobId] = []
-    place: Cursor | None = None
+    cursor: Cursor | None = None
     while True:
-        jobs, place = listing.page(selection, limit, place)
+        jobs, cursor = listing.page(selection, limit, cursor)
         found += ids(jobs)
-        if place is None:
+        if cursor is None:
             return found
 
 
@@ -193,8 +193,8 @@ def test_counting_stops_in_time(listing: Listing, monkeypatch: pytest.MonkeyPatc
 def test_a_page_says_that_it_was_not_counted_to_the_end(
     count: int | None, expected: Document
 ) -> None:
-    place = utcnow(), "b"
-    listing = SimpleNamespace(page=lambda *_: ([{"_id": "a"}, {"_id": "b"}], place))
+    cursor = utcnow(), "b"
+    listing = SimpleNamespace(page=lambda *_: ([{"_id": "a"}, {"_id": "b"}], cursor))
     listing.count = lambda _: count
     app = Flask(__name__)
     app.extensions[KEY] = SimpleNamespace(listing=listing, settings=SimpleNamespace(STRINGIFY=True))

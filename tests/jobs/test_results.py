@@ -1,4 +1,4 @@
-"""Large results: kept beside the job, given in full, deleted with it, refused with a reason."""
+"""Large results: stored beside the job, returned in full, deleted, refused with a reason."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def store(database: OwnDatabase) -> Iterator[Database]:
 
 
 def kept(store: Database) -> list[int]:
-    """Numbers of pieces, files and marks of large results."""
+    """Return the numbers of chunks, files and pending keys of large results."""
     parts = ("content.chunks", "content.files", "marks")
     return [len(list(store.find(f"jobs.{part}", {}, projection=["_id"]))) for part in parts]
 

@@ -1,4 +1,4 @@
-"""``retries``: what failed is tried again, and every attempt is told."""
+"""``retries``: failed jobs are tried again, and every attempt is recorded."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ def test_every_attempt_is_kept(unruly: httpx.Client) -> None:
     assert (job["state"], job["result"]) == ("finished", 3)
     assert "error" not in job
     assert "message" not in job
-    told = [(one["attempt"], one["state"], one["error"], one["message"]) for one in job["attempts"]]
-    assert told == [
+    attempts = [
+        (one["attempt"], one["state"], one["error"], one["message"]) for one in job["attempts"]
+    ]
+    assert attempts == [
         (1, "failed", "RuntimeError", "RuntimeError: attempt 1 had to fail"),
         (2, "failed", "RuntimeError", "RuntimeError: attempt 2 had to fail"),
         (3, "finished", None, None),

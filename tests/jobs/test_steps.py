@@ -1,4 +1,4 @@
-"""The steps of a pipeline as the slot keeps them; what a child tells is not trusted."""
+"""The steps of a pipeline as they are recorded; a child's messages are not trusted."""
 
 from __future__ import annotations
 

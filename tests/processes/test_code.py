@@ -21,7 +21,7 @@ HIDDEN = "# the administrator's own\n"
 
 
 def prepare(home: Path) -> None:
-    """A ``config.py`` that nobody shall read."""
+    """A ``config.py`` with a secret."""
     (home / "config.py").write_text(HIDDEN)
 
 
@@ -97,7 +97,7 @@ def test_a_traceback_shows_the_line_of_the_code(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "expected"),
     [
         ("x = (1,\n\ny = 2", "line 1: '(' was never closed"),
         ("a = 1\nb = = 2\n", "line 2: invalid syntax: b = = 2"),
@@ -109,8 +109,8 @@ def test_a_traceback_shows_the_line_of_the_code(client: httpx.Client) -> None:
         (5, "has to be a string"),
     ],
 )
-def test_what_is_no_python_is_refused(client: httpx.Client, code: Any, told: str) -> None:
-    assert told in refusal(client, {"type": "eval", "code": code})["script.code"]
+def test_what_is_no_python_is_refused(client: httpx.Client, code: Any, expected: str) -> None:
+    assert expected in refusal(client, {"type": "eval", "code": code})["script.code"]
 
 
 def test_other_fields_are_refused(client: httpx.Client) -> None:
@@ -192,8 +192,8 @@ def test_a_program_that_does_not_work_is_no_wall(
 
 
 def test_code_is_off_by_default(server: Server) -> None:
-    told = refusal(server.client, {"type": "eval", "code": "1"})
-    assert "PROCESS_EVAL_ALLOWED" in told["script.type"]
+    reasons = refusal(server.client, {"type": "eval", "code": "1"})
+    assert "PROCESS_EVAL_ALLOWED" in reasons["script.type"]
     assert server.client.get("/info").json()["eval"] == {"allowed": False, "isolation": None}
 
 

@@ -80,7 +80,7 @@ int main(int argc, char **argv) {
 
 
 def add_files(home: Path) -> None:
-    """Put executables into a home, and what is none beside them."""
+    """Put executables into a home, and files that are not executable."""
     folder = home / "files"
     (folder / "folder").mkdir(parents=True)
     for name, text in FILES.items():
@@ -446,7 +446,7 @@ def test_data_that_is_not_there_is_refused(files: httpx.Client) -> None:
 
 
 def test_files_are_off_by_default(server: Server) -> None:
-    told = refusal(server.client, {"type": "file", "name": "nothing"})
-    assert "PROCESS_FILE_ALLOWED" in told["script.type"]
+    reasons = refusal(server.client, {"type": "file", "name": "nothing"})
+    assert "PROCESS_FILE_ALLOWED" in reasons["script.type"]
     types = {each["type"] for each in server.client.get("/scripts").json()["scripts"]}
     assert types == {"function"}

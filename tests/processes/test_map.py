@@ -63,8 +63,8 @@ def test_items_are_arguments_and_so_are_args_and_kwargs(unruly: httpx.Client) ->
 
 def test_rows_and_groups_of_a_table(unruly: httpx.Client) -> None:
     table(unruly, "stations.csv", STATIONS)
-    told = mapped(unruly, {"rows": True}, "station", datafile="stations.csv")["result"]
-    assert told == ["Wien: 3", "Linz: 5", "Wien: 4"]
+    result = mapped(unruly, {"rows": True}, "station", datafile="stations.csv")["result"]
+    assert result == ["Wien: 3", "Linz: 5", "Wien: 4"]
     counted = mapped(unruly, {"groups": "name"}, "rows", datafile="stations.csv")["result"]
     assert counted == [1, 2]
     job = mapped(unruly, {"groups": "river"}, "rows", datafile="stations.csv")
@@ -199,8 +199,8 @@ def test_progress_is_that_of_the_items(unruly: httpx.Client, unruly_server: Serv
     names = ["passed"] * 6 + [gate.name] * 2
     (unruly_server.home / "passed").touch()
     job_id = launch(unruly, over(names, "wait_for"))
-    told = until(lambda: (job := read(unruly, job_id)).get("progress") == 0.75 and job, 20)
-    assert told["message"] == "6 of 8 items"
+    job = until(lambda: (job := read(unruly, job_id)).get("progress") == 0.75 and job, 20)
+    assert job["message"] == "6 of 8 items"
     gate.touch()
     job = finished(unruly, job_id)
     assert job["progress"] == 1.0

@@ -155,9 +155,9 @@ def test_content_is_read_anywhere(database: Database, size: int) -> None:
     assert blobs.save(key, BytesIO(content)) == size
     assert blobs.read(key) == content
     with blobs.open(key) as file:
-        for place in (size // 2, size - 1, size, 0):
-            assert file.seek(max(place, 0)) == max(place, 0)
-            assert file.read(7) == content[max(place, 0) :][:7]
+        for offset in (size // 2, size - 1, size, 0):
+            assert file.seek(max(offset, 0)) == max(offset, 0)
+            assert file.read(7) == content[max(offset, 0) :][:7]
         assert file.seek(-1, os.SEEK_END) == size - 1 if size else True
         assert file.seek(0) == 0
         assert file.read() == content

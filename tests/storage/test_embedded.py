@@ -94,7 +94,7 @@ def program(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home that is in nobody's hands yet."""
+    """A home without a running database."""
     return tmp_path
 
 

@@ -26,7 +26,7 @@ Make = Callable[[str], Path]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Make:
-    """Make an executable shell script in place of a mongod."""
+    """Make an executable shell script to replace mongod."""
 
     def make(text: str) -> Path:
         path = tmp_path / "mongod"

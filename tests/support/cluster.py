@@ -23,8 +23,8 @@ class Cluster(Fleet):
     def command(self, name: str) -> tuple[str, ...]:
         """The module of a member, and its options."""
         if name == "scheduler":
-            place = ("--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
-            return "distributed.cli.dask_scheduler", *place, "--no-dashboard"
+            address = ("--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
+            return "distributed.cli.dask_scheduler", *address, "--no-dashboard"
         if name in HANDS:
             size = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
             return "distributed.cli.dask_worker", self.address, *size

@@ -1,4 +1,4 @@
-"""A MongoDB of our own beside the servers: it can be ended, hung and given another clock."""
+"""A MongoDB of our own: it can be killed, hung and given another clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ START_SECONDS = 30.0
 
 
 class OwnDatabase:
-    """A mongod on a port, started by us and watched by nobody.
+    """A mongod on a port, started by us and not supervised.
 
     Parameters
     ----------

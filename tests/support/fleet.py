@@ -31,7 +31,7 @@ GONE_SECONDS = 3.0
 
 
 class Fleet:
-    """A server, and a worker beside it, with the children and the database below them.
+    """A server and a worker, with the children and the database below them.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Fleet:
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
-        # Everything that they start inherits the path, and is known by the mark in it.
+        # Everything that they start inherits the path, and is recognized by it.
         paths = os.pathsep.join((str(ROOT), self._mark))
         environ |= {"TMPDIR": str(self.home / "tmp"), "PYTHONPATH": paths, **self._settings}
         with (self.home / f"{name}.log").open("a") as log:
@@ -206,7 +206,7 @@ def _line(process: psutil.Process) -> set[int]:
 
 
 def free_port() -> int:
-    """A port that nobody uses now."""
+    """Return a free port."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What a client was told, and whether it holds in the end."""
+"""The answers that a client got, and whether they hold in the end."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Entry:
     script, retries
         What it was created with.
     created, started, cancelled
-        True once that was acknowledged, None while nobody knows, False if it was not asked for.
+        True once that was acknowledged, None while unknown, False if it was not asked for.
     ended : dict or None
         The job when its end was seen first.
     """
@@ -84,7 +84,7 @@ class Ledger:
     random: random.Random
     longest: float
     entries: dict[str, Entry] = field(default_factory=dict)
-    told: Counter[str] = field(default_factory=Counter)
+    answers: Counter[str] = field(default_factory=Counter)
 
     def new(self) -> Entry:
         """A job to ask for."""
@@ -94,23 +94,23 @@ class Ledger:
         return entry
 
     def create(self, client: httpx.Client, entry: Entry) -> None:
-        """Ask for a new job, again if nobody knows whether there is one."""
+        """Ask for a new job, again if it is unknown whether there is one."""
         seconds = self.random.uniform(0.0, self.longest)
         body = {"script": script(entry.script, seconds), "retries": entry.retries}
-        told = self._ask(client, entry, "PUT", "", 201, body)
-        entry.created = told or self.look(client, entry) not in (None, NONE) or None
+        done = self._ask(client, entry, "PUT", "", 201, body)
+        entry.created = done or self.look(client, entry) not in (None, NONE) or None
 
     def start(self, client: httpx.Client, entry: Entry) -> None:
         """Ask to start a job."""
-        told = self._ask(client, entry, "POST", "/run", 202)
-        if told is not False:
-            entry.started = entry.started or told
+        done = self._ask(client, entry, "POST", "/run", 202)
+        if done is not False:
+            entry.started = entry.started or done
 
     def cancel(self, client: httpx.Client, entry: Entry) -> None:
         """Ask to cancel a job."""
-        told = self._ask(client, entry, "POST", "/cancel", 202)
-        if told is not False:
-            entry.cancelled = entry.cancelled or told
+        done = self._ask(client, entry, "POST", "/cancel", 202)
+        if done is not False:
+            entry.cancelled = entry.cancelled or done
 
     def look(self, client: httpx.Client, entry: Entry) -> Job | None:
         """Read a job; None if the server does not answer."""
@@ -139,17 +139,17 @@ class Ledger:
         success: int,
         body: Job | None = None,
     ) -> bool | None:
-        """Whether the server did it; None if nobody knows.
+        """Whether the server did it; None if unknown.
 
-        After 503 nobody knows, and after 409 neither: a request that the server repeats, as the
+        Neither 503 nor 409 says so: a request that the server repeats, as the
         connection to its database broke, may meet what it did itself.
         """
         try:
             answer = client.request(method, f"/job/{entry.id}{path}", json=body)
         except httpx.HTTPError:
-            self.told["no answer"] += 1
+            self.answers["no answer"] += 1
             return None
-        self.told[str(answer.status_code)] += 1
+        self.answers[str(answer.status_code)] += 1
         assert answer.status_code in (success, 404, 409, 503), answer.text
         assert answer.status_code != 404 or not entry.created, f"the server lost {entry}"
         return {success: True, 404: False}.get(answer.status_code)
@@ -184,19 +184,19 @@ def read_book(book: Path) -> dict[str, list[tuple[str, int]]]:
 
 def _check(entry: Entry, job: Job, signed: list[tuple[str, int]]) -> None:
     """See to it that a job that came to rest is as it was promised."""
-    told = f"{entry}: {job}: {signed}"
+    context = f"{entry}: {job}: {signed}"
     begun = [attempt for word, attempt in signed if word == "begin"]
-    assert len(set(signed)) == len(signed), f"an attempt ran twice: {told}"
-    assert begun == sorted(begun), f"an attempt began after a later one: {told}"
-    assert all(1 <= attempt <= 1 + entry.retries for attempt in begun), f"too many: {told}"
+    assert len(set(signed)) == len(signed), f"an attempt ran twice: {context}"
+    assert begun == sorted(begun), f"an attempt began after a later one: {context}"
+    assert all(1 <= attempt <= 1 + entry.retries for attempt in begun), f"too many: {context}"
     if job["state"] in ("none", "created"):
-        assert not entry.started, f"an acknowledged start was lost: {told}"
-        assert not signed, f"a job ran that nobody started: {told}"
+        assert not entry.started, f"an acknowledged start was lost: {context}"
+        assert not signed, f"a job ran without being started: {context}"
         return
-    assert entry.started is not False, f"nobody started it: {told}"
-    assert job["state"] in TERMINAL, f"it did not end: {told}"
+    assert entry.started is not False, f"it was not started: {context}"
+    assert job["state"] in TERMINAL, f"it did not end: {context}"
     for problem in _wrong_end(entry, job, signed):
-        raise AssertionError(f"{problem}: {told}")
+        raise AssertionError(f"{problem}: {context}")
 
 
 def _wrong_end(entry: Entry, job: Job, signed: list[tuple[str, int]]) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _wrong_end(entry: Entry, job: Job, signed: list[tuple[str, int]]) -> Iterato
                 yield "an item is missing"
         case "cancelled":
             if entry.cancelled is False:
-                yield "nobody cancelled it"
+                yield "it was not cancelled"
             if job["message"] == EARLY and signed and not entry.retries:
                 yield "it ran"
         case "failed":

@@ -1,4 +1,4 @@
-"""Twenty ask at once to start one job: one is told 202, the others 409."""
+"""Twenty ask at once to start one job: one gets 202, the others 409."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from jobserver.storage.documents import JobId
 
 log = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 3.0
+_CONNECT_SECONDS = 3.0
 
 
 class Cluster:
@@ -75,7 +75,7 @@ class Cluster:
         """Disconnect; the cluster goes on with the jobs it has."""
         client, self._client = self._client, None
         if client is not None:
-            client.close(CONNECT_SECONDS)
+            client.close(_CONNECT_SECONDS)
         self._loop.stop()
 
     def _connected(self) -> Client:
@@ -84,7 +84,7 @@ class Cluster:
             self._client = None
             self._client = Client(
                 self._address,
-                timeout=CONNECT_SECONDS,
+                timeout=_CONNECT_SECONDS,
                 set_as_default=False,
                 name="jobserver",
                 loop=self._loop.loop,

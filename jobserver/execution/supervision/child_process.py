@@ -27,7 +27,7 @@ _PIPE_PIECES = 16
 _END_SECONDS = 2.0
 
 #: The only variables that a child inherits from the server: none can hold a secret.
-ENVIRONMENT = frozenset(
+_ENVIRONMENT = frozenset(
     """
     PATH HOME LANG LANGUAGE LC_ALL LC_CTYPE TZ LD_LIBRARY_PATH DYLD_LIBRARY_PATH
     PYTHONPATH VIRTUAL_ENV CONDA_PREFIX OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
@@ -210,5 +210,5 @@ def _proportional_memory(process: psutil.Process) -> tuple[int, int]:
 
 
 def _environment() -> dict[str, str]:
-    allowed = {name: text for name, text in os.environ.items() if name in ENVIRONMENT}
+    allowed = {name: text for name, text in os.environ.items() if name in _ENVIRONMENT}
     return allowed | {"MPLBACKEND": "Agg"}

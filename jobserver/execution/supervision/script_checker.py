@@ -82,7 +82,7 @@ class ScriptChecker:
         """
         question = {"op": "check", "script": script, "has_data": has_data}
         due = time.monotonic() + _LOAD_SECONDS
-        while (found := self._try_twice(partial(self._check, question))) is None:
+        while (found := self._try_twice(partial(self._find_problems, question))) is None:
             if time.monotonic() > due:
                 raise self._too_early(function_names(script))
             time.sleep(_LOOK_SECONDS)  # gives others their turn
@@ -104,7 +104,7 @@ class ScriptChecker:
         table = warm.table if warm and warm.table else {"scripts": [], "errors": []}
         return {"scripts": table["scripts"], "errors": [*table["errors"], *pool.remarks()]}
 
-    def _check(self, question: Document) -> list[Problem] | None:
+    def _find_problems(self, question: Document) -> list[Problem] | None:
         """Return what is wrong with a script; None while a module that may hold it is loading."""
         pool = self._started_pool()
         names = function_names(question["script"])

@@ -146,7 +146,7 @@ class WarmPool:
             self._settle(warm)
         for warm in self._current:
             if warm.loading:
-                self._check_time(warm, *warm.loading)
+                self._limit_time(warm, *warm.loading)
         if not self._ordered and not any(map(self._is_complete, self._current)):
             self._load(frozenset())
         if complete := self._complete():
@@ -259,7 +259,7 @@ class WarmPool:
             self._fail(warm, f"failed: {describe_end(status)}")
         self._forget(warm)
 
-    def _check_time(self, warm: WarmProcess, module: str, _: str, began: float) -> None:
+    def _limit_time(self, warm: WarmProcess, module: str, _: str, began: float) -> None:
         took = time.monotonic() - began
         if module in self._findings.failed:
             self._end(warm)

@@ -132,7 +132,7 @@ def rows(data: Any) -> int:
 
 
 def station(row: dict[str, Any]) -> str:
-    """Tell a row."""
+    """Describe a row."""
     return f"{row['name']}: {row['level']}"
 
 

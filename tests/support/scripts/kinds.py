@@ -1,4 +1,4 @@
-"""Scripts that tell what they got; a copy lies in the home of the servers of these tests."""
+"""Scripts that return their arguments; the homes of the servers in these tests have a copy."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def text_at(path: str) -> list[str]:
 
 
 def complain(path: Path) -> None:
-    """Tell where the file is."""
+    """Return where the file is."""
     raise ValueError(f"look at {path}")

@@ -474,8 +474,8 @@ def _set_process() -> None:
 
 def _process() -> list[Any]:
     files = ("comm", "oom_score_adj", "coredump_filter")
-    told = [(OWN / name).read_text().strip() for name in files]
-    return [os.nice(0), os.sched_getscheduler(0), *told]
+    values = [(OWN / name).read_text().strip() for name in files]
+    return [os.nice(0), os.sched_getscheduler(0), *values]
 
 
 def _set_timers() -> None:
@@ -716,7 +716,7 @@ def write_shared(name: str, folder: str) -> None:
 
 
 def use_segment(name: str) -> str:
-    """Wait for a segment of somebody else, and use it."""
+    """Wait for another run's segment, and use it."""
     print("begun")
     deadline = time.monotonic() + 20
     while not Path("/dev/shm", name).exists() and time.monotonic() < deadline:  # noqa: S108

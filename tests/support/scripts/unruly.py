@@ -130,7 +130,7 @@ def vanish(code: int) -> None:
 
 
 def leave(how: str) -> None:
-    """Raise what is no `Exception`."""
+    """Raise something that is not an `Exception`."""
 
     class Odd(BaseException):
         def __str__(self) -> str:
@@ -152,7 +152,7 @@ def shut() -> None:
 
 
 def babble() -> None:
-    """Write what is no message wherever it can."""
+    """Write bytes that are not a message wherever possible."""
     for fd in range(3, 20):
         try:
             os.set_blocking(fd, False)
@@ -185,8 +185,8 @@ def take(mib: int) -> int:
 def map_memory(mib: int, seconds: float) -> None:
     """Take memory as C code does, and hold it."""
     memory = mmap.mmap(-1, mib * MIB)
-    for place in range(0, mib * MIB, 4096):
-        memory[place] = 1
+    for offset in range(0, mib * MIB, 4096):
+        memory[offset] = 1
     time.sleep(seconds)
 
 
@@ -257,7 +257,7 @@ def close_pipes() -> None:
 
 
 def forge(how: str) -> None:
-    """Tell the server in the name of its process how the run ended, and not as it wants to hear."""
+    """Send the server a forged end of the run, in an unexpected form."""
     end: dict[str, Any] = {"op": "done", "state": "finished", "result": {"a": "xx"}}
     changes: dict[str, dict[str, Any]] = {"state": {"state": 5}, "file": {"file": {"name": 5}}}
     message = bson.encode(end | changes.get(how, {}))
@@ -347,7 +347,7 @@ def close_streams() -> None:
 
 
 def write_own_file() -> str:
-    """Write into the present folder; tells where."""
+    """Write into the current folder, and return where."""
     Path("left").write_text("behind")
     Path("locked").mkdir()
     Path("locked", "file").touch()
@@ -356,7 +356,7 @@ def write_own_file() -> str:
 
 
 def warn(how: str) -> None:
-    """Complain in a way that tells where this file is."""
+    """Raise an error that reveals where this file is."""
     if how == "warning":
         warnings.warn("be warned", stacklevel=1)
     elif how == "logging":
@@ -437,7 +437,7 @@ def mark() -> dict[str, Any]:
     return {"id": current_job.id, "attempt": current_job.attempt}
 
 
-# Scripts that tell something, or depend on the attempt.
+# Scripts that report something, or depend on the attempt.
 
 
 def bar(steps: int, pause: float) -> int:

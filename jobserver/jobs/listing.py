@@ -12,7 +12,7 @@ from bson import ObjectId
 from pymongo.errors import CursorNotFound, ExecutionTimeout, OperationFailure
 
 from jobserver.errors import Unavailable
-from jobserver.jobs.listing.search import FEW, WHOLE_LIST, IndexPath, JobCount, paths
+from jobserver.jobs.search import FEW, WHOLE_LIST, IndexPath, JobCount, paths
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId
 from jobserver.storage.indexes import BY_ID, Index

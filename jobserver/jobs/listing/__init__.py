@@ -1,1 +1,0 @@
-"""Lists of jobs: selected, found by an index, counted."""
