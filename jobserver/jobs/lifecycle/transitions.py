@@ -151,7 +151,7 @@ class JobLifecycle:
         Parameters
         ----------
         visible : mapping
-            Filter of the jobs that may be cancelled; see `jobserver.users.policy.visibility_filter`.
+            Filter of the jobs that may be cancelled; see `users.policy.visibility_filter`.
 
         Returns
         -------
