@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from jobserver.home.settings import CONFIG, HOME
 
 
-def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def home_options(command: Callable[..., object]) -> Callable[..., object]:
     """Add the options for a home and its configuration."""
     for option in (
         click.option(
@@ -31,8 +30,8 @@ def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_database(
-    home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
-) -> Any:
+    home: Path, config: str, action: Callable[..., object], *, any_kind: bool = False
+) -> object:
     """Call an action with the settings and the database of a home; return its result.
 
     Parameters
@@ -53,8 +52,8 @@ def with_database(
 
 
 def with_progress(
-    home: Path, config: str, action: Callable[..., Any], *, any_kind: bool = False
-) -> Any:
+    home: Path, config: str, action: Callable[..., object], *, any_kind: bool = False
+) -> object:
     """Call an action as `with_database` does, and with a callable that shows its progress."""
     with shown_progress() as progress:
         return with_database(

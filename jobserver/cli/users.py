@@ -20,14 +20,14 @@ def user() -> None:
     """Add and change users of a home; they log in if LOGIN_REQUIRED is set."""
 
 
-def _with_users(home: Path, config: str, action: Callable[..., Any]) -> Any:
+def _with_users(home: Path, config: str, action: Callable[..., object]) -> Any:
     """Call an action with the users of a home."""
     from jobserver.users.store import Users
 
     return with_database(home, config, lambda _, database: action(Users(database)))
 
 
-def _change(home: Path, config: str, email: str, **values: Any) -> None:
+def _change(home: Path, config: str, email: str, **values: object) -> None:
     """Change the limits of a user."""
 
     def change(users: Any) -> None:
