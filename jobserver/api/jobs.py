@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain, islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
@@ -72,7 +72,7 @@ def list_jobs(query: JobsQuery) -> Answer | Response:
     query=JobsQuery,
     answers={200: JobList},
 )
-def search_jobs(body: dict[str, Any], query: JobsQuery) -> Answer | Response:
+def search_jobs(body: dict[str, object], query: JobsQuery) -> Answer | Response:
     """List the jobs that match a filter, oldest first."""
     return _listed(compile_filter(body), query)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bson import ObjectId
 from flask import Blueprint, request
 
@@ -43,7 +41,7 @@ def log_in_by_header() -> Answer:
     answers={200: Login},
     refusals=(401, 429),
 )
-def log_in(body: dict[str, Any]) -> Answer:
+def log_in(body: dict[str, object]) -> Answer:
     """Log in with HTTP Basic, or with email and password in the body."""
     if not body:
         return _logged_in(log_in_basic(request.authorization))
@@ -94,7 +92,7 @@ def list_tokens(user_id: str) -> Answer:
     answers={201: MadeToken},
     refusals=(404, 409),
 )
-def make_token(user_id: str, body: dict[str, Any]) -> Answer:
+def make_token(user_id: str, body: dict[str, object]) -> Answer:
     """Create a personal token for a program; it is shown only once."""
     user = visible_user(user_id, "user.tokens")
     kept, token = services().accounts.users.make_token(

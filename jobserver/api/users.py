@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bson import ObjectId
 from flask import Blueprint
 
@@ -58,7 +56,7 @@ def visible_user(user_id: str, action: str) -> Document:
     answers={201: Message},
     refusals=(429,),
 )
-def register(body: dict[str, Any]) -> Answer:
+def register(body: dict[str, object]) -> Answer:
     """Register; the server mails an activation link."""
     email, password = body.get("email"), body.get("password")
     services().accounts.register(email, password, client_address())
@@ -89,7 +87,7 @@ def activate(user_id: str, query: TokenQuery) -> Answer:
     answers={200: Message},
     refusals=(404, 409),
 )
-def activate_by_token(user_id: str, body: dict[str, Any], query: TokenQuery) -> Answer:
+def activate_by_token(user_id: str, body: dict[str, object], query: TokenQuery) -> Answer:
     """Confirm an email address by the token of a mail."""
     return _activated(user_id, body.get("token", query.token))
 
@@ -124,7 +122,7 @@ def resend(email: str) -> Answer:
     answers={202: Message},
     refusals=(429,),
 )
-def ask_reset(body: dict[str, Any]) -> Answer:
+def ask_reset(body: dict[str, object]) -> Answer:
     """Request a mail with a link for choosing a new password."""
     services().accounts.ask_reset(body.get("email"))
     return message(202, "If there is a user with this address, a mail has been sent to it.")
@@ -146,7 +144,7 @@ def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - for the next r
     body=NewPassword,
     answers={200: Message},
 )
-def reset(body: dict[str, Any]) -> Answer:
+def reset(body: dict[str, object]) -> Answer:
     """Set a new password with the token of a mail."""
     services().accounts.reset(str(body.get("token")), body.get("password"))
     return message(200, "The password was changed; all logins and tokens have ended. Log in.")
@@ -169,7 +167,7 @@ def read_user(user_id: str) -> Answer:
     answers={200: Message},
     refusals=(404, 409),
 )
-def change_user(user_id: str, body: dict[str, Any]) -> Answer:
+def change_user(user_id: str, body: dict[str, object]) -> Answer:
     """Change the password or the email address of the logged-in user."""
     found = visible_user(user_id, "user.change")
     return message(200, services().accounts.change(found, body))

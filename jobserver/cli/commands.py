@@ -6,7 +6,7 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,7 +24,7 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - links cannot use these addresses
 class Commands(click.Group):
     """Commands that exit with code 2 and a message on a `JobserverError`."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run a command."""
         try:
             return super().invoke(ctx)

@@ -131,15 +131,15 @@ def _option_problems(data: Document) -> Iterator[Problem]:
             yield Problem(f"data.{name}", f"must be {expected}")
 
 
-def _is_one_of(*choices: Any) -> Callable[[Any], bool]:
+def _is_one_of(*choices: object) -> Callable[[object], bool]:
     return lambda value: isinstance(value, str) and value in choices
 
 
-def _is_boolean(value: Any) -> bool:
+def _is_boolean(value: object) -> bool:
     return isinstance(value, bool)
 
 
-def _is_encoding(value: Any) -> bool:
+def _is_encoding(value: object) -> bool:
     """Whether a value names a text encoding."""
     try:
         return isinstance(value, str) and isinstance("".encode(value), bytes)
@@ -147,7 +147,7 @@ def _is_encoding(value: Any) -> bool:
         return False
 
 
-_OPTIONS: dict[str, tuple[Callable[[Any], bool], str]] = {
+_OPTIONS: dict[str, tuple[Callable[[object], bool], str]] = {
     "datatype": (_is_one_of(*DATATYPES), f"one of {', '.join(DATATYPES)}"),
     "separator": (_is_one_of(*SEPARATORS), "a tab, ; | or , or a space for any white space"),
     "decimal": (_is_one_of(".", ","), '"." or ","'),

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import bson
 from bson import ObjectId
@@ -25,7 +24,7 @@ from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
 #: Fields that only the server sets. ``_value`` is the key of the value, and never shown.
 SERVER_FIELDS = frozenset({"_id", "created", "edited", "_value", OWNER})
 _PRIVATE = "_value"
-_ABSENT: Any = object()
+_ABSENT: object = object()
 
 
 class StoredData:
@@ -45,7 +44,7 @@ class StoredData:
         self,
         database: Database,
         owner: ObjectId | None = None,
-        visible: Mapping[str, Any] | None = None,
+        visible: Mapping[str, object] | None = None,
     ) -> None:
         self._database = database
         self._owner = owner
@@ -54,12 +53,12 @@ class StoredData:
         self.values = Blobs(database, "data", _PRIVATE)
 
     def for_owner(
-        self, owner: ObjectId | None, visible: Mapping[str, Any] | None = None
+        self, owner: ObjectId | None, visible: Mapping[str, object] | None = None
     ) -> StoredData:
         """Return the data a user may see: by default their own, without a user all."""
         return StoredData(self._database, owner, owned_by(owner) if visible is None else visible)
 
-    def create(self, fields: Mapping[str, Any], data_id: JobId | None = None) -> Document:
+    def create(self, fields: Mapping[str, object], data_id: JobId | None = None) -> Document:
         """Store new data.
 
         Parameters
@@ -103,7 +102,7 @@ class StoredData:
         found = self._database.find("data", self._visible, sort=[("created", 1), ("_id", 1)])
         return (_public(document) for document in found)
 
-    def edit(self, data_id: JobId, fields: Mapping[str, Any]) -> Document:
+    def edit(self, data_id: JobId, fields: Mapping[str, object]) -> Document:
         """Merge fields into a document.
 
         Raises
@@ -159,10 +158,10 @@ class StoredData:
                 raise Unavailable(f"The value of data {data_id} is lost. POST it again.")
         return document, content
 
-    def _save(self, key: ObjectId, value: Any) -> None:
+    def _save(self, key: ObjectId, value: object) -> None:
         self.values.save(key, BytesIO(bson.encode({"data": value})))
 
-    def _replaced(self, data_id: JobId, key: ObjectId, fields: Document, value: Any) -> bool:
+    def _replaced(self, data_id: JobId, key: ObjectId, fields: Document, value: object) -> bool:
         """Change a document; return False if its data or datatype changed meanwhile."""
         seen = self._find(data_id)
         if value is not _ABSENT or "datatype" in fields:
@@ -180,13 +179,13 @@ class StoredData:
         return done.matched_count > 0
 
 
-def _public(document: Mapping[str, Any], value: Any = _ABSENT) -> Document:
+def _public(document: Mapping[str, object], value: object = _ABSENT) -> Document:
     """Return a document for an answer."""
     shown = {name: field for name, field in document.items() if name != _PRIVATE}
     return shown if value is _ABSENT else {**shown, "data": value}
 
 
-def _check(value: Any, datatype: Any) -> None:
+def _check(value: object, datatype: object) -> None:
     """Check that there is data and that it matches its datatype."""
     if value is _ABSENT:
         problem = Problem("data", "is missing: put any JSON there")

@@ -10,7 +10,7 @@ from typing import Any
 from jobserver.errors import SettingsError
 
 
-def coerce(entry: Field[Any], kind: Any, value: Any) -> Any:
+def coerce(entry: Field[object], kind: Any, value: Any) -> Any:
     """Return the value of a setting in its type.
 
     Parameters
@@ -40,7 +40,7 @@ def coerce(entry: Field[Any], kind: Any, value: Any) -> Any:
     return result
 
 
-def _boolean(value: Any) -> bool:
+def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -50,17 +50,17 @@ def _boolean(value: Any) -> bool:
         raise ValueError(value) from error
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if not isinstance(value, str | os.PathLike) or value == "":
         raise ValueError(value)
     return os.fspath(value)
 
 
-def _optional_text(value: Any) -> str | None:
+def _optional_text(value: object) -> str | None:
     return None if value is None or value == "" else _text(value)
 
 
-def _number(kind: type[int] | type[float]) -> Callable[[Any], float]:
+def _number(kind: type[int] | type[float]) -> Callable[[object], float]:
     def read(value: Any) -> float:
         if isinstance(value, bool) or (kind is int and isinstance(value, float)):
             raise ValueError(value)
@@ -74,7 +74,7 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(_text(part).strip() for part in parts if part)
 
 
-_READERS: dict[Any, Callable[[Any], Any]] = {
+_READERS: dict[Any, Callable[[object], object]] = {
     bool: _boolean,
     str: _text,
     str | None: _optional_text,

@@ -25,7 +25,7 @@ HOME, CONFIG = f"{PREFIX}HOME", f"{PREFIX}CONFIG"
 
 
 def setting(
-    default: Any,
+    default: object,
     help: str,
     *,
     choices: tuple[str, ...] = (),
@@ -150,13 +150,13 @@ class Settings:
         return self.WORKERS or os.cpu_count() or 1
 
 
-def table() -> Iterator[tuple[Field[Any], Any]]:
+def table() -> Iterator[tuple[Field[object], object]]:
     """Yield each setting's field and type, in the order of the table."""
     hints = get_type_hints(Settings)
     return ((entry, hints[entry.name]) for entry in fields(Settings) if entry.name.isupper())
 
 
-def public_values(settings: Settings) -> dict[str, Any]:
+def public_values(settings: Settings) -> dict[str, object]:
     """Return the settings that are not secret, by name."""
     values = {entry.name: getattr(settings, entry.name) for entry, _ in table()}
     secret = {entry.name for entry, _ in table() if entry.metadata["secret"]}
@@ -167,7 +167,7 @@ def load(
     home: Path,
     config: str = "default",
     environ: Mapping[str, str] = os.environ,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Settings:
     """Return the settings of a home.
 
@@ -209,7 +209,7 @@ def load(
     return Settings(home=home, config=config, **values)
 
 
-def _from_config(path: Path, name: str) -> Iterator[tuple[str, Any]]:
+def _from_config(path: Path, name: str) -> Iterator[tuple[str, object]]:
     """Yield the upper-case attributes of a class in the table of ``config.py``."""
     if not path.exists():
         if name != "default":

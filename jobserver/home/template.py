@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 from jobserver.errors import SettingsError
 from jobserver.home.settings import table
@@ -49,7 +48,7 @@ def config_text() -> str:
     return _HEAD + "\n".join(settings) + _TAIL
 
 
-def _literal(value: Any) -> str:
+def _literal(value: object) -> str:
     return json.dumps(value) if isinstance(value, str) else repr(value)
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from email.message import EmailMessage
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -25,7 +24,7 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"({_NAME}(?:\.{_NAME})*)@{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 
 
-def compose(kind: str, values: Mapping[str, Any]) -> EmailMessage:
+def compose(kind: str, values: Mapping[str, object]) -> EmailMessage:
     """Return the subject and the text, plain and as HTML, of a kind of mail.
 
     Parameters

@@ -62,7 +62,7 @@ class Blobs:
         self._files, self._chunks = database[f"{name}.files"], database[f"{name}.chunks"]
 
     @contextmanager
-    def settled(self, owners: Mapping[ObjectId, Any]) -> Iterator[None]:
+    def settled(self, owners: Mapping[ObjectId, object]) -> Iterator[None]:
         """Change references to some keys, and then delete content that nothing refers to.
 
         Parameters

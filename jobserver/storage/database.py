@@ -116,7 +116,7 @@ class Database:
         """Return a collection."""
         return self._database[name]
 
-    def call(self, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def call(self, operation: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Run an idempotent operation, and retry it if the connection breaks.
 
         Raises
@@ -154,7 +154,7 @@ class Database:
             return self.call(self[name].find_one, {"_id": document["_id"]}) == document
         return True
 
-    def find(self, name: str, query: Document, **options: Any) -> Iterator[Document]:
+    def find(self, name: str, query: Document, **options: object) -> Iterator[Document]:
         """Yield documents of a collection, fetched in batches."""
         with translated():
             yield from self[name].find(query, **options)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from bson import ObjectId
 
@@ -47,7 +46,7 @@ def utcnow() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
-def owned_by(owner: ObjectId | None) -> dict[str, Any]:
+def owned_by(owner: ObjectId | None) -> dict[str, object]:
     """Return the owner's field of a document."""
     return {} if owner is None else {OWNER: owner}
 

@@ -29,7 +29,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from bson import ObjectId
 
@@ -55,7 +55,9 @@ _REJECTED = "This filter cannot be used. Correct each field listed in errors."
 _Rule = Callable[[object], object]
 
 
-def compile_filter(body: Mapping[str, Any], hidden: Collection[str] = ("_run",)) -> dict[str, Any]:
+def compile_filter(
+    body: Mapping[str, object], hidden: Collection[str] = ("_run",)
+) -> dict[str, object]:
     """Rebuild a client's filter into a MongoDB query.
 
     Parameters
@@ -156,10 +158,10 @@ class _Compiler:
             **{"$exists": _flag, "$size": _size, "$not": self.negation},
         }
 
-    def each_name(self, rule: _Rule, parts: Mapping[str, object]) -> dict[str, Any]:
+    def each_name(self, rule: _Rule, parts: Mapping[str, object]) -> dict[str, object]:
         return {name: self.part(rule, part, name) for name, part in parts.items()}
 
-    def each_item(self, rule: _Rule, parts: list[object]) -> list[Any]:
+    def each_item(self, rule: _Rule, parts: list[object]) -> list[object]:
         return [self.part(rule, part, str(index)) for index, part in enumerate(parts)]
 
     def part(self, rule: _Rule, part: object, step: str) -> object:

@@ -28,7 +28,7 @@ Table = TypeVar("Table", "pd.DataFrame", "pd.Series[Any]")
 _ZONE = re.compile(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$", re.ASCII)
 
 
-def convert(value: Any, datatype: str) -> Any:
+def convert(value: object, datatype: str) -> Any:
     """Convert a value to its datatype.
 
     Parameters
@@ -68,14 +68,14 @@ def with_times(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _decode(value: dict[str, Any]) -> Any:
+def _decode(value: dict[str, Any]) -> object:
     try:
         return decode_table(value)
     except BadRequest as error:
         raise DatatypeMismatch(f"resembles a {value['type']} but cannot be read as one") from error
 
 
-def _times(column: pd.Series[Any]) -> pd.Series[Any] | None:
+def _times(column: pd.Series[object]) -> pd.Series[object] | None:
     """Return a text column as times; None unless it certainly is one."""
     import pandas as pd
 
@@ -89,7 +89,7 @@ def _times(column: pd.Series[Any]) -> pd.Series[Any] | None:
         return None
 
 
-def _is_text(column: pd.Series[Any]) -> bool:
+def _is_text(column: pd.Series[object]) -> bool:
     import pandas as pd
 
     return str(pd.api.types.infer_dtype(column)) == "string"
@@ -120,7 +120,7 @@ def _frame_of_array(array: np.ndarray[Any, Any]) -> pd.DataFrame:
     return pd.DataFrame(array)
 
 
-def _timeseries(value: Any) -> pd.DataFrame:
+def _timeseries(value: object) -> pd.DataFrame:
     import pandas as pd
 
     frame = _series(value).to_frame("value") if _is_mapping(value) else _frame(value)
@@ -161,7 +161,7 @@ def _with_time_labels(table: Table) -> Table:
     return table if times is None else table.set_axis(pd.DatetimeIndex(times), axis=0)
 
 
-def _series(value: Any) -> pd.Series[Any]:
+def _series(value: object) -> pd.Series[object]:
     import pandas as pd
 
     if isinstance(value, pd.Series):
@@ -176,11 +176,11 @@ def _series(value: Any) -> pd.Series[Any]:
             f"has {frame.shape[1]} columns; a series has one, or labels and values"
         )
     frame = frame if frame.shape[1] == 1 else _with_index(frame, 0)
-    column: pd.Series[Any] = frame.iloc[:, 0]
+    column: pd.Series[object] = frame.iloc[:, 0]
     return column
 
 
-def _array(value: Any) -> np.ndarray[Any, Any]:
+def _array(value: object) -> np.ndarray[Any, Any]:
     import numpy as np
     import pandas as pd
 
@@ -195,12 +195,12 @@ def _array(value: Any) -> np.ndarray[Any, Any]:
     return array.astype(float) if array.dtype == object else array
 
 
-def _is_mapping(value: Any) -> bool:
+def _is_mapping(value: object) -> bool:
     """Whether it is an object of labels and single values."""
     return isinstance(value, dict) and not any(isinstance(v, dict | list) for v in value.values())
 
 
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+_CONVERTERS: dict[str, Callable[[object], object]] = {
     "dataframe": _frame,
     "timeseries": _timeseries,
     "series": _series,

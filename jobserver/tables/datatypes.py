@@ -49,11 +49,11 @@ class Columns:
         The n row labels, if there are any.
     """
 
-    data: dict[str | int, list[Any]]
-    index: list[Any] | None = None
+    data: dict[str | int, list[object]]
+    index: list[object] | None = None
 
 
-def check_datatype(value: Any, datatype: Any) -> None:
+def check_datatype(value: Any, datatype: object) -> None:
     """Check that a JSON value matches a datatype.
 
     Raises
@@ -67,7 +67,7 @@ def check_datatype(value: Any, datatype: Any) -> None:
         DATATYPES[datatype](value)
 
 
-def columns_of(value: Any) -> Columns:
+def columns_of(value: object) -> Columns:
     """Return the columns of a table.
 
     Parameters
@@ -106,7 +106,7 @@ def parse_labels(keys: Iterable[str]) -> list[Any]:
     return [int(label) for label in labels] if all(map(_COUNT.fullmatch, labels)) else labels
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
+def shape_of(value: object) -> tuple[int, ...]:
     """Return the shape of nested lists.
 
     Raises
@@ -153,7 +153,7 @@ def _from_split(value: dict[str, Any]) -> Columns:
     return Columns({name: [row[n] for row in rows] for n, name in enumerate(names)}, index)
 
 
-def _check_timeseries(value: Any) -> None:
+def _check_timeseries(value: object) -> None:
     if isinstance(value, dict) and value and not any(map(_is_container, value.values())):
         columns = Columns({}, list(value))
     else:
@@ -173,7 +173,7 @@ def _check_series(value: Any) -> None:
         )
 
 
-def _check_array(value: Any) -> None:
+def _check_array(value: object) -> None:
     if not isinstance(value, list):
         raise DatatypeMismatch(f"is {_kind(value)}, not an array: send a list, or nested lists")
     shape = shape_of(value)
@@ -185,16 +185,16 @@ def _check_array(value: Any) -> None:
         raise DatatypeMismatch("is not an array: its values must be all numbers or all text")
 
 
-def _check_text(value: Any) -> None:
+def _check_text(value: object) -> None:
     if not isinstance(value, str):
         raise DatatypeMismatch(f"is {_kind(value)}, not text: send a string")
 
 
-def _accept(_value: Any) -> None:
+def _accept(_value: object) -> None:
     """Accept any JSON."""
 
 
-DATATYPES: dict[str, Callable[[Any], object]] = {
+DATATYPES: dict[str, Callable[[object], object]] = {
     "dataframe": columns_of,
     "timeseries": _check_timeseries,
     "series": _check_series,
@@ -204,7 +204,7 @@ DATATYPES: dict[str, Callable[[Any], object]] = {
 }
 
 
-def _is_container(value: Any) -> bool:
+def _is_container(value: object) -> bool:
     return isinstance(value, list | dict)
 
 
@@ -213,12 +213,12 @@ def _all_are(kind: type, values: Any) -> bool:
     return bool(values) and all(isinstance(value, kind) for value in values)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false"}
     return "null" if value is None else names.get(type(value), "a number")
 
 
-def _few(values: Iterable[Any]) -> str:
+def _few(values: Iterable[object]) -> str:
     """Return the first values for a message."""
     shown = values.items() if isinstance(values, dict) else values
     texts = [": ".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in shown]

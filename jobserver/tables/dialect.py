@@ -60,7 +60,7 @@ class Dialect:
     surplus: str | None = None
 
 
-def is_time(text: Any) -> bool:
+def is_time(text: object) -> bool:
     """Whether a value is certainly a time: ISO 8601 text with at least year, month and day."""
     return isinstance(text, str) and _TIME.fullmatch(text) is not None
 
@@ -153,7 +153,7 @@ def _is_typed(cell: str) -> bool:
 
 
 def _header(
-    comments: list[str], rows: list[list[str]], separator: str, options: Mapping[str, Any]
+    comments: list[str], rows: list[list[str]], separator: str, options: Mapping[str, object]
 ) -> tuple[str, ...] | None:
     """Return the header; see `Dialect`."""
     if "header" in options:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from jobserver.encoding import dumps
 from jobserver.errors import UnsupportedType
@@ -48,7 +48,7 @@ def read_rows(file: BinaryIO) -> tuple[list[str], Iterator[list[str]]]:
         columns = columns_of(_parse(text, []))
     except DatatypeMismatch as error:
         raise UnsupportedType(f"The file {error}; ask for txt or json.") from error
-    cells: Iterable[Iterable[Any]] = columns.data.values()
+    cells: Iterable[Iterable[object]] = columns.data.values()
     names = [str(name) for name in columns.data]
     if columns.index is not None:
         cells, names = chain([columns.index], cells), ["", *names]
@@ -64,7 +64,7 @@ def _read(file: BinaryIO) -> bytes | None:
     return None
 
 
-def _parse(text: bytes, constants: list[str]) -> Any:
+def _parse(text: bytes, constants: list[str]) -> object:
     """Parse JSON with null for NaN and infinities, which are added to the constants."""
     try:
         return json.loads(text, parse_constant=constants.append)
@@ -72,7 +72,7 @@ def _parse(text: bytes, constants: list[str]) -> Any:
         raise UnsupportedType(f"The file is not valid JSON: {error}. Ask for txt.") from error
 
 
-def _text(cell: Any) -> str:
+def _text(cell: object) -> str:
     if cell is None:
         return ""
     return cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)

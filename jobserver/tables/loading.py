@@ -77,7 +77,7 @@ def _stored(path: Path) -> Any:
     return bson.decode(path.read_bytes())["data"]
 
 
-def _read(path: Path, options: Source) -> Any:
+def _read(path: Path, options: Source) -> object:
     kind = _kind(path)
     datatype = options.get("datatype", _NATURAL.get(kind, "dataframe"))
     if datatype in _FROM_TEXT:
@@ -100,7 +100,7 @@ def _text(path: Path, options: Source) -> str:
     return read_text_file(path, options, lambda file: file.read())
 
 
-def _json(path: Path, options: Source) -> Any:
+def _json(path: Path, options: Source) -> object:
     try:
         return json.loads(_text(path, options))
     except json.JSONDecodeError as error:
@@ -144,7 +144,7 @@ def _without_blank_end(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[:, :-1] if blank else frame
 
 
-def _array(path: Path, _options: Source) -> Any:
+def _array(path: Path, _options: Source) -> object:
     import numpy as np
 
     try:
@@ -172,7 +172,7 @@ def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
     return read
 
 
-_READERS: dict[str, Callable[[Path, Source], Any]] = {
+_READERS: dict[str, Callable[[Path, Source], object]] = {
     **dict.fromkeys((".csv", ".tsv", ".dat", ".txt"), _table),
     ".json": _json,
     ".npy": _array,
@@ -180,6 +180,6 @@ _READERS: dict[str, Callable[[Path, Source], Any]] = {
     ".xls": _by_pandas("read_excel"),
     ".xlsx": _by_pandas("read_excel"),
 }
-_FROM_TEXT: dict[str, Callable[[Path, Source], Any]] = {"text": _text, "json": _json}
+_FROM_TEXT: dict[str, Callable[[Path, Source], object]] = {"text": _text, "json": _json}
 #: Datatypes of files that are not tables.
 _NATURAL = {".geojson": "json", ".npy": "ndarray"}

@@ -35,7 +35,7 @@ class UnreadableTable(ValueError):
     """A file cannot be read; the message says why and what to do."""
 
 
-def read_text_file(path: Path, options: Mapping[str, Any], read: Callable[[TextIO], T]) -> T:
+def read_text_file(path: Path, options: Mapping[str, object], read: Callable[[TextIO], T]) -> T:
     """Read a text file with the first encoding that decodes all of it.
 
     Parameters

@@ -131,7 +131,7 @@ _LEAST = {Who.ADMIN: Role.ADMIN, Who.SUPERUSER: Role.SUPERUSER}
 
 
 def authorize(
-    actor: Actor, action: str, thing: Mapping[str, Any] | None = None, hidden: str = ""
+    actor: Actor, action: str, thing: Mapping[str, object] | None = None, hidden: str = ""
 ) -> None:
     """Raise unless an actor may perform an action.
 
@@ -167,7 +167,7 @@ def authorize(
             raise NotFound(hidden)
 
 
-def visibility_filter(actor: Actor) -> dict[str, Any]:
+def visibility_filter(actor: Actor) -> dict[str, object]:
     """Return the filter that selects what the actor owns, or may act on for its owner."""
     if actor is LOCAL or actor.is_at_least(Role.ADMIN):
         return {}

@@ -91,7 +91,7 @@ class Users:
         yield from self.database.find("users", {}, sort=[("_id", 1)])
 
     def change(
-        self, user_id: ObjectId, guard: Mapping[str, Any], values: Mapping[str, Any]
+        self, user_id: ObjectId, guard: Mapping[str, object], values: Mapping[str, object]
     ) -> bool:
         """Change a user who still matches the guard; return whether this call changed it.
 
@@ -111,7 +111,7 @@ class Users:
         seen = {"_id": user_id, "change": change}
         return self.database.call(self._users.find_one, seen, {"_id": 1}) is not None
 
-    def revoke(self, user_id: ObjectId, **values: Any) -> None:
+    def revoke(self, user_id: ObjectId, **values: object) -> None:
         """Change a user, and revoke all their logins and links.
 
         Raises
@@ -166,7 +166,7 @@ class Users:
         self.database.call(self._tokens.delete_many, {"user": user_id})
 
 
-def shown_token(token: Mapping[str, Any]) -> Document:
+def shown_token(token: Mapping[str, object]) -> Document:
     """Return a token as lists show it."""
     return {"_id": token["key"], **{name: token[name] for name in ("name", "scopes", "created")}}
 

@@ -155,7 +155,7 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
     is_write = len(methods) > 1  # GET is an alias of the others
 
     @wraps(view)
-    def serve(**arguments: Any) -> Response:
+    def serve(**arguments: object) -> Response:
         if is_write and request.method == "HEAD":  # Flask adds HEAD to GET; it must be safe
             raise MethodNotAllowed(methods)
         if not public:

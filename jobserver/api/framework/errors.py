@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -48,7 +47,7 @@ def register(app: Flask) -> None:
 
 def error_body(status: int, message: str, errors: list[dict[str, str]] | None = None) -> bytes:
     """Return the body of an error."""
-    content: dict[str, Any] = {"status": status, "message": message}
+    content: dict[str, object] = {"status": status, "message": message}
     return dumps(content | ({"errors": errors} if errors else {})) + b"\n"
 
 
