@@ -149,7 +149,7 @@ def test_each_item_has_the_memory_of_a_job(unruly: httpx.Client) -> None:
 
 
 def test_items_at_once_have_the_memory_of_as_many_jobs(unruly: httpx.Client) -> None:
-    job = mapped(unruly, {"range": [6]}, "keep_filled", {"args": [150]})
+    job = mapped(unruly, {"range": [6]}, "keep_filled", {"args": [150, 0.5]})
     assert job["state"] == "finished", job["message"]
 
 

@@ -157,7 +157,7 @@ def nested(depth: int) -> Job:
         ({"type": "pipeline", "steps": []}, "script.steps", "1 to 10000"),
         ({"type": "pipeline", "steps": ["same"] * 10_001}, "script.steps", "1 to 10000"),
         ({"type": "pipeline", "steps": ["same", 3]}, "script.steps[1]", "the name of a script"),
-        ({"type": "pipeline", "steps": [{"type": "odd"}]}, "script.steps[0].type", "none of"),
+        ({"type": "pipeline", "steps": [{"type": "odd"}]}, "script.steps[0].type", "one of"),
         ({"type": "pipeline", "steps": ["same"], "args": []}, "script.args", "is unknown"),
         (nested(9), "script" + ".steps[0]" * 8, "too deep"),
     ],

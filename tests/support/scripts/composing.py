@@ -112,10 +112,10 @@ def fill(x: int, mib: int) -> int:
     return len(bytearray(mib * 2**20)) if x % 2 else 0
 
 
-def keep_filled(x: int, mib: int) -> int:
+def keep_filled(x: int, mib: int, seconds: float) -> int:
     """Take memory for a while."""
     memory = bytearray(mib * 2**20)
-    time.sleep(0.5)
+    time.sleep(seconds)
     return len(memory) + x
 
 
