@@ -72,5 +72,5 @@ def test_a_worker_may_have_the_home_elsewhere(
 
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:
     server = WorkerSettings.from_settings(Settings(home=tmp_path / "elsewhere"))
-    with pytest.raises(SettingsError, match="elsewhere does not exist.*jobserver init"):
+    with pytest.raises(SettingsError, match=r"elsewhere does not exist.*jobserver init"):
         server.settings(slots=1)
