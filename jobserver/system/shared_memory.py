@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +25,7 @@ class Segments:
 
     def __init__(self) -> None:
         with _lock:
-            self._before = set(_listed())
+            self._before = _names()
             _running.append(self)
 
     def size(self) -> int:
@@ -45,18 +44,26 @@ class Segments:
 
     def _only_mine(self) -> list[Path]:
         """Return those that appeared during this run, and before any other that goes on."""
-        others = [segments._before for segments in _running if segments is not self]
-        appeared = (path for path in _listed() if path not in self._before)
-        return [path for path in appeared if all(path in seen for seen in others)]
+        names = _names()
+        if names is None or self._before is None:
+            return []
+        others = (each._before for each in _running if each is not self)
+        appeared = (names - self._before).intersection(*(one for one in others if one is not None))
+        return [path for path in map(_FOLDER.joinpath, appeared) if _is_own(path)]
 
 
-def _listed() -> Iterator[Path]:
-    """Yield the segments of this user."""
+def _names() -> set[str] | None:
+    """Return the names of all segments; None if they cannot be listed."""
     with suppress(OSError), os.scandir(_FOLDER) as entries:
-        for entry in entries:
-            with suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_uid == os.geteuid():
-                    yield Path(entry.path)
+        return {entry.name for entry in entries}
+    return None
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a segment is of this user."""
+    with suppress(OSError):
+        return path.lstat().st_uid == os.geteuid()
+    return False
 
 
 def _size(path: Path) -> int:
