@@ -27,7 +27,7 @@ from jobserver.system.protocol import RunSpec
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
 _RESTART_SECONDS = 1.0
 
 

@@ -116,13 +116,18 @@ class Maintenance:
             self._mover.join()
 
     def _work(self) -> None:
-        while not self._over.wait(_TICK_SECONDS):
+        while not self._over.wait(self._pause()):
             try:
                 for action in sorted(self.actions, key=lambda each: each.order):
                     self._run(action)
             except StoreUnavailable as error:
                 log.warning("%s", error)
                 self._wait_for_others()
+
+    def _pause(self) -> float:
+        """Return the seconds until the next action is due."""
+        due = min(action.due for action in self.actions)
+        return max(_TICK_SECONDS, due - time.monotonic())
 
     def _run(self, action: PeriodicAction) -> None:
         """Do an action if it is due; one that fails does not keep the others from being done."""
