@@ -48,8 +48,10 @@ def server(members: Members) -> Server:
 
 @pytest.fixture(scope="module")
 def alice(members: Members) -> httpx.Client:
-    """The user whose jobs leave something."""
-    return added(members).client
+    """The user whose jobs leave something, once the server knows the scripts."""
+    client = added(members).client
+    until(lambda: '"leaving"' in client.get("/scripts").text)
+    return client
 
 
 @pytest.fixture(scope="module")
