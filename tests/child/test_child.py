@@ -169,9 +169,16 @@ def test_each_run_has_a_process_of_its_own(single: httpx.Client) -> None:
     assert len({*pids, *bars}) == 8
 
 
+def waiting_fork(run: dict[str, int]) -> psutil.Process:
+    """The fork that waits for a run, beside that of the last one, which may still be ending."""
+    warm = psutil.Process(run["parent"])
+    found = until(lambda: [each for each in warm.children() if each.pid != run["pid"]])
+    fork: psutil.Process = found[0]
+    return fork
+
+
 def test_a_process_that_dies_while_it_waits_is_replaced(single: httpx.Client) -> None:
     for above in range(4):  # the fork that waits, and the warm, the base and the guard above it
-        warm = psutil.Process(carry_out(single, "surroundings")["result"]["parent"])
-        fork = until(warm.children)[0]
+        fork = waiting_fork(carry_out(single, "surroundings")["result"])
         [fork, *fork.parents()][above].kill()
         assert carry_out(single, "pid")["state"] == "finished"
