@@ -263,6 +263,37 @@ def test_interrupted_first_start_does_no_harm(
         assert pings(client)
 
 
+@pytest.mark.parametrize("program", [None])
+def test_files_of_a_first_start_cut_off_are_set_aside(
+    embedded: EmbeddedServer, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedded.start()
+    embedded.stop()
+    (home / "db" / ".jobserver" / "complete").unlink()
+    (home / "db" / "WiredTiger.turtle").write_text("cut off")
+    uri = embedded.start()
+    [aside] = (home / "db" / ".jobserver").glob("incomplete-*")
+    assert (aside / "WiredTiger.turtle").read_text() == "cut off"
+    assert str(aside) in caplog.text
+    with client_of(uri) as client:
+        client.jobserver.things.insert_one({"_id": 1})
+    embedded.stop()
+    (home / "db" / "WiredTiger.turtle").write_text("damaged")
+    with pytest.raises(SettingsError, match="its files are damaged"):
+        embedded.start()
+    assert (home / "db" / "WiredTiger.turtle").read_text() == "damaged"
+
+
+@pytest.mark.parametrize("program", [None])
+def test_data_of_a_start_that_left_no_mark_is_kept(embedded: EmbeddedServer, home: Path) -> None:
+    with client_of(embedded.start()) as client:
+        client.jobserver.things.insert_one({"_id": 1})
+    embedded.stop()
+    (home / "db" / ".jobserver" / "complete").unlink()
+    with client_of(embedded.start()) as client:
+        assert reads(client) == [1]
+
+
 @pytest.mark.parametrize("program", [pytest.param(FALLBACK, marks=pytest.mark.fallback)])
 def test_lost_password_is_made_anew_and_strangers_are_dropped(
     embedded: EmbeddedServer, home: Path

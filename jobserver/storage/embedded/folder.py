@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -79,6 +80,7 @@ class DatabaseFolder:
         self.log = self.own / "server.log"
         self._endpoint = self.own / "endpoint.json"
         self._password = self.own / "password"
+        self._complete = self.own / "complete"
         self._lock: int | None = None
 
     def prepare(self) -> None:
@@ -178,6 +180,30 @@ class DatabaseFolder:
     def keep_password(self, password: str) -> None:
         """Store the password once the database knows it."""
         _write(self._password, password)
+
+    def mark_complete(self) -> None:
+        """Record that the database has started once: from now on its files may hold data."""
+        if not self._complete.exists():
+            _write(self._complete, "")
+
+    def is_incomplete(self) -> bool:
+        """Return whether there are files of a database whose first start was cut off."""
+        complete = self._complete.exists() or self.password() is not None
+        return not complete and any(self.database.glob("WiredTiger*"))
+
+    def set_aside(self) -> Path:
+        """Move the database's files into a folder of their own, so that it can start afresh.
+
+        Returns
+        -------
+        Path
+            The folder.
+        """
+        aside = Path(tempfile.mkdtemp(prefix="incomplete-", dir=self.own))
+        for path in self.database.iterdir():
+            if path != self.own:
+                path.rename(aside / path.name)
+        return aside
 
     def open_log(self) -> int:
         """Empty the log and return a file descriptor that appends to it."""

@@ -137,6 +137,7 @@ class EmbeddedServer:
         """Mark the database as ready, so that it is restarted when it ends, unless it just did."""
         with self._guard:
             if self._failure is None:
+                self._folder.mark_complete()  # before anything is stored
                 self._ready.set()
         return self._ready.is_set()
 
@@ -198,11 +199,25 @@ class EmbeddedServer:
         assert self._engine is not None  # noqa: S101 - start() chose it before this thread began
         check_kind(self._folder, self._engine)  # another process may have made a new database
         self._engine.prepare(self._folder)
-        daemon = self._launch(self._engine, last)
+        incomplete = self._folder.is_incomplete()
+        reason = self._serve_once(self._engine, last)
+        if incomplete and self._folder.is_incomplete() and not self._stopping.is_set():
+            aside = self._folder.set_aside()
+            log.warning(
+                "Starting the embedded database afresh: its first start was cut off "
+                "before anything was stored (%s). What it left is in %s.",
+                reason,
+                aside,
+            )
+            reason = self._serve_once(self._engine, last)
+        return reason
+
+    def _serve_once(self, engine: Engine, last: DatabaseEndpoint | None) -> str:
+        daemon = self._launch(engine, last)
         if daemon is None:
             return "stopped"
         try:
-            self._announce(daemon, self._engine)
+            self._announce(daemon, engine)
             return daemon.wait()
         finally:
             daemon.close()
