@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from tests.support.runs import SECRET, below, carry_out, log_of
-from tests.support.server import Server, until
+from tests.support.server import Server, lives, until
 
 
 def test_a_script_sees_neither_secrets_nor_the_server(
@@ -177,8 +178,13 @@ def waiting_fork(run: dict[str, int]) -> psutil.Process:
     return fork
 
 
+def has_died(process: psutil.Process) -> bool:
+    return not lives(process)
+
+
 def test_a_process_that_dies_while_it_waits_is_replaced(single: httpx.Client) -> None:
     for above in range(4):  # the fork that waits, and the warm, the base and the guard above it
         fork = waiting_fork(carry_out(single, "surroundings")["result"])
         [fork, *fork.parents()][above].kill()
+        until(partial(has_died, fork))  # else the next run may begin in it, and die with it
         assert carry_out(single, "pid")["state"] == "finished"
