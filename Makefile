@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test test-mongo coverage check docs bench faults clean
+.PHONY: help install demo run test fuzz test-mongo coverage check docs bench faults clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ run: $(INSTALLED) ## Start the server; options in ARGS: make run ARGS="--port 80
 test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/api
 	@.ci/packages libfaketime bubblewrap libcurl4 libssl3 openssl
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(INSTALLED) ## Run the tests by generated examples with 20 times more; FUZZ=N for others
+	@FUZZ=$${FUZZ:-20} $(MAKE) --no-print-directory test ARGS="-m hypothesis --timeout 0 $(ARGS)"
 
 test-mongo: ## Run all tests on a MongoDB of yours: make test-mongo URI=mongodb://localhost
 	@test -n "$(URI)" || { echo "Name a MongoDB: make test-mongo URI=mongodb://localhost"; exit 2; }

@@ -23,6 +23,7 @@ from tests.support.server import (
     embedded_database,
     given_database,
 )
+from tests.support.strategies import fuzzed
 from tests.support.together import Together
 
 pytest_plugins = ["tests.support.runs"]
@@ -31,6 +32,7 @@ pytest_plugins = ["tests.support.runs"]
 hypothesis.settings.register_profile(
     "house",
     deadline=None,
+    max_examples=fuzzed(100),
     derandomize="CI" in os.environ,  # as hypothesis does itself: the gate tells of the change
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from tests.support.server import Server
-from tests.support.strategies import Json, documents, json_values
+from tests.support.strategies import Json, documents, fuzzed, json_values
 
 NATIVE = {"stringify": "false"}
 
@@ -89,7 +89,7 @@ def test_unknown_data(client: httpx.Client) -> None:
         assert "none" in answer.json()["message"]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=fuzzed(40), deadline=None, suppress_health_check=[*HealthCheck])
 @given(data=json_values(), fields=documents())
 def test_any_json_comes_back_as_sent(server: Server, data: Json, fields: dict[str, Json]) -> None:
     client, fields = server.client, {"edited by": "me", **fields}

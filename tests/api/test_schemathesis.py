@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.server import Server
+from tests.support.strategies import fuzzed
 
 #: A schema cannot say whether a job has what it needs to run.
 LEFT_OUT = "positive_data_acceptance"
@@ -14,6 +17,7 @@ LEFT_OUT = "positive_data_acceptance"
 PATHS = "/events$|^/docs"
 
 
+@pytest.mark.hypothesis  # which schemathesis is made of
 def test_no_answer_is_outside_the_declaration(public_server: Server, tmp_path: Path) -> None:
     done = subprocess.run(
         [
@@ -24,12 +28,12 @@ def test_no_answer_is_outside_the_declaration(public_server: Server, tmp_path: P
             ),
             *("run", f"{public_server.address}/openapi.json", "--checks", "all"),
             *("--exclude-checks", LEFT_OUT, "--exclude-path-regex", PATHS),
-            *("--max-examples", "5", "--seed", "1", "--no-color"),
+            *("--max-examples", str(fuzzed(5)), "--seed", "1", "--no-color"),
         ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=fuzzed(110),
         check=False,
     )
     public_server.check()

@@ -37,10 +37,12 @@ from jobserver.encoding.table_file import TableFile
 from jobserver.errors import JobserverError, TooLarge, Unavailable, UnsupportedType
 from jobserver.sizes import GIB, MIB
 from tests.encoding.test_tables import COLUMNS, LABELS
-from tests.support.strategies import nested
+from tests.support.strategies import fuzzed, nested
 
 MANY = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=fuzzed(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

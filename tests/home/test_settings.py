@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from jobserver.errors import SettingsError
 from jobserver.home.settings import PREFIX, Settings, load, public_values, table
+from tests.support.strategies import fuzzed
 
 CONFIG = """
 class Config:
@@ -61,7 +62,7 @@ def examples(entry: Field[Any], kind: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from(choices) if choices else EXAMPLES[kind]
 
 
-@settings(max_examples=30)
+@settings(max_examples=fuzzed(30))
 @given(st.fixed_dictionaries({entry.name: examples(entry, kind) for entry, kind in table()}))
 def test_values_of_their_type_are_taken_as_they_are(
     tmp_path_factory: pytest.TempPathFactory, values: dict[str, Any]

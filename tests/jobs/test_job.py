@@ -19,7 +19,7 @@ from jobserver.jobs.job import (
     public,
 )
 from jobserver.storage.documents import check_fields, parse_id, utcnow
-from tests.support.strategies import documents
+from tests.support.strategies import documents, fuzzed
 
 
 @given(st.from_regex("[0-9a-fA-F]{24}", fullmatch=True))
@@ -51,7 +51,7 @@ def test_bad_ids(text: str) -> None:
         parse_id(text)
 
 
-@settings(max_examples=30)
+@settings(max_examples=fuzzed(30))
 @given(documents())
 def test_a_new_document_keeps_the_fields(fields: dict[str, object]) -> None:
     document = new_document(fields, "mine")

@@ -18,6 +18,7 @@ from tests.processes.test_map import mapped, over
 from tests.processes.test_pipeline import launch
 from tests.support.runs import NATIVE, all_busy, create, start
 from tests.support.server import Job, MakeServer, Server, finished
+from tests.support.strategies import fuzzed
 
 SLOTS = 3
 DRAWING = '''
@@ -289,7 +290,7 @@ def test_a_map_leaves_the_numbers_of_the_run_as_they_are(client: httpx.Client) -
     assert job["result"] == expected(42)
 
 
-@settings(max_examples=5)
+@settings(max_examples=fuzzed(5))
 @given(seed=st.integers(0, LARGEST))
 def test_any_seed_is_taken_and_recorded(client: httpx.Client, seed: int) -> None:
     job = run(client, "told", seed=seed)

@@ -1,12 +1,15 @@
-"""What clients may send, as hypothesis strategies."""
+"""What clients may send, as hypothesis strategies, and how much of it is tried."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hypothesis import strategies as st
 
 Json = Any
+#: How many times more examples than in the gate; `make fuzz` sets it.
+FUZZ = int(os.environ.get("FUZZ", "1"))
 
 NAMED_FIELDS = {
     *("_id", "state", "created", "edited", "started", "finished", "time_sec"),
@@ -55,3 +58,8 @@ def documents() -> st.SearchStrategy[dict[str, Json]]:
 def wild_json() -> st.SearchStrategy[Json]:
     """Anything that ``json.loads`` can return, refused or not."""
     return nested(wild_scalars, wild_names)
+
+
+def fuzzed(count: int) -> int:
+    """How many examples to try, where the gate tries so many."""
+    return count * FUZZ

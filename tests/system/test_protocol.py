@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.system.protocol import LIMIT, Channel, ChannelClosed, Message, Reader, receive, send
-from tests.support.strategies import documents
+from tests.support.strategies import documents, fuzzed
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -26,7 +26,7 @@ def pair() -> Iterator[Pair]:
         yield reader, writer
 
 
-@settings(max_examples=30)
+@settings(max_examples=fuzzed(30))
 @given(st.lists(documents(), max_size=4))
 def test_messages_arrive_as_they_were_sent(messages: list[Message]) -> None:
     reader, writer = socket.socketpair()
@@ -39,7 +39,7 @@ def test_messages_arrive_as_they_were_sent(messages: list[Message]) -> None:
             receive(reader)
 
 
-@settings(max_examples=30)
+@settings(max_examples=fuzzed(30))
 @given(st.lists(documents(), max_size=4), st.lists(st.integers(1, 40)))
 def test_messages_in_pieces(messages: list[Message], sizes: list[int]) -> None:
     stream = b"".join(map(bson.encode, messages))

@@ -24,12 +24,12 @@ from jobserver.tables.conversion import convert
 from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
 from jobserver.tables.dialect import SEPARATORS, AmbiguousTable, infer, is_time
 from jobserver.tables.loading import load
-from tests.support.strategies import json_values, scalars
+from tests.support.strategies import fuzzed, json_values, scalars
 
 Read = Callable[..., Any]
 TIMES = ["2018-09-05T17:24", "2018-09-05T18:24"]
 SHIPPED = Path(__file__).parents[2] / "data" / "timeseries.csv"
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=fuzzed(60), deadline=None)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from jobserver.errors import UnsupportedType
 from jobserver.tables.json_files import LARGEST
 from jobserver.tables.preview import content
 from tests.support.contract import strict_json
+from tests.support.strategies import fuzzed
 
 
 def shown(text: str | bytes, form: str, name: str = "a.dat") -> bytes:
@@ -73,7 +74,7 @@ def test_forms() -> None:
     assert shown("1.5,2\n3,4\n", "csv") == b"1.5,2\n3,4\n"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=fuzzed(100), deadline=None)
 @given(st.text(st.characters(codec="utf-8"), max_size=60) | st.binary(max_size=60))
 def test_any_file_is_shown(text: str | bytes) -> None:
     for form in ("csv", "json", "html"):
@@ -84,7 +85,7 @@ def test_any_file_is_shown(text: str | bytes) -> None:
 cells = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=fuzzed(60), deadline=None)
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6))
 def test_a_table_shown_as_csv_is_the_same_table(table: list[tuple[str, str]]) -> None:
     text = "".join(f"{left};{right}\n" for left, right in [("left", "right"), *table])
