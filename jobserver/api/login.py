@@ -17,8 +17,8 @@ from jobserver.api.framework.schemas import (
 )
 from jobserver.api.users import message, visible_user
 from jobserver.errors import BadRequest, NotFound, Problem
-from jobserver.storage.database import Document
-from jobserver.users.store import shown_token, shown_user
+from jobserver.users.store import shown_token
+from jobserver.users.user import User
 
 login = Blueprint("login", __name__)
 
@@ -52,10 +52,10 @@ def log_in(body: dict[str, object]) -> Answer:
     return _logged_in(services().accounts.log_in(email, password, client_address()))
 
 
-def _logged_in(user: Document) -> Answer:
+def _logged_in(user: User) -> Answer:
     token = services().accounts.access_token(user)
     seconds = services().settings.ACCESS_TOKEN_LIFESPAN
-    content = {"user": shown_user(user), "access_token": token, "expires_in": seconds}
+    content = {"user": user.shown(), "access_token": token, "expires_in": seconds}
     return Answer(content, headers=_SECRET)
 
 
@@ -79,7 +79,7 @@ def log_out() -> Answer:
 def list_tokens(user_id: str) -> Answer:
     """List a user's personal tokens, without the tokens themselves."""
     user = visible_user(user_id, "user.tokens")
-    found = [shown_token(each) for each in services().accounts.users.tokens(user["_id"])]
+    found = [shown_token(each) for each in services().accounts.users.tokens(user.id)]
     return Answer({"found": len(found), "tokens": found})
 
 
@@ -96,7 +96,7 @@ def make_token(user_id: str, body: dict[str, object]) -> Answer:
     """Create a personal token for a program; it is shown only once."""
     user = visible_user(user_id, "user.tokens")
     kept, token = services().accounts.users.make_token(
-        user["_id"], body.get("name"), body.get("scopes")
+        user.id, body.get("name"), body.get("scopes")
     )
     return Answer({**shown_token(kept), "token": token}, 201, _SECRET)
 
@@ -114,5 +114,5 @@ def delete_token(user_id: str, token_id: str) -> Answer:
     user = visible_user(user_id, "user.tokens")
     if not ObjectId.is_valid(token_id):
         raise NotFound(f"There is no token {token_id}.")
-    services().accounts.users.drop_token(user["_id"], ObjectId(token_id))
+    services().accounts.users.drop_token(user.id, ObjectId(token_id))
     return message(200, f"The token {token_id} was deleted.")

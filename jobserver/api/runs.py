@@ -72,9 +72,9 @@ def authorize_run(document: Document) -> str | None:
     owner = parts.accounts.users.get(document[OWNER])
     if holds_code(document.get("script")):
         authorize(actor(), "eval")
-        if owner is None or Role(owner["role"]) is not Role.SUPERUSER:
+        if owner is None or owner.role is not Role.SUPERUSER:
             raise Forbidden("The job contains code, and its owner is not a superuser.")
-    return owner["email"] if owner else None
+    return owner.email if owner else None
 
 
 @endpoint(

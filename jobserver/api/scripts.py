@@ -10,7 +10,7 @@ from flask import Blueprint
 
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.identity import services
-from jobserver.api.framework.schemas import Script, ScriptList
+from jobserver.api.framework.schemas import ScriptInfo, ScriptList
 from jobserver.errors import NotFound
 from jobserver.processes import executable
 from jobserver.storage.database import Document
@@ -39,7 +39,7 @@ def list_scripts() -> Answer:
     "/script/<name>",
     policy="scripts.read",
     query=ScriptQuery,
-    answers={200: Script},
+    answers={200: ScriptInfo},
     refusals=(404,),
 )
 def read_script(name: str, query: ScriptQuery) -> Answer:

@@ -14,14 +14,13 @@ from jobserver.api.framework.schemas import (
     Message,
     NewPassword,
     Registration,
-    User,
+    UserInfo,
     UserList,
 )
 from jobserver.errors import BadRequest, NotFound
-from jobserver.storage.database import Document
 from jobserver.users.accounts import remove_user
 from jobserver.users.policy import authorize
-from jobserver.users.store import shown_user
+from jobserver.users.user import User
 
 users = Blueprint("users", __name__)
 
@@ -37,13 +36,13 @@ def message(status: int, message: str) -> Answer:
     return Answer({"status": status, "message": message}, status)
 
 
-def visible_user(user_id: str, action: str) -> Document:
+def visible_user(user_id: str, action: str) -> User:
     """Return a user the sender may act on; `NotFound` if there is none or they may not."""
     hidden = f"There is no user {user_id}."
     found = services().accounts.users.get(ObjectId(user_id)) if ObjectId.is_valid(user_id) else None
     if found is None:
         raise NotFound(hidden)
-    authorize(actor(), action, found, hidden)
+    authorize(actor(), action, found.to_document(), hidden)
     return found
 
 
@@ -150,12 +149,14 @@ def reset(body: dict[str, object]) -> Answer:
     return message(200, "The password was changed; all logins and tokens have ended. Log in.")
 
 
-@endpoint(users, "GET", "/user/<user_id>", policy="user.read", answers={200: User}, refusals=(404,))
+@endpoint(
+    users, "GET", "/user/<user_id>", policy="user.read", answers={200: UserInfo}, refusals=(404,)
+)
 def read_user(user_id: str) -> Answer:
     """Read a user, with quotas and usage."""
     found = visible_user(user_id, "user.read")
-    services().jobs.quotas.reconcile(found["_id"])
-    return Answer(shown_user(services().accounts.users.get(found["_id"]) or found))
+    services().jobs.quotas.reconcile(found.id)
+    return Answer((services().accounts.users.get(found.id) or found).shown())
 
 
 @endpoint(
@@ -191,5 +192,5 @@ def delete_user(user_id: str) -> Answer:
 @endpoint(users, "GET", "/users", policy="users.list", answers={200: UserList})
 def list_users() -> Answer:
     """List all users, oldest first."""
-    found = [shown_user(user) for user in services().accounts.users.list()]
+    found = [user.shown() for user in services().accounts.users.list()]
     return Answer({"found": len(found), "users": found})

@@ -13,8 +13,8 @@ from jobserver.cli.options import home_options, with_database
 from jobserver.errors import NotFound
 
 if TYPE_CHECKING:
-    from jobserver.storage.database import Document
     from jobserver.users.store import Users
+    from jobserver.users.user import User
 
 T = TypeVar("T")
 _ROLES = click.Choice(["user", "admin", "superuser"])
@@ -36,12 +36,12 @@ def _change(home: Path, config: str, email: str, **values: Any) -> None:
     """Change the limits of a user."""
 
     def change(users: Users) -> None:
-        users.change(_found(users, email)["_id"], {}, values)
+        users.change(_found(users, email).id, {}, values)
 
     _with_users(home, config, change)
 
 
-def _found(users: Users, email: str) -> Document:
+def _found(users: Users, email: str) -> User:
     found = users.by_email(email.strip().lower())
     if found is None:
         raise NotFound(f"There is no user {email}. List all with: jobserver user list")
@@ -91,11 +91,11 @@ def add_command(home: Path, config: str, email: str, role: str, password_stdin: 
 def list_command(home: Path, config: str) -> None:
     """List all users, with their quotas and usage."""
     for found in _with_users(home, config, lambda users: list(users.list())):
-        quota = "no quota" if found["job_quota"] is None else f"quota {found['job_quota']}"
-        state = "active" if found["active"] else "not active"
+        quota = "no quota" if found.job_quota is None else f"quota {found.job_quota}"
+        state = "active" if found.active else "not active"
         click.echo(
-            f"{found['_id']}  {found['email']}  {found['role']}  {state}  "
-            f"{found['charged']} started, {quota}, limit {found['job_limit']}"
+            f"{found.id}  {found.email}  {found.role}  {state}  "
+            f"{found.charged} started, {quota}, limit {found.job_limit}"
         )
 
 
@@ -107,7 +107,7 @@ def role_command(home: Path, config: str, email: str, role: str) -> None:
     """Set the ROLE of a user: user, admin or superuser. Their logins end."""
 
     def change(users: Users) -> None:
-        users.revoke(_found(users, email)["_id"], role=role)
+        users.revoke(_found(users, email).id, role=role)
 
     _with_users(home, config, change)
     click.echo(f"{email} now has the role {role}")
@@ -159,8 +159,8 @@ def reset_command(home: Path, config: str, email: str, password_stdin: bool) -> 
 
     def reset(users: Users) -> None:
         found = _found(users, email)
-        users.revoke(found["_id"], password=hashed, active=True, confirmed=True)
-        users.drop_tokens(found["_id"])
+        users.revoke(found.id, password=hashed, active=True, confirmed=True)
+        users.drop_tokens(found.id)
 
     _with_users(home, config, reset)
     click.echo(f"{email} has a new password")

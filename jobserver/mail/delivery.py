@@ -11,8 +11,10 @@ import logging
 import smtplib
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from typing import Self
 
 from bson import ObjectId
 
@@ -21,6 +23,7 @@ from jobserver.home.settings import Settings
 from jobserver.mail.messages import compose
 from jobserver.mail.smtp import SmtpClient, Undeliverable
 from jobserver.storage.database import Database, Document
+from jobserver.storage.documents import stored_fields
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,46 @@ _CONTENT = dict.fromkeys(("to", "kind", "values", "due", "tries", "claim"), "")
 
 class MailServerAway(JobserverError):
     """The mail server does not answer, or refuses the login."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """A mail that waits in the outbox.
+
+    Attributes
+    ----------
+    to : str
+        Address it goes to.
+    kind : str
+        A key of `jobserver.mail.messages.SUBJECTS`.
+    values : dict
+        Variables of the templates of its kind.
+    at, due : datetime
+        When it was stored, and when to send it.
+    tries : int
+        Number of times it could not be sent.
+    claim : ObjectId or None
+        Names the server that is sending it.
+    """
+
+    id: object
+    to: str
+    kind: str
+    values: Document
+    at: datetime
+    due: datetime
+    tries: int = 0
+    claim: ObjectId | None = None
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Return a stored mail."""
+        return cls(**stored_fields(cls, document))
+
+    def to_document(self) -> Document:
+        """Return the mail as it is stored."""
+        document = {**vars(self)}
+        return {"_id": document.pop("id"), **document}
 
 
 class Delivery:
@@ -79,7 +122,8 @@ class Delivery:
         self._save()
         window = {"due": {"$gt": _EPOCH, "$lte": self._database.now()}}
         order = [("due", 1)]
-        due = list(self._database.find("outbox", window, sort=order, limit=BATCH))
+        found = self._database.find("outbox", window, sort=order, limit=BATCH)
+        due = [Mail.from_document(each) for each in found]
         if due and self._settings.MAIL_SERVER is None:
             self._warn_once()
             return 0
@@ -103,20 +147,20 @@ class Delivery:
             self._has_warned = True
             log.warning("The outbox has mails that cannot be sent: set MAIL_SERVER.")
 
-    def _claim(self, mail: Document) -> Document | None:
+    def _claim(self, mail: Mail) -> Mail | None:
         """Claim a mail for the time of a lease; return None if another server was faster."""
-        mine = {"due": self._database.now() + LEASE, "claim": ObjectId()}
-        seen = {"_id": mail["_id"], "due": mail["due"]}
+        claim, due = ObjectId(), self._database.now() + LEASE
+        seen, mine = {"_id": mail.id, "due": mail.due}, {"due": due, "claim": claim}
         done = self._database.call(self._outbox.update_one, seen, {"$set": mine})
         if not done.modified_count:
-            own = {"_id": mail["_id"], "claim": mine["claim"]}  # if the reply was lost
+            own = {"_id": mail.id, "claim": claim}  # if the reply was lost
             if self._database.call(self._outbox.find_one, own) is None:
                 return None
-        return {**mail, **mine}
+        return replace(mail, due=due, claim=claim)
 
-    def _send(self, mail: Document) -> None:
+    def _send(self, mail: Mail) -> None:
         try:
-            self._client.send(str(mail["_id"]), mail["to"], self._message(mail))
+            self._client.send(str(mail.id), mail.to, self._message(mail))
         except Undeliverable as error:
             self._give_up(mail, str(error))
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as error:
@@ -125,38 +169,38 @@ class Delivery:
             self._postpone(mail, described(error))
             raise MailServerAway(described(error)) from error
         except Exception:
-            log.exception("The mail %s cannot be composed.", mail["_id"])
+            log.exception("The mail %s cannot be composed.", mail.id)
             self._give_up(mail, "it cannot be composed")
         else:
             self._settle(mail, "sent")
 
-    def _message(self, mail: Document) -> EmailMessage:
+    def _message(self, mail: Mail) -> EmailMessage:
         urls = {
             name: self._link(path)
-            for name, path in mail["values"].items()
+            for name, path in mail.values.items()
             if name in {"url", "link"} and path
         }
-        return compose(mail["kind"], mail["values"] | urls)
+        return compose(mail.kind, mail.values | urls)
 
-    def _postpone(self, mail: Document, why: str) -> None:
+    def _postpone(self, mail: Mail, why: str) -> None:
         """Retry a mail later, after a longer pause each time; give up in the end."""
         now = self._database.now()
-        if now - mail["at"] > GIVEN_UP_AFTER:
+        if now - mail.at > GIVEN_UP_AFTER:
             self._give_up(mail, why)
             return
-        pause = min(FIRST_PAUSE * 2 ** min(mail["tries"], 20), LONGEST_PAUSE)
-        later = {"$set": {"due": now + pause, "tries": mail["tries"] + 1}, "$unset": {"claim": ""}}
-        own = {"_id": mail["_id"], "claim": mail["claim"]}
+        pause = min(FIRST_PAUSE * 2 ** min(mail.tries, 20), LONGEST_PAUSE)
+        later = {"$set": {"due": now + pause, "tries": mail.tries + 1}, "$unset": {"claim": ""}}
+        own = {"_id": mail.id, "claim": mail.claim}
         self._database.call(self._outbox.update_one, own, later)
-        log.info("The mail %s is retried in %s: %s", mail["_id"], pause, why)
+        log.info("The mail %s is retried in %s: %s", mail.id, pause, why)
 
-    def _give_up(self, mail: Document, why: str) -> None:
-        log.error("Giving up the mail %s (%s): %s.", mail["_id"], mail["kind"], why)
+    def _give_up(self, mail: Mail, why: str) -> None:
+        log.error("Giving up the mail %s (%s): %s.", mail.id, mail.kind, why)
         self._settle(mail, "given up")
 
-    def _settle(self, mail: Document, fate: str) -> None:
+    def _settle(self, mail: Mail, fate: str) -> None:
         """Replace the mail's content by its fate, as soon as the database answers."""
-        self._unsaved[mail["_id"]] = fate
+        self._unsaved[mail.id] = fate
         self._save()
 
     def _save(self) -> None:

@@ -17,7 +17,7 @@ from bson import ObjectId
 
 from jobserver.errors import SettingsError, StoreUnavailable
 from jobserver.home.settings import Settings
-from jobserver.mail.delivery import BATCH, Delivery, MailServerAway
+from jobserver.mail.delivery import BATCH, Delivery, Mail, MailServerAway
 from jobserver.mail.messages import SUBJECTS, check_address, is_address
 from jobserver.storage.database import Database, Document
 
@@ -50,8 +50,8 @@ def store(database: Database, mail_id: object, to: str, kind: str, values: Docum
         raise ValueError(f"unknown kind of mail: {kind!r}")
     check_address(to)
     now = database.now()
-    mail = {"_id": mail_id, "to": to, "kind": kind, "values": values}
-    database.insert("outbox", {**mail, "at": now, "due": now, "tries": 0})
+    mail = Mail(id=mail_id, to=to, kind=kind, values=values, at=now, due=now)
+    database.insert("outbox", mail.to_document())
 
 
 class Outbox:

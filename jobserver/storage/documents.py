@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
+from typing import Any
 
 from bson import ObjectId
 
@@ -59,3 +61,12 @@ def check_fields(fields: Iterable[str], reserved: frozenset[str]) -> None:
             f"Only the server sets: {', '.join(taken)}. Leave them out.",
             [Problem(name, "is set by the server") for name in taken],
         )
+
+
+def stored_fields(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a dataclass's fields in a document, whose ``_id`` is the field ``id``.
+
+    Names that the dataclass does not know are left out: another release may have stored them.
+    """
+    values = {"id": document["_id"], **document}
+    return {each.name: values[each.name] for each in fields(kind) if each.name in values}

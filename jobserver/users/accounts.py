@@ -25,6 +25,7 @@ from jobserver.users.policy import Actor, Role
 from jobserver.users.rate_limits import RateLimiter
 from jobserver.users.store import Users
 from jobserver.users.tokens import USED, EmailLinks, TokenSigner, is_personal
+from jobserver.users.user import User
 
 _WINDOW = 300
 #: Wrong passwords in a window: for one address and client, from one client; then, in an hour: mails
@@ -94,9 +95,9 @@ class Accounts:
                 user = self.users.add(email, hashed, Role.USER, confirmed=False)
             except Conflict:  # registered at the same time
                 return
-        elif not user["confirmed"]:
+        elif not user.confirmed:
             # Revoke the links of an earlier registration, which may be somebody else's.
-            self.users.revoke(user["_id"], password=hashed)
+            self.users.revoke(user.id, password=hashed)
         self._send_link(email)
 
     def resend(self, email: object) -> None:
@@ -104,14 +105,14 @@ class Accounts:
         email = normalize_address(email)
         self._limiter.count("mail", email, _MAILS, 3600)
         user = self.users.by_email(email)
-        if user is not None and not user["confirmed"]:
+        if user is not None and not user.confirmed:
             self._send_link(email)
 
     def _send_link(self, email: str) -> None:
         user = self.users.by_email(email)
         if user is None:
             return
-        if user["confirmed"]:
+        if user.confirmed:
             self.links.send_reset(user)
         else:
             self.links.send_activation(user, email)
@@ -130,7 +131,7 @@ class Accounts:
         if claims["user"] != str(user_id):
             raise BadRequest(USED)
         user = self.users.get(user_id)
-        if user is None or (user["confirmed"] and not user["active"]):
+        if user is None or (user.confirmed and not user.active):
             raise BadRequest(USED)
         values = {"email": claims["email"], "active": True, "confirmed": True}
         guard = {"generation": claims["of"]}
@@ -142,7 +143,7 @@ class Accounts:
         email = normalize_address(email)
         self._limiter.count("mail", email, _MAILS, 3600)
         user = self.users.by_email(email)
-        if user is not None and user["active"]:
+        if user is not None and user.active:
             self.links.send_reset(user)
 
     def reset(self, token: str, password: object) -> None:
@@ -162,7 +163,7 @@ class Accounts:
             raise BadRequest(USED)
         self.users.drop_tokens(user_id)
 
-    def log_in(self, email: str, password: str, client: str) -> Document:
+    def log_in(self, email: str, password: str, client: str) -> User:
         """Return the user with this address and password.
 
         Raises
@@ -174,23 +175,23 @@ class Accounts:
         """
         email = email.strip().lower()
         user = self.users.by_email(email if email.isascii() else "")
-        kept = user["password"] if user else None
-        if user and user["active"] and self._cache.holds(kept, client, password):
+        kept = user.password if user else None
+        if user and user.active and self._cache.holds(kept, client, password):
             return user
         attempts = [
             self._limiter.count("login", f"{email} {client}", _LOGINS, _WINDOW),
             self._limiter.count("login", client, _LOGINS_FROM, _WINDOW),
         ]
-        if not self.passwords.verify(password, kept) or user is None or not user["active"]:
+        if not self.passwords.verify(password, kept) or user is None or not user.active:
             raise Unauthorized(_WRONG)
         for attempt in attempts:
             self._limiter.give_back(attempt)
         self._cache.add(kept, client, password)
         return user
 
-    def access_token(self, user: Document) -> str:
+    def access_token(self, user: User) -> str:
         """Return a token for the user's login."""
-        claims = {"user": str(user["_id"]), "of": user["generation"]}
+        claims = {"user": str(user.id), "of": user.generation}
         return self._signer.sign("access", claims)
 
     def actor(self, token: str) -> Actor:
@@ -199,18 +200,18 @@ class Accounts:
             return self._token_actor(token)
         claims = self._signer.read("access", token, self._settings.ACCESS_TOKEN_LIFESPAN)
         user = self.users.get(ObjectId(claims["user"])) if claims else None
-        if not claims or not user or not user["active"] or user["generation"] != claims["of"]:
+        if not claims or not user or not user.active or user.generation != claims["of"]:
             raise Unauthorized(_EXPIRED)
         return actor_of(user)
 
     def _token_actor(self, token: str) -> Actor:
         kept = self.users.token(token)
         user = self.users.get(kept["user"]) if kept else None
-        if not kept or not user or not user["active"]:
+        if not kept or not user or not user.active:
             raise Unauthorized("The token is unknown or was deleted. Create a new one.")
-        return Actor(user["_id"], Role(user["role"]), frozenset(kept["scopes"]))
+        return Actor(user.id, user.role, frozenset(kept["scopes"]))
 
-    def change(self, user: Document, fields: Document) -> str:
+    def change(self, user: User, fields: Document) -> str:
         """Change the password, start a change of address, and return what was done as a sentence.
 
         Raises
@@ -230,30 +231,30 @@ class Accounts:
         self._check_current(user, fields.get("current_password"))
         done = []
         if "password" in fields:
-            self.users.revoke(user["_id"], password=self.passwords.hash(fields["password"]))
-            self.users.drop_tokens(user["_id"])
+            self.users.revoke(user.id, password=self.passwords.hash(fields["password"]))
+            self.users.drop_tokens(user.id)
             done.append("The password was changed; all logins and tokens have ended.")
         if email is not None:
             self._limiter.count("mail", email, _MAILS, 3600)
-            current = self.users.get(user["_id"]) or user
+            current = self.users.get(user.id) or user
             if self.users.by_email(email) is None:
                 self.links.send_activation(current, email)
             done.append("The address changes once the link in the mail sent to it is opened.")
         return " ".join(done)
 
-    def _check_current(self, user: Document, password: object) -> None:
-        self._limiter.count("change", str(user["_id"]), _LOGINS, _WINDOW)
-        if not self.passwords.verify(str(password), user["password"]):
+    def _check_current(self, user: User, password: object) -> None:
+        self._limiter.count("change", str(user.id), _LOGINS, _WINDOW)
+        if not self.passwords.verify(str(password), user.password):
             raise Forbidden("The current_password is wrong.")
 
 
-def actor_of(user: Document) -> Actor:
+def actor_of(user: User) -> Actor:
     """Return a logged-in user as an actor."""
-    return Actor(user["_id"], Role(user["role"]))
+    return Actor(user.id, user.role)
 
 
 def remove_user(
-    user: Document, users: Users, jobs: Jobs, data: StoredData, datafiles: DataFiles
+    user: User, users: Users, jobs: Jobs, data: StoredData, datafiles: DataFiles
 ) -> None:
     """Delete a user with all their jobs, data, data files and tokens.
 
@@ -264,10 +265,10 @@ def remove_user(
     Conflict
         If any of their jobs is queued or running.
     """
-    owner: ObjectId = user["_id"]
+    owner: ObjectId = user.id
     users.revoke(owner, active=False)  # blocks new jobs and files
     if _has_active(jobs, owner):
-        users.revoke(owner, active=user["active"])
+        users.revoke(owner, active=user.active)
         raise Conflict(
             "This user has queued or running jobs. Cancel them, or wait for them to end."
         )

@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from jobserver.errors import BadRequest, Conflict, NotFound, Problem
-from jobserver.sizes import GIB
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import utcnow
 from jobserver.users.policy import Role, Scope
 from jobserver.users.tokens import fingerprint, new_token
+from jobserver.users.user import User
 
-#: Limits of a new user: jobs at once, and bytes of data files.
-JOB_LIMIT = 100
-STORAGE_QUOTA = GIB
 MOST_TOKENS = 50
 
-_SHOWN = ("_id", "email", "role", "active", "created", "job_quota", "job_limit", "storage_quota")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
-
-
-def shown_user(user: Mapping[str, Any]) -> Document:
-    """Return a user as answers show them, without password and tokens."""
-    shown = {name: user[name] for name in _SHOWN}
-    return {**shown, "jobs_started": user["charged"], "jobs_active": len(user["open"])}
 
 
 class Users:
@@ -45,8 +34,8 @@ class Users:
         self._users = database["users"]
         self._tokens = database["tokens"]
 
-    def add(self, email: str, password: str, role: Role, *, confirmed: bool) -> Document:
-        """Store a new user and return the document.
+    def add(self, email: str, password: str, role: Role, *, confirmed: bool) -> User:
+        """Store a new user and return it.
 
         Parameters
         ----------
@@ -62,33 +51,29 @@ class Users:
         Conflict
             If another user has the address.
         """
-        user = {
-            "_id": ObjectId(),
-            "email": email,
-            "password": password,
-            "role": role.value,
-            "active": confirmed,
-            "confirmed": confirmed,
-            "generation": 0,
-            "created": utcnow(),
-            **{"job_quota": None, "job_limit": JOB_LIMIT, "storage_quota": STORAGE_QUOTA},
-            **{"charged": 0, "open": [], "uploads": [], "change": ObjectId()},
-        }
-        if not self.database.insert("users", user):
+        user = User(
+            email=email, password=password, role=role, active=confirmed, confirmed=confirmed
+        )
+        if not self.database.insert("users", user.to_document()):
             raise Conflict(f"There is already a user {email}.")
         return user
 
-    def get(self, user_id: object) -> Document | None:
+    def get(self, user_id: object) -> User | None:
         """Return a user by id, or None."""
-        return self.database.call(self._users.find_one, {"_id": user_id})
+        return self._find({"_id": user_id})
 
-    def by_email(self, email: str) -> Document | None:
+    def by_email(self, email: str) -> User | None:
         """Return a user by address, or None."""
-        return self.database.call(self._users.find_one, {"email": email})
+        return self._find({"email": email})
 
-    def list(self) -> Iterator[Document]:
+    def _find(self, query: Document) -> User | None:
+        found = self.database.call(self._users.find_one, query)
+        return None if found is None else User.from_document(found)
+
+    def list(self) -> Iterator[User]:
         """Yield all users, oldest first."""
-        yield from self.database.find("users", {}, sort=[("_id", 1)])
+        found = self.database.find("users", {}, sort=[("_id", 1)])
+        yield from map(User.from_document, found)
 
     def change(
         self, user_id: ObjectId, guard: Mapping[str, object], values: Mapping[str, object]
@@ -120,8 +105,8 @@ class Users:
             If there is no such user.
         """
         while (user := self.get(user_id)) is not None:
-            guard = {"generation": user["generation"]}
-            if self.change(user_id, guard, {**values, "generation": user["generation"] + 1}):
+            guard = {"generation": user.generation}
+            if self.change(user_id, guard, {**values, "generation": user.generation + 1}):
                 return
         raise NotFound(f"There is no user {user_id}.")
 

@@ -10,6 +10,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from jobserver.errors import BadRequest
 from jobserver.mail import Outbox
 from jobserver.storage.database import Document
+from jobserver.users.user import User
 
 _PERSONAL = "jst_"
 LINK_SECONDS = 86400
@@ -80,18 +81,18 @@ class EmailLinks:
         self._signer = signer
         self._outbox = outbox
 
-    def send_activation(self, user: Document, email: str) -> None:
+    def send_activation(self, user: User, email: str) -> None:
         """Send a link that confirms a user's address."""
-        claims = {"user": str(user["_id"]), "of": user["generation"], "email": email}
+        claims = {"user": str(user.id), "of": user.generation, "email": email}
         token = self._signer.sign("activate", claims)
-        url = f"/user/{user['_id']}/activate?token={token}"
+        url = f"/user/{user.id}/activate?token={token}"
         self._outbox.post(email, "activate", url=url, token=token)
 
-    def send_reset(self, user: Document) -> None:
+    def send_reset(self, user: User) -> None:
         """Send a link for choosing a new password."""
-        token = self._signer.sign("reset", {"user": str(user["_id"]), "of": user["generation"]})
+        token = self._signer.sign("reset", {"user": str(user.id), "of": user.generation})
         url = f"/password/reset?token={token}"
-        self._outbox.post(user["email"], "reset", url=url, token=token)
+        self._outbox.post(user.email, "reset", url=url, token=token)
 
     def read(self, purpose: str, token: str) -> Document:
         """Return a token's claims; `BadRequest` if it is invalid or expired."""

@@ -187,7 +187,7 @@ def test_a_change_of_role_ends_logins(members: Members) -> None:
     member = members.add()
     found = members.users.by_email(member.email)
     assert found
-    members.users.revoke(found["_id"], role="admin")
+    members.users.revoke(found.id, role="admin")
     assert member.client.get("/users").status_code == 401
     assert members.client(members.log_in(member.email)).get("/users").status_code == 200
 

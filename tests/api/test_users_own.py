@@ -191,10 +191,16 @@ def open_run(members: Members, runs: JobLifecycle, **quota: int) -> tuple[Object
     return owner, runs.jobs.get(job["_id"])
 
 
+def uploads(members: Members, owner: ObjectId) -> list[Any]:
+    user = members.users.get(owner)
+    assert user
+    return user.uploads
+
+
 def used(members: Members, owner: ObjectId) -> tuple[int, int]:
     user = members.users.get(owner)
     assert user
-    return user["charged"], len(user["open"])
+    return user.charged, len(user.open)
 
 
 ENDS: list[tuple[Outcome, int]] = [
@@ -274,8 +280,8 @@ def test_uploads_that_were_cut_off_give_their_room_back(
         pass
     members.users.change(owner, {}, {"uploads": [{**going_on, "token": ObjectId("0" * 24)}]})
     with runs.jobs.quotas.room(owner, "b.csv", 100, nothing):
-        assert len((members.users.get(owner) or {})["uploads"]) == 1
-    assert (members.users.get(owner) or {})["uploads"] == []
+        assert len(uploads(members, owner)) == 1
+    assert uploads(members, owner) == []
 
 
 def test_two_users_on_many_threads_see_their_own(alice: Member, bob: Member) -> None:

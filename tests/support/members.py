@@ -62,8 +62,8 @@ class Members:
         """A new user who is logged in."""
         email = f"{secrets.token_hex(6)}@example.org"
         user = self.users.add(email, HASHED, role, confirmed=True)
-        self.users.change(user["_id"], {}, quotas)
-        return Member(str(user["_id"]), email, self.client(self.log_in(email)))
+        self.users.change(user.id, {}, quotas)
+        return Member(str(user.id), email, self.client(self.log_in(email)))
 
     def log_in(self, email: str, password: str = PASSWORD) -> str:
         """An access token."""
@@ -91,11 +91,11 @@ class Members:
         """A user's id, and a token as it stands in their mail."""
         user = self.users.by_email(email)
         assert user is not None
-        claims = {"user": str(user["_id"]), "of": user["generation"], **claims}
+        claims = {"user": str(user.id), "of": user.generation, **claims}
         if purpose == "activate":
             claims = {"email": email, **claims}
         key = secret_key(load(self.server.home, environ={}))
-        return str(user["_id"]), TokenSigner(key).sign(purpose, claims)
+        return str(user.id), TokenSigner(key).sign(purpose, claims)
 
     def mails(self, email: str) -> list[str]:
         """The kinds of the mails to an address."""

@@ -15,6 +15,7 @@ from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER
 from jobserver.users.accounts import actor_of
 from jobserver.users.policy import LOCAL, NOBODY, Actor, Role, visibility_filter
+from jobserver.users.user import User
 
 if TYPE_CHECKING:
     from jobserver.server.services import Services
@@ -55,7 +56,7 @@ def _authenticated() -> Actor:
     return actor_of(log_in_basic(sent))
 
 
-def log_in_basic(sent: Authorization | None) -> Document:
+def log_in_basic(sent: Authorization | None) -> User:
     """Return the user who sent HTTP Basic; `Unauthorized` if address or password is wrong."""
     if "Authorization" not in request.headers:
         raise Unauthorized("Send your email address and password with HTTP Basic: curl -u.")
@@ -74,11 +75,12 @@ def session_still_valid() -> Callable[[], bool]:
     token = sent.token or "" if sent and sender.scopes is not None else None
 
     def check() -> bool:
-        now = accounts.users.get(sender.id) or {}
-        same = now.get("active") and now.get("generation") == user["generation"]
+        now = accounts.users.get(sender.id)
+        if now is None or not now.active:
+            return False
         if token is None:
-            return bool(same)
-        return bool(now.get("active")) and accounts.users.token(token) is not None
+            return now.generation == user.generation
+        return accounts.users.token(token) is not None
 
     return check
 

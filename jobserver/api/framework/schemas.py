@@ -120,7 +120,7 @@ class Filter(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-class Script(BaseModel):
+class ScriptInfo(BaseModel):
     """A script, with a JSON Schema of its parameters."""
 
     type: str
@@ -142,7 +142,7 @@ class ScriptList(BaseModel):
     """All scripts, by name."""
 
     found: int
-    scripts: list[Script]
+    scripts: list[ScriptInfo]
     errors: list[BrokenModule] | None = None
 
 
@@ -270,7 +270,7 @@ class Changes(Credentials):
     current_password: str = ""
 
 
-class User(BaseModel):
+class UserInfo(BaseModel):
     """A user, with quotas and usage."""
 
     id: str = Field(alias="_id")
@@ -289,13 +289,13 @@ class UserList(BaseModel):
     """All users, oldest first."""
 
     found: int
-    users: list[User]
+    users: list[UserInfo]
 
 
 class Login(BaseModel):
     """The logged-in user, and an access token."""
 
-    user: User
+    user: UserInfo
     access_token: str
     expires_in: int
 

@@ -1,0 +1,82 @@
+"""A user: address, role, quotas and usage."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Self
+
+from bson import ObjectId
+
+from jobserver.sizes import GIB
+from jobserver.storage.database import Document
+from jobserver.storage.documents import stored_fields, utcnow
+from jobserver.users.policy import Role
+
+#: Limits of a new user: jobs at once, and bytes of data files.
+JOB_LIMIT = 100
+STORAGE_QUOTA = GIB
+
+_SHOWN = ("email", "role", "active", "created", "job_quota", "job_limit", "storage_quota")
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A user, as stored.
+
+    Attributes
+    ----------
+    password : str
+        Its hash.
+    active : bool
+        Whether the user may log in.
+    confirmed : bool
+        Whether the address is known to be theirs.
+    generation : int
+        Number that logins and mailed links name; a new one revokes them.
+    job_quota, storage_quota : int or None
+        Most jobs in total, and most bytes of data files.
+    job_limit : int
+        Most jobs at once.
+    charged : int
+        Number of jobs started.
+    open : list of dict
+        Jobs queued or running, each with the token of its charge.
+    uploads : list of dict
+        Files being uploaded.
+    change : ObjectId
+        Id of the last change.
+    """
+
+    id: ObjectId = field(default_factory=ObjectId)
+    email: str
+    password: str
+    role: Role
+    active: bool
+    confirmed: bool
+    generation: int = 0
+    created: datetime = field(default_factory=utcnow)
+    job_quota: int | None = None
+    job_limit: int = JOB_LIMIT
+    storage_quota: int | None = STORAGE_QUOTA
+    charged: int = 0
+    open: list[Document] = field(default_factory=list)
+    uploads: list[Document] = field(default_factory=list)
+    change: ObjectId = field(default_factory=ObjectId)
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Return a stored user."""
+        return cls(**{**stored_fields(cls, document), "role": Role(document["role"])})
+
+    def to_document(self) -> Document:
+        """Return the user as it is stored."""
+        document = asdict(self)
+        return {"_id": document.pop("id"), **document, "role": self.role.value}
+
+    def shown(self) -> Document:
+        """Return the user as answers show them, without password and tokens."""
+        document = self.to_document()
+        shown = {name: document[name] for name in _SHOWN}
+        usage = {"jobs_started": self.charged, "jobs_active": len(self.open)}
+        return {"_id": self.id, **shown, **usage}
