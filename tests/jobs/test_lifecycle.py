@@ -214,6 +214,7 @@ class Life(RuleBasedStateMachine):
         self.database["jobs"].delete_many({})
 
 
+@pytest.mark.hypothesis
 def test_jobs_go_along_the_table_only(database: Database) -> None:
     class OnDatabase(Life):
         pass
