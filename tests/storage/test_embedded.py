@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +284,25 @@ def test_files_of_a_first_start_cut_off_are_set_aside(
     with pytest.raises(SettingsError, match="its files are damaged"):
         embedded.start()
     assert (home / "db" / "WiredTiger.turtle").read_text() == "damaged"
+
+
+def test_processes_of_a_home_that_start_at_once_leave_one_mark(home: Path) -> None:
+    folder = DatabaseFolder(home)
+    folder.prepare()
+    for _ in range(100):
+        with ThreadPoolExecutor(8) as starting:
+            marking = [starting.submit(DatabaseFolder(home).mark_complete) for _ in range(8)]
+        for each in marking:
+            each.result()
+        (folder.own / "complete").unlink()
+
+
+def test_a_mark_that_cannot_be_left_says_what_to_do(home: Path) -> None:
+    folder = DatabaseFolder(home)
+    folder.prepare()
+    shutil.rmtree(folder.own)
+    with pytest.raises(SettingsError, match=r"cannot use .*db: .*set MONGO_URI"):
+        folder.mark_complete()
 
 
 @pytest.mark.parametrize("program", [None])

@@ -182,9 +182,20 @@ class DatabaseFolder:
         _write(self._password, password)
 
     def mark_complete(self) -> None:
-        """Record that the database has started once: from now on its files may hold data."""
-        if not self._complete.exists():
-            _write(self._complete, "")
+        """Record that the database has started once: from now on its files may hold data.
+
+        Raises
+        ------
+        SettingsError
+            If that fails.
+        """
+        if self._complete.exists():
+            return
+        try:  # several processes of a home may do so at once
+            with os.fdopen(os.open(self._complete, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
+                sync(file)
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def is_incomplete(self) -> bool:
         """Return whether there are files of a database whose first start was cut off."""
