@@ -23,7 +23,7 @@ from jobserver.home.settings import Settings
 from jobserver.mail.messages import compose
 from jobserver.mail.smtp import SmtpClient, Undeliverable
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import stored_fields
+from jobserver.storage.documents import stored_document, stored_fields
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,7 @@ class Mail:
 
     def to_document(self) -> Document:
         """Return the mail as it is stored."""
-        document = {**vars(self)}
-        return {"_id": document.pop("id"), **document}
+        return stored_document(self)
 
 
 class Delivery:

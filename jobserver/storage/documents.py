@@ -70,3 +70,9 @@ def stored_fields(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any
     """
     values = {"id": document["_id"], **document}
     return {each.name: values[each.name] for each in fields(kind) if each.name in values}
+
+
+def stored_document(record: object) -> dict[str, Any]:
+    """Return a dataclass as a document, whose ``_id`` is the field ``id``."""
+    values = dict(vars(record))
+    return {"_id": values.pop("id"), **values}

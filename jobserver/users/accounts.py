@@ -265,9 +265,9 @@ def remove_user(
     Conflict
         If any of their jobs is queued or running.
     """
-    owner: ObjectId = user.id
+    owner = user.id
     users.revoke(owner, active=False)  # blocks new jobs and files
-    if _has_active(jobs, owner):
+    if _has_active(jobs, users, owner):
         users.revoke(owner, active=user.active)
         raise Conflict(
             "This user has queued or running jobs. Cancel them, or wait for them to end."
@@ -280,10 +280,10 @@ def remove_user(
     users.remove(owner)
 
 
-def _has_active(jobs: Jobs, owner: ObjectId) -> bool:
+def _has_active(jobs: Jobs, users: Users, owner: ObjectId) -> bool:
     """Whether a user has jobs that are queued or running, or about to be."""
     jobs.quotas.reconcile(owner)
     states = [{OWNER: owner, "state": state.value} for state in ACTIVE]
     found = (jobs.database.find("jobs", query, projection=["_id"]) for query in states)
-    user = jobs.database.call(jobs.database["users"].find_one, {"_id": owner}, {"open": 1})
-    return any(list(each) for each in found) or bool(user and user["open"])
+    user = users.get(owner)
+    return any(list(each) for each in found) or bool(user and user.open)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Self
 
@@ -10,14 +10,14 @@ from bson import ObjectId
 
 from jobserver.sizes import GIB
 from jobserver.storage.database import Document
-from jobserver.storage.documents import stored_fields, utcnow
+from jobserver.storage.documents import stored_document, stored_fields, utcnow
 from jobserver.users.policy import Role
 
 #: Limits of a new user: jobs at once, and bytes of data files.
 JOB_LIMIT = 100
 STORAGE_QUOTA = GIB
 
-_SHOWN = ("email", "role", "active", "created", "job_quota", "job_limit", "storage_quota")
+_SHOWN = ("_id", "email", "role", "active", "created", "job_quota", "job_limit", "storage_quota")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +71,11 @@ class User:
 
     def to_document(self) -> Document:
         """Return the user as it is stored."""
-        document = asdict(self)
-        return {"_id": document.pop("id"), **document, "role": self.role.value}
+        return {**stored_document(self), "role": self.role.value}
 
     def shown(self) -> Document:
         """Return the user as answers show them, without password and tokens."""
         document = self.to_document()
         shown = {name: document[name] for name in _SHOWN}
         usage = {"jobs_started": self.charged, "jobs_active": len(self.open)}
-        return {"_id": self.id, **shown, **usage}
+        return {**shown, **usage}
