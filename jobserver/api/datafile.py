@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import SEEK_END
 from pathlib import PurePath
-from typing import IO, Literal
+from typing import IO, Any, BinaryIO, Literal
 
 from flask import Blueprint, Response, request, url_for
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -14,18 +15,22 @@ from jobserver.api.framework.identity import actor, own_datafiles, services
 from jobserver.api.framework.schemas import (
     AllDeleted,
     DataFileAnswer,
+    DataFileInfo,
     DataFileList,
+    DataFileOptions,
     Deleted,
     Uploaded,
 )
-from jobserver.data.files import check_name
-from jobserver.errors import BadRequest, TooLarge
-from jobserver.sizes import rounded_size
-from jobserver.tables.preview import MEDIA_TYPES, content
+from jobserver.data.files import DataFiles, check_name
+from jobserver.errors import BadRequest, Problem, TooLarge
+from jobserver.execution.preview import MEDIA_TYPES, is_as_it_is, show
+from jobserver.sizes import MIB, rounded_size
 
 datafile = Blueprint("datafile", __name__)
 #: Largest multipart framing around an uploaded file.
 FORM_OVERHEAD = 64 * 1024
+#: Bytes sent at once.
+_PIECE = MIB // 4
 datafiles = Blueprint("datafiles", __name__)
 
 
@@ -48,19 +53,32 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     """Describe a data file, or return its content in a format."""
     files = own_datafiles()
     if query.format is None:
-        return Answer(files.info(name))
-    file = files.open(name)
-    pieces = content(file, name, query.format)
+        return Answer(files.described(name))
+    content = _content(files, name, query.format)
     shown = f'inline; filename="{PurePath(name).stem}.{query.format}"'
     headers = {"Content-Disposition": shown}
-    response = Response(pieces, headers=headers, content_type=MEDIA_TYPES[query.format])
-    response.call_on_close(file.close)  # even if it is not read
+    response = Response(_pieces(content), headers=headers, content_type=MEDIA_TYPES[query.format])
+    response.call_on_close(content.close)  # even if it is not read
     return response
+
+
+def _content(files: DataFiles, name: str, output_format: str) -> BinaryIO:
+    """Return a file's content in a format: as it is, or as scripts get it."""
+    options = files.described(name).get("options", {})
+    if is_as_it_is(name, output_format, options):
+        return files.open(name)
+    with files.as_file(name) as path:
+        return show(path, output_format, options, services().settings.JOB_MEMORY_LIMIT)
+
+
+def _pieces(content: BinaryIO) -> Iterator[bytes]:
+    while piece := content.read(_PIECE):
+        yield piece
 
 
 @endpoint(
     datafile,
-    "PUT POST",
+    "PUT",
     "/datafile/<path:name>",
     policy="datafile.create",
     upload=True,
@@ -80,6 +98,26 @@ def upload_datafile(name: str) -> Answer:
     message = f"The data file {name} was stored."
     answer = {"name": name, "path": stored["path"], "status": 201, "message": message}
     return Answer(answer, 201, {"Location": url_for("datafile.read_datafile", name=name)})
+
+
+@endpoint(
+    datafile,
+    "POST",
+    "/datafile/<path:name>",
+    policy="datafile.create",
+    upload=True,
+    body=DataFileOptions,
+    answers={200: DataFileInfo, 201: Uploaded},
+    refusals=(404, 409, 429),
+)
+def change_datafile(name: str, body: dict[str, Any] | None) -> Answer:
+    """Upload a new data file; or, as JSON, keep options of reading with a file."""
+    if body is None:
+        return upload_datafile(name)
+    unknown = [Problem(name, "is unknown") for name in body if name != "options"]
+    if unknown or not isinstance(body.get("options"), dict):
+        raise BadRequest('Send {"options": {...}}, and nothing else, as JSON.', unknown)
+    return Answer(own_datafiles().keep_options(name, body["options"]))
 
 
 def _sent_file(limit: int) -> IO[bytes]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from bson import ObjectId
 
 from jobserver.data.folder_storage import FolderStorage
 from jobserver.data.gridfs_storage import GridfsStorage
-from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, UnsupportedType
+from jobserver.data.kept_options import KeptOptions
+from jobserver.errors import BadRequest, Conflict, InvalidName, NotFound, TooLarge, UnsupportedType
 from jobserver.home.settings import Settings
 from jobserver.sizes import rounded_size
 from jobserver.storage.blobs import Content
 from jobserver.storage.database import Database, Document
 from jobserver.system.disk import is_file_name
+from jobserver.tables.options import option_problems, options_of
 
 #: Registered extensions.
 EXTENSIONS = tuple(
@@ -90,21 +92,27 @@ class DataFiles:
     ----------
     storage : Storage
         Their storage.
+    options : KeptOptions
+        How they are read.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, options: KeptOptions) -> None:
         self._storage = storage
+        self._options = options
 
     @classmethod
     def from_settings(cls, database: Database, settings: Settings) -> DataFiles:
         """Return the data files in the storage named by ``DATAFILE_STORAGE``."""
+        options = KeptOptions(database)
         if settings.DATAFILE_STORAGE == "gridfs":
-            return cls(GridfsStorage(database))
-        return cls(FolderStorage(settings.data_path, settings.home))
+            return cls(GridfsStorage(database), options)
+        return cls(FolderStorage(settings.data_path, settings.home), options)
 
     def for_owner(self, owner: ObjectId | None) -> DataFiles:
         """Return a user's files; without a user those of a server without login."""
-        return self if owner is None else DataFiles(self._storage.for_owner(owner))
+        if owner is None:
+            return self
+        return DataFiles(self._storage.for_owner(owner), self._options.for_owner(owner))
 
     def clear(self) -> None:
         """Delete the remains of interrupted uploads."""
@@ -121,6 +129,27 @@ class DataFiles:
         if found := self._find(name):
             return self._info(*found)
         raise _not_found(name)
+
+    def described(self, name: str) -> Document:
+        """Return `info` of a file, with the options kept with it, if any."""
+        info = self.info(name)
+        options = self._options.get(info["name"])
+        return {**info, "options": options} if options else info
+
+    def keep_options(self, name: str, options: Mapping[str, Any]) -> Document:
+        """Keep options with a file, instead of those it had, and return `described`.
+
+        Raises
+        ------
+        BadRequest
+            If an option is unknown or invalid.
+        NotFound
+            If there is no such file.
+        """
+        if problems := list(option_problems(options, "options.")):
+            raise BadRequest("The options are invalid. Nothing was changed.", problems)
+        self._options.set(self.info(name)["name"], options_of(options))
+        return self.described(name)
 
     def list(self) -> Iterator[Document]:
         """Yield `info` of all files, by name."""
@@ -157,20 +186,25 @@ class DataFiles:
         limited = _Limited(content, limit)
         if found := self._find(name):
             raise _taken(found[0])
+        self._options.set(name, {})  # of a former file that was removed by hand
         if not self._storage.add(name, limited):
             raise _taken(name)
         return self._info(name, limited.size)
 
     def delete(self, name: str) -> None:
         """Delete a file; `NotFound` if there is none."""
-        self._storage.remove(self.info(name)["name"])
+        self._remove(self.info(name)["name"])
 
     def delete_all(self) -> int:
         """Delete all data files and return their number."""
         names = [info["name"] for info in self.list()]
         for name in names:
-            self._storage.remove(name)
+            self._remove(name)
         return len(names)
+
+    def _remove(self, name: str) -> None:
+        self._storage.remove(name)
+        self._options.set(name, {})
 
     def _find(self, name: str) -> tuple[str, int] | None:
         """Return stored name and size of a file, ignoring the case of its extension."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +12,8 @@ from jobserver.data.stored import StoredData
 from jobserver.errors import JobNotRunnable, Problem
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
-from jobserver.tables.datatypes import DATATYPES, DatatypeMismatch, check_datatype
-from jobserver.tables.dialect import SEPARATORS
+from jobserver.tables.datatypes import DatatypeMismatch
+from jobserver.tables.options import check_data, is_read_as_table, option_problems, options_of
 
 
 @dataclass(frozen=True)
@@ -75,82 +75,48 @@ class DataSources:
         if data is None:
             yield None
         elif data["type"] == "raw_data":
-            yield {**_options(data), "value": data["data"] if "data" in data else job["raw_data"]}
+            yield {**options_of(data), "value": data["data"] if "data" in data else job["raw_data"]}
         elif data["type"] == "mongodb":
             with self.for_job(job).data.as_file(parse_id(data["id"])) as path:
-                yield {**_options(data), "stored": str(path)}
+                yield {**options_of(data), "stored": str(path)}
         else:
             with self.for_job(job).datafiles.as_file(data["name"]) as path:
-                yield {**_options(data), "path": str(path)}
+                yield {**options_of(data), "path": str(path)}
 
     def _bind_datafile(self, data: Document) -> Document:
-        _check_options(data, {"type", "name", "path", "size", *_OPTIONS})
+        _check_options(data, {"type", "name", "path", "size"})
         if not isinstance(data.get("name"), str):
             raise JobNotRunnable("", [Problem("data.name", "must be the name of a data file")])
-        return {**data, **self.datafiles.info(data["name"])}
+        info = self.datafiles.described(data["name"])
+        return {**info.pop("options", {}), **data, **info}
 
     def _bind_stored(self, data: Document) -> Document:
-        _check_options(data, {"type", "id", "datatype"})
+        _check_options(data, {"type", "id"})
         if not isinstance(data.get("id"), str):
             raise JobNotRunnable("", [Problem("data.id", "must be the id of stored data")])
         stored = self.data.describe(parse_id(data["id"]))
-        return {**data, "datatype": data.get("datatype", stored["datatype"])}
+        natural = {} if is_read_as_table(options_of(data)) else {"datatype": stored["datatype"]}
+        return {**natural, **data}
 
     def _bind_raw_data(self, data: Document) -> Document:
-        _check_options(data, {"type", "data", "datatype"})
+        _check_options(data, {"type", "data"})
         if "data" not in data:
             raise JobNotRunnable("", [Problem("data.data", "is missing: put the data there")])
         try:
-            check_datatype(data["data"], data.get("datatype", "json"))
+            check_data(data["data"], options_of(data), "json")
         except DatatypeMismatch as error:
             raise JobNotRunnable("", [Problem(f"data.{error.field}", str(error))]) from error
         return data
 
 
-def _options(data: Document) -> Document:
-    return {name: data[name] for name in _OPTIONS if name in data}
-
-
-def _check_options(data: Document, known: Set[str]) -> None:
-    """Check the fields of a job's ``data`` and their values.
+def _check_options(data: Document, own: Set[str]) -> None:
+    """Check the fields of a job's ``data`` that are not those of its kind.
 
     Raises
     ------
     JobNotRunnable
         With every problem.
     """
-    problems = [Problem(f"data.{name}", "is unknown") for name in sorted(data.keys() - known)]
-    problems += _option_problems(data)
-    if problems:
+    options = {name: value for name, value in data.items() if name not in own}
+    if problems := list(option_problems(options, "data.")):
         raise JobNotRunnable("The data cannot be bound.", problems)
-
-
-def _option_problems(data: Document) -> Iterator[Problem]:
-    for name, (is_valid, expected) in _OPTIONS.items():
-        if name in data and not is_valid(data[name]):
-            yield Problem(f"data.{name}", f"must be {expected}")
-
-
-def _is_one_of(*choices: object) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, str) and value in choices
-
-
-def _is_boolean(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_encoding(value: object) -> bool:
-    """Whether a value names a text encoding."""
-    try:
-        return isinstance(value, str) and isinstance("".encode(value), bytes)
-    except (LookupError, ValueError):
-        return False
-
-
-_OPTIONS: dict[str, tuple[Callable[[object], bool], str]] = {
-    "datatype": (_is_one_of(*DATATYPES), f"one of {', '.join(DATATYPES)}"),
-    "separator": (_is_one_of(*SEPARATORS), "a tab, ; | or , or a space for any white space"),
-    "decimal": (_is_one_of(".", ","), '"." or ","'),
-    "header": (_is_boolean, "true or false: whether the first row names the columns"),
-    "encoding": (_is_encoding, "the name of an encoding, such as utf-8 or latin-1"),
-}

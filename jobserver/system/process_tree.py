@@ -27,6 +27,8 @@ _LOOK_SECONDS = 0.005
 CUT_OFF = 113
 #: Exit code of a child in which a module keeps forks from working.
 NO_FORK = 114
+#: Exit code of a process that cannot show a data file, and says why.
+NOT_SHOWN = 115
 _THREADS, _MAPPINGS = Path("/proc/self/task"), Path("/proc/self/maps")
 FILES = Path("/proc/self/fd")
 _WRITTEN = (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)

@@ -5,19 +5,21 @@ Loaded data is JSON, maybe a table as results are stored, or the content of a fi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobserver.encoding import decode_table, is_table
 from jobserver.errors import BadRequest
+from jobserver.tables.columns import REMARKS, find_columns, with_types, without_missing
 from jobserver.tables.datatypes import (
     DatatypeMismatch,
     check_datatype,
     columns_of,
     parse_labels,
+    pick_records,
 )
-from jobserver.tables.dialect import is_time
+from jobserver.tables.options import Options
+from jobserver.tables.times import iso_times
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,18 +27,20 @@ if TYPE_CHECKING:
 
 Table = TypeVar("Table", "pd.DataFrame", "pd.Series[Any]")
 
-_ZONE = re.compile(r"[T ].*(?:Z|[+-]\d\d(?::?\d\d)?)$", re.ASCII)
+_NO_OPTIONS: Options = {}
 
 
-def convert(value: object, datatype: str) -> Any:
+def convert(value: object, datatype: str, options: Options = _NO_OPTIONS) -> Any:
     """Convert a value to its datatype.
 
     Parameters
     ----------
     value : Any
-        JSON, a DataFrame or an ndarray.
+        JSON, an ndarray, or a DataFrame with typed columns.
     datatype : str
         See `jobserver.tables.datatypes.DATATYPES`.
+    options : mapping
+        How to read JSON as a table; see `jobserver.tables.options`.
 
     Returns
     -------
@@ -51,21 +55,24 @@ def convert(value: object, datatype: str) -> Any:
     ------
     DatatypeMismatch
         If it does not match its datatype.
+    NotTimes, UnknownColumn
+        If an option does not match it.
     """
     if value is None or isinstance(value, dict | list | str | float | int):
-        check_datatype(value, datatype)
+        value = pick_records(value, options.get("records"))
+        check_datatype(value, datatype, has_times="times" in options)
         if datatype in _CONVERTERS and isinstance(value, dict) and is_table(value):
             value = _decode(value)
     converter = _CONVERTERS.get(datatype)
-    return converter(value) if converter else value
+    return converter(value, options) if converter else value
 
 
-def with_times(frame: pd.DataFrame) -> pd.DataFrame:
-    """Convert text columns to times if they certainly are; those with a zone become UTC."""
-    for n, dtype in enumerate(frame.dtypes):
-        if dtype.kind == "O" and (times := _times(frame.iloc[:, n])) is not None:
-            frame.isetitem(n, times.array)
-    return frame
+def finish(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Return a table of untyped cells as its options say, with typed columns."""
+    frame = without_missing(frame, options)
+    if wanted := options.get("columns"):
+        frame = frame.iloc[:, find_columns(list(frame.columns), wanted, "columns")]
+    return with_types(frame, options, lambda row: f"row {row + 1}")
 
 
 def _decode(value: dict[str, Any]) -> object:
@@ -75,27 +82,7 @@ def _decode(value: dict[str, Any]) -> object:
         raise DatatypeMismatch(f"resembles a {value['type']} but cannot be read as one") from error
 
 
-def _times(column: pd.Series[object]) -> pd.Series[object] | None:
-    """Return a text column as times; None unless it certainly is one."""
-    import pandas as pd
-
-    present = column.dropna()
-    if present.empty or not is_time(present.iloc[0]) or not _is_text(present):
-        return None
-    zoned = _ZONE.search(present.iloc[0]) is not None and present.str.contains(_ZONE).all()
-    try:
-        return pd.to_datetime(column, format="ISO8601", utc=bool(zoned))
-    except ValueError:
-        return None
-
-
-def _is_text(column: pd.Series[object]) -> bool:
-    import pandas as pd
-
-    return str(pd.api.types.infer_dtype(column)) == "string"
-
-
-def _frame(value: Any) -> pd.DataFrame:
+def _frame(value: Any, options: Options) -> pd.DataFrame:
     import pandas as pd
 
     if isinstance(value, pd.DataFrame):
@@ -105,7 +92,7 @@ def _frame(value: Any) -> pd.DataFrame:
     if not isinstance(value, dict | list):
         return _frame_of_array(value)
     columns = columns_of(value)
-    return with_times(pd.DataFrame(columns.data, index=columns.index))
+    return finish(pd.DataFrame(columns.data, index=columns.index), options)
 
 
 def _frame_of_array(array: np.ndarray[Any, Any]) -> pd.DataFrame:
@@ -120,10 +107,11 @@ def _frame_of_array(array: np.ndarray[Any, Any]) -> pd.DataFrame:
     return pd.DataFrame(array)
 
 
-def _timeseries(value: object) -> pd.DataFrame:
+def _timeseries(value: object, options: Options) -> pd.DataFrame:
     import pandas as pd
 
-    frame = _series(value).to_frame("value") if _is_mapping(value) else _frame(value)
+    is_mapping = _is_mapping(value)
+    frame = _series(value, options).to_frame("value") if is_mapping else _frame(value, options)
     frame = _with_time_labels(frame)
     if not isinstance(frame.index, pd.DatetimeIndex):
         frame = _with_index(frame, _find_times(frame))
@@ -135,10 +123,18 @@ def _timeseries(value: object) -> pd.DataFrame:
 
 
 def _find_times(frame: pd.DataFrame) -> int:
-    for n, dtype in enumerate(frame.dtypes):
-        if dtype.kind == "M":
-            return n
-    raise DatatypeMismatch("has no column of times such as 2018-09-05T17:24")
+    found = [n for n, dtype in enumerate(frame.dtypes) if dtype.kind == "M"]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(str(frame.columns[n]) for n in found)
+        raise DatatypeMismatch(f'has several columns of times ({names}): set "times" to one')
+    remarks = frame.attrs.get(REMARKS, {})
+    why = "".join(f"; the column {name}: {remark}" for name, remark in remarks.items())
+    raise DatatypeMismatch(
+        f'has no column of times such as 2018-09-05T17:24{why}: set "times" to the column, or to '
+        "an object of columns and format"
+    )
 
 
 def _with_index(frame: pd.DataFrame, column: int) -> pd.DataFrame:
@@ -157,20 +153,20 @@ def _with_time_labels(table: Table) -> Table:
 
     if table.index.dtype.kind != "O":
         return table
-    times = _times(pd.Series(table.index))
+    times = iso_times(pd.Series(table.index))
     return table if times is None else table.set_axis(pd.DatetimeIndex(times), axis=0)
 
 
-def _series(value: object) -> pd.Series[object]:
+def _series(value: object, options: Options) -> pd.Series[object]:
     import pandas as pd
 
     if isinstance(value, pd.Series):
         return value
     if isinstance(value, dict):
-        return _with_time_labels(pd.Series(list(value.values()), parse_labels(value)))
+        return _with_time_labels(_typed(list(value.values()), options, parse_labels(value)))
     if isinstance(value, list):
-        return pd.Series(value)
-    frame = _frame(value)
+        return _typed(value, options)
+    frame = _frame(value, options)
     if frame.shape[1] not in (1, 2):
         raise DatatypeMismatch(
             f"has {frame.shape[1]} columns; a series has one, or labels and values"
@@ -180,7 +176,17 @@ def _series(value: object) -> pd.Series[object]:
     return column
 
 
-def _array(value: object) -> np.ndarray[Any, Any]:
+def _typed(
+    values: list[Any], options: Options, labels: list[Any] | None = None
+) -> pd.Series[object]:
+    import pandas as pd
+
+    own = {name: options[name] for name in ("missing", "decimal", "thousands") if name in options}
+    column: pd.Series[object] = finish(pd.Series(values, labels).to_frame(), own).iloc[:, 0]
+    return column.rename(None)
+
+
+def _array(value: object, _options: Options) -> np.ndarray[Any, Any]:
     import numpy as np
     import pandas as pd
 
@@ -200,7 +206,7 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, dict) and not any(isinstance(v, dict | list) for v in value.values())
 
 
-_CONVERTERS: dict[str, Callable[[object], object]] = {
+_CONVERTERS: dict[str, Callable[[object, Options], object]] = {
     "dataframe": _frame,
     "timeseries": _timeseries,
     "series": _series,

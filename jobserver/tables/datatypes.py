@@ -6,15 +6,14 @@ the script.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from jobserver.encoding import is_table
-from jobserver.tables.dialect import is_time
+from jobserver.tables.cells import COUNT, is_time
 
-_COUNT = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 _SPLIT = {"columns", "data"}
 #: Kinds of stored results that each datatype accepts.
 _STORED = {
@@ -53,8 +52,13 @@ class Columns:
     index: list[object] | None = None
 
 
-def check_datatype(value: Any, datatype: object) -> None:
+def check_datatype(value: Any, datatype: object, *, has_times: bool = False) -> None:
     """Check that a JSON value matches a datatype.
+
+    Parameters
+    ----------
+    has_times : bool
+        Whether an option names the times, which may be written in any way.
 
     Raises
     ------
@@ -64,7 +68,42 @@ def check_datatype(value: Any, datatype: object) -> None:
     if not isinstance(datatype, str) or datatype not in DATATYPES:
         raise UnknownDatatype(f"is unknown: use one of {', '.join(DATATYPES)}")
     if not (is_table(value) and value["type"] in _STORED.get(datatype, ())):
-        DATATYPES[datatype](value)
+        check = columns_of if has_times and datatype == "timeseries" else DATATYPES[datatype]
+        check(value)
+
+
+def pick_records(value: object, path: str | None) -> object:
+    """Return the list in JSON that holds the rows of a table.
+
+    Parameters
+    ----------
+    path : str or None
+        Keys, and numbers of items from 0 on, with dots in between; None for the value itself.
+
+    Raises
+    ------
+    DatatypeMismatch
+        If there is nothing there; it names what is.
+    """
+    seen: list[str] = []
+    for part in path.split(".") if path else ():
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and COUNT.fullmatch(part) and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            place = ".".join([*seen, part])
+            raise DatatypeMismatch(f"has nothing at {place}: {_advise_path(value)}")
+        seen.append(part)
+    return value
+
+
+def _advise_path(value: object) -> str:
+    if isinstance(value, dict):
+        return f'set "records" to a path through {_few(value)}'
+    if isinstance(value, list):
+        return f"the list before it has {len(value)} items, counted from 0"
+    return "nothing is below it"
 
 
 def columns_of(value: object) -> Columns:
@@ -91,19 +130,33 @@ def columns_of(value: object) -> Columns:
     if _all_are(dict, value.values()):
         labels = list(dict.fromkeys(label for column in value.values() for label in column))
         cells = {name: [cell.get(label) for label in labels] for name, cell in value.items()}
+        _check_cells(value, cells)
         return Columns(cells, parse_labels(labels))
     if not _all_are(list, value.values()):
-        raise DatatypeMismatch(f"is an object, but not a table: {_ADVICE}")
+        raise _not_a_table(value)
     lengths = {name: len(column) for name, column in value.items()}
     if len(set(lengths.values())) > 1:
         raise DatatypeMismatch(f"has columns of different lengths: {_few(lengths)}")
+    _check_cells(value, value)
     return Columns(value)
+
+
+def _check_cells(value: object, columns: dict[str, list[object]]) -> None:
+    """Check that an object of columns holds cells, and not rows further down."""
+    if any(isinstance(cells[0], dict | list) for cells in columns.values() if cells):
+        raise _not_a_table(value)
+
+
+def _not_a_table(value: object) -> DatatypeMismatch:
+    paths = [*islice(_lists(value), 3)]
+    hint = f', or set "records" to {" or ".join(paths)}' if paths else ""
+    return DatatypeMismatch(f"is an object, but not a table: {_ADVICE}{hint}")
 
 
 def parse_labels(keys: Iterable[str]) -> list[Any]:
     """Return keys of JSON as labels: integers if all of them are."""
     labels = list(keys)
-    return [int(label) for label in labels] if all(map(_COUNT.fullmatch, labels)) else labels
+    return [int(label) for label in labels] if all(map(COUNT.fullmatch, labels)) else labels
 
 
 def shape_of(value: object) -> tuple[int, ...]:
@@ -120,6 +173,16 @@ def shape_of(value: object) -> tuple[int, ...]:
     if len(shapes) > 1:
         raise DatatypeMismatch("has lists of different lengths or depths on the same level")
     return (len(value), *(shapes.pop() if shapes else ()))
+
+
+def _lists(value: object, depth: int = 6) -> Iterator[str]:
+    """Yield paths to lists of objects."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)  # type: ignore[arg-type]
+    for key, item in items:
+        if isinstance(item, list) and item and isinstance(item[0], dict):
+            yield str(key)
+        if isinstance(item, dict | list) and depth and not (isinstance(value, list) and key):
+            yield from (f"{key}.{path}" for path in _lists(item, depth - 1))
 
 
 _ADVICE = "send an object of columns, a list of rows, or name another datatype"

@@ -4,32 +4,35 @@ A source is one of::
 
     {"value": ..., "datatype": ...}       JSON in the job
     {"stored": "<path>", "datatype": ...} JSON from the database, in a BSON file
-    {"path": "<path>", ...}               a data file, with the job's options
+    {"path": "<path>", ...}               a data file
+
+All may have the options of `jobserver.tables.options`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
 import bson
 
 from jobserver.errors import JobNotRunnable, Problem
-from jobserver.tables.conversion import convert, with_times
+from jobserver.tables.columns import UnknownColumn
+from jobserver.tables.conversion import convert
 from jobserver.tables.datatypes import DatatypeMismatch
-from jobserver.tables.dialect import AmbiguousTable, infer
-from jobserver.tables.text_files import UnreadableTable, first_lines, read_text_file
+from jobserver.tables.delimited import read_table
+from jobserver.tables.options import OPTIONS, Options, datatype_of
+from jobserver.tables.rows import AmbiguousTable
+from jobserver.tables.text_files import UnreadableTable, read_json, read_utf8
+from jobserver.tables.times import NotTimes
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-Source = Mapping[str, Any]
+#: Why data cannot be read as a table.
+REFUSALS = (UnreadableTable, AmbiguousTable, UnknownColumn, NotTimes, DatatypeMismatch)
 
 
-def load(source: Source, as_path: bool) -> Any:
+def load(source: Options, as_path: bool) -> Any:
     """Return the data as a script's first argument.
 
     Parameters
@@ -55,12 +58,12 @@ def load(source: Source, as_path: bool) -> Any:
     if "path" not in source:
         with _translated("data"):
             value = source["value"] if "value" in source else _stored(Path(source["stored"]))
-            return convert(value, source.get("datatype", "json"))
+            return convert(value, datatype_of(source, "json"), source)
     path = Path(source["path"])
     if as_path:
         return path
     with _translated(f"data file {path.name}"):
-        return _read(path, source)
+        return read_file(path, source)
 
 
 @contextmanager
@@ -68,26 +71,43 @@ def _translated(name: str) -> Iterator[None]:
     """Translate errors of reading data into `JobNotRunnable`."""
     try:
         yield
-    except (UnreadableTable, AmbiguousTable, DatatypeMismatch) as error:
-        problem = Problem(f"the {name}", str(error))
+    except REFUSALS as error:
+        problem = Problem(f"the {name}", explain(error))
         raise JobNotRunnable("The data cannot be read.", [problem]) from error
 
 
-def _stored(path: Path) -> Any:
-    return bson.decode(path.read_bytes())["data"]
+def explain(error: Exception) -> str:
+    """Return why data cannot be read, with the options if one of them may help."""
+    if isinstance(error, UnreadableTable):
+        return str(error)
+    return f'{error}. Options in "data": {", ".join(OPTIONS)}'
 
 
-def _read(path: Path, options: Source) -> object:
+def read_file(path: Path, options: Options) -> Any:
+    """Return a data file's content as its datatype.
+
+    Raises
+    ------
+    UnreadableTable, AmbiguousTable, UnknownColumn, NotTimes, DatatypeMismatch
+        If it cannot be read.
+    """
     kind = _kind(path)
-    datatype = options.get("datatype", _NATURAL.get(kind, "dataframe"))
-    if datatype in _FROM_TEXT:
-        return _FROM_TEXT[datatype](path, options)
+    datatype = datatype_of(options, _NATURAL.get(kind, "dataframe"))
+    if datatype == "text":
+        return read_utf8(path, options).decode()
+    if datatype == "json" and kind not in (".json", ".geojson"):
+        return read_json(path, options)
     if kind not in _READERS:
         raise UnreadableTable(
             f"has an extension ({kind}) that only the script can read: annotate its first "
             "parameter as pathlib.Path to get the file itself"
         )
-    return convert(_READERS[kind](path, options), datatype)
+    return convert(_READERS[kind](path, options), datatype, options)
+
+
+def can_read(name: str) -> bool:
+    """Whether there is a reader of files with the extension of a name."""
+    return _kind(Path(name)) in _READERS
 
 
 def _kind(path: Path) -> str:
@@ -96,55 +116,19 @@ def _kind(path: Path) -> str:
     return Path(path.stem).suffix.lower() or ".txt" if kind == ".gz" else kind
 
 
-def _text(path: Path, options: Source) -> str:
-    return read_text_file(path, options, lambda file: file.read())
+def _stored(path: Path) -> Any:
+    return bson.decode(path.read_bytes())["data"]
 
 
-def _json(path: Path, options: Source) -> object:
-    try:
-        return json.loads(_text(path, options))
-    except json.JSONDecodeError as error:
-        raise UnreadableTable(f"is not valid JSON: {error}") from error
+def _table(path: Path, options: Options) -> object:
+    return read_table(read_utf8(path, options), options)
 
 
-def _table(path: Path, options: Source) -> pd.DataFrame:
-    frame = read_text_file(path, options, lambda file: _csv(file, options))
-    return with_times(_without_blank_end(frame))
+def _json(path: Path, options: Options) -> object:
+    return read_json(path, options)
 
 
-def _csv(file: TextIO, options: Source) -> pd.DataFrame:
-    import pandas as pd
-
-    dialect = infer(first_lines(file), options)
-    for _ in range(dialect.skipped):
-        file.readline()
-    try:
-        return pd.read_csv(
-            file,
-            sep=r"\s+" if dialect.separator == " " else dialect.separator,
-            decimal=dialect.decimal,
-            header=0 if dialect.header == () else None,
-            names=dialect.header or None,
-            index_col=False if dialect.surplus == "end" else None,
-            skipinitialspace=True,
-            low_memory=False,  # otherwise parts of a long column could get different types
-        )
-    except UnicodeError:
-        raise
-    except pd.errors.EmptyDataError as error:
-        raise UnreadableTable("is empty") from error
-    except ValueError as error:
-        reason = str(error).rpartition("C error: ")[2].strip()
-        raise UnreadableTable(f"is not a table: {reason}") from error
-
-
-def _without_blank_end(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the table without the empty column that trailing separators make."""
-    blank = str(frame.columns[-1]).startswith("Unnamed: ") and frame.iloc[:, -1].isna().all()
-    return frame.iloc[:, :-1] if blank else frame
-
-
-def _array(path: Path, _options: Source) -> object:
+def _array(path: Path, _options: Options) -> object:
     import numpy as np
 
     try:
@@ -153,10 +137,10 @@ def _array(path: Path, _options: Source) -> object:
         raise UnreadableTable(f"is not an array: {error}") from error
 
 
-def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
+def _by_pandas(name: str) -> Callable[[Path, Options], object]:
     """Return a reader of pandas, which may need a missing library."""
 
-    def read(path: Path, _options: Source) -> pd.DataFrame:
+    def read(path: Path, _options: Options) -> object:
         import pandas as pd
 
         reader: Callable[[Path], pd.DataFrame] = getattr(pd, name)
@@ -172,14 +156,13 @@ def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
     return read
 
 
-_READERS: dict[str, Callable[[Path, Source], object]] = {
+_READERS: dict[str, Callable[[Path, Options], object]] = {
     **dict.fromkeys((".csv", ".tsv", ".dat", ".txt"), _table),
-    ".json": _json,
+    **dict.fromkeys((".json", ".geojson"), _json),
     ".npy": _array,
     ".parquet": _by_pandas("read_parquet"),
     ".xls": _by_pandas("read_excel"),
     ".xlsx": _by_pandas("read_excel"),
 }
-_FROM_TEXT: dict[str, Callable[[Path, Source], object]] = {"text": _text, "json": _json}
 #: Datatypes of files that are not tables.
 _NATURAL = {".geojson": "json", ".npy": "ndarray"}

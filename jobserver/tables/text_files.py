@@ -1,4 +1,4 @@
-"""Read text files: decompress gzip, and find the encoding.
+"""Read text files: decompress them, and find their encoding.
 
 Text is UTF-8 unless a byte order mark or the option ``encoding`` says otherwise. Other text is read
 as Windows-1252, with a warning in the job's log.
@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import json
 import logging
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, TypeVar, cast
 
-T = TypeVar("T")
+from jobserver.tables.options import Options
 
-_HEAD = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -35,8 +31,8 @@ class UnreadableTable(ValueError):
     """A file cannot be read; the message says why and what to do."""
 
 
-def read_text_file(path: Path, options: Mapping[str, object], read: Callable[[TextIO], T]) -> T:
-    """Read a text file with the first encoding that decodes all of it.
+def read_utf8(path: Path, options: Options) -> bytes:
+    """Return a text file in UTF-8, without a byte order mark.
 
     Parameters
     ----------
@@ -44,57 +40,58 @@ def read_text_file(path: Path, options: Mapping[str, object], read: Callable[[Te
         The file.
     options : mapping
         ``encoding``, if known.
-    read : callable
-        Reads the opened file; called again with the next encoding if one fails.
 
     Raises
     ------
     UnreadableTable
-        If it is not text, or a damaged gzip file.
+        If it is not text, or damaged.
     """
-    for encoding in _encodings(path, options):
+    content = _content(path)
+    if content.isascii() and b"\0" not in content and not options.get("encoding"):
+        return content
+    for encoding in _encodings(content, options):
         try:
-            with _decompressed(path) as file, TextIOWrapper(file, encoding, newline="") as text:
-                value = read(text)
+            text = content.decode(encoding)
         except UnicodeError:
             continue
         if encoding in _GUESSES[1:]:
             _log.warning("%s is not UTF-8; it was read as %s", path.name, encoding)
-        return value
+        return content if encoding == "utf-8" else text.encode("utf-8", "replace")
     raise UnreadableTable('is not in the encoding it seems to have: set "encoding"')
 
 
-def first_lines(file: TextIO) -> str:
-    """Return the complete lines at the start of a file, and rewind it."""
-    head = file.read(_HEAD)
-    file.seek(0)
-    return head if len(head) < _HEAD or "\n" not in head else head[: head.rindex("\n") + 1]
+def read_json(path: Path, options: Options) -> object:
+    """Return the value in a JSON file; NaN and infinities are numbers.
+
+    Raises
+    ------
+    UnreadableTable
+        If it is not JSON.
+    """
+    try:
+        return json.loads(read_utf8(path, options))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, UnreadableTable):
+            raise
+        raise UnreadableTable(f"is not valid JSON: {error}") from error
 
 
-def bom_encoding(head: bytes) -> str | None:
-    """Return the encoding of a text's byte order mark; None without one."""
-    found = (encoding for bom, encoding in _BOMS.items() if head.startswith(bom))
-    return next(found, None)
-
-
-def _encodings(path: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
-    if "encoding" in options:
+def _encodings(content: bytes, options: Options) -> tuple[str, ...]:
+    if options.get("encoding"):
         return (options["encoding"],)
-    with _decompressed(path) as file:
-        head = file.read(_HEAD)
-    if encoding := bom_encoding(head):
-        return (encoding,)
-    if b"\0" in head:
+    found = next((encoding for bom, encoding in _BOMS.items() if content.startswith(bom)), None)
+    if found:
+        return (found,)
+    if b"\0" in content:
         raise UnreadableTable('is not text, or in an unusual encoding: set "encoding"')
     return _GUESSES
 
 
-@contextmanager
-def _decompressed(path: Path) -> Iterator[BinaryIO]:
-    with path.open("rb") as raw:
-        is_gzip = raw.read(len(_GZIP)) == _GZIP
-        raw.seek(0)
-        try:
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_gzip else raw
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UnreadableTable("is a damaged gzip file") from error
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    if not content.startswith(_GZIP):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UnreadableTable("is a damaged gzip file") from error

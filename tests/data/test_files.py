@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -12,7 +13,17 @@ from hypothesis import strategies as st
 
 from jobserver.data.files import EXTENSIONS, DataFiles, check_name
 from jobserver.data.folder_storage import FolderStorage
-from jobserver.errors import Conflict, InvalidName, NotFound, TooLarge, Unavailable, UnsupportedType
+from jobserver.data.kept_options import KeptOptions
+from jobserver.errors import (
+    BadRequest,
+    Conflict,
+    InvalidName,
+    NotFound,
+    TooLarge,
+    Unavailable,
+    UnsupportedType,
+)
+from jobserver.storage.database import Database
 
 
 @pytest.fixture
@@ -21,8 +32,16 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def files(folder: Path) -> DataFiles:
-    return DataFiles(FolderStorage(folder, folder.parent))
+def options(uri: str) -> Iterator[KeptOptions]:
+    database = Database(uri)
+    yield KeptOptions(database)
+    database["datafiles.options"].delete_many({})
+    database.close()
+
+
+@pytest.fixture
+def files(folder: Path, options: KeptOptions) -> DataFiles:
+    return DataFiles(FolderStorage(folder, folder.parent), options)
 
 
 def save(
@@ -75,13 +94,13 @@ def test_info(files: DataFiles, folder: Path) -> None:
         assert path == folder / "a.csv"
 
 
-def test_a_folder_outside_of_the_home_is_not_told(tmp_path: Path) -> None:
-    files = DataFiles(FolderStorage(tmp_path / "elsewhere", tmp_path / "home"))
+def test_a_folder_outside_of_the_home_is_not_told(tmp_path: Path, options: KeptOptions) -> None:
+    files = DataFiles(FolderStorage(tmp_path / "elsewhere", tmp_path / "home"), options)
     assert files.save("a.csv", BytesIO(b""), 1)["path"] == "data/a.csv"
 
 
-def test_a_folder_deeper_in_the_home_is_told(tmp_path: Path) -> None:
-    files = DataFiles(FolderStorage(tmp_path / "my" / "data", tmp_path))
+def test_a_folder_deeper_in_the_home_is_told(tmp_path: Path, options: KeptOptions) -> None:
+    files = DataFiles(FolderStorage(tmp_path / "my" / "data", tmp_path), options)
     assert files.save("a.csv", BytesIO(b""), 1)["path"] == "my/data/a.csv"
 
 
@@ -129,10 +148,10 @@ def test_nothing_is_left_of_a_file_that_breaks_off(files: DataFiles, folder: Pat
     assert names(folder) == []
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made(tmp_path: Path, options: KeptOptions) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(Unavailable):
-        save(DataFiles(FolderStorage(tmp_path / "data" / "deeper", tmp_path)))
+        save(DataFiles(FolderStorage(tmp_path / "data" / "deeper", tmp_path), options))
 
 
 def test_parts_that_nobody_writes_are_removed(files: DataFiles, folder: Path) -> None:
@@ -146,7 +165,9 @@ def test_parts_that_nobody_writes_are_removed(files: DataFiles, folder: Path) ->
     assert names(folder) == [".b.part", ".d", "a.csv", "c.part"]
 
 
-def test_a_part_that_is_written_is_not_removed(files: DataFiles, folder: Path) -> None:
+def test_a_part_that_is_written_is_not_removed(
+    files: DataFiles, folder: Path, options: KeptOptions
+) -> None:
     started, go_on = threading.Event(), threading.Event()
 
     class Slow(BytesIO):
@@ -158,7 +179,7 @@ def test_a_part_that_is_written_is_not_removed(files: DataFiles, folder: Path) -
     thread = threading.Thread(target=files.save, args=("a.csv", Slow(b"x"), 100))
     thread.start()
     started.wait(10)
-    DataFiles(FolderStorage(folder, folder.parent)).clear()
+    DataFiles(FolderStorage(folder, folder.parent), options).clear()
     go_on.set()
     thread.join()
     assert (folder / "a.csv").read_bytes() == b"x"
@@ -189,3 +210,38 @@ def test_delete(files: DataFiles) -> None:
     assert [info["name"] for info in files.list()] == ["b.csv", "c.csv"]
     assert files.delete_all() == 2
     assert list(files.list()) == []
+
+
+def test_options_are_kept_with_a_file(files: DataFiles) -> None:
+    save(files)
+    assert "options" not in files.described("a.csv")
+    assert files.keep_options("a.CSV", {"separator": ";"})["options"] == {"separator": ";"}
+    assert files.described("a.csv")["options"] == {"separator": ";"}
+    files.keep_options("a.csv", {"skip": 2, "units": None})
+    assert files.described("a.csv")["options"] == {"skip": 2}
+    files.keep_options("a.csv", {})
+    assert "options" not in files.described("a.csv")
+
+
+def test_options_that_are_wrong_are_refused(files: DataFiles) -> None:
+    save(files)
+    with pytest.raises(BadRequest) as refused:
+        files.keep_options("a.csv", {"separator": "x", "skip": -1, "delimiter": ";"})
+    problems = {problem.field: problem.problem for problem in refused.value.errors}
+    assert problems.keys() == {"options.separator", "options.skip", "options.delimiter"}
+    assert "separator" in problems["options.delimiter"]
+    with pytest.raises(NotFound):
+        files.keep_options("b.csv", {})
+
+
+def test_a_new_file_does_not_inherit_options(files: DataFiles, folder: Path) -> None:
+    for by_hand in (True, False):
+        save(files)
+        files.keep_options("a.csv", {"skip": 2})
+        if by_hand:
+            (folder / "a.csv").unlink()
+        else:
+            files.delete("a.csv")
+        save(files)
+        assert "options" not in files.described("a.csv")
+        files.delete("a.csv")

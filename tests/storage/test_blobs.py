@@ -13,6 +13,7 @@ from gridfs import GridFSBucket
 
 from jobserver.data.files import DataFiles
 from jobserver.data.gridfs_storage import GridfsStorage
+from jobserver.data.kept_options import KeptOptions
 from jobserver.data.stored import StoredData
 from jobserver.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from jobserver.storage import blobs as blobs_module
@@ -58,7 +59,7 @@ class Breaking(BytesIO):
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(database: Database) -> None:
-    files = DataFiles(GridfsStorage(database))
+    files = DataFiles(GridfsStorage(database), KeptOptions(database))
     with pytest.raises(KeyboardInterrupt):
         files.save("a.csv", Breaking(bytes(5_000_000)), 10_000_000)
     with pytest.raises(TooLarge):
@@ -68,7 +69,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(database: Database) -> None:
 
 
 def test_an_upload_to_a_taken_name_leaves_nothing(database: Database) -> None:
-    files = DataFiles(GridfsStorage(database))
+    files = DataFiles(GridfsStorage(database), KeptOptions(database))
     files.save("a.csv", BytesIO(b"first"), 100)
     with pytest.raises(Conflict):
         files.save("a.csv", BytesIO(b"second"), 100)
@@ -90,7 +91,7 @@ def killed(database: Database, age: Any = blobs_module.PENDING_AGE) -> ObjectId:
 def test_what_a_killed_server_left_is_cleared_later(database: Database) -> None:
     killed(database, 2 * blobs_module.PENDING_AGE)
     fresh = killed(database, blobs_module.PENDING_AGE / 2)  # its server may be alive
-    files = DataFiles(GridfsStorage(database))
+    files = DataFiles(GridfsStorage(database), KeptOptions(database))
     files.clear()
     assert [mark["_id"] for mark in database.find("datafiles.marks", {})] == [fresh]
     assert kept(database, "datafiles") == {**ONE, "": 0, ".marks": 1}
@@ -100,7 +101,7 @@ def test_what_a_killed_server_left_is_cleared_later(database: Database) -> None:
 def test_what_was_stored_before_the_kill_is_kept(database: Database) -> None:
     key = killed(database, 2 * blobs_module.PENDING_AGE)
     database.insert("datafiles", {"_id": "a.csv", "file": key, "size": 7})
-    files = DataFiles(GridfsStorage(database))
+    files = DataFiles(GridfsStorage(database), KeptOptions(database))
     files.save("b.csv", BytesIO(b"b"), 100)  # it clears too
     assert [info["name"] for info in files.list()] == ["a.csv", "b.csv"]
     assert files.open("a.csv").read() == b"cut off"

@@ -81,7 +81,8 @@ class Endpoint:
     refusals : tuple of int
         Status codes of errors that are specific to this endpoint.
     upload : bool
-        Whether the body is a multipart form with a ``file``.
+        Whether the body is a multipart form with a ``file``; with a ``body`` too, it may also be
+        JSON, and is None for a form.
     form : bool
         Whether the body may also be an HTML form.
     policy : str
@@ -164,7 +165,9 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
             arguments["query"] = _read_query(query) if request.query_string else default
         elif request.query_string:
             _read_query(Query)
-        if body:
+        if body and entry.upload and request.mimetype != "application/json":
+            arguments["body"] = None
+        elif body:
             arguments["body"] = read_body(stored=body is not Filter, form=entry.form)
         answer = view(**arguments)
         return answer.response() if isinstance(answer, Answer) else answer

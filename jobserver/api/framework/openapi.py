@@ -105,18 +105,20 @@ def _operation(entry: Endpoint, login: bool) -> Schema:
     for code in refused(entry):
         description, content = _REFUSALS[code], _content(ErrorBody)
         operation["responses"][str(code)] = {"description": description, "content": content}
-    if entry.body:
-        content = _content(entry.body)
-        content |= dict.fromkeys(FORMS, content[_JSON]) if entry.form else {}
-        operation["requestBody"] = {"required": False, "content": content}
+    if accepted := _accepted(entry):
+        operation["requestBody"] = {"required": entry.upload, "content": accepted}
+    return operation
+
+
+def _accepted(entry: Endpoint) -> Schema:
+    """Return what the body of a request may be."""
+    content = _content(entry.body) if entry.body else {}
+    if entry.form:
+        content |= dict.fromkeys(FORMS, content[_JSON])
     if entry.upload:
         form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
-        schema = form | {"required": ["file"]}
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"multipart/form-data": {"schema": schema}},
-        }
-    return operation
+        content["multipart/form-data"] = {"schema": form | {"required": ["file"]}}
+    return content
 
 
 def _path_parameters(entry: Endpoint) -> list[Schema]:

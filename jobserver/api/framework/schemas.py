@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from jobserver.data import stored as data_model
 from jobserver.jobs.job import SERVER_FIELDS
 from jobserver.tables.datatypes import DATATYPES
+from jobserver.tables.options import TableOptions
 from jobserver.users.policy import Scope
 
 
@@ -191,6 +192,15 @@ class DataFileInfo(BaseModel):
     name: str
     path: str
     size: str
+    options: TableOptions | None = Field(None, description="How it is read; absent if not set.")
+
+
+class DataFileOptions(BaseModel):
+    """Options of reading to keep with a data file; an empty object removes them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    options: TableOptions
 
 
 class DataFileAnswer(RootModel[DataFileInfo | list[Any] | dict[str, Any]]):

@@ -107,7 +107,7 @@ class ChildProcess:
                 stdin=life,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=_environment() | {TAG: self._tag},
+                env=clean_environment() | {TAG: self._tag},
                 cwd="/",
             )
         except BaseException:
@@ -209,6 +209,7 @@ def _proportional_memory(process: psutil.Process) -> tuple[int, int]:
     return int(sizes.get(b"Pss_Anon:", 0)) * 1024, int(sizes.get(b"Pss_Shmem:", 0)) * 1024
 
 
-def _environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """Return the variables of the environment that children get: no secrets."""
     allowed = {name: text for name, text in os.environ.items() if name in _ENVIRONMENT}
     return allowed | {"MPLBACKEND": "Agg"}

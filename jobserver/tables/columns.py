@@ -1,0 +1,297 @@
+"""Give the columns of a table their types: numbers, times, and text where they are neither.
+
+All tables come this way, whether they were read from text, a workbook or JSON. A column becomes
+numbers or times if all of its cells are, apart from missing ones. A column that almost does is
+reported in the job's log, with the cell that prevents it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobserver.tables.cells import MISSING, is_clock, is_time, is_typed
+from jobserver.tables.options import Options
+from jobserver.tables.times import (
+    NotTimes,
+    TimesOption,
+    Where,
+    are_iso_times,
+    iso_times,
+    parse_times,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_log = logging.getLogger("jobserver")
+#: Numbers that stand for missing values in many published tables: -999, 9999, -99.9, -32768...
+_CODE = re.compile(r"-9{2,9}|9{3,9}|-?9+\.9+|-?7999|-?32768|-?32767|-?6999")
+#: Why columns are not numbers or times, by name, in a table's ``attrs``.
+REMARKS = "remarks"
+_NOT_A_NUMBER = ("NaN", "nan", "NAN")
+_LEADING_ZERO = r"[+-]?0[0-9]+"
+
+
+class UnknownColumn(ValueError):
+    """An option names a column that a table lacks; the message lists those it has."""
+
+
+def find_columns(names: Sequence[Any], wanted: Sequence[str | int], option: str) -> list[int]:
+    """Return the positions of columns.
+
+    Parameters
+    ----------
+    names : sequence
+        The names of the columns.
+    wanted : sequence of str or int
+        Names, or numbers from 0 on.
+    option : str
+        The option that names them.
+
+    Raises
+    ------
+    UnknownColumn
+        If there is no such column, or several of the name.
+    """
+    labels = [str(name) for name in names]
+    found = []
+    for each in wanted:
+        if isinstance(each, int) and not isinstance(each, bool) and 0 <= each < len(labels):
+            found.append(each)
+        elif isinstance(each, str) and labels.count(each) == 1:
+            found.append(labels.index(each))
+        else:
+            known = ", ".join(labels[:30]) + (", ..." if len(labels) > 30 else "")
+            raise UnknownColumn(f'has no column {each!r}, which "{option}" names, only: {known}')
+    return found
+
+
+def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFrame:
+    """Return a table with typed columns.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n, m)
+        The table; its text columns may hold numbers and times.
+    options : mapping
+        ``text``, ``times``, ``missing``, ``decimal``, ``thousands``.
+    where : callable
+        Returns where a row stands, such as ``line 7``.
+
+    Raises
+    ------
+    NotTimes
+        If ``times`` names columns that are not times.
+    UnknownColumn
+        If an option names a column that does not exist.
+    """
+    names = list(frame.columns)
+    text = set(find_columns(names, options.get("text") or (), "text"))
+    option = TimesOption.parse(options.get("times"))
+    parts = find_columns(names, option.columns, "times") if option else []
+    remarks: dict[str, str] = {}
+    for n, dtype in enumerate(frame.dtypes):
+        if dtype.kind == "M" and frame.iloc[:, n].dt.tz is not None:
+            frame.isetitem(n, frame.iloc[:, n].dt.tz_convert("UTC").array)
+        if n not in text and n not in parts and _is_text(frame.iloc[:, n]):
+            column = _typed(frame.iloc[:, n], options, where, remarks, times=option is None)
+            frame.isetitem(n, column.array)
+        elif option is None and _are_compact_dates(frame.iloc[:, n]):
+            _remark_time(frame.iloc[:, n], frame.iloc[0, n], where(0), remarks)
+    if option is None:
+        frame = _with_joined_times(frame, text)
+    else:
+        frame = _with_times(frame, option, parts, where)
+    for name, remark in remarks.items():
+        _log.warning("The column %s: %s", name, remark)
+    _report_codes(frame)
+    if remarks:
+        frame.attrs[REMARKS] = remarks
+    return frame
+
+
+def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Return a table in which the values of the option ``missing`` are missing."""
+    import numpy as np
+
+    missing = options.get("missing")
+    if not missing:
+        return frame
+    numbers = [value for value in missing if not isinstance(value, str)]
+    numbers += [float(value) for value in missing if isinstance(value, str) and _is_float(value)]
+    texts = [str(value) for value in missing]
+    for n, dtype in enumerate(frame.dtypes):
+        column = frame.iloc[:, n]
+        hidden = column.isin(numbers if dtype.kind in "iuf" else [*missing, *texts])
+        if hidden.any():
+            wide = column.astype(float) if dtype.kind in "iu" else column
+            frame.isetitem(n, wide.mask(hidden, np.nan))
+    return frame
+
+
+def has_leading_zeros(column: pd.Series[Any]) -> bool:
+    """Whether some cells of text are integers with leading zeros, which name something."""
+    return bool(column.str.fullmatch(_LEADING_ZERO).any())
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    return column.dtype.kind == "O" and str(pd.api.types.infer_dtype(column)) == "string"
+
+
+def _typed(
+    column: pd.Series[Any], options: Options, where: Where, remarks: dict[str, str], *, times: bool
+) -> pd.Series[Any]:
+    """Return a column of text as numbers or times if it is one; remark why if it almost is."""
+    known = column.mask(column.isin(MISSING))
+    present = known.dropna()
+    if present.empty:
+        is_number = bool(column.isin(_NOT_A_NUMBER).any())
+        return known.astype(float) if is_number else column
+    fits = present.str.strip().str.fullmatch(_number_pattern(options)).astype(bool)
+    if fits.all():
+        return column if has_leading_zeros(present) else _numbers(column, present, options)
+    if times and (found := iso_times(known)) is not None:
+        return found
+    look_alike = present.map(is_time).astype(bool)
+    if 2 * look_alike.sum() > len(present):
+        fits = are_iso_times(present)
+    elif 2 * fits.sum() <= len(present):
+        if times and all(is_typed(cell) and not is_clock(cell) for cell in present.head(100)):
+            _remark_time(column, present.iloc[0], _where(column, present, 0, where), remarks)
+        return column
+    row = int((~fits).to_numpy().argmax())
+    place = _where(column, present, row, where)
+    remarks[str(column.name)] = f"is text, as {present.iloc[row]!r} in {place} does not fit"
+    return column
+
+
+def _where(column: pd.Series[Any], present: pd.Series[Any], row: int, where: Where) -> str:
+    """Return where a row of the cells that are present stands."""
+    return where(int(column.index.get_indexer([present.index[row]])[0]))
+
+
+def _remark_time(column: pd.Series[Any], cell: object, where: str, remarks: dict[str, str]) -> None:
+    name = str(column.name)
+    remarks[name] = f'{cell} in {where} may be a time; if so, set "times": "{name}" in "data"'
+
+
+def _are_compact_dates(column: pd.Series[Any]) -> bool:
+    """Whether integers are such as 20200131, year, month and day."""
+    if column.dtype.kind not in "iu" or column.empty:
+        return False
+    if not column.between(18_000_101, 21_991_231).all():
+        return False
+    return bool(((column // 100 % 100).between(1, 12) & (column % 100).between(1, 31)).all())
+
+
+def _number_pattern(options: Options) -> str:
+    decimal = re.escape(options.get("decimal") or ".")
+    n = "[0-9]"
+    digits = rf"(?:{n}{{1,300}}(?:{decimal}{n}*)?|{decimal}{n}+)(?:[eE][+-]?{n}+)?|inf|Inf|INF"
+    if thousands := options.get("thousands"):
+        digits = rf"{n}{{1,3}}(?:{re.escape(thousands)}{n}{{3}})+(?:{decimal}{n}*)?|{digits}"
+    return rf"[+-]?(?:{digits})"
+
+
+def _numbers(column: pd.Series[Any], present: pd.Series[Any], options: Options) -> pd.Series[Any]:
+    import pandas as pd
+
+    text = present.str.strip()
+    if thousands := options.get("thousands"):
+        text = text.str.replace(thousands, "", regex=False)
+    if options.get("decimal") == ",":
+        text = text.str.replace(",", ".", regex=False)
+    lost = len(column.dropna()) - len(present)
+    if lost:
+        tokens = ", ".join(sorted(set(column.dropna()) & MISSING))
+        _log.info("The column %s: %d cells count as missing: %s", column.name, lost, tokens)
+    return pd.to_numeric(text).reindex(column.index)
+
+
+def _with_times(
+    frame: pd.DataFrame, option: TimesOption, parts: list[int], where: Where
+) -> pd.DataFrame:
+    """Return a table with the columns that hold the times as one column."""
+    columns = [frame.iloc[:, n] for n in parts]
+    if len(parts) == 1 and columns[0].dtype.kind == "M":
+        return frame
+    texts = [column.astype("object").map(_as_text, na_action="ignore") for column in columns]
+    try:
+        times = parse_times([text.astype("str") for text in texts], option, where)
+    except NotTimes as error:
+        names = " and ".join(str(column.name) for column in columns)
+        raise NotTimes(f"has times, in {names}, that {error}") from error
+    frame.isetitem(parts[0], times.array)
+    rest = [n for n in range(frame.shape[1]) if n not in parts[1:]]
+    return frame.iloc[:, rest]
+
+
+def _as_text(cell: Any) -> str:
+    """Return a cell as it was written: years may have become numbers."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _with_joined_times(frame: pd.DataFrame, text: set[int]) -> pd.DataFrame:
+    """Return a table whose only dates, and the times of day beside them, are one column."""
+    import pandas as pd
+
+    dates = [n for n, dtype in enumerate(frame.dtypes) if dtype.kind == "M"]
+    if len(dates) != 1 or dates[0] + 1 >= frame.shape[1] or dates[0] + 1 in text:
+        return frame
+    day, clock = frame.iloc[:, dates[0]], frame.iloc[:, dates[0] + 1]
+    if not _is_text(clock) or clock[day.notna()].isna().any() or not _are_clocks(clock):
+        return frame
+    if (day.dropna() != day.dropna().dt.normalize()).any():
+        return frame
+    span = pd.to_timedelta(clock.where(clock.str.count(":") > 1, clock + ":00"))
+    frame.isetitem(dates[0], (day + span).array)
+    _log.info("The columns %s and %s were read as one time", day.name, clock.name)
+    return frame.iloc[:, [n for n in range(frame.shape[1]) if n != dates[0] + 1]]
+
+
+def _are_clocks(column: pd.Series[Any]) -> bool:
+    present = column.dropna()
+    return bool(len(present)) and all(
+        is_clock(cell) and cell[-1].isdigit() for cell in present.unique()
+    )
+
+
+def _report_codes(frame: pd.DataFrame) -> None:
+    """Report numbers far from all others that look like codes of missing values."""
+    import numpy as np
+
+    for name, column in frame.items():
+        if column.dtype.kind not in "iuf" or column.empty:
+            continue
+        cells = column.to_numpy()
+        for code in {np.fmin.reduce(cells), np.fmax.reduce(cells)}:
+            if _CODE.fullmatch(f"{code:.15g}") and _is_far_off(column, code):
+                count = int((column == code).sum())
+                _log.warning(
+                    "The column %s: %.15g in %d rows looks like a missing value; if it is, "
+                    'set "missing": [%.15g] in "data"',
+                    *(name, code, count, code),
+                )
+
+
+def _is_far_off(column: pd.Series[Any], code: float) -> bool:
+    others = column[(column != code) & column.notna()]
+    if others.empty:
+        return len(column) > 1
+    low, high = others.min(), others.max()
+    if code < 0 <= low:
+        return True
+    return bool(min(abs(code - low), abs(code - high)) > max(high - low, abs(high)))

@@ -1,0 +1,342 @@
+"""Read a text table with pandas, and check that no cell of it went wrong.
+
+pandas is fast, but pads short rows, skips blank lines, and reads 007 as 7 without a word. What it
+read is therefore compared with the text: the numbers of lines and separators must agree. Only if
+they do not is the text examined line by line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from jobserver.tables.cells import is_blank, is_typed
+from jobserver.tables.columns import find_columns, has_leading_zeros, with_types
+from jobserver.tables.layout import Layout, infer
+from jobserver.tables.options import Options, advise
+from jobserver.tables.rows import AmbiguousTable, Row, split_rows
+from jobserver.tables.text_files import UnreadableTable
+from jobserver.tables.times import TimesOption
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_HEAD = 64 * 1024
+#: Most columns of a table: as many as a sheet of a workbook has.
+_WIDEST = 16_384
+_log = logging.getLogger("jobserver")
+
+
+def read_table(data: bytes, options: Options) -> pd.DataFrame:
+    """Return the table in a text.
+
+    Parameters
+    ----------
+    data : bytes
+        The text in UTF-8.
+    options : mapping
+        See `jobserver.tables.options.TableOptions`.
+
+    Raises
+    ------
+    UnreadableTable, AmbiguousTable, UnknownColumn, NotTimes
+        If it is not a table, or one that can be read in several ways.
+    """
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    data = _without_blank_end(data)
+    layout = infer(_head(data), options)
+    if not layout.width:
+        raise UnreadableTable("is empty")
+    if layout.width > _WIDEST:
+        raise UnreadableTable(f"has {layout.width} columns; at most {_WIDEST} can be read")
+    if layout.skipped:
+        _log.info("The %d lines above the table were left out", layout.skipped)
+    return _Reader(data, layout, options).read()
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return a unique name for each column: those without one are numbered, repeated ones too."""
+    taken, counts, found = set(names), dict[str, int](), []
+    for n, name in enumerate(names):
+        first = name or f"Unnamed: {n}"
+        unique = first
+        while unique in counts or (unique is not name and unique in taken):
+            counts[first] = counts.get(first, 0) + 1
+            unique = f"{first}.{counts[first]}"
+        counts.setdefault(unique, 0)
+        found.append(unique)
+    return found
+
+
+def _without_blank_end(data: bytes) -> bytes:
+    """Return a text without the lines at its end that hold nothing but separators."""
+    end, last = len(data), len(data)
+    while end and not data[(start := data.rfind(b"\n", 0, end) + 1) : end].strip(b",;|\t "):
+        last, end = start, max(start - 1, 0)
+    return data if last == len(data) else data[:last]
+
+
+def _head(data: bytes) -> str:
+    head = data[:_HEAD]
+    if len(data) > _HEAD and b"\n" in head:
+        head = head[: head.rindex(b"\n") + 1]
+    return head.decode("utf-8", "replace")
+
+
+@dataclass
+class _Reader:
+    """Reads one table.
+
+    Attributes
+    ----------
+    data : bytes
+        The text, later without its footer.
+    """
+
+    data: bytes
+    layout: Layout
+    options: Options
+
+    def __post_init__(self) -> None:
+        layout = self.layout
+        names = unique_names(layout.names) if layout.names else [*range(layout.width)]
+        if layout.surplus == "label":
+            names = ["", *names]
+        elif layout.surplus == "end":
+            names = [*names, ""]
+        self.names: list[Any] = names + [f"Unnamed: {n}" for n in range(len(names), layout.width)]
+        self.lines: Sequence[int] | None = None
+        self.options = {**self.options, "decimal": layout.decimal}
+        self.texts = set(find_columns(self.names, self.options.get("text") or (), "text"))
+        self.texts |= layout.text
+        option = TimesOption.parse(self.options.get("times"))
+        self.parts = find_columns(self.names, option.columns, "times") if option else []
+
+    def read(self) -> pd.DataFrame:
+        frame = self._parsed()
+        if frame is None or not self._agrees(frame):
+            self._examine()
+            frame = self._parsed()
+            if frame is None:
+                raise UnreadableTable("is not a table: a cell starts with a quote that never ends")
+        frame = self._with_leading_zeros(frame)
+        return self._finished(frame)
+
+    def where(self, row: int) -> str:
+        """Return where a row stands."""
+        if self.lines is None and b'"' in self.data:  # a cell may go over several lines
+            self.lines = [found.line for found in self._rows()]
+        return f"line {self.lines[row] if self.lines else self.layout.start + row + 1}"
+
+    def _parsed(self, **more: Any) -> pd.DataFrame | None:
+        """Return the rows below the header; None if pandas finds too many cells in one."""
+        import pandas as pd
+
+        times = [] if self.parts else [n for n in self.layout.times if n not in self.texts]
+        dtypes: Any = dict.fromkeys({*self.texts, *self.parts}, "str")
+        dtypes = "str" if self.options.get("thousands") else dtypes
+        options: dict[str, Any] = {"dtype": dtypes, "parse_dates": times, **more}
+        file = BytesIO(self.data)
+        file.seek(_offset(self.data, self.layout.start))
+        try:
+            return pd.read_csv(
+                file,
+                sep=r"\s+" if self.layout.separator == " " else self.layout.separator,
+                decimal=self.layout.decimal,
+                header=None,
+                names=range(self.layout.width),
+                keep_default_na=False,
+                na_values=["", *(self.options.get("missing") or ())],
+                skipinitialspace=f"{self.layout.separator} ".encode() in self.data[:_HEAD],
+                skip_blank_lines=self.lines is not None,  # seen as missing values otherwise
+                date_format="ISO8601",
+                low_memory=False,  # otherwise parts of a long column could get different types
+                **options,
+            )
+        except pd.errors.ParserError:
+            return None
+        except ValueError:  # an integer of thousands of digits
+            return self._parsed(dtype="str", parse_dates=[])
+
+    def _agrees(self, frame: pd.DataFrame) -> bool:
+        """Whether there are no blank lines, and as many separators as the rows need."""
+        width, separator, text = self.layout.width, self.layout.separator, self.data
+        if frame.empty or not frame.iloc[:, -1].isna().any():
+            return True
+        if width == 1 or separator == " " or b'"' in text:
+            return False
+        start = _offset(text, self.layout.start)
+        return text.count(separator.encode(), start) == len(frame) * (width - 1)
+
+    def _examine(self) -> None:
+        """Find short and long rows and what follows blank lines; cut off a footer."""
+        rows = self._rows()
+        end = self._footer(rows)
+        if end < len(rows):
+            first = rows[end].line
+            self.data = self.data[: _offset(self.data, first - 1)]
+            _log.warning(
+                "What stands below the table was left out: lines %d to %d, from %r on",
+                *(first, rows[-1].line, self.layout.separator.join(rows[end].cells)[:60]),
+            )
+        self._check_widths(rows[:end])
+        self.lines = [row.line for row in rows[:end]]
+
+    def _rows(self) -> list[Row]:
+        """Return the rows of the text, line by line."""
+        start = _offset(self.data, self.layout.start)
+        lines = self.data[start:].decode("utf-8", "replace").split("\n")
+        return list(split_rows(lines, self.layout.separator, self.layout.start + 1))
+
+    def _footer(self, rows: list[Row]) -> int:
+        """Return the first row that belongs to a footer; the number of rows without one."""
+        width = self.layout.width
+        gaps = [n for n in range(1, len(rows)) if rows[n].line > rows[n - 1].line + 1]
+        odd = [n for n, row in enumerate(rows) if len(row.cells) != width]
+        for start in sorted({*gaps, *odd}):
+            if not start:
+                continue
+            typed = _typed_columns(rows[:start], width)
+            if typed and all(_is_foreign(row, typed, width) for row in rows[start:]):
+                return start
+        return len(rows)
+
+    def _check_widths(self, rows: Sequence[Row]) -> None:
+        width, separator = self.layout.width, self.layout.separator
+        typed = _typed_columns(rows, width)
+        for row in rows:
+            if len(row.cells) > width:
+                raise AmbiguousTable(
+                    f"has {len(row.cells)} cells in line {row.line}, {width} in the first row: "
+                    f"fix the file, or {advise('separator', 'skip')}"
+                )
+            if len(row.cells) < width and separator == " ":
+                raise AmbiguousTable(
+                    f"has a blank cell in line {row.line}, with {len(row.cells)} of {width} cells "
+                    "parted by spaces: write a value such as NA there, or part cells by commas"
+                )
+            if len(row.cells) < width and _is_foreign(row, typed, width):
+                raise AmbiguousTable(
+                    f"has {separator.join(row.cells)[:60]!r} in line {row.line}, which is not a "
+                    "row of the table: remove it"
+                )
+        short = [row.line for row in rows if len(row.cells) < width]
+        if short and self.layout.surplus is None:
+            shown = ", ".join(map(str, short[:5])) + (", ..." if len(short) > 5 else "")
+            _log.warning("Lines with too few cells, the others count as missing: %s", shown)
+
+    def _with_leading_zeros(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table whose columns of integers with leading zeros are text."""
+        integers = [n for n in range(frame.shape[1]) if _holds_integers(frame.iloc[:, n])]
+        if not integers or not _may_have_leading_zeros(self.data, self.layout.separator):
+            return frame
+        texts = self._parsed(usecols=integers, dtype="str", parse_dates=[])
+        for n, column in texts.items() if texts is not None else ():
+            if has_leading_zeros(column):
+                self.texts.add(n)
+                frame[n] = column
+        return frame
+
+    def _finished(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the table with names, typed columns, and without what rows have in addition."""
+        frame.columns = self.names
+        blank = [
+            n
+            for n in (frame.shape[1] - 1,)
+            if self.layout.names and _is_unnamed(frame.columns[n]) and frame.iloc[:, n].isna().all()
+        ]
+        if self.layout.surplus == "end" and not blank:
+            row = int(frame.iloc[:, -1].notna().to_numpy().argmax())
+            raise AmbiguousTable(f"has more cells in {self.where(row)} than its header has names")
+        kept = [n for n in range(frame.shape[1]) if n not in blank]
+        if wanted := self.options.get("columns"):
+            labels = [0] if self.layout.surplus == "label" else []
+            found = find_columns(self.names, wanted, "columns")
+            kept = [*dict.fromkeys(labels + self.parts + found)]
+        frame = frame.iloc[:, kept]
+        units = self._units(kept)
+        inner = {
+            "text": [kept.index(n) for n in sorted(self.texts) if n in kept],
+            "times": self._inner_times(kept),
+        }
+        frame = with_types(frame, {**self.options, **inner}, self.where)
+        frame.attrs.update(units)
+        return self._labelled(frame)
+
+    def _inner_times(self, kept: list[int]) -> Any:
+        """Return the option ``times`` with the numbers of its columns among those read."""
+        option = self.options.get("times")
+        if option is None:
+            return None
+        more = option if isinstance(option, dict) else {}
+        return {**more, "columns": [kept.index(n) for n in self.parts]}
+
+    def _units(self, kept: list[int]) -> dict[str, Any]:
+        if not self.layout.units:
+            return {}
+        _log.info("A row below the header was read as units: %s", ", ".join(self.layout.units))
+        pairs = list(zip(self.names, self.layout.units, strict=False))
+        return {"units": {str(pairs[n][0]): pairs[n][1] for n in kept if n < len(pairs)}}
+
+    def _labelled(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table with its first column as labels, if the header has no name for it."""
+        if self.layout.surplus != "label":
+            return frame
+        _log.info("The first cell of each row is its label, as the header has no name for it")
+        labels = frame.iloc[:, 0]
+        return frame.iloc[:, 1:].set_axis(labels.rename(None).array, axis=0)
+
+
+def _offset(data: bytes, lines: int) -> int:
+    """Return where a line starts, below a number of lines."""
+    offset = 0
+    for _ in range(lines):
+        offset = data.find(b"\n", offset) + 1
+        if not offset:
+            return len(data)
+    return offset
+
+
+def _is_unnamed(name: object) -> bool:
+    return name == "" or str(name).startswith("Unnamed: ")
+
+
+def _typed_columns(rows: Sequence[Row], width: int) -> list[int]:
+    """Return the columns that hold numbers or times in nearly all rows."""
+    typed = []
+    for n in range(width):
+        cells = [row.cells[n] for row in rows if n < len(row.cells) and not is_blank(row.cells[n])]
+        if cells and sum(map(is_typed, cells)) > 0.9 * len(cells):
+            typed.append(n)
+    return typed
+
+
+def _is_foreign(row: Row, typed: Sequence[int], width: int) -> bool:
+    """Whether a row is not one of the table's: too long, or text where others have numbers."""
+    cells = [row.cells[n] for n in typed if n < len(row.cells) and not is_blank(row.cells[n])]
+    return len(row.cells) > width or not cells or not all(map(is_typed, cells))
+
+
+def _holds_integers(column: pd.Series[Any]) -> bool:
+    if column.dtype.kind in "iu":
+        return True
+    if column.dtype.kind != "f":
+        return False
+    present = column.dropna()
+    return len(present) > 0 and all(
+        bool((part == part.round()).all()) for part in (present[:1000], present[1000:])
+    )
+
+
+def _may_have_leading_zeros(data: bytes, separator: str) -> bool:
+    """Whether a zero starts a cell, and a digit follows it."""
+    import numpy as np
+
+    text = np.frombuffer(b"\n" + data, np.uint8)
+    before, zero, after = text[:-2], text[1:-1], text[2:]
+    found = np.flatnonzero((zero == ord("0")) & (after - ord("0") < 10))
+    return bool(np.isin(before[found], list(f'{separator}\n" +-'.encode())).any())

@@ -1,0 +1,137 @@
+"""Find what stands at the top of a table: the names of its columns, and their units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from jobserver.tables.cells import INTEGER, is_blank, is_number, is_time, is_typed
+from jobserver.tables.options import Options, advise
+from jobserver.tables.rows import (
+    AmbiguousTable,
+    Row,
+    columns_of_rows,
+    is_typed_column,
+    shown_cells,
+    split_rows,
+)
+
+_RULE = re.compile(r"[-=_]+", re.ASCII)
+
+
+def find_header(
+    comment: str, table: list[Row], separator: str, options: Options
+) -> tuple[list[Row], tuple[str, ...] | None, str | None]:
+    """Return the rows of values, the column names, and what rows have in addition to these.
+
+    Parameters
+    ----------
+    comment : str
+        The last comment above the table.
+
+    Raises
+    ------
+    AmbiguousTable
+        If the first row may name the columns or not.
+    """
+    if "header" in options:
+        has_names = bool(options["header"])
+    else:
+        names = _commented(comment, table, separator)
+        if names:
+            return table, names, None
+        has_names = _names_columns(table)
+    if not has_names or not table:
+        return table, None, None
+    names, body = tuple(table[0].cells), table[1:]
+    return body, names, _surplus(names, body, separator)
+
+
+def find_units(
+    names: Sequence[str] | None, body: list[Row], options: Options
+) -> tuple[tuple[str, ...] | None, list[Row]]:
+    """Return the row of units, without rules of dashes, and the rows below it."""
+    if names is None or not body:
+        return None, body
+    first = [cell for cell in body[0].cells if cell]
+    if body[1:] and first and all(map(_RULE.fullmatch, first)):
+        return None, body[1:]
+    wanted = options.get("units")
+    if wanted is None:
+        wanted = _are_units(body)
+    return (tuple(body[0].cells), body[1:]) if wanted else (None, body)
+
+
+def _commented(comment: str, table: Sequence[Row], separator: str) -> tuple[str, ...] | None:
+    """Return the column names in the last comment line, if it holds them."""
+    named = next(split_rows([comment], separator), None)
+    if not named or not table or not len(named.cells) == len(table[0].cells) > 1:
+        return None
+    if any(is_number(cell) or is_time(cell) for cell in table[0].cells):
+        return tuple(named.cells)
+    raise AmbiguousTable(
+        f"has a last comment line and a first row (line {table[0].line}) that may both name the "
+        'columns: remove one, or set "header": true in "data" if the row does'
+    )
+
+
+def _names_columns(table: Sequence[Row]) -> bool:
+    """Whether the first row names the columns: it is not typed like those below it."""
+    if not table:
+        return False
+    first, body = table[0].cells, table[1:]
+    labels = len(body[0].cells) - len(first) if body else 0
+    columns = columns_of_rows(body, len(first) + labels)[labels:]
+    typed = [n for n, cells in enumerate(columns) if cells and is_typed_column(cells)]
+    cells = [first[n] for n in typed or range(len(first)) if not is_blank(first[n])]
+    if not cells or not all(map(is_typed, cells)):
+        return bool(cells) or not typed
+    if not _may_be_names(cells):
+        return False
+    texts = [n for n in range(len(first)) if typed and n not in typed and not is_typed(first[n])]
+    if any(first[n] in columns[n] for n in texts):
+        return False
+    return bool(texts and _counts_up(cells)) or _ask_header(table[0])
+
+
+def _may_be_names(cells: Sequence[str]) -> bool:
+    """Whether cells are different integers, which may name columns."""
+    return all(map(INTEGER.fullmatch, cells)) and len(set(cells)) == len(cells)
+
+
+def _counts_up(cells: Sequence[str]) -> bool:
+    """Whether integers are steps such as years."""
+    steps = {int(after) - int(cell) for cell, after in pairwise(cells)}
+    return len(steps) == 1 and steps != {0}
+
+
+def _ask_header(first: Row) -> bool:
+    raise AmbiguousTable(
+        f"has only integers in its first row (line {first.line}: {shown_cells(first)}), "
+        'which may be column names or values: set "header": true or false in "data"'
+    )
+
+
+def _surplus(names: Sequence[str], body: Sequence[Row], separator: str) -> str | None:
+    if not body or any(len(row.cells) != len(names) + 1 for row in body):
+        return None
+    if not any(row.cells[-1] for row in body):
+        return "end"
+    labels = [row.cells[0] for row in body]
+    if separator == " " and len(set(labels)) < len(labels):
+        raise AmbiguousTable(
+            f"has {len(names)} words in line {body[0].line - 1} and {len(names) + 1} cells in the "
+            f"rows below it, so it may not name the columns: {advise('skip', 'header')}"
+        )
+    return "label"
+
+
+def _are_units(body: Sequence[Row]) -> bool:
+    """Whether the first row is text in all columns of numbers and times, of which two or more."""
+    first, others = body[0].cells, body[1:]
+    columns = columns_of_rows(others, len(first))
+    typed = [n for n, cells in enumerate(columns) if cells and all(map(is_typed, cells))]
+    found = [first[n] for n in typed]
+    has_text = any(not is_blank(cell) for cell in found)
+    return len(typed) > 1 and has_text and not any(map(is_typed, found))

@@ -1,0 +1,181 @@
+"""The options of reading a table: what they may be, and how refusals name them.
+
+A job sets them in its ``data``; others are kept with a data file. Both use this one list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from jobserver.errors import Problem
+from jobserver.tables.datatypes import DATATYPES, check_datatype, pick_records
+from jobserver.tables.times import zone_of
+
+#: Options of a table, as a job or a data file holds them: JSON.
+Options = Mapping[str, Any]
+#: Separators, the most likely first; the last stands for any white space.
+SEPARATORS = ("\t", ";", "|", ",", " ")
+
+
+def _check_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except LookupError as error:
+        raise ValueError("unknown") from error
+    return name
+
+
+def _check_zone(name: str) -> str:
+    zone_of(name)
+    return name
+
+
+def _check_datatype(name: str) -> str:
+    if name not in DATATYPES:
+        raise ValueError("unknown")
+    return name
+
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+_Number = Annotated[int, Field(ge=0, lt=16_384)]
+Column = _Name | _Number
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Times(_Model):
+    """The columns that hold the times of a table, and how they are written."""
+
+    columns: list[Column] | Column = Field(
+        description="a column, or the columns of date and time, or of year, month and day"
+    )
+    format: _Name | None = Field(
+        None, description='how times are written, such as "%d.%m.%Y %H:%M"'
+    )
+    zone: Annotated[_Name, AfterValidator(_check_zone)] | None = Field(
+        None, description="the time zone they are in, such as Europe/Berlin or +01:00"
+    )
+
+
+class TableOptions(_Model):
+    """How to read data as a table. What is left out is inferred if it is certain."""
+
+    datatype: Annotated[str, AfterValidator(_check_datatype)] | None = Field(
+        None,
+        description=f"one of {', '.join(DATATYPES)}",
+        json_schema_extra={"enum": [*DATATYPES]},
+    )
+    separator: Literal["\t", ";", "|", ",", " "] | None = Field(
+        None, description="a tab, ; | or , or a space for any white space"
+    )
+    decimal: Literal[".", ","] | None = Field(None, description='"." or ","')
+    thousands: Literal[".", ",", " ", "'", "\u00a0", "\u202f"] | None = Field(
+        None, description='"," "." "\'" or a space: what parts groups of three digits'
+    )
+    encoding: Annotated[_Name, AfterValidator(_check_encoding)] | None = Field(
+        None, description="the name of an encoding, such as utf-8 or latin-1"
+    )
+    header: bool | None = Field(
+        None, description="true or false: whether the first row names the columns"
+    )
+    skip: Annotated[int, Field(ge=0, le=100_000)] | None = Field(
+        None, description="the number of lines above the header, or above the first row"
+    )
+    units: bool | None = Field(
+        None, description="true or false: whether the row below the header holds units"
+    )
+    missing: list[_Name | int | float] | None = Field(
+        None, description="a list of values that stand for a missing one, such as [-999]"
+    )
+    text: list[Column] | None = Field(
+        None, description="a list of columns, by name or number from 0, that are kept as text"
+    )
+    columns: list[Column] | None = Field(
+        None, description="a list of the columns to read, by name or number from 0"
+    )
+    times: Times | list[Column] | Column | None = Field(
+        None, description="a column, or an object of columns, format and zone"
+    )
+    sheet: Column | None = Field(
+        None, description="the sheet of a workbook, by name or number from 0"
+    )
+    records: str | None = Field(
+        None, description='the path of the list in JSON, such as "value.timeSeries.0.values"'
+    )
+
+
+OPTIONS = tuple(TableOptions.model_fields)
+_ADAPTER = TypeAdapter(TableOptions)
+
+
+def option_problems(options: Options, field: str = "") -> Iterator[Problem]:
+    """Yield what is wrong with options, each in the field before its name.
+
+    Parameters
+    ----------
+    field : str
+        Where the options stand, such as ``data.``.
+    """
+    try:
+        _ADAPTER.validate_python(dict(options))
+    except ValidationError as error:
+        names = dict.fromkeys(str(each["loc"][0]) for each in error.errors())
+        for name in names:
+            if name in OPTIONS:
+                expected = TableOptions.model_fields[name].description
+                yield Problem(f"{field}{name}", f"must be {expected}")
+            else:
+                known = ", ".join(OPTIONS)
+                yield Problem(f"{field}{name}", f"is unknown; the options are: {known}")
+
+
+def options_of(fields: Options) -> dict[str, Any]:
+    """Return the options among the fields of a job's ``data``."""
+    return {name: fields[name] for name in OPTIONS if fields.get(name) is not None}
+
+
+def is_read_as_table(options: Options) -> bool:
+    """Whether options ask for a table, even of data that is JSON by nature."""
+    return not {"records", "times", "columns", "text", "missing"}.isdisjoint(options)
+
+
+def datatype_of(options: Options, natural: str) -> str:
+    """Return the datatype that options ask for; ``natural`` if they do not."""
+    asked = "dataframe" if is_read_as_table(options) else natural
+    return str(options.get("datatype", asked))
+
+
+def check_data(value: object, options: Options, natural: str) -> None:
+    """Check that JSON can be read as its options say.
+
+    Parameters
+    ----------
+    natural : str
+        Its datatype if no option asks for another.
+
+    Raises
+    ------
+    DatatypeMismatch
+        If it cannot.
+    """
+    picked = pick_records(value, options.get("records"))
+    check_datatype(picked, datatype_of(options, natural), has_times="times" in options)
+
+
+def advise(*names: str) -> str:
+    """Return the advice to set options, for a refusal."""
+    wanted = " or ".join(f'"{name}"' for name in names)
+    return f'set {wanted} in "data"'

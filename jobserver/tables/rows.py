@@ -1,0 +1,193 @@
+"""Split text into rows, and find the rows that make up its table.
+
+A file may hold other lines above its table. The table is the run of rows of one width with the most
+numbers and times, and starts with the row that names the columns.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from jobserver.tables.cells import is_blank, is_clock, is_date, is_number, is_time, is_typed
+from jobserver.tables.options import Options, advise
+
+_SHORT = 40
+_MOST_PADDED = 50
+
+
+class AmbiguousTable(ValueError):
+    """A table can be read in more than one way, or in none; the message says how to fix it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of text.
+
+    Attributes
+    ----------
+    line : int
+        Its first line, from 1 on.
+    cells : list of str
+        Its cells, stripped.
+    """
+
+    line: int
+    cells: list[str]
+
+
+def split_rows(lines: Sequence[str], separator: str, first: int = 1) -> Iterator[Row]:
+    """Yield the rows in some lines; blank lines are left out.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first line.
+    """
+    collapsed = (" ".join(line.split()) for line in lines)
+    source = collapsed if separator == " " else (line + "\n" for line in lines)
+    reader = csv.reader(source, delimiter=separator, skipinitialspace=True)
+    before = 0
+    try:
+        for cells in reader:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped) or len(cells) > 1:
+                yield Row(first + before, stripped)
+            before = reader.line_num
+    except csv.Error as error:
+        line = first + reader.line_num - 1
+        raise AmbiguousTable(f"is not a table: {error}, in line {line}") from error
+
+
+def columns_of_rows(rows: Sequence[Row], width: int) -> list[list[str]]:
+    """Return the cells of each column that are not missing."""
+    return [
+        [row.cells[n] for row in rows if n < len(row.cells) and not is_blank(row.cells[n])]
+        for n in range(width)
+    ]
+
+
+def is_typed_column(cells: Sequence[str]) -> bool:
+    """Whether most cells are numbers or times."""
+    return 2 * sum(map(is_typed, cells)) > len(cells)
+
+
+def typed_share(rows: list[Row], options: Options) -> float:
+    """Return the share of numbers and times in the table that a separator makes; 0 for none.
+
+    Lines outside the table count as if they were text.
+    """
+    start, stop = find_table(rows) if options.get("skip") is None else (0, len(rows))
+    table = rows[start:stop]
+    if not table or not _is_table(table):
+        return 0
+    cells = [cell for row in table[1:] or table for cell in row.cells]
+    times = sum(is_date(day) and is_clock(clock) for day, clock in pairwise(cells))  # one, parted
+    typed = sum(is_blank(cell) or is_typed(cell) for cell in cells) - times
+    if not typed and stop < len(rows):
+        return 0
+    return (typed + 0.001) / (len(cells) - times) * len(table) / len(rows)
+
+
+def find_table(rows: list[Row]) -> tuple[int, int]:
+    """Return start and stop of the table: the run with the most numbers and times.
+
+    It starts below other rows only if its first row certainly names its columns.
+    """
+    best, most = (0, len(rows)), 0
+    for start, stop in _runs(rows):
+        typed = _typed_cells(rows[start:stop])
+        if typed > most:
+            best, most = (start, stop), typed
+    start, stop = best
+    start += _padded(rows[start:stop])
+    if start and not _is_header(rows[start:stop]):
+        start = start - 1 if _heads(rows[start - 1], rows[start]) else 0
+    return start, stop
+
+
+def check_widths(rows: Sequence[Row], options: Options) -> None:
+    """Raise `AmbiguousTable` if a row is longer than the first, unless all are by a label."""
+    if not rows:
+        return
+    width, lengths = len(rows[0].cells), {len(row.cells) for row in rows[1:]}
+    longest = max(rows[1:], key=lambda row: len(row.cells), default=rows[0])
+    if len(longest.cells) > width and lengths != {width + 1}:
+        other = "skip" if options.get("separator") else "separator"
+        raise AmbiguousTable(
+            f"has {width} columns in its first row, up to {len(longest.cells)} in others, as in "
+            f"line {longest.line}: fix the file, or {advise(other)}"
+        )
+
+
+def differing_lengths(rows: list[Row]) -> str:
+    """Return where the rows of different lengths are."""
+    first = rows[0]
+    other = next((row for row in rows if len(row.cells) != len(first.cells)), first)
+    return f"{len(first.cells)} in line {first.line} and {len(other.cells)} in line {other.line}"
+
+
+def shown_cells(row: Row) -> str:
+    """Return the cells of a row for a message."""
+    text = ", ".join(row.cells)
+    return text if len(text) <= _SHORT else text[: _SHORT - 3] + "..."
+
+
+def _is_table(rows: Sequence[Row]) -> bool:
+    """Whether no row is longer than the first, or all are by one, for a label."""
+    width, lengths = len(rows[0].cells), {len(row.cells) for row in rows[1:]}
+    if width < 2:
+        return False
+    return lengths == {width + 1} or all(2 <= length <= width for length in lengths)
+
+
+def _padded(rows: Sequence[Row]) -> int:
+    """Return the number of rows above the header that spreadsheets padded to its width."""
+    for n, row in enumerate(rows[:_MOST_PADDED]):
+        if all(row.cells):
+            return n if _is_header(rows[n:]) else 0
+        if sum(map(bool, row.cells)) * 2 > len(row.cells):
+            return 0
+    return 0
+
+
+def _runs(rows: list[Row]) -> Iterator[tuple[int, int]]:
+    """Yield start and stop of each run of rows of one width; shorter rows may be in between."""
+    start = 0
+    while start < len(rows):
+        width, stop = len(rows[start].cells), start + 1
+        while stop < len(rows) and 2 <= len(rows[stop].cells) <= width:
+            stop += 1
+        if width > 1:
+            yield start, stop
+        start = stop if width > 1 else start + 1
+
+
+def _typed_cells(rows: Sequence[Row]) -> int:
+    """Return the numbers and times in columns that hold mostly these."""
+    width = max(len(row.cells) for row in rows)
+    count = 0
+    for cells in columns_of_rows(rows, width):
+        typed = sum(map(is_typed, cells))
+        count += typed if 2 * typed >= len(cells) else 0
+    return count
+
+
+def _heads(above: Row, first: Row) -> bool:
+    """Whether a row names the columns of the longer row below it, but not its label or end."""
+    is_next = above.line == first.line - 1
+    return (
+        is_next
+        and len(above.cells) == len(first.cells) - 1
+        and not any(is_number(cell) or is_time(cell) for cell in above.cells)
+    )
+
+
+def _is_header(table: Sequence[Row]) -> bool:
+    """Whether the first row of a table below other lines certainly names its columns."""
+    names, body = table[0].cells, table[1:]
+    columns = columns_of_rows(body, len(names))
+    typed = [n for n, cells in enumerate(columns) if cells and is_typed_column(cells)]
+    return bool(typed) and not any(is_typed(names[n]) or not names[n] for n in typed)

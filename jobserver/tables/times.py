@@ -1,0 +1,268 @@
+"""Parse the times of a table as the option ``times`` says, or as they are certainly written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from jobserver.tables.cells import is_time
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Returns where a row stands, for messages: ``line 7``.
+Where = Callable[[int], str]
+
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
+_ZONED = re.compile(r"[T ].*?(?:Z|[+-]\d\d(?::?\d\d)?)$", re.ASCII)
+_NAMED_UTC = re.compile(r"(?<=\d) ?(?:UTC|GMT)$", re.ASCII)
+_MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$))", re.ASCII)
+#: Dates that are written in one way only, and two that are not.
+_DATES = {
+    r"\d{4}-\d\d?-\d\d?": "%Y-%m-%d",
+    r"\d{4}/\d\d?/\d\d?": "%Y/%m/%d",
+    r"\d{4}\.\d\d?\.\d\d?": "%Y.%m.%d",
+    r"\d\d?\.\d\d?\.\d{4}": "%d.%m.%Y",
+    r"\d\d?-[A-Za-z]{3}-\d{4}": "%d-%b-%Y",
+    r"\d\d? [A-Za-z]{3} \d{4}": "%d %b %Y",
+    r"\d{8}": "%Y%m%d",
+    r"\d{4}-\d\d": "%Y-%m",
+}
+_EITHER = {r"\d\d?/\d\d?/\d{4}": "/", r"\d\d?-\d\d?-\d{4}": "-"}
+_CLOCKS = {
+    r"": "",
+    r"[T ]\d\d?:\d\d": " %H:%M",
+    r"[T ]\d\d?:\d\d:\d\d": " %H:%M:%S",
+    r"[T ]\d\d?:\d\d:\d\d\.\d+": " %H:%M:%S.%f",
+    r"[T ]\d\d?:\d\d [AaPp][Mm]": " %I:%M %p",
+    r"[T ]\d\d?:\d\d:\d\d [AaPp][Mm]": " %I:%M:%S %p",
+    r"[T ]\d\d?": " %H",
+}
+_COMPACT = {r"\d{10}": "%Y%m%d%H", r"\d{12}": "%Y%m%d%H%M", r"\d{14}": "%Y%m%d%H%M%S"}
+
+
+class NotTimes(ValueError):
+    """Cells are not times, or times in more than one way; the message says how to fix it."""
+
+
+@dataclass(frozen=True)
+class TimesOption:
+    """The option ``times``.
+
+    Attributes
+    ----------
+    columns : tuple of str or int
+        The column, or columns, that hold the times.
+    format : str or None
+        How they are written, in the codes of ``strftime``.
+    zone : str or None
+        The zone they are in; the result is in UTC.
+    """
+
+    columns: tuple[str | int, ...]
+    format: str | None = None
+    zone: str | None = None
+
+    @classmethod
+    def parse(cls, option: Any) -> TimesOption | None:
+        """Return the option of a job or data file; None without one."""
+        if option is None:
+            return None
+        fields = option if isinstance(option, dict) else {"columns": option}
+        columns = fields["columns"]
+        return cls(
+            tuple(columns) if isinstance(columns, list) else (columns,),
+            fields.get("format"),
+            fields.get("zone"),
+        )
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return a time zone by its name, such as ``Europe/Berlin``, or its offset, such as ``+01:00``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such zone.
+    """
+    if found := _OFFSET.fullmatch(name):
+        span = timedelta(hours=int(found[2]), minutes=int(found[3]))
+        return timezone(-span if found[1] == "-" else span)
+    try:
+        return ZoneInfo(name)
+    except (KeyError, OSError, ValueError) as error:
+        raise ValueError(f"There is no time zone {name}.") from error
+
+
+def iso_times(column: pd.Series[Any]) -> pd.Series[Any] | None:
+    """Return a column of text as times if all of it is ISO 8601; otherwise None.
+
+    Times with a zone become UTC; 24:00 is 00:00 of the next day.
+    """
+    present = column.dropna()
+    if present.empty or not is_time(present.iloc[0]) or not _is_text(present):
+        return None
+    try:
+        return _iso(column, present)
+    except ValueError:
+        return None
+
+
+def are_iso_times(present: pd.Series[Any]) -> pd.Series[bool]:
+    """Return which cells are times written as ISO 8601, with a zone like most others."""
+    are_zoned = present.str.contains(_ZONED) | present.str.contains(_NAMED_UTC)
+    is_common = are_zoned if 2 * are_zoned.sum() > len(present) else ~are_zoned
+    return is_common & _parsed(present, "ISO8601", "coerce", True).notna()
+
+
+def parse_times(parts: Sequence[pd.Series[Any]], option: TimesOption, where: Where) -> Any:
+    """Return the times in some columns of text.
+
+    Parameters
+    ----------
+    parts : sequence of Series of shape (n,)
+        A column of times; date and time of day; or year, month, day and so on as numbers.
+    option : TimesOption
+        Its ``format`` and ``zone``.
+    where : callable
+        Returns where a row stands.
+
+    Returns
+    -------
+    Series of shape (n,)
+        Times, in UTC if they have a zone; missing where a part is missing.
+
+    Raises
+    ------
+    NotTimes
+        If a cell is not a time, or the way they are written cannot be inferred.
+    """
+    text = _joined(parts, numbered=len(parts) > 2 and option.format is None)
+    present = text.dropna()
+    if present.empty:
+        raise NotTimes("are all missing")
+    wanted = option.format
+    if wanted is None and all(map(is_time, present.head(200))):
+        times = _coerced(text, present, "ISO8601")
+    else:
+        wanted = wanted or _guess(present)
+        times = _coerced(text, present, wanted)
+    wrong = times.isna() & text.notna()
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        how = f"not written as {wanted}" if wanted else "not a date of the calendar"
+        raise NotTimes(
+            f'are not all times: {text.iloc[row]!r} in {where(row)} is {how}; set "format" in '
+            f'"times" to how they are written, such as "%d.%m.%Y %H:%M"'
+        )
+    return _in_zone(times, option.zone, where)
+
+
+def _is_text(column: pd.Series[Any]) -> bool:
+    import pandas as pd
+
+    return str(pd.api.types.infer_dtype(column)) == "string"
+
+
+def _iso(column: pd.Series[Any], present: pd.Series[Any]) -> pd.Series[Any]:
+    import pandas as pd
+
+    zoned = _ZONED.search(present.iloc[0]) or _NAMED_UTC.search(present.iloc[0])
+    if not zoned:
+        try:
+            return pd.to_datetime(column, format="ISO8601")
+        except ValueError:
+            if not present.str.contains(_MIDNIGHT).any():
+                raise
+    elif not (present.str.contains(_ZONED) | present.str.contains(_NAMED_UTC)).all():
+        raise ValueError("some have a zone and some have none")
+    return _parsed(column, "ISO8601", "raise", bool(zoned))
+
+
+def _coerced(text: pd.Series[Any], present: pd.Series[Any], how: str) -> pd.Series[Any]:
+    """Return the times that can be parsed; the others are missing."""
+    zoned = "%z" in how
+    if how == "ISO8601":
+        are_zoned = present.str.contains(_ZONED) | present.str.contains(_NAMED_UTC)
+        zoned = bool(are_zoned.any())
+        if zoned and not are_zoned.all():
+            raise NotTimes("have a zone in some rows only")
+    return _parsed(text, how, "coerce", zoned)
+
+
+def _parsed(text: pd.Series[Any], how: str, errors: str, zoned: bool) -> pd.Series[Any]:
+    import pandas as pd
+
+    late = text.str.contains(_MIDNIGHT).fillna(False).astype(bool)
+    if late.any():
+        text = text.str.replace(_MIDNIGHT, "00", regex=True)
+    if zoned and how == "ISO8601":
+        text = text.str.replace(_NAMED_UTC, "Z", regex=True)
+    times = pd.to_datetime(text, format=how, utc=zoned, errors=errors)
+    return times + pd.to_timedelta(late.astype("int64"), unit="D") if late.any() else times
+
+
+def _joined(parts: Sequence[pd.Series[Any]], numbered: bool) -> pd.Series[Any]:
+    """Return the parts of the times as one column of text."""
+    stripped = [part.astype("str").str.strip() for part in parts]
+    if not numbered:
+        text = stripped[0]
+        for part in stripped[1:]:
+            text = text + " " + part
+        return text
+    padded = [part.str.replace(r"\.0+$", "", regex=True).str.zfill(2) for part in stripped]
+    text = padded[0].str.zfill(4)
+    for part, before in zip(padded[1:], ("-", "-", " ", ":", ":"), strict=False):
+        text = text + before + part
+    return text
+
+
+def _guess(present: pd.Series[Any]) -> str:
+    """Return the way in which all times are written."""
+    for pattern, found in _COMPACT.items():
+        if present.str.fullmatch(pattern).all():
+            return found
+    for clock, end in _CLOCKS.items():
+        for date, start in (_DATES | _EITHER).items():
+            if present.str.fullmatch(date + clock).all():
+                return (start if date in _DATES else _order(present, start)) + end
+    raise NotTimes(
+        f'are written in a way that cannot be inferred, such as {present.iloc[0]!r}: set "format" '
+        'in "times", such as "%d.%m.%Y %H:%M"'
+    )
+
+
+def _order(present: pd.Series[Any], mark: str) -> str:
+    """Return whether day or month comes first, which a number above 12 decides."""
+    numbers = present.str.extract(rf"(\d+){mark}(\d+)").astype(int)
+    day_first, month_first = (numbers.max() > 12).tolist()
+    if day_first != month_first:
+        first, second = ("%d", "%m") if day_first else ("%m", "%d")
+        return f"{first}{mark}{second}{mark}%Y"
+    raise NotTimes(
+        f'such as {present.iloc[0]!r} may start with the day or the month: set "format" in '
+        f'"times" to "%d{mark}%m{mark}%Y" or "%m{mark}%d{mark}%Y", with " %H:%M" if they have it'
+    )
+
+
+def _in_zone(times: pd.Series[Any], zone: str | None, where: Where) -> pd.Series[Any]:
+    if zone is None:
+        return times
+    if times.dt.tz is not None:
+        raise NotTimes('have a zone of their own: leave out "zone" in "times"')
+    tz = zone_of(zone)
+    try:
+        local = times.dt.tz_localize(tz, ambiguous="infer", nonexistent="raise")
+    except ValueError:
+        local = times.dt.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
+        row = int((local.isna() & times.notna()).to_numpy().argmax())
+        raise NotTimes(
+            f"do not exist or occur twice in {zone}, as {times.iloc[row]} in {where(row)}, when "
+            'clocks change: if they keep one time all year, set "zone" to its offset, such as '
+            '"+01:00"'
+        ) from None
+    return local.dt.tz_convert("UTC")

@@ -1,0 +1,122 @@
+"""Data files as they are shown: what a script gets, and nothing of the server's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobserver.child.show import pieces
+from jobserver.errors import UnsupportedType
+from jobserver.execution.preview import is_as_it_is, show
+from tests.support.contract import strict_json
+
+
+def shown(folder: Path, text: str | bytes, form: str, name: str = "a.dat", **options: Any) -> bytes:
+    """A file's content in a format."""
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return b"".join(pieces(path, form, options))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("t;v\na;1,5\n", {}, [{"t": "a", "v": 1.5}]),
+        ("t;v\na;1,5\n".encode("utf-16"), {}, [{"t": "a", "v": 1.5}]),
+        ("tag;größe\nä;1,5\n".encode("cp1252"), {}, [{"tag": "ä", "größe": 1.5}]),
+        ("tag;größe\nä;1,5\n".encode("utf-8-sig"), {}, [{"tag": "ä", "größe": 1.5}]),
+        ("  t   v\n  a  1.5 \n", {}, [{"t": "a", "v": 1.5}]),
+        ("# by me\n# t v\n1 1.5\n", {}, [{"t": 1, "v": 1.5}]),
+        ("1.5,2\n3,4\n", {}, [{"0": 1.5, "1": 2}, {"0": 3, "1": 4}]),
+        ("a;b\n1;2;\n3;4;\n", {}, [{"a": 1, "b": 2}, {"a": 3, "b": 4}]),
+        ("a;b\nx;1;2\n", {}, [{"": "x", "a": 1, "b": 2}]),
+        ("a, b\n1, 2\n", {}, [{"a": 1, "b": 2}]),
+        ("a,a\n1,2\n", {}, [{"a": 1, "a.1": 2}]),
+        ("a,b\n1,2\n1\n", {}, [{"a": 1, "b": 2}, {"a": 1, "b": None}]),
+        ("1990,1991\n1,2\n", {"header": True}, [{"1990": 1, "1991": 2}]),
+        ("a;b\n1,234;5\n", {"thousands": ","}, [{"a": 1234, "b": 5}]),
+        ("t,v\n2020-01-01T00:00,1\n", {}, [{"t": "2020-01-01", "v": 1}]),
+        ("t,v\n2020-01-01T00:30,1\n", {}, [{"t": "2020-01-01T00:30:00", "v": 1}]),
+    ],
+)
+def test_rows_are_those_that_scripts_get(
+    tmp_path: Path, text: str | bytes, options: dict[str, Any], expected: list[Any]
+) -> None:
+    assert strict_json(shown(tmp_path, text, "json", **options)) == expected
+
+
+def test_formats(tmp_path: Path) -> None:
+    text = "t;v\na,b;1,5\n"
+    assert shown(tmp_path, text, "csv") == b't,v\n"a,b",1.5\n'
+    assert b"<th>t</th><th>v</th>" in shown(tmp_path, text, "html")
+    assert is_as_it_is("a.csv", "csv", {})
+    assert is_as_it_is("a.nc", "txt", {"skip": 1})
+    assert not is_as_it_is("a.csv", "csv", {"skip": 1})
+    assert not is_as_it_is("a.tsv", "csv", {})
+
+
+def test_a_process_of_its_own_shows_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    path.write_text("n,x\n" + "".join(f"{n},{n / 7}\n" for n in range(50_000)), "ascii")
+    with show(path, "json", {"text": ["n"]}, 10**9) as file:
+        rows = json.loads(file.read())
+    assert rows == [{"n": str(n), "x": n / 7} for n in range(50_000)]
+
+
+def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n1,2,3\n", "ascii")
+    with pytest.raises(UnsupportedType, match=r'3 in line 3.*"separator".*Ask for txt') as refused:
+        show(path, "json", {}, 0)
+    assert str(tmp_path) not in refused.value.message
+    with pytest.raises(UnsupportedType, match="only as txt"):
+        show(tmp_path / "a.png", "html", {}, 0)
+
+
+def test_a_file_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n" + "1.5,2.5\n" * 2_000_000, "ascii")
+    with pytest.raises(UnsupportedType, match="too much memory"):
+        show(path, "json", {}, 10_000_000)
+
+
+ROWS = [{"a": 1, "b": "x"}, {"a": None, "c": [1, {"d": "ä"}]}]
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.GeoJSON"])
+def test_json_is_shown_as_it_is(tmp_path: Path, name: str) -> None:
+    assert strict_json(shown(tmp_path, '{ "a":\n1e2 }', "json", name)) == {"a": 100}
+
+
+def test_json_is_strict(tmp_path: Path) -> None:
+    text = '[NaN, {"a": -Infinity}, "NaN", 12345678901234567890123]'
+    assert strict_json(shown(tmp_path, text, "json", "a.json")) == [
+        *(None, {"a": None}, "NaN", 12345678901234567890123)
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_json_is_shown_in_utf_8(tmp_path: Path, encoding: str) -> None:
+    assert shown(tmp_path, '["ä"]'.encode(encoding), "json", "a.json") == '["ä"]\n'.encode()
+
+
+@pytest.mark.parametrize("text", ["", "nan", "{", '{"a": 1,}', "[1] [2]", b"\xff", "[" * 100_000])
+def test_what_is_not_json(tmp_path: Path, text: str | bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UnsupportedType, match=r"not valid JSON.*Ask for txt"):
+        show(path, "csv", {}, 0)
+
+
+def test_the_table_in_json(tmp_path: Path) -> None:
+    text = json.dumps(ROWS)
+    csv = shown(tmp_path, text, "csv", "a.json").decode()
+    assert csv == 'a,b,c\n1.0,x,\n,,"[1,{""d"":""ä""}]"\n'
+    assert "<td>x</td>" in shown(tmp_path, text, "html", "a.json").decode()
+    split = '{"columns": ["x"], "index": ["p", "q"], "data": [[true], [NaN]]}'
+    assert shown(tmp_path, split, "csv", "a.json").decode() == ",x\np,True\nq,\n"
+    records = '{"a": {"b": [{"x": "1"}]}}'
+    assert shown(tmp_path, records, "json", "a.json", records="a.b") == b'[{"x":1}]'

@@ -1,0 +1,383 @@
+"""Tables as agencies publish them: read rightly, or refused with the option that settles it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jobserver.errors import JobNotRunnable
+from jobserver.tables.loading import load
+from jobserver.tables.options import OPTIONS
+from tests.support.strategies import fuzzed
+
+Read = Callable[..., Any]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Write a file and read it as a script would get it."""
+
+    def write_and_read(content: str | bytes, name: str = "a.csv", **options: Any) -> Any:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return load({"path": str(path), **options}, as_path=False)
+
+    return write_and_read
+
+
+def why(read: Read, content: str, name: str = "a.csv", **options: Any) -> str:
+    """Why a file is not read."""
+    with pytest.raises(JobNotRunnable) as refused:
+        read(content, name, **options)
+    (problem,) = refused.value.errors
+    return problem.problem
+
+
+def rows(frame: pd.DataFrame) -> list[list[Any]]:
+    """The rows of a table, times as text and missing values as None."""
+    texts = frame.astype(object).where(frame.notna(), None)
+    return [[str(c) if isinstance(c, pd.Timestamp) else c for c in row] for row in texts.to_numpy()]
+
+
+DAYS = ["2020-01-01 00:00:00", "2020-01-02 00:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "columns", "expected"),
+    [
+        (
+            "2020-01-01,1.5,A\n2020-01-02,2.5,A",
+            {},
+            [0, 1, 2],
+            [[DAYS[0], 1.5, "A"], [DAYS[1], 2.5, "A"]],
+        ),
+        ("gauge_id;flow\n01013500;3.1", {}, ["gauge_id", "flow"], [["01013500", 3.1]]),
+        (
+            "gauge_id,flow\n01013500,3.1\n,2",
+            {},
+            ["gauge_id", "flow"],
+            [["01013500", 3.1], [None, 2]],
+        ),
+        ("country,v\nNA,1\nDE,2", {}, ["country", "v"], [["NA", 1], ["DE", 2]]),
+        ("country,v\nFR,NA\nDE,2", {}, ["country", "v"], [["FR", None], ["DE", 2]]),
+        ("q\n131\n-999\n-999.0", {"missing": [-999]}, ["q"], [[131], [None], [None]]),
+        ("q,s\n131,x\n-9,Ice", {"missing": ["Ice", -9]}, ["q", "s"], [[131, "x"], [None, None]]),
+        (
+            "date,time,flow\n2020-01-01,00:00,1.5\n2020-01-02,24:00,2.5",
+            {},
+            ["date", "flow"],
+            [[DAYS[0], 1.5], ["2020-01-03 00:00:00", 2.5]],
+        ),
+        ('date,flow\n2020-01-01,"1,234"', {"thousands": ","}, ["date", "flow"], [[DAYS[0], 1234]]),
+        ("a;b\n1.234,5;1", {"thousands": "."}, ["a", "b"], [[1234.5, 1]]),
+        ("a;b\n1 234;1", {"thousands": " "}, ["a", "b"], [[1234, 1]]),
+        (
+            "date,flow\n2020-01-01,1.5\n\nMean,2.0\nSource: x",
+            {},
+            ["date", "flow"],
+            [[DAYS[0], 1.5]],
+        ),
+        (
+            "".join(f"Station {n}:\tx\n" for n in range(15)) + "date\tq\tt\n2020-01-01\t1.5\t2",
+            {},
+            ["date", "q", "t"],
+            [[DAYS[0], 1.5, 2]],
+        ),
+        (
+            "Daily flow m3/s\n2020 1 1 1.5",
+            {"skip": 1, "times": [0, 1, 2]},
+            [0, 3],
+            [[DAYS[0], 1.5]],
+        ),
+        (
+            "a;b;c\n;cm;°C\n2020-01-01;1;2\n2020-01-02;2;3",
+            {},
+            ["a", "b", "c"],
+            [[DAYS[0], 1, 2], [DAYS[1], 2, 3]],
+        ),
+        ("q\nm3/s\n1\n2", {"units": True}, ["q"], [[1], [2]]),
+        ("date flow\n----- ----\n2020-01-01 1", {}, ["date", "flow"], [[DAYS[0], 1]]),
+        ("sep=;\na;b\n1,5;2", {}, ["a", "b"], [[1.5, 2]]),
+        ("a,b\n1,2,3\n4,5,6", {}, ["a", "b"], [[2, 3], [5, 6]]),
+        ("a,b,c\n1,2,3", {"columns": ["c", 0]}, ["c", "a"], [[3, 1]]),
+        ("a,b\n1,2", {"text": ["a"]}, ["a", "b"], [["1", 2]]),
+        ("a,b\n1,2\n\n3,4", {}, ["a", "b"], [[1, 2], [3, 4]]),
+        (
+            "y,m,d,h,q\n2020,1,2,06,3",
+            {"times": [*"ymdh"]},
+            ["y", "q"],
+            [["2020-01-02 06:00:00", 3]],
+        ),
+        ("a,b\n1,\n2,", {}, ["a", "b"], [[1, None], [2, None]]),
+        (
+            "Station X,,\n,,\ndate,q,t\n2020-01-01,1.5,2\n,,\n2020-01-02,2.5,3\n,,\n,,\n",
+            {},
+            ["date", "q", "t"],
+            [[DAYS[0], 1.5, 2], [None, None, None], [DAYS[1], 2.5, 3]],
+        ),
+        ("q,T\n,1\n2,3", {}, ["q", "T"], [[None, 1], [2, 3]]),
+    ],
+)
+def test_what_tables_are(
+    read: Read, text: str, options: dict[str, Any], columns: list[Any], expected: list[Any]
+) -> None:
+    frame = read(text, **options)
+    assert frame.columns.tolist() == columns
+    assert rows(frame) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "facts"),
+    [
+        ("date level temp\n2020-01-01 1.2 3.1\n2020-01-02     3.2", {}, ["blank cell", "line 3"]),
+        ("Daily flow m3/s\n2020 1 1 1.5\n2020 1 2 2.5", {}, ["line 1", '"skip"']),
+        ('date,flow\n2020-01-01,"1,234"', {}, ['"thousands"', '"decimal"', "1,234", "line 2"]),
+        ("a,b\n1,2\n1,2,3", {}, ["3 in line 3", '"separator"']),
+        ("date,flow\n2020-01-01,1\nbroken\n2020-01-02,2", {}, ["'broken'", "line 3"]),
+        ("a;b\n1,234;5\n", {}, ["1,234", "line 2", '"decimal"']),
+        ("a,b\n1,2", {"columns": ["c"]}, ["'c'", "a, b"]),
+        ("t,q\n01/02/2020,1", {"times": "t"}, ['"%d/%m/%Y"', '"%m/%d/%Y"']),
+        ("t,q\n2020-02-30,1", {"times": "t"}, ["'2020-02-30'", "line 2"]),
+        ("t,q\n2020-01-01,1\n1990-01-00,1", {"times": "t"}, ["'1990-01-00'", "line 3"]),
+        (
+            "t,q\n2020-03-29 02:30,1",
+            {"times": {"columns": "t", "zone": "Europe/Berlin"}},
+            ["line 2"],
+        ),
+        (
+            "q,updated,time\n1,2024-05-01,2020-01-01",
+            {"datatype": "timeseries"},
+            ['"times"', "updated"],
+        ),
+        *(
+            (f"when,q\n{time},1", {"datatype": "timeseries"}, ['"times"', time, "line 2"])
+            for time in (
+                "2020-02-30",
+                "1990-01-00",
+                "01.02.2004 00:00",
+                "20200101",
+                "8/16/2006 10:02",
+            )
+        ),
+    ],
+)
+def test_refusals_name_line_cell_and_option(
+    read: Read, text: str, options: dict[str, Any], facts: list[str]
+) -> None:
+    told = why(read, text, **options)
+    assert [fact for fact in facts if fact not in told] == []
+    assert all(option in told for option in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("2020-01-02", "2020-01-02 00:00:00"),
+        ("2020-01-01 24:00", "2020-01-02 00:00:00"),
+        ("01.02.2004 00:00", "2004-02-01 00:00:00"),
+        ("01.02.2004 24:00", "2004-02-02 00:00:00"),
+        ("20200101", "2020-01-01 00:00:00"),
+        ("2020010112", "2020-01-01 12:00:00"),
+        ("202001011230", "2020-01-01 12:30:00"),
+        ("8/16/2006 10:02", "2006-08-16 10:02:00"),
+        ("16/8/2006 10:02:03", "2006-08-16 10:02:03"),
+        ("2021-02-18 21:46:23 UTC", "2021-02-18 21:46:23+00:00"),
+        ("2020/01/02 03:04", "2020-01-02 03:04:00"),
+        ("12-Feb-2020", "2020-02-12 00:00:00"),
+        ("08/16/2006 10:02:00 PM", "2006-08-16 22:02:00"),
+        ("2020-03", "2020-03-01 00:00:00"),
+    ],
+)
+def test_times_are_read_as_they_are_certainly_written(read: Read, cell: str, expected: str) -> None:
+    frame = read(f"when,q\n{cell},1.5\n", times="when", datatype="timeseries")
+    assert str(frame.index[0]) == expected
+    assert frame["q"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("cell", "option", "expected"),
+    [
+        ("02/01/2020", {"format": "%m/%d/%Y"}, "2020-02-01 00:00:00"),
+        ("1990-01-00", {"format": "%Y-%m-00"}, "1990-01-01 00:00:00"),
+        ("2020-07-01 12:00", {"zone": "Europe/Berlin"}, "2020-07-01 10:00:00+00:00"),
+        ("2020-07-01 12:00", {"zone": "+01:00"}, "2020-07-01 11:00:00+00:00"),
+    ],
+)
+def test_formats_and_zones(read: Read, cell: str, option: dict[str, str], expected: str) -> None:
+    frame = read(f"when,q\n{cell},1.5\n", times={"columns": "when", **option})
+    assert str(frame["when"].iloc[0]) == expected
+
+
+def test_usgs_rdb(read: Read) -> None:
+    text = (
+        "# Data provided for site 01013500\n#\n"
+        "agency_cd\tsite_no\tdatetime\t68_00060\t68_00060_cd\n5s\t15s\t20d\t14n\t10s\n"
+        "USGS\t01013500\t2020-01-01\t3\tA\nUSGS\t01013500\t2020-01-02\t4\tA:e\n"
+    )
+    frame = read(text, "a.txt")
+    assert rows(frame) == [
+        ["USGS", "01013500", DAYS[0], 3, "A"],
+        ["USGS", "01013500", DAYS[1], 4, "A:e"],
+    ]
+
+
+def test_campbell_toa5(read: Read) -> None:
+    text = (
+        '"TOA5","station","CR1000","1","x","CPU:a.CR1","1","Table"\n'
+        '"TIMESTAMP","RECORD","Temp"\n"TS","RN","Deg C"\n"","","Avg"\n'
+        '"2020-01-01 00:00:00",1,"NAN"\n"2020-01-01 00:10:00",2,3.5\n'
+    )
+    frame = read(text, "a.dat")
+    assert frame.columns.tolist() == ["TIMESTAMP", "RECORD", "Temp"]
+    assert rows(frame)[1] == ["2020-01-01 00:10:00", 2, 3.5]
+    assert frame["Temp"].isna().tolist() == [True, False]
+    assert frame.attrs["units"]["Temp"] == "Deg C"
+
+
+def test_what_is_left_out_is_told(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    def told(text: str, **options: Any) -> str:
+        caplog.clear()
+        read(text, **options)
+        return "\n".join(record.getMessage() for record in caplog.records)
+
+    caplog.set_level(logging.INFO)
+    ice = "time,q,T\n2020-01-01,1.5,1\n2020-01-02,Ice,2\n2020-01-03,3,3"
+    assert all(word in told(ice) for word in ("column q", "text", "'Ice'", "line 3"))
+    assert "lines 4 to 5" in told("date,flow\n2020-01-01,1.5\n\nMean,2.0\nSource: x")
+    assert "15 lines" in told("x:\ty\n" * 15 + "date\tq\tt\n2020-01-01\t1.5\t2")
+    assert "label" in told("a,b\n1,2,3")
+    assert "cm, °C" in told("a;b;c\n;cm;°C\n2020-01-01;1;2\n2020-01-02;2;3")
+    assert ": 3" in told("a,b\n1,2\n3\n4,5")
+    assert "date and time" in told("date,time,flow\n2020-01-01,00:00,1.5")
+    assert "NA" in told("country,v\nFR,NA\nDE,2")
+    for code in ("-999", "-9999", "-999999999", "9999", "-99.9"):
+        text = told(f"q\n131.5\n{code}\n120.25\n")
+        assert code in text
+        assert '"missing"' in text
+        assert told(f"q\n131.5\n{code}\n120.25\n", missing=[float(code)]) == ""
+    assert told("q\n-99.9\n-98\n-120\n-101\n") == ""
+
+
+def test_a_footer_in_mid_table_is_not_left_out(read: Read) -> None:
+    text = "date,flow\n2020-01-01,1\n\nMean,2\n2020-01-02,3\n"
+    frame = read(text)
+    assert frame["flow"].tolist() == [1, 2, 3]
+    assert frame.attrs["remarks"]["date"].count("line 4") == 1
+
+
+def test_records_in_json(read: Read) -> None:
+    water = (
+        '{"value": {"timeSeries": [{"values": [{"value": ['
+        '{"value": "0.5", "qualifiers": ["P"], "dateTime": "2020-01-01T00:00:00.000-05:00"},'
+        '{"value": "0.75", "qualifiers": ["P"], "dateTime": "2020-01-01T01:00:00.000-05:00"}]}]}]}}'
+    )
+    path = "value.timeSeries.0.values.0.value"
+    assert path in why(read, water, "a.json")
+    frame = read(water, "a.json", records=path)
+    assert frame["value"].tolist() == [0.5, 0.75]
+    assert str(frame["dateTime"].iloc[0]) == "2020-01-01 05:00:00+00:00"
+    assert "value.timeSeries.1" in why(read, water, "a.json", records="value.timeSeries.1")
+    speak = (
+        '{"channel": {"id": 1}, "feeds": [{"created_at": "2020-01-01T00:00:00Z", "field1": "1.5"}]}'
+    )
+    assert '"records" to feeds' in why(read, speak, "a.json")
+    assert read(speak, "a.json", records="feeds")["field1"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize("key", ["value", "stored"])
+def test_raw_and_stored_data_have_the_same_options(tmp_path: Path, key: str) -> None:
+    import bson
+
+    value: Any = {"data": [{"t": "01.02.2020", "q": "0.5"}, {"t": "02.02.2020", "q": "-999"}]}
+    if key == "stored":
+        path = tmp_path / "data.bson"
+        path.write_bytes(bson.encode({"data": value}))
+        value = str(path)
+    options = {"records": "data", "times": "t", "missing": [-999], "datatype": "timeseries"}
+    frame = load({key: value, **options}, as_path=False)
+    assert [str(time) for time in frame.index] == ["2020-02-01 00:00:00", "2020-02-02 00:00:00"]
+    assert frame["q"].tolist()[0] == 0.5
+    assert frame["q"].isna().tolist() == [False, True]
+
+
+def test_thousands_of_equal_names_are_numbered_at_once(read: Read) -> None:
+    frame = read(",".join(["a"] * 8000) + "\n" + ",".join(["1.5"] * 8000) + "\n")
+    assert frame.columns[-1] == "a.7999"
+    assert "16384" in why(read, ",".join(["1.5"] * 17_000))
+
+
+def test_a_result_uploaded_again_keeps_its_text(read: Read) -> None:
+    first = read("gauge_id,flow\n01013500,3.1\n")
+    assert read(first.to_csv(index=False)).equals(first)
+
+
+dates = st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")).map(
+    lambda time: time.strftime("%Y-%m-%d %H:%M")
+)
+numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: f"{x:.3f}")
+integers = st.integers(-(10**6), 10**6).map(str)
+codes = st.from_regex(r"0[0-9]{4}", fullmatch=True)
+words = st.text(st.characters(codec="utf-8", categories=["L"]), min_size=1, max_size=6)
+KINDS = {"time": dates, "number": numbers, "integer": integers, "code": codes, "word": words}
+
+
+@settings(
+    max_examples=fuzzed(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    data=st.data(),
+    kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=5),
+    dialect=st.tuples(
+        st.sampled_from([",", ";", "\t", "|"]),
+        st.sampled_from([".", ","]),
+        st.sampled_from(["\n", "\r\n"]),
+        st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+        st.integers(0, 3),
+        st.booleans(),
+    ),
+)
+def test_a_table_of_any_dialect_is_read_back_or_refused(
+    read: Read, data: st.DataObject, kinds: list[str], dialect: tuple[Any, ...]
+) -> None:
+    separator, decimal, newline, encoding, quoting, comments, has_blanks = dialect
+    strategy = st.tuples(*(KINDS[kind] for kind in kinds))
+    table = data.draw(st.lists(strategy, min_size=2, max_size=8))
+    blank = st.booleans() if has_blanks else st.just(False)
+    cells = [["" if data.draw(blank) else cell for cell in row] for row in table]
+    written = io.StringIO()
+    written.write("".join(f"# comment {n}{newline}" for n in range(comments)))
+    writer = csv.writer(written, delimiter=separator, lineterminator=newline, quoting=quoting)
+    writer.writerow([f"{kind}_{n}" for n, kind in enumerate(kinds)])
+    for row in cells:
+        pairs = zip(row, kinds, strict=True)
+        writer.writerow([c.replace(".", decimal) if k == "number" else c for c, k in pairs])
+    try:
+        frame = read(written.getvalue().encode(encoding))
+    except JobNotRunnable:
+        return
+    assert not any(map(any, cells[len(frame) :]))  # empty rows at the end may be left out
+    expected = cells[: len(frame)]
+    for n, kind in enumerate(kinds):
+        column = frame[f"{kind}_{n}"]
+        for cell, found in zip((row[n] for row in expected), column, strict=True):
+            assert _same(kind, cell, found), (kind, cell, found)
+
+
+def _same(kind: str, cell: str, found: Any) -> bool:
+    if not cell:
+        return bool(pd.isna(found))
+    if kind in ("number", "integer"):
+        return bool(float(cell) == found)
+    return bool(pd.Timestamp(cell) == found if kind == "time" else found == cell)
