@@ -69,7 +69,9 @@ def pins() -> dict[str, str]:
 def needed() -> Iterator[Requirement]:
     """Everything that this package needs with the extras that ``make install`` sets up."""
     extras = PROJECT["optional-dependencies"]
-    declared = [line for name in ("embedded", "files", "test", "lint", "docs") for line in extras[name]]
+    declared = [
+        line for name in ("embedded", "files", "test", "lint", "docs") for line in extras[name]
+    ]
     waiting = [Requirement(line) for line in PROJECT["dependencies"] + declared]
     seen = set()
     while waiting:

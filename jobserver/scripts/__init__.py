@@ -25,9 +25,18 @@ from typing import Any
 
 from jobserver.scripts.shipped.drawing import plot
 from jobserver.scripts.shipped.flow import flow_duration_curve
-from jobserver.scripts.shipped.timeseries import gaps, resample, rolling, summary
+from jobserver.scripts.shipped.resampling import resample
+from jobserver.scripts.shipped.timeseries import gaps, rolling, summary
 
-__all__ = ["flow_duration_curve", "gaps", "on_init", "plot", "resample", "rolling", "summary"]
+__all__ = [
+    "flow_duration_curve",
+    "gaps",
+    "on_init",
+    "plot",
+    "resample",
+    "rolling",
+    "summary",
+]
 
 
 def on_init(app: Any) -> None:
