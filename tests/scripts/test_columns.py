@@ -9,16 +9,18 @@ import pandas as pd
 import pytest
 
 from jobserver.scripts import (
+    baseflow,
     flow_duration_curve,
     gaps,
     plot,
     resample,
+    return_periods,
     rolling,
     summary,
 )
 
-OF_ONE_COLUMN = [flow_duration_curve]
-WITH_TIMES = [resample, rolling, gaps, plot]
+OF_ONE_COLUMN = [flow_duration_curve, baseflow, return_periods]
+WITH_TIMES = [resample, rolling, gaps, plot, baseflow, return_periods]
 
 
 def gauge() -> pd.DataFrame:
@@ -138,10 +140,13 @@ def test_rows_without_a_time_are_counted_in_the_log(caplog: pytest.LogCaptureFix
     assert "left out 2 rows without a time, the first is row 1" in caplog.messages
 
 
-def test_times_that_occur_twice_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_times_that_occur_twice_are_logged_or_refused(caplog: pytest.LogCaptureFixture) -> None:
     table = gauge()[["date", "level"]].assign(date=pd.to_datetime(["2020", "2020", "2021"]))
     assert resample(table, "YS", "sum")["level"].tolist() == [3.0, 3.0]
     assert "1 rows have the time of another row; all are used" in caplog.messages
+    for script in (baseflow, return_periods):
+        with pytest.raises(ValueError, match="1 rows have the time of another row, such as 2020"):
+            script(table)
 
 
 def test_rows_of_one_time_keep_their_order() -> None:
