@@ -98,6 +98,12 @@ def test_labels_do_not_count_as_columns_to_choose_from() -> None:
     assert flow_duration_curve(gauge(), "level")["level"].tolist() == [3.0, 2.0, 1.0]
 
 
+def test_cells_may_hold_lists() -> None:
+    table = pd.DataFrame({"level": [1.0, 2.0], "note": [["a"], 3]})
+    with pytest.raises(ValueError, match=r"level, note \(not numbers, e.g. \['a'\] in row 1\)"):
+        flow_duration_curve(table)
+
+
 def test_columns_of_one_name_are_not_guessed() -> None:
     table = gauge()[["level", "level"]]
     with pytest.raises(ValueError, match="2 columns are called level"):

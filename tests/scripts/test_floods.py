@@ -156,6 +156,14 @@ def test_annual_values_need_no_coverage(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == ["no year has two rows: the rows are taken as annual values"]
 
 
+def test_a_fit_that_means_little_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    return_periods(annual([1.0, 1.0, 2.0]), periods=[2])
+    assert "the shape -1 of gev is odd: prefer gumbel" in caplog.messages
+    caplog.clear()
+    return_periods(annual(MAXIMA), periods=[2])
+    assert "odd" not in caplog.text
+
+
 def test_floods_that_cannot_be_estimated_are_refused() -> None:
     with pytest.raises(ValueError, match="There are 2 complete years, but at least 3 are needed"):
         return_periods(annual([1.0, 2.0]))

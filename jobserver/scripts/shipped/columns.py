@@ -218,8 +218,16 @@ def _almost_times(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 def _stray(column: pd.Series[object], fits: Callable[[object], bool]) -> str:
     """Describe the first cell that does not fit, else the first; empty if no cell fits."""
-    fitting = _first(column, fits)
-    return fitting and (_first(column, lambda cell: not fits(cell)) or fitting)
+    if not any(map(fits, _distinct(column))):
+        return ""
+    return _first(column, lambda cell: not fits(cell)) or _first(column, fits)
+
+
+def _distinct(column: pd.Series[object]) -> Iterator[object]:
+    try:
+        yield from column.unique()
+    except TypeError:  # cells of JSON may be lists
+        yield from column
 
 
 def _first(column: pd.Series[object], fits: Callable[[object], bool]) -> str:

@@ -24,6 +24,8 @@ _EULER = 0.5772156649015329
 _ALMOST_GUMBEL = 1e-6
 #: Shapes of GEV distributions that have L-moments and occur.
 _SHAPES = (-1 + 1e-9, 100.0)
+#: Shape beyond which a fit has too few data, or data that no flood explains.
+_ODD = 0.5
 #: Return periods beyond so many times the length of the data are far extrapolations.
 _FAR = 3
 _log = logging.getLogger("jobserver")
@@ -99,6 +101,8 @@ def return_periods(
     moments = l_moments(maxima["flood"].to_numpy("float64"))
     gumbel, gev = fit_gumbel(*moments[:2]), fit_gev(*moments)
     years = np.asarray([2, 5, 10, 20, 50, 100] if periods is None else periods, "float64")
+    if abs(gev["shape"]) > _ODD:
+        _log.warning("the shape %.2g of gev is odd: prefer gumbel", gev["shape"])
     if years.max() > _FAR * len(maxima):
         _log.warning("%g years are far beyond the %d years of the data", years.max(), len(maxima))
     floods = {"gumbel": quantiles(years, **gumbel), "gev": quantiles(years, **gev)}

@@ -181,23 +181,16 @@ def _gaps(rows: pd.DatetimeIndex, values: pd.DatetimeIndex, step: pd.Timedelta) 
     """Return the gaps between times with values, and before and after them."""
     import pandas as pd
 
-    times = values.unique().to_series()
-    found = pd.DataFrame(
-        {"before": times.shift(), "after": times, "missing": (times.diff() / step).round() - 1}
-    )
-    if len(rows) and times.empty:
-        ends = [(pd.NaT, pd.NaT, (rows[-1] - rows[0]) / step + 1)]
+    times = values.unique()
+    before, after = times.insert(0, pd.NaT), times.insert(len(times), pd.NaT)
+    missing = ((after - before) / step).to_numpy().round() - 1
+    if len(times):
+        missing[0] = round((times[0] - rows[0]) / step)
+        missing[-1] = round((rows[-1] - times[-1]) / step)
     elif len(rows):
-        ends = [
-            (pd.NaT, times.iloc[0], (times.iloc[0] - rows[0]) / step),
-            (times.iloc[-1], pd.NaT, (rows[-1] - times.iloc[-1]) / step),
-        ]
-    else:
-        ends = []
-    outer = pd.DataFrame(ends, columns=list(found)).astype(found.dtypes)
-    outer["missing"] = outer["missing"].round()
-    found = pd.concat([outer[:1], found, outer[1:]])
-    return found[found["missing"] > 0].astype({"missing": int}).reset_index(drop=True)
+        missing[0] = round((rows[-1] - rows[0]) / step) + 1
+    found = pd.DataFrame({"before": before, "after": after, "missing": missing})
+    return found[missing > 0].astype({"missing": int}).reset_index(drop=True)
 
 
 def span(text: str, what: str) -> pd.Timedelta:
