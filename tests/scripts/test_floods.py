@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import genextreme, gumbel_r, lmoment
 
-from jobserver.scripts import return_periods
+from jobserver import scripts
 from jobserver.scripts.registry import Registry, ScriptSources
 from jobserver.scripts.shipped.floods import fit_gev, fit_gumbel, l_moments, quantiles
 
@@ -26,6 +26,14 @@ GEV = {"location": 2.1792884, "scale": 1.3956404, "shape": -0.1555609}
 GUMBEL_QUANTILES = [1.501596, 2.889274, 4.756363]
 GEV_QUANTILES = [1.539112, 2.705672, 4.537048]
 YEARS = 1 / (1 - np.array([0.2, 0.5, 0.8]))
+
+
+def return_periods(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    """Call the script, and return its rows as tables."""
+    found = scripts.return_periods(*args, **kwargs)
+    return {
+        key: pd.DataFrame(each) if isinstance(each, list) else each for key, each in found.items()
+    }
 
 
 def annual(maxima: list[float]) -> pd.DataFrame:
@@ -147,6 +155,14 @@ def test_years_with_gaps_are_told_whether_used_or_not(caplog: pytest.LogCaptureF
     ]
     found = return_periods(data, start_month=1, coverage=1.0)["maxima"]
     assert found["year"].tolist() == [2000, 2001, 2003, 2005]
+
+
+def test_rows_are_plain_values() -> None:
+    found = scripts.return_periods(annual([5.0, 9.0, 7.0]), periods=[2])
+    assert [list(row) for row in found["floods"]] == [["return_period", "gumbel", "gev"]]
+    assert {type(value) for value in found["floods"][0].values()} == {float}
+    first = {"year": 2001, "time": pd.Timestamp(2001, 3, 1), "flood": 5.0}
+    assert found["maxima"][0] == first | {"return_period": pytest.approx(3.2 / 2.6)}
 
 
 def test_annual_values_need_no_coverage(caplog: pytest.LogCaptureFixture) -> None:

@@ -64,9 +64,10 @@ def return_periods(
     Returns
     -------
     dict
-        ``floods``, a table: ``return_period`` in years, and the floods by ``gumbel`` and ``gev`` in
-        the unit of the column. ``maxima``, a table of the k years in order: ``year``, ``time`` of
-        the maximum, its value ``flood``, and ``return_period``, its plotting position in years.
+        ``floods``, a list of rows: ``return_period`` in years, and the floods by ``gumbel`` and
+        ``gev`` in the unit of the column. ``maxima``, a list of the k years in order: ``year``,
+        ``time`` of the maximum, its value ``flood``, and ``return_period``, its plotting position
+        in years.
         ``gumbel`` and ``gev``: ``location`` and ``scale`` in the unit of the column, and the
         ``shape`` of the GEV distribution, which is positive if floods have an upper bound.
 
@@ -107,8 +108,8 @@ def return_periods(
         _log.warning("%g years are far beyond the %d years of the data", years.max(), len(maxima))
     floods = {"gumbel": quantiles(years, **gumbel), "gev": quantiles(years, **gev)}
     return {
-        "floods": pd.DataFrame({"return_period": years, **floods}),
-        "maxima": maxima,
+        "floods": pd.DataFrame({"return_period": years, **floods}).to_dict("records"),
+        "maxima": maxima.to_dict("records"),
         "gumbel": gumbel,
         "gev": gev,
     }
