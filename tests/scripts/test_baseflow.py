@@ -102,7 +102,7 @@ def test_parts_between_gaps_are_filtered_by_themselves(
     parts = [baseflow(part, method=method)["baseflow"] for part in (whole[:3], whole[4:])]
     assert found.tolist() == pd.concat(parts).tolist()
     assert baseflow(whole.drop(3), method=method)["baseflow"].tolist() == found.tolist()
-    assert caplog.messages == ["the flow has 1 gaps: each part is filtered by itself"] * 2
+    assert caplog.messages == ["gaps in the flow: 1; each part is filtered by itself"] * 2
 
 
 def test_a_step_other_than_a_day_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -112,7 +112,7 @@ def test_a_step_other_than_a_day_is_logged(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_flow_that_cannot_be_filtered_is_refused() -> None:
-    with pytest.raises(ValueError, match="negative in 1 rows, such as -999 at 2020-01-02"):
+    with pytest.raises(ValueError, match="negative flows: 1, such as -999 at 2020-01-02"):
         baseflow(daily([1.0, -999.0, 2.0]))
     with pytest.raises(ValueError, match="needs times with a regular step"):
         baseflow(daily([1.0]))

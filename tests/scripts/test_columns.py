@@ -143,15 +143,15 @@ def test_rows_without_a_time_are_counted_in_the_log(caplog: pytest.LogCaptureFix
     table = gauge()[["date", "level"]].astype({"date": object})
     table["date"] = pd.to_datetime([None, "2020-01-01", None])
     assert rolling(table)["level"].tolist() == [2.0]
-    assert "left out 2 rows without a time, the first is row 1" in caplog.messages
+    assert "left out rows without a time: 2, the first is row 1" in caplog.messages
 
 
 def test_times_that_occur_twice_are_logged_or_refused(caplog: pytest.LogCaptureFixture) -> None:
     table = gauge()[["date", "level"]].assign(date=pd.to_datetime(["2020", "2020", "2021"]))
     assert resample(table, "YS", "sum")["level"].tolist() == [3.0, 3.0]
-    assert "1 rows have the time of another row; all are used" in caplog.messages
+    assert "rows with the time of another row: 1; all are used" in caplog.messages
     for script in (baseflow, return_periods):
-        with pytest.raises(ValueError, match="1 rows have the time of another row, such as 2020"):
+        with pytest.raises(ValueError, match="rows with the time of another row: 1, such as 2020"):
             script(table)
 
 

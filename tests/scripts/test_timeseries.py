@@ -125,7 +125,7 @@ def test_a_zone_is_for_days_and_must_exist() -> None:
 def test_two_of_31_days_can_be_no_month(caplog: pytest.LogCaptureFixture) -> None:
     data = daily([1.0] * 31 + [2.0] * 2)
     assert resample(data, "MS", "sum")["value"].tolist() == [31.0, 4.0]
-    assert "1 of 2 periods lack some of their values, such as 2020-02-01 00:00:00 with 2 of 29" in (
+    assert "some of the values: 1 of 2 periods, such as 2020-02-01 00:00:00 with 2 of 29" in (
         caplog.text
     )
     caplog.clear()
@@ -134,7 +134,7 @@ def test_two_of_31_days_can_be_no_month(caplog: pytest.LogCaptureFixture) -> Non
         assert found.iloc[0] == 31.0
         assert np.isnan(found.iloc[1])
         assert resample(data, "MS", "count", **limit)["value"].tolist() == [31, 2]
-    assert caplog.messages == ["1 of 2 periods are missing: they have too few values"] * 3
+    assert caplog.messages == ["left missing for too few values: 1 of 2 periods"] * 3
 
 
 def test_coverage_counts_each_column_against_the_complete_period() -> None:

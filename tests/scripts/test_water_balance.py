@@ -101,7 +101,7 @@ def test_columns_that_make_no_balance_are_refused() -> None:
         water_balance(data, "rain", "q")
     with pytest.raises(ValueError, match="must be different columns"):
         water_balance(data, "p", "p")
-    with pytest.raises(ValueError, match="1 rows have the time of another row"):
+    with pytest.raises(ValueError, match="rows with the time of another row: 1"):
         water_balance(pd.concat([data, data[:1]]), "p", "q")
     with pytest.raises(ValueError, match="No hydrological year from month 11"):
         water_balance(data, "p", "q")

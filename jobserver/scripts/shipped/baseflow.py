@@ -96,8 +96,8 @@ def baseflow(
     flow = one_series(data, column, time).astype("float64")
     if (flow < 0).any():
         raise ValueError(
-            f"The flow is negative in {(flow < 0).sum()} rows, such as {flow.min():g} at "
-            f"{flow.idxmin()}: remove these values, or name what stands for missing ones."
+            f"There are negative flows: {(flow < 0).sum()}, such as {flow.min():g} at "
+            f"{flow.idxmin()}. Remove them, or name the value that stands for missing ones."
         )
     if method == "lyne_hollick":
         parts = [_lyne_hollick(part, alpha or 0.925, passes) for part in _unbroken(flow)]
@@ -118,7 +118,7 @@ def _unbroken(flow: pd.Series[float]) -> list[np.ndarray[Any, Any]]:
         _log.warning("the usual alpha is meant for daily flow, but the step is %s", step)
     starts = np.flatnonzero(flow.index.to_series().diff() > 1.5 * step)
     if len(starts):
-        _log.warning("the flow has %d gaps: each part is filtered by itself", len(starts))
+        _log.warning("gaps in the flow: %d; each part is filtered by itself", len(starts))
     return np.split(flow.to_numpy(), starts)
 
 

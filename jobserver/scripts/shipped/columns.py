@@ -167,8 +167,8 @@ def check_unique(times: pd.DatetimeIndex) -> None:
     if times.has_duplicates:
         again = times[times.duplicated()]
         raise ValueError(
-            f"{len(again)} rows have the time of another row, such as {again[0]}: "
-            "bind a table with one row for each time."
+            f"There are rows with the time of another row: {len(again)}, such as {again[0]}. "
+            "Bind a table with one row for each time."
         )
 
 
@@ -177,10 +177,10 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     unknown = table.index.isna()
     if unknown.any():
         first = int(unknown.argmax()) + 1
-        _log.warning("left out %d rows without a time, the first is row %d", unknown.sum(), first)
+        _log.warning("left out rows without a time: %d, the first is row %d", unknown.sum(), first)
     ordered = table[~unknown].sort_index(kind="stable")
     if again := int(ordered.index.duplicated().sum()):
-        _log.warning("%d rows have the time of another row; all are used", again)
+        _log.warning("rows with the time of another row: %d; all are used", again)
     return ordered
 
 

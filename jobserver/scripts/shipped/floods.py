@@ -24,8 +24,8 @@ _EULER = 0.5772156649015329
 _ALMOST_GUMBEL = 1e-6
 #: Shapes of GEV distributions that have L-moments and occur.
 _SHAPES = (-1 + 1e-9, 100.0)
-#: Shape beyond which a fit has too few data, or data that no flood explains.
-_ODD = 0.5
+#: Shape beyond which a fit is implausible: there are too few data, or outliers.
+_EXTREME = 0.5
 #: Return periods beyond so many times the length of the data are far extrapolations.
 _FAR = 3
 _log = logging.getLogger("jobserver")
@@ -54,7 +54,7 @@ def return_periods(
     time : str
         The column of times, if there are several.
     periods : list of float
-        Other return periods, in years and greater than 1.
+        Return periods in years, greater than 1; by default those above.
     start_month : int
         Month in which the hydrological years begin: 11 for November, 10 for October, 1 for calendar
         years. A year has the number of the calendar year in which it ends.
@@ -102,10 +102,14 @@ def return_periods(
     moments = l_moments(maxima["flood"].to_numpy("float64"))
     gumbel, gev = fit_gumbel(*moments[:2]), fit_gev(*moments)
     years = np.asarray([2, 5, 10, 20, 50, 100] if periods is None else periods, "float64")
-    if abs(gev["shape"]) > _ODD:
-        _log.warning("the shape %.2g of gev is odd: prefer gumbel", gev["shape"])
+    if abs(gev["shape"]) > _EXTREME:
+        _log.warning(
+            "the shape %.2g of gev is implausible: check the maxima, or use gumbel", gev["shape"]
+        )
     if years.max() > _FAR * len(maxima):
-        _log.warning("%g years are far beyond the %d years of the data", years.max(), len(maxima))
+        _log.warning(
+            "a return period of %g years is far beyond the data of %d", years.max(), len(maxima)
+        )
     floods = {"gumbel": quantiles(years, **gumbel), "gev": quantiles(years, **gev)}
     return {
         "floods": pd.DataFrame({"return_period": years, **floods}).to_dict("records"),
@@ -124,8 +128,8 @@ def _maxima(flow: pd.Series[float], start_month: int, coverage: float) -> pd.Dat
     times = groups.idxmax()[complete]
     if len(times) < 3:
         raise ValueError(
-            f"There are {len(times)} complete years, but at least 3 are needed: bind a longer "
-            "series, or lower the coverage."
+            f"There are too few complete years: {len(times)} of at least 3. Bind a longer series, "
+            "or lower the coverage."
         )
     floods = flow[times].to_numpy("float64")
     ranks = pd.Series(floods).rank(ascending=False, method="first").to_numpy()

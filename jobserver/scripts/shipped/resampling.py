@@ -170,9 +170,7 @@ def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any) -> None:
     """Log how many periods have too few values, and how many of the others lack some."""
     few = (counts.lt(least, axis=0) & (counts > 0)).any(axis=1)
     if few.any():
-        _log.warning(
-            "%d of %d periods are missing: they have too few values", few.sum(), len(counts)
-        )
+        _log.warning("left missing for too few values: %d of %d periods", few.sum(), len(counts))
     if complete is None:
         return
     fewest = counts.where(counts.ge(least, axis=0) & (counts > 0)).min(axis=1)
@@ -180,7 +178,7 @@ def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any) -> None:
     if partly.any():
         first = partly.to_numpy().argmax()
         _log.warning(
-            "%d of %d periods lack some of their values, such as %s with %d of %d; "
+            "computed from some of the values: %d of %d periods, such as %s with %d of %d; "
             "set coverage or min_count to leave them missing",
             *(partly.sum(), len(counts), counts.index[first], fewest.iloc[first], complete[first]),
         )
