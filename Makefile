@@ -55,6 +55,7 @@ check: $(INSTALLED) ## Lint, check the format, the types, the import rules and t
 
 docs: $(INSTALLED) ## Build the documentation into docs/_build/html
 	@$(BIN)/python docs/picture.py
+	@$(BIN)/python docs/figures.py
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "Documentation built: docs/_build/html/index.html"
 

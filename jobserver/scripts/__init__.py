@@ -23,11 +23,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobserver.scripts.shipped.balance import water_balance
+from jobserver.scripts.shipped.baseflow import baseflow
 from jobserver.scripts.shipped.drawing import plot
+from jobserver.scripts.shipped.floods import return_periods
 from jobserver.scripts.shipped.flow import flow_duration_curve
-from jobserver.scripts.shipped.timeseries import gaps, resample, rolling, summary
+from jobserver.scripts.shipped.resampling import resample
+from jobserver.scripts.shipped.timeseries import gaps, rolling, summary
 
-__all__ = ["flow_duration_curve", "gaps", "on_init", "plot", "resample", "rolling", "summary"]
+__all__ = [
+    "baseflow",
+    "flow_duration_curve",
+    "gaps",
+    "on_init",
+    "plot",
+    "resample",
+    "return_periods",
+    "rolling",
+    "summary",
+    "water_balance",
+]
 
 
 def on_init(app: Any) -> None:

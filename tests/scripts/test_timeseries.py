@@ -46,6 +46,134 @@ def test_resample_leaves_a_period_without_values_missing() -> None:
         assert np.isnan(found.iloc[1])
 
 
+def daily(values: list[Any], start: str = "2020-01-01") -> pd.DataFrame:
+    """A table with a value for each day."""
+    return pd.DataFrame({"date": pd.date_range(start, periods=len(values)), "value": values})
+
+
+@pytest.mark.parametrize(
+    ("period", "start"),
+    [
+        *(("W", "2019-12-30"), ("1W", "2019-12-30"), ("W-SUN", "2019-12-30")),
+        *(("W-SAT", "2019-12-29"), ("2W-TUE", "2020-01-01"), ("MS", "2020-01-01")),
+        *(("ME", "2020-01-01"), ("QE", "2020-01-01"), ("QE-OCT", "2019-11-01")),
+        *(("QS-NOV", "2019-11-01"), ("YE", "2020-01-01"), ("YE-OCT", "2019-11-01")),
+        *(("YS-NOV", "2019-11-01"), ("2YE-SEP", "2019-10-01"), ("7D", "2020-01-01")),
+    ],
+)
+def test_each_period_is_labelled_with_its_start(period: str, start: str) -> None:
+    found = resample(daily([1.0, 2.0]), period, "sum")
+    assert found.index.tolist() == [pd.Timestamp(start)]
+    assert found["value"].tolist() == [3.0]
+
+
+def test_a_hydrological_year_ends_with_its_last_day() -> None:
+    data = daily([1.0, 2.0, 3.0], "2020-10-30")
+    for period in ("YE-OCT", "YS-NOV"):
+        found = resample(data, period, "sum")["value"]
+        assert found.index.year.tolist() == [2019, 2020]
+        assert found.tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("period", ["B", "BME", "SMS", "SME", "BQE", "BYS", "C", "M", "Y", "-1D"])
+def test_periods_without_a_clear_start_are_refused(period: str) -> None:
+    with pytest.raises(ValueError, match="not a valid period: write 15min"):
+        resample(daily([1.0, 2.0]), period)
+
+
+def test_days_of_a_zone_have_23_to_25_hours(caplog: pytest.LogCaptureFixture) -> None:
+    spring = pd.date_range("2021-03-26 23:00", periods=71, freq="h", tz="UTC")
+    autumn = pd.date_range("2021-10-29 22:00", periods=73, freq="h", tz="UTC")
+    for times, hours in ((spring, [24.0, 23.0, 24.0]), (autumn, [24.0, 25.0, 24.0])):
+        for known in (times, times.tz_localize(None), times.tz_convert("Asia/Tokyo")):
+            data = pd.DataFrame({"value": 1.0}, known)
+            found = resample(data, "1D", "sum", zone="Europe/Berlin", coverage=1.0)
+            assert found["value"].tolist() == hours
+            assert found.index.tolist() == [
+                times[0].tz_convert("Europe/Berlin").tz_localize(None) + pd.Timedelta(days=day)
+                for day in range(3)
+            ]
+    assert caplog.messages == []
+
+
+def test_a_day_of_a_zone_may_begin_after_midnight() -> None:
+    # Clocks in Beirut went from 24:00 to 01:00 in this night.
+    times = pd.date_range("2022-03-26 22:00", periods=23, freq="h", tz="UTC")
+    found = resample(pd.DataFrame({"value": 1.0}, times), zone="Asia/Beirut", coverage=1.0)
+    assert found.index.tolist() == [pd.Timestamp("2022-03-27")]
+    assert found["value"].tolist() == [1.0]
+
+
+def test_without_a_zone_days_are_those_of_the_times() -> None:
+    times = pd.date_range("2021-03-27 22:00", periods=4, freq="h", tz="UTC")
+    found = resample(pd.DataFrame({"value": 1.0}, times), "1D", "sum")
+    assert found.index.tolist() == [
+        pd.Timestamp(day, tz="UTC") for day in ("2021-03-27", "2021-03-28")
+    ]
+    assert found["value"].tolist() == [2.0, 2.0]
+
+
+def test_a_zone_is_for_days_and_must_exist() -> None:
+    for period in ("1h", "15min", "24h"):
+        with pytest.raises(ValueError, match="zone is for days and longer periods"):
+            resample(hourly([1.0]), period, zone="Europe/Berlin")
+    for zone in ("Mars", "", "/etc/passwd", "../UTC", "Europe"):
+        with pytest.raises(ValueError, match="unknown: write an IANA name"):
+            resample(hourly([1.0]), zone=zone)
+
+
+def test_two_of_31_days_can_be_no_month(caplog: pytest.LogCaptureFixture) -> None:
+    data = daily([1.0] * 31 + [2.0] * 2)
+    assert resample(data, "MS", "sum")["value"].tolist() == [31.0, 4.0]
+    assert "some of the values: 1 of 2 periods, such as 2020-02-01 00:00:00 with 2 of 29" in (
+        caplog.text
+    )
+    caplog.clear()
+    for limit in ({"min_count": 3}, {"coverage": 0.9}, {"coverage": 1.0}):
+        found = resample(data, "MS", "sum", **limit)["value"]
+        assert found.iloc[0] == 31.0
+        assert np.isnan(found.iloc[1])
+        assert resample(data, "MS", "count", **limit)["value"].tolist() == [31, 2]
+    assert caplog.messages == ["left missing for too few values: 1 of 2 periods"] * 3
+
+
+def test_coverage_counts_each_column_against_the_complete_period() -> None:
+    table = daily([1.0] * 30, "2020-04-01").assign(half=[1.0, None] * 15)
+    found = resample(table, "MS", coverage=0.5)
+    assert found.to_numpy().tolist() == [[1.0, 1.0]]
+    assert resample(table, "MS", coverage=0.51).isna().to_numpy().tolist() == [[False, True]]
+    ten = daily([1.0] * 7 + [None] * 3)
+    assert resample(ten, "10D", coverage=0.7)["value"].tolist() == [1.0]  # 0.7 * 10 > 7 in binary
+
+
+def test_months_make_complete_years() -> None:
+    times = pd.date_range("2019-01-01", periods=23, freq="MS")
+    found = resample(pd.DataFrame({"value": 1.0}, times), "YS", "sum", coverage=1.0)["value"]
+    assert found.iloc[0] == 12.0
+    assert np.isnan(found.iloc[1])
+
+
+def test_coverage_needs_a_regular_step() -> None:
+    times = pd.to_datetime(["2020-01-01", "2020-01-03", "2020-01-09", "2020-01-17"])
+    for script in (resample, rolling):
+        with pytest.raises(ValueError, match="coverage needs times with a regular step"):
+            script(pd.DataFrame({"value": 1.0}, times), coverage=0.5)
+        assert script(pd.DataFrame({"value": 1.0}, times), min_count=1)["value"].sum() == 4.0
+
+
+def test_rolling_leaves_windows_with_few_values_missing() -> None:
+    data = hourly([1.0, 2.0, 6.0, None, 10.0])
+    full = [None, None, 9.0, None, None]
+    assert (
+        rolling(data, "3h", "sum", coverage=1.0)["value"].replace({np.nan: None}).tolist() == full
+    )
+    two = rolling(data, "3h", "sum", min_count=2)["value"]
+    assert two.iloc[1:].tolist() == [3.0, 9.0, 8.0, 16.0]
+    assert np.isnan(two.iloc[0])
+    assert two.equals(rolling(data, "3h", "sum", coverage=0.5)["value"])
+    assert rolling(data, "3h", "count", min_count=3)["value"].tolist() == [1, 2, 3, 2, 2]
+
+
 def test_rolling_looks_back_for_a_span_of_time() -> None:
     data = hourly([1.0, 2.0, 6.0, None, 10.0])
     shuffled = data.sample(frac=1, random_state=1)
@@ -69,6 +197,42 @@ def test_gaps_are_found_between_the_values_around_them() -> None:
     assert gaps(hourly([1.0] * 5)).empty
     assert gaps(hourly([1.0]), "1h").empty
     assert found.dtypes["missing"].kind == "i"
+
+
+def test_rows_without_values_are_gaps(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    data = daily([None, 1.0, None, 3.0, None, None])
+    days = data["date"].tolist()
+    expected = {
+        "before": [pd.NaT, days[1], days[3]],
+        "after": [days[1], days[3], pd.NaT],
+        "missing": [1, 1, 2],
+    }
+    assert gaps(data).to_dict("list") == expected
+    assert "the most common step is 1 days 00:00:00; set frequency if you" in caplog.text
+    every_second = daily([1.0, None] * 10 + [1.0])
+    assert gaps(every_second)["missing"].tolist() == [1] * 10
+    assert gaps(daily([None] * 3).astype({"value": float})).to_dict("list") == {
+        "before": [pd.NaT],
+        "after": [pd.NaT],
+        "missing": [3],
+    }
+
+
+def test_gaps_are_those_of_the_columns_asked_for() -> None:
+    data = daily([1.0, None, 3.0]).assign(level=[1.0, 2.0, None])
+    days = data["date"].tolist()
+    assert gaps(data).empty
+    one = gaps(data, column="value")
+    assert list(one.columns) == ["before", "after", "missing"]
+    assert one["before"].tolist() == [days[0]]
+    assert gaps(data, column=["value", "level"]).to_dict("list") == {
+        "column": ["value", "level"],
+        "before": [days[0], days[1]],
+        "after": [days[2], pd.NaT],
+        "missing": [1, 1],
+    }
+    assert gaps(data[:1], "1D", column=["value", "level"]).empty
 
 
 @given(st.sets(st.integers(1, 98)), st.integers(0, 20))
@@ -180,6 +344,29 @@ def test_their_parameters_are_checked_before_a_run() -> None:
         *("kwargs.exceedances[0]", "kwargs.exceedances[2]", "kwargs.exceedances[3]"),
         "kwargs.column",
     ]
+
+
+RANGES = [
+    ("resample", "min_count", [0, -1, 1.5, "x"]),
+    ("resample", "coverage", [0, 1.1, "x"]),
+    ("rolling", "min_count", [0]),
+    ("rolling", "coverage", [0, 2]),
+    ("summary", "column", [1, []]),
+    ("gaps", "column", [[], [1]]),
+    ("plot", "column", [[]]),
+    ("plot", "time", [1]),
+]
+
+
+@pytest.mark.parametrize(("script", "parameter", "values"), RANGES)
+def test_values_out_of_range_are_refused_before_a_run(
+    script: str, parameter: str, values: list[Any]
+) -> None:
+    problems = Registry.load(ScriptSources(None)).lookup(script).problems
+    for value in values:
+        (found,) = {each.field.partition("[")[0] for each in problems([], {parameter: value}, True)}
+        assert found == f"kwargs.{parameter}"
+    assert problems([], {"column": ["a", "b"]}, True) == problems([], {"column": "a"}, True) == []
 
 
 def test_each_names_the_source_of_its_method() -> None:

@@ -1,4 +1,4 @@
-"""Statistics of flow."""
+"""Flow-duration curves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
-from jobserver.scripts.shipped.timeseries import column_of
+from jobserver.scripts.shipped.columns import one_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ def flow_duration_curve(
     data : pandas.DataFrame of shape (n, m)
         A table; times are not needed.
     column : str
-        The column to use; by default the first numeric one.
+        The column to use, if several have numbers.
     exceedances : list of float
         Percentages of time to return flows for: ``[95]`` returns the low flow Q95. By default all
         n flows are returned.
@@ -40,7 +40,7 @@ def flow_duration_curve(
     Raises
     ------
     ValueError
-        If there is no such numeric column.
+        If there is no such numeric column, or several and none is named.
 
     Notes
     -----
@@ -56,7 +56,7 @@ def flow_duration_curve(
     import numpy as np
     import pandas as pd
 
-    flow = column_of(data, column).dropna().sort_values(ascending=False)
+    flow = one_column(data, column).dropna().sort_values(ascending=False)
     ranks = np.arange(1, len(flow) + 1)
     percent, flows = 100 * ranks / (len(flow) + 1), flow.to_numpy("float64")
     if exceedances is not None:

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Literal
+
+from jobserver.scripts.shipped.columns import Columns, numeric_columns, timetable
+from jobserver.scripts.shipped.steps import Count, Share, needed, regular_step
 
 if TYPE_CHECKING:
     import pandas as pd
 
 How = Literal["mean", "sum", "min", "max", "median", "std", "count"]
-#: NumPy's kinds of real numbers: signed and unsigned integers, floats.
-NUMERIC = "iuf"
 _SPAN = re.compile(r"(\d*\.?\d+)?(s|min|h|D|W)", re.ASCII)
+_log = logging.getLogger("jobserver")
 
 
-def summary(data: pd.DataFrame) -> dict[str, dict[str, float]]:
+def summary(data: pd.DataFrame, column: Columns | None = None) -> dict[str, dict[str, float]]:
     """Describe every numeric column by its count, mean, spread and quantiles.
 
-    Missing values are ignored.
+    Missing values are ignored. The log names the columns that are left out.
 
     Parameters
     ----------
     data : pandas.DataFrame of shape (n, m)
         A table, or what can become one: a series, a list of numbers, an object of lists.
         A single unnamed column is called ``value``.
+    column : str or list of str
+        The columns to describe; by default all numeric ones.
 
     Returns
     -------
     dict
-        For each numeric column ``count``, ``mean``, ``std``, ``min``, ``25%``, ``50%``, ``75%``
+        For each column ``count``, ``mean``, ``std``, ``min``, ``25%``, ``50%``, ``75%``
         and ``max``, in this order. All but the count have the unit of the column.
         The standard deviation is that of a sample (divided by n - 1).
 
     Raises
     ------
     ValueError
-        If the data is not a table with a numeric column.
+        If the data is not a table with a numeric column, or has no such column.
 
     Notes
     -----
@@ -46,58 +51,23 @@ def summary(data: pd.DataFrame) -> dict[str, dict[str, float]]:
     .. [1] R. J. Hyndman and Y. Fan (1996): Sample quantiles in statistical packages.
        The American Statistician 50 (4), 361-365. doi:10.1080/00031305.1996.10473566
     """
-    numeric = [column for _, column in table_of(data).items() if column.dtype.kind in NUMERIC]
-    if not numeric:
-        raise ValueError("The data has no numeric column: bind a table with at least one.")
-    return {str(column.name): _describe(column) for column in numeric}
+    table = numeric_columns(data, column)
+    return {str(name): _describe(values) for name, values in table.items()}
 
 
-def resample(data: pd.DataFrame, period: str = "1D", how: How = "mean") -> pd.DataFrame:
-    """Resample a time series to another step, such as one value for each day, month or year.
-
-    Missing values are ignored; a period without any value is missing.
-
-    Parameters
-    ----------
-    data : pandas.DataFrame of shape (n, m)
-        A table with times.
-    period : str
-        The new step, such as ``15min``, ``1h``, ``1D``, ``MS`` (months) or ``YS`` (years).
-    how : str
-        The statistic of the values in a period. Use ``sum`` for amounts such as precipitation,
-        ``mean`` for rates such as discharge.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The numeric columns, in their units, labelled with the start of each period.
-
-    Raises
-    ------
-    ValueError
-        If there are no times or no numbers, or the period is invalid.
-
-    References
-    ----------
-    .. [1] World Meteorological Organization (2008): Guide to Hydrological Practices, volume I.
-       WMO-No. 168, 6th edition, Geneva.
-    """
-    table = timetable(data)
-    try:
-        periods = table.resample(period)
-    except (ValueError, ZeroDivisionError) as error:
-        message = f"{period!r} is not a valid period: write 15min, 1h, 1D, MS or YS."
-        raise ValueError(message) from error
-    if how == "sum":
-        return periods.sum(min_count=1)
-    found: pd.DataFrame = getattr(periods, how)()
-    return found
-
-
-def rolling(data: pd.DataFrame, window: str = "7D", how: How = "mean") -> pd.DataFrame:
+def rolling(
+    data: pd.DataFrame,
+    window: str = "7D",
+    how: How = "mean",
+    column: Columns | None = None,
+    time: str | None = None,
+    min_count: Count = 1,
+    coverage: Share | None = None,
+) -> pd.DataFrame:
     """Smooth a time series: compute a statistic over the time window that ends at each value.
 
-    Missing values are ignored. At the start, windows contain only the values available so far.
+    Missing values are ignored. At the start, windows contain only the values available so far:
+    set `min_count` or `coverage` to leave the result missing there, and beside gaps.
 
     Parameters
     ----------
@@ -107,48 +77,78 @@ def rolling(data: pd.DataFrame, window: str = "7D", how: How = "mean") -> pd.Dat
         Length of the window, such as ``6h``, ``7D`` or ``4W``; it excludes its own start.
     how : str
         The statistic. ``std`` is that of a sample (divided by n - 1).
+    column : str or list of str
+        The columns to use; by default all numeric ones.
+    time : str
+        The column of times, if there are several.
+    min_count : int
+        Number of values in a window below which the result is missing; ``count`` is not affected.
+    coverage : float
+        The same as a share of the values in a complete window: ``0.9`` for nine in ten. Needs times
+        with a regular step.
 
     Returns
     -------
     pandas.DataFrame of shape (n, k)
-        The k numeric columns, in their units, ordered by time.
+        The k columns, in their units, ordered by time.
 
     Raises
     ------
     ValueError
-        If there are no times or no numbers, or the window is invalid.
+        If there are no times or no numbers, several columns of times and none is named, the window
+        is invalid, or the step is not regular but `coverage` is given.
 
     References
     ----------
     .. [1] C. Chatfield (2003): The Analysis of Time Series: An Introduction. 6th edition,
        Chapman & Hall/CRC.
     """
-    found: pd.DataFrame = getattr(timetable(data).rolling(span(window, "window")), how)()
+    length = span(window, "window")
+    table = timetable(data, column, time)
+    least = 1 if how == "count" else min_count
+    if coverage is not None and how != "count":
+        step = regular_step(table.index, "coverage")
+        least = max(least, needed(max(length // step, 1), coverage))
+    found: pd.DataFrame = getattr(table.rolling(length, min_periods=least), how)()
     return found
 
 
-def gaps(data: pd.DataFrame, frequency: str | None = None) -> pd.DataFrame:
+def gaps(
+    data: pd.DataFrame,
+    frequency: str | None = None,
+    column: Columns | None = None,
+    time: str | None = None,
+) -> pd.DataFrame:
     """Find gaps in a time series that should have a value at each step.
 
-    A row without any number counts as missing. Times may deviate by up to half a step.
+    A step is missing if it has no row, or a row without any number in the columns. Times may
+    deviate by up to half a step.
 
     Parameters
     ----------
     data : pandas.DataFrame of shape (n, m)
         A table with times.
     frequency : str
-        The expected step, such as ``15min``, ``1h`` or ``1D``; by default the most common one.
+        The expected step, such as ``15min``, ``1h`` or ``1D``; by default the most common one
+        between rows, which is logged.
+    column : str or list of str
+        The column to examine. A list of columns is examined one by one. By default a row is missing
+        if all numeric columns are.
+    time : str
+        The column of times, if there are several.
 
     Returns
     -------
     pandas.DataFrame
         A row for each gap: ``before`` and ``after``, the times of the values around it, and
-        ``missing``, the number of missing values.
+        ``missing``, the number of missing values. ``before`` is missing if rows without values come
+        first, ``after`` if they come last. With a list of columns the first column is ``column``.
 
     Raises
     ------
     ValueError
-        If there are no times or no numbers, or the frequency is invalid.
+        If there are no times or no numbers, several columns of times and none is named, or the
+        frequency is invalid.
 
     References
     ----------
@@ -157,68 +157,40 @@ def gaps(data: pd.DataFrame, frequency: str | None = None) -> pd.DataFrame:
     """
     import pandas as pd
 
-    times = timetable(data).dropna(how="all").index.unique().to_series()
-    steps = times.diff()
-    if frequency is None and len(times) < 2:
-        raise ValueError("There are fewer than two values: set the expected frequency.")
-    step = steps.mode().iloc[0] if frequency is None else span(frequency, "frequency")
-    missing = (steps / step).round() - 1
-    found = pd.DataFrame({"before": times.shift(), "after": times, "missing": missing})
-    return found[missing > 0].astype({"missing": int}).reset_index(drop=True)
+    table = timetable(data, column, time)
+    step = _common_step(table.index) if frequency is None else span(frequency, "frequency")
+    if not isinstance(column, list):
+        return _gaps(table.index, table.index[table.notna().any(axis=1)], step)
+    found = {name: _gaps(table.index, table.index[table[name].notna()], step) for name in column}
+    return pd.concat(found, names=["column"]).reset_index("column").reset_index(drop=True)
 
 
 def _describe(column: pd.Series[object]) -> dict[str, float]:
     return {str(name): float(value) for name, value in column.astype("float64").describe().items()}
 
 
-def table_of(data: object) -> pd.DataFrame:
-    """Return a table, series, list of numbers or object of lists as a table.
+def _common_step(times: pd.DatetimeIndex) -> pd.Timedelta:
+    steps = times.unique().to_series().diff().dropna()
+    if steps.empty:
+        raise ValueError("There are fewer than two times: set the expected frequency.")
+    _log.info("the most common step is %s; set frequency if you expect another", steps.mode()[0])
+    return steps.mode()[0]
 
-    Raises
-    ------
-    ValueError
-        If the data cannot be a table.
-    """
+
+def _gaps(rows: pd.DatetimeIndex, values: pd.DatetimeIndex, step: pd.Timedelta) -> pd.DataFrame:
+    """Return the gaps between times with values, and before and after them."""
     import pandas as pd
 
-    try:
-        table = pd.DataFrame(data)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"The data is not a table: bind a data file, or a list of numbers ({error})."
-        ) from error
-    unnamed = table.columns.equals(pd.RangeIndex(1))
-    return table.set_axis(["value"], axis="columns") if unnamed else table
-
-
-def timetable(data: object) -> pd.DataFrame:
-    """Return the numeric columns, labelled with their times and ordered by them."""
-    import pandas as pd
-
-    table = table_of(data)
-    if not isinstance(table.index, pd.DatetimeIndex):
-        names = [name for name, column in table.items() if column.dtype.kind == "M"]
-        if not names:
-            raise ValueError(
-                "The data has no times: bind a table with a column of times such as "
-                '2018-09-05T17:24, or name its datatype "timeseries".'
-            )
-        table = table.set_index(names[0])
-    numeric = [n for n, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC]
-    if not numeric:
-        raise ValueError("The data has no numeric column: bind a table with at least one.")
-    return table.iloc[:, numeric][table.index.notna()].sort_index()
-
-
-def column_of(data: object, name: str | None) -> pd.Series[object]:
-    """Return a numeric column, by default the first; `ValueError` if there is none."""
-    table = table_of(data)
-    numeric = {str(key): column for key, column in table.items() if column.dtype.kind in NUMERIC}
-    if name is None and numeric:
-        return next(iter(numeric.values()))
-    if name not in numeric:
-        raise ValueError(f"There is no numeric column {name}, only: {', '.join(numeric) or 'none'}")
-    return numeric[name]
+    times = values.unique()
+    before, after = times.insert(0, pd.NaT), times.insert(len(times), pd.NaT)
+    missing = ((after - before) / step).to_numpy().round() - 1
+    if len(times):
+        missing[0] = round((times[0] - rows[0]) / step)
+        missing[-1] = round((rows[-1] - times[-1]) / step)
+    elif len(rows):
+        missing[0] = round((rows[-1] - rows[0]) / step) + 1
+    found = pd.DataFrame({"before": before, "after": after, "missing": missing})
+    return found[missing > 0].astype({"missing": int}).reset_index(drop=True)
 
 
 def span(text: str, what: str) -> pd.Timedelta:

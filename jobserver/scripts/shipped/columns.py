@@ -1,0 +1,260 @@
+"""Choose the columns that a script uses, and log what it leaves out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import MinLen
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Names of one or several columns.
+Columns = str | Annotated[list[str], MinLen(1)]
+#: NumPy's kinds of real numbers: signed and unsigned integers, floats.
+NUMERIC = "iuf"
+#: Characters of a cell that a message shows.
+_LONGEST_CELL = 40
+#: Columns of which a message says why they are not used.
+_MOST_REASONS = 3
+#: NumPy's other kinds of cells, except text and times.
+_KINDS = {"b": "true and false", "c": "complex numbers", "m": "time spans"}
+_log = logging.getLogger("jobserver")
+
+
+def table_of(data: object) -> pd.DataFrame:
+    """Return a table, series, list of numbers or object of lists as a table.
+
+    Raises
+    ------
+    ValueError
+        If the data cannot be a table.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.DataFrame(data)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The data is not a table: bind a data file, or a list of numbers ({error})."
+        ) from error
+    unnamed = table.columns.equals(pd.RangeIndex(1))
+    return table.set_axis(["value"], axis="columns") if unnamed else table
+
+
+def numeric_columns(data: object, column: Columns | None) -> pd.DataFrame:
+    """Return the named columns, or all numeric ones, with text as their names.
+
+    Parameters
+    ----------
+    data : object
+        What `table_of` takes.
+    column : str or list of str
+        Names of columns; None for all numeric ones: the log names the others, except times.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or a named one is not numeric.
+    """
+    table = table_of(data)
+    names = [str(name) for name in table.columns]
+    numeric = [n for n, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC]
+    others = dict(_not_numeric(table))
+    if column is not None:
+        wanted = dict.fromkeys([column] if isinstance(column, str) else column)
+        for name in wanted:
+            if name not in (names[n] for n in numeric):
+                known = ", ".join(names[n] for n in numeric) or "none"
+                raise ValueError(
+                    f"There is no numeric column {name}, only: {known}{_reasons(others, name)}"
+                )
+        numeric = [n for name in wanted for n in numeric if names[n] == name]
+    elif not numeric:
+        why = _reasons(others)
+        raise ValueError(f"The data has no numeric column: bind a table with at least one.{why}")
+    else:
+        for name, why in others.items():
+            _log.warning("left out %s: %s", name, why)
+    return table.iloc[:, numeric].set_axis([names[n] for n in numeric], axis="columns")
+
+
+def one_column(data: object, column: str | None) -> pd.Series[float]:
+    """Return the named column, or the only one that has numbers.
+
+    A column that is text because of some of its cells counts.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or more than one and none is named.
+    """
+    table = table_of(data)
+    if column is None:
+        _check_only_one(table)
+    chosen = numeric_columns(table, column)
+    if chosen.shape[1] > 1:
+        raise ValueError(f"{chosen.shape[1]} columns are called {column}: rename them.")
+    return chosen.iloc[:, 0]
+
+
+def timetable(data: object, column: Columns | None, time: str | None) -> pd.DataFrame:
+    """Return what `numeric_columns` does, labelled with times and ordered by them.
+
+    Parameters
+    ----------
+    data : object
+        What `table_of` takes.
+    column : str or list of str
+        Names of columns; None for all numeric ones.
+    time : str
+        Name of the column of times; None for the row labels or the only such column.
+
+    Raises
+    ------
+    ValueError
+        If there are no times, several columns of times and none is named, or no such columns.
+    """
+    return _in_order(numeric_columns(by_time(table_of(data), time), column))
+
+
+def one_series(data: object, column: str | None, time: str | None) -> pd.Series[float]:
+    """Return what `one_column` does, without missing values, labelled with its times.
+
+    Raises
+    ------
+    ValueError
+        As `timetable` and `one_column`, or if two values have the same time.
+    """
+    column_of = one_column(by_time(table_of(data), time), column)
+    series = _in_order(column_of.to_frame()).iloc[:, 0].dropna()
+    check_unique(series.index)
+    return series
+
+
+def by_time(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
+    """Return the table with its times as row labels; see `timetable`."""
+    import pandas as pd
+
+    if isinstance(table.index, pd.DatetimeIndex) and time in (None, table.index.name):
+        return table
+    names = [str(name) for name in table.columns]
+    times = [n for n, dtype in enumerate(table.dtypes) if dtype.kind == "M"]
+    found = [n for n in times if time is None or names[n] == time]
+    if len(found) == 1:
+        others = [n for n in range(len(names)) if n != found[0]]
+        return table.iloc[:, others].set_axis(pd.DatetimeIndex(table.iloc[:, found[0]]), axis=0)
+    known = ", ".join(names[n] for n in times) or "none"
+    texts = dict(_almost_times(table))
+    if time is not None:
+        raise ValueError(
+            f"There is no column of times {time}, only: {known}{_reasons(texts, time)}"
+        )
+    if found:
+        raise ValueError(f"The data has several columns of times: {known}. Set time to one.")
+    raise ValueError(
+        "The data has no times: bind a table with a column of times such as "
+        f'2018-09-05T17:24, or name its datatype "timeseries".{_reasons(texts)}'
+    )
+
+
+def check_unique(times: pd.DatetimeIndex) -> None:
+    """Raise `ValueError` if a time occurs twice."""
+    if times.has_duplicates:
+        again = times[times.duplicated()]
+        raise ValueError(
+            f"There are rows with the time of another row: {len(again)}, such as {again[0]}. "
+            "Bind a table with one row for each time."
+        )
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that have a time, ordered by it, and log the others."""
+    unknown = table.index.isna()
+    if unknown.any():
+        first = int(unknown.argmax()) + 1
+        _log.warning("left out rows without a time: %d, the first is row %d", unknown.sum(), first)
+    ordered = table[~unknown].sort_index(kind="stable")
+    if again := int(ordered.index.duplicated().sum()):
+        _log.warning("rows with the time of another row: %d; all are used", again)
+    return ordered
+
+
+def _check_only_one(table: pd.DataFrame) -> None:
+    strays = {
+        n: why
+        for n, dtype in enumerate(table.dtypes)
+        if dtype.kind == "O" and (why := _stray(table.iloc[:, n], _is_number))
+    }
+    found = [n for n, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC or n in strays]
+    if len(found) > 1:
+        names = ", ".join(
+            f"{table.columns[n]}{f' ({strays[n]})' if n in strays else ''}" for n in found
+        )
+        raise ValueError(f"The data has several columns: {names}. Set column to one of them.")
+
+
+def _not_numeric(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield the name of each column without numbers or times, and what it has instead."""
+    for n, dtype in enumerate(table.dtypes):
+        if dtype.kind in _KINDS:
+            yield str(table.columns[n]), _KINDS[dtype.kind]
+        elif dtype.kind not in NUMERIC + "M":
+            column = table.iloc[:, n]
+            stray = _first(column, lambda cell: not _is_number(cell))
+            yield str(table.columns[n]), stray or _first(column, _is_number) or "empty"
+
+
+def _almost_times(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """Yield the name of each column of text with some times, and its first other cell."""
+    for n, dtype in enumerate(table.dtypes):
+        if dtype.kind == "O" and (why := _stray(table.iloc[:, n], _is_time)):
+            yield str(table.columns[n]), why
+
+
+def _stray(column: pd.Series[object], fits: Callable[[object], bool]) -> str:
+    """Describe the first cell that does not fit, else the first; empty if no cell fits."""
+    if not any(map(fits, _distinct(column))):
+        return ""
+    return _first(column, lambda cell: not fits(cell)) or _first(column, fits)
+
+
+def _distinct(column: pd.Series[object]) -> Iterator[object]:
+    try:
+        yield from column.unique()
+    except TypeError:  # cells of JSON may be lists
+        yield from column
+
+
+def _first(column: pd.Series[object], fits: Callable[[object], bool]) -> str:
+    """Describe the first cell with a value that fits; empty if there is none."""
+    missing = column.isna().to_numpy()
+    for row, cell in enumerate(column):
+        if not missing[row] and fits(cell):
+            kind = "text" if isinstance(cell, str) else "not numbers"
+            return f"{kind}, e.g. {repr(cell)[:_LONGEST_CELL]} in row {row + 1}"
+    return ""
+
+
+def _is_number(cell: object) -> bool:
+    try:
+        return not math.isnan(float(cell))  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _is_time(cell: object) -> bool:
+    try:
+        return isinstance(cell, str) and datetime.fromisoformat(cell).year > 0
+    except ValueError:
+        return False
+
+
+def _reasons(reasons: dict[str, str], only: str | None = None) -> str:
+    """Return the reasons in parentheses, a few at most, or that of one name."""
+    found = [f"{name}: {why}" for name, why in reasons.items() if only in (None, name)]
+    return f" ({'; '.join(found[:_MOST_REASONS])})" if found else ""

@@ -1,0 +1,184 @@
+"""Statistics of periods: hours, days, weeks, months, quarters and years."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from jobserver.scripts.shipped.columns import Columns, timetable
+from jobserver.scripts.shipped.steps import Count, Share, complete_counts, needed, usual_step
+from jobserver.scripts.shipped.timeseries import How
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_log = logging.getLogger("jobserver")
+
+
+def resample(
+    data: pd.DataFrame,
+    period: str = "1D",
+    how: How = "mean",
+    column: Columns | None = None,
+    time: str | None = None,
+    zone: str | None = None,
+    min_count: Count = 1,
+    coverage: Share | None = None,
+) -> pd.DataFrame:
+    """Resample a time series to another step, such as one value for each day, month or year.
+
+    Missing values are ignored; a period without any value is missing. By default a period with some
+    of its values is not, and the log says so: set `min_count` or `coverage` to leave it missing.
+
+    Parameters
+    ----------
+    data : pandas.DataFrame of shape (n, m)
+        A table with times.
+    period : str
+        The new step: ``15min``, ``1h``, ``1D``, ``W`` (weeks from Monday), ``W-SAT`` (weeks to
+        Saturday), ``MS`` (months), ``QS`` (quarters), ``YS`` (years) or ``YS-NOV`` (hydrological
+        years from November). ``ME``, ``QE`` and ``YE-OCT`` are understood as the same periods.
+    how : str
+        The statistic of the values in a period. Use ``sum`` for amounts such as precipitation,
+        ``mean`` for rates such as discharge.
+    column : str or list of str
+        The columns to use; by default all numeric ones.
+    time : str
+        The column of times, if there are several.
+    zone : str
+        IANA name of a time zone, such as ``Europe/Berlin``, whose days, months and years to use,
+        with daylight saving time. Times without a zone are taken as UTC.
+    min_count : int
+        Number of values in a period below which the result is missing; ``count`` is not affected.
+    coverage : float
+        The same as a share of the values in a complete period: ``0.9`` for nine in ten. Needs times
+        with a regular step.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns, in their units, labelled with the start of each period: with `zone`, its local
+        date.
+
+    Raises
+    ------
+    ValueError
+        If there are no times or no numbers, several columns of times and none is named, the period
+        or zone is invalid, or the step is not regular but `coverage` is given.
+
+    References
+    ----------
+    .. [1] World Meteorological Organization (2008): Guide to Hydrological Practices, volume I.
+       WMO-No. 168, 6th edition, Geneva.
+    """
+    offset = _start_of(period)
+    if zone is not None:
+        _check_zone(zone, period, offset)
+    table = timetable(data, column, time)
+    step = usual_step(table.index)
+    if zone is not None:
+        table = table.set_axis(_local(table.index, zone), axis=0)
+    periods = table.resample(offset, closed="left", label="left")
+    counts = periods.count()
+    if how == "count":
+        return counts
+    complete = None if step is None else _complete(counts.index, offset, zone, step)
+    least = _least(complete, min_count, coverage)
+    _log_incomplete(counts, complete, least)
+    found = periods.sum(min_count=1) if how == "sum" else getattr(periods, how)()
+    return found.where(counts.ge(least, axis=0))
+
+
+def _start_of(period: str) -> Any:
+    """Return the pandas offset from start to start of periods, however pandas labels them.
+
+    Raises
+    ------
+    ValueError
+        If the period is invalid.
+    """
+    from pandas.tseries import offsets
+    from pandas.tseries.frequencies import to_offset
+
+    try:
+        offset = to_offset(period.strip())
+    except ValueError:
+        offset = None
+    n = getattr(offset, "n", 0)
+    match offset:
+        case offsets.Week():
+            offset = offsets.Week(n, weekday=(offset.weekday + 1) % 7)
+        case offsets.MonthEnd():
+            offset = offsets.MonthBegin(n)
+        case offsets.QuarterEnd():
+            offset = offsets.QuarterBegin(n, startingMonth=offset.startingMonth % 12 + 1)
+        case offsets.YearEnd():
+            offset = offsets.YearBegin(n, month=offset.month % 12 + 1)
+    from_start = (offsets.Week, offsets.MonthBegin, offsets.QuarterBegin, offsets.YearBegin)
+    if n < 1 or not isinstance(offset, (offsets.Tick, offsets.Day, *from_start)):
+        raise ValueError(
+            f"{period!r} is not a valid period: write 15min, 1h, 1D, W, MS, QS, YS or YS-NOV."
+        )
+    return offset
+
+
+def _check_zone(zone: str, period: str, offset: Any) -> None:
+    from zoneinfo import ZoneInfo
+
+    from pandas.tseries import offsets
+
+    if isinstance(offset, offsets.Tick) and not isinstance(offset, offsets.Day):
+        raise ValueError(
+            f"zone is for days and longer periods: leave it out for {period}, or write 1D for days."
+        )
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"The zone {zone!r} is unknown: write an IANA name such as Europe/Berlin."
+        ) from error
+
+
+def _local(times: pd.DatetimeIndex, zone: str) -> pd.DatetimeIndex:
+    """Return the wall clock of a zone; hours that it shows twice stay in their day."""
+    known = times.tz_localize("UTC") if times.tz is None else times
+    return known.tz_convert(zone).tz_localize(None)
+
+
+def _complete(starts: Any, offset: Any, zone: str | None, step: Any) -> Any:
+    """Return how many values each period would have without gaps: shape (periods,)."""
+    ends = starts + offset
+    if zone is not None:  # the day on which daylight saving time begins has 23 hours
+        at_midnight = {"ambiguous": [True] * len(starts), "nonexistent": "shift_forward"}
+        starts = starts.tz_localize(zone, **at_midnight)
+        ends = ends.tz_localize(zone, **at_midnight)
+    return complete_counts(starts, ends, step)
+
+
+def _least(complete: Any, min_count: int, coverage: float | None) -> Any:
+    """Return how many values each period must have, at least: shape (periods,) or a number."""
+    if coverage is None:
+        return min_count
+    if complete is None:
+        raise ValueError("coverage needs times with a regular step: set min_count instead.")
+    import numpy as np
+
+    return np.maximum([needed(count, coverage) for count in complete], min_count)
+
+
+def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any) -> None:
+    """Log how many periods have too few values, and how many of the others lack some."""
+    few = (counts.lt(least, axis=0) & (counts > 0)).any(axis=1)
+    if few.any():
+        _log.warning("left missing for too few values: %d of %d periods", few.sum(), len(counts))
+    if complete is None:
+        return
+    fewest = counts.where(counts.ge(least, axis=0) & (counts > 0)).min(axis=1)
+    partly = fewest < complete
+    if partly.any():
+        first = partly.to_numpy().argmax()
+        _log.warning(
+            "computed from some of the values: %d of %d periods, such as %s with %d of %d; "
+            "set coverage or min_count to leave them missing",
+            *(partly.sum(), len(counts), counts.index[first], fewest.iloc[first], complete[first]),
+        )

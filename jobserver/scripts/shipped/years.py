@@ -1,0 +1,93 @@
+"""Hydrological years: which one a time belongs to, and which are complete."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Le
+
+from jobserver.scripts.shipped.steps import complete_counts, needed, regular_step
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+#: Number of a month, from 1 (January).
+Month = Annotated[int, Ge(1), Le(12)]
+_log = logging.getLogger("jobserver")
+
+
+def years_of(
+    times: pd.DatetimeIndex, start_month: int
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the hydrological year of each time: the calendar year in which it ends."""
+    later = (times.month >= start_month) & (start_month > 1)
+    years: np.ndarray[tuple[int], np.dtype[np.int64]] = (times.year + later).to_numpy("int64")
+    return years
+
+
+def complete_years(values: pd.DataFrame, start_month: int, coverage: float) -> list[int]:
+    """Return the hydrological years with enough values in each column, and log the others.
+
+    A table with at most one row in each year has annual values, which are complete.
+
+    Parameters
+    ----------
+    values : pandas.DataFrame of shape (n, m)
+        Numeric columns, ordered by their times, none of which occurs twice.
+    start_month : int
+        Month in which the years begin.
+    coverage : float
+        Share of its values that a year must have.
+
+    Raises
+    ------
+    ValueError
+        If the times have no regular step, or no year is complete.
+    """
+    if values.empty:
+        raise ValueError("There are no values with a time.")
+    years = years_of(values.index, start_month)
+    counts = values.groupby(years).count()
+    counts = counts.reindex(range(years.min(), years.max() + 1), fill_value=0)
+    if len(years) == len(set(years)):
+        _log.warning("no year has two rows: the rows are taken as annual values")
+        return [int(year) for year in counts.index[(counts > 0).all(axis=1)]]
+    complete = _complete(counts.index, values.index, start_month)
+    least = [needed(count, coverage) for count in complete.tolist()]
+    enough = counts.ge(least, axis=0).all(axis=1)
+    for line in _incomplete(counts, complete, enough):
+        _log.warning("%s", line)
+    if not enough.any():
+        month = f"{start_month:02d}"
+        raise ValueError(
+            f"No hydrological year from month {month} has {coverage:.0%} of its values: bind a "
+            "longer series, fill its gaps, or lower the coverage."
+        )
+    return [int(year) for year in counts.index[enough]]
+
+
+def _complete(
+    years: pd.Index, times: pd.DatetimeIndex, start_month: int
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return how many values each year would have without gaps."""
+    import pandas as pd
+
+    first = years - (start_month > 1)
+    parts = {"month": start_month, "day": 1}
+    starts = pd.DatetimeIndex(pd.to_datetime(pd.DataFrame({"year": first, **parts})))
+    ends = pd.DatetimeIndex(pd.to_datetime(pd.DataFrame({"year": first + 1, **parts})))
+    return complete_counts(starts, ends, regular_step(times, "A sum of years"))
+
+
+def _incomplete(
+    counts: pd.DataFrame, complete: Iterable[int], enough: Iterable[bool]
+) -> Iterator[str]:
+    """Yield a line for each year and column without all values."""
+    for (year, row), whole, used in zip(counts.iterrows(), complete, enough, strict=True):
+        for name, count in row.items():
+            if count < whole:
+                verb = "used" if used else "left out"
+                yield f"{verb} year {year}: {name} has {count} of {whole} values"

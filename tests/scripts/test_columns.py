@@ -1,0 +1,161 @@
+"""Which columns the shipped scripts use, what they ask, and what they log as left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jobserver.scripts import (
+    baseflow,
+    flow_duration_curve,
+    gaps,
+    plot,
+    resample,
+    return_periods,
+    rolling,
+    summary,
+)
+
+OF_ONE_COLUMN = [flow_duration_curve, baseflow, return_periods]
+WITH_TIMES = [resample, rolling, gaps, plot, baseflow, return_periods]
+
+
+def gauge() -> pd.DataFrame:
+    """Three days of level and flow, whose flow is text because of a cell."""
+    return pd.DataFrame(
+        {
+            "date": pd.date_range("2020-01-01", periods=3),
+            "q": ["1.5", "Ice", "2.5"],
+            "site": ["a", "a", "a"],
+            "level": [1.0, 2.0, 3.0],
+        }
+    )
+
+
+def test_what_is_left_out_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    table = gauge().assign(ok=True, lag=pd.Timedelta(1, "h"), void=[None] * 3)
+    assert list(summary(table)) == ["level"]
+    assert caplog.messages == [
+        "left out q: text, e.g. 'Ice' in row 2",
+        "left out site: text, e.g. 'a' in row 1",
+        "left out ok: true and false",
+        "left out lag: time spans",
+        "left out void: empty",
+    ]
+    assert {record.name for record in caplog.records} == {"jobserver"}
+
+
+def test_nothing_is_logged_where_nothing_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    summary(gauge()[["date", "level"]])
+    summary(gauge(), "level")
+    assert caplog.messages == []
+
+
+def test_numbers_kept_as_text_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    summary(pd.DataFrame({"station": [None, "007"], "level": [1, 2]}))
+    assert caplog.messages == ["left out station: text, e.g. '007' in row 2"]
+
+
+def test_columns_are_chosen_by_name() -> None:
+    table = gauge().assign(flow=[4, 5, 6]).rename(columns={"level": 7})
+    assert list(summary(table, "7")) == ["7"]
+    assert list(summary(table, ["flow", "7", "flow"])) == ["flow", "7"]
+    assert list(resample(table, column=["flow"]).columns) == ["flow"]
+    assert list(rolling(table, column="flow").columns) == ["flow"]
+    (axes,) = plot(table, ["flow", "7"]).axes
+    assert [line.get_label() for line in axes.get_lines()] == ["flow", "7"]
+
+
+@pytest.mark.parametrize("script", [summary, *OF_ONE_COLUMN, *WITH_TIMES])
+def test_a_column_of_text_says_which_cell(script: Any) -> None:
+    with pytest.raises(ValueError, match=r"only: level \(q: text, e.g. 'Ice' in row 2\)"):
+        script(gauge(), column="q")
+
+
+def test_the_refusal_of_text_alone_names_its_cells() -> None:
+    with pytest.raises(ValueError, match=r"\(q: text, e.g. 'Ice' in row 2; site: text"):
+        summary(gauge().drop(columns="level"))
+
+
+@pytest.mark.parametrize("script", OF_ONE_COLUMN)
+def test_one_of_several_columns_must_be_named(script: Any) -> None:
+    table = gauge().drop(columns="q").assign(flow=[4, 5, 6])
+    with pytest.raises(ValueError, match=r"several columns: level, flow\. Set column to one"):
+        script(table)
+
+
+@pytest.mark.parametrize("script", OF_ONE_COLUMN)
+def test_a_column_that_is_text_by_a_stray_cell_counts(script: Any) -> None:
+    with pytest.raises(ValueError, match=r"columns: q \(text, e.g. 'Ice' in row 2\), level. Set"):
+        script(gauge())
+
+
+def test_labels_do_not_count_as_columns_to_choose_from() -> None:
+    assert flow_duration_curve(gauge().drop(columns="q"))["level"].tolist() == [3.0, 2.0, 1.0]
+    assert flow_duration_curve(gauge(), "level")["level"].tolist() == [3.0, 2.0, 1.0]
+
+
+def test_cells_may_hold_lists() -> None:
+    table = pd.DataFrame({"level": [1.0, 2.0], "note": [["a"], 3]})
+    with pytest.raises(ValueError, match=r"level, note \(not numbers, e.g. \['a'\] in row 1\)"):
+        flow_duration_curve(table)
+
+
+def test_columns_of_one_name_are_not_guessed() -> None:
+    table = gauge()[["level", "level"]]
+    with pytest.raises(ValueError, match="2 columns are called level"):
+        flow_duration_curve(table, "level")
+
+
+@pytest.mark.parametrize("script", WITH_TIMES)
+def test_one_of_several_columns_of_times_must_be_named(script: Any) -> None:
+    table = gauge()[["date", "level"]].assign(end=pd.date_range("2020-01-02", periods=3))
+    with pytest.raises(ValueError, match=r"several columns of times: date, end\. Set time to one"):
+        script(table)
+    with pytest.raises(ValueError, match="no column of times level, only: date, end"):
+        script(table, time="level")
+
+
+def test_the_named_times_are_used() -> None:
+    table = gauge()[["date", "level"]].assign(end=pd.date_range("2021-01-01", periods=3))
+    for time, year in (("date", 2020), ("end", 2021)):
+        assert resample(table, "YS", time=time).index.year.tolist() == [year]
+        assert rolling(table, time=time).index.year.tolist() == [year] * 3
+        labelled = table.set_index(time)
+        assert resample(labelled, "YS", time=time).index.year.tolist() == [year]
+    assert resample(table.set_index("date"), "YS").index.year.tolist() == [2020]
+    assert resample(table.set_index("date"), "YS", time="end").index.year.tolist() == [2021]
+
+
+@pytest.mark.parametrize("script", WITH_TIMES)
+def test_times_that_are_text_say_which_cell(script: Any) -> None:
+    table = gauge()[["level"]].assign(date=["2020-01-01", "n/a", "2020-01-03"])
+    with pytest.raises(ValueError, match=r"has no times: .* \(date: text, e.g. 'n/a' in row 2\)"):
+        script(table)
+    with pytest.raises(ValueError, match=r"times date, only: none \(date: text, e.g. 'n/a'"):
+        script(table, time="date")
+
+
+def test_rows_without_a_time_are_counted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    table = gauge()[["date", "level"]].astype({"date": object})
+    table["date"] = pd.to_datetime([None, "2020-01-01", None])
+    assert rolling(table)["level"].tolist() == [2.0]
+    assert "left out rows without a time: 2, the first is row 1" in caplog.messages
+
+
+def test_times_that_occur_twice_are_logged_or_refused(caplog: pytest.LogCaptureFixture) -> None:
+    table = gauge()[["date", "level"]].assign(date=pd.to_datetime(["2020", "2020", "2021"]))
+    assert resample(table, "YS", "sum")["level"].tolist() == [3.0, 3.0]
+    assert "rows with the time of another row: 1; all are used" in caplog.messages
+    for script in (baseflow, return_periods):
+        with pytest.raises(ValueError, match="rows with the time of another row: 1, such as 2020"):
+            script(table)
+
+
+def test_rows_of_one_time_keep_their_order() -> None:
+    values = np.arange(100.0)
+    table = pd.DataFrame({"date": pd.to_datetime(["2020"] * 100), "value": values})
+    assert rolling(table, how="max")["value"].tolist() == values.tolist()
