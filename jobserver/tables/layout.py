@@ -123,7 +123,7 @@ def _infer(lines: list[str], options: Options) -> tuple[Layout, bool]:
     units, body = find_units(names, body, options)
     start = body[0].line - 1 if body else top.line - 1 + len(top.below)
     skipped = max(rows[begin].line - top.line, 0) if rows else 0
-    width = max([len(row.cells) for row in body] or [len(names or ())])
+    width = max([len(row.cells) for row in body] + [len(names or ())])
     layout = Layout(separator, ".", names, start, width, surplus, units, skipped=skipped)
     is_sure = any(is_typed(cell) for row in body for cell in row.cells)
     return _with_types(layout, body, options), is_sure

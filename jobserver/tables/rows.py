@@ -88,7 +88,7 @@ def typed_share(rows: list[Row], options: Options) -> float:
     typed = sum(is_blank(cell) or is_typed(cell) for cell in cells) - times
     if not typed and stop < len(rows):
         return 0
-    return (typed + 0.001) / (len(cells) - times) * len(table) / len(rows)
+    return (typed / (len(cells) - times) + 1e-6) * len(table) / len(rows)
 
 
 def find_table(rows: list[Row]) -> tuple[int, int]:

@@ -326,7 +326,9 @@ dates = st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")).map
 numbers = st.floats(-1e6, 1e6, allow_nan=False).map(lambda x: f"{x:.3f}")
 integers = st.integers(-(10**6), 10**6).map(str)
 codes = st.from_regex(r"0[0-9]{4}", fullmatch=True)
-words = st.text(st.characters(codec="utf-8", categories=["L"]), min_size=1, max_size=6)
+NOT_WORDS = ("true", "false", "nan", "inf", "infinity")
+letters = st.text(st.characters(codec="utf-8", categories=["L"]), min_size=1, max_size=6)
+words = letters.filter(lambda word: word.lower() not in NOT_WORDS)
 KINDS = {"time": dates, "number": numbers, "integer": integers, "code": codes, "word": words}
 
 
