@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 import bson
 
 from jobserver.errors import JobNotRunnable, Problem
+from jobserver.tables.compression import inner_extension
 from jobserver.tables.conversion import convert, with_times
 from jobserver.tables.datatypes import DatatypeMismatch
 from jobserver.tables.dialect import AmbiguousTable, infer
-from jobserver.tables.text_files import UnreadableTable, first_lines, read_text_file
+from jobserver.tables.errors import UnreadableTable
+from jobserver.tables.text_files import first_lines, read_text_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +80,7 @@ def _stored(path: Path) -> Any:
 
 
 def _read(path: Path, options: Source) -> object:
-    kind = _kind(path)
+    kind = inner_extension(path)
     datatype = options.get("datatype", _NATURAL.get(kind, "dataframe"))
     if datatype in _FROM_TEXT:
         return _FROM_TEXT[datatype](path, options)
@@ -88,12 +90,6 @@ def _read(path: Path, options: Source) -> object:
             "parameter as pathlib.Path to get the file itself"
         )
     return convert(_READERS[kind](path, options), datatype)
-
-
-def _kind(path: Path) -> str:
-    """Return the extension of a file, below ``.gz`` if it is compressed."""
-    kind = path.suffix.lower()
-    return Path(path.stem).suffix.lower() or ".txt" if kind == ".gz" else kind
 
 
 def _text(path: Path, options: Source) -> str:
@@ -129,7 +125,7 @@ def _csv(file: TextIO, options: Source) -> pd.DataFrame:
             skipinitialspace=True,
             low_memory=False,  # otherwise parts of a long column could get different types
         )
-    except UnicodeError:
+    except (UnicodeError, UnreadableTable):
         raise
     except pd.errors.EmptyDataError as error:
         raise UnreadableTable("is empty") from error

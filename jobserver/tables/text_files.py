@@ -1,4 +1,4 @@
-"""Read text files: decompress gzip, and find the encoding.
+"""Read text files, decompressed, and find the encoding.
 
 Text is UTF-8 unless a byte order mark or the option ``encoding`` says otherwise. Other text is read
 as Windows-1252, with a warning in the job's log.
@@ -7,19 +7,18 @@ as Windows-1252, with a warning in the job's log.
 from __future__ import annotations
 
 import codecs
-import gzip
 import logging
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar
+
+from jobserver.tables.compression import open_decompressed
+from jobserver.tables.errors import UnreadableTable
 
 T = TypeVar("T")
 
 _HEAD = 64 * 1024
-_GZIP = b"\x1f\x8b"
 _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -29,10 +28,6 @@ _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
 }
 _GUESSES = ("utf-8", "cp1252", "latin-1")
 _log = logging.getLogger("jobserver")
-
-
-class UnreadableTable(ValueError):
-    """A file cannot be read; the message says why and what to do."""
 
 
 def read_text_file(path: Path, options: Mapping[str, object], read: Callable[[TextIO], T]) -> T:
@@ -50,11 +45,11 @@ def read_text_file(path: Path, options: Mapping[str, object], read: Callable[[Te
     Raises
     ------
     UnreadableTable
-        If it is not text, or a damaged gzip file.
+        If it is not text, or a damaged compressed file.
     """
     for encoding in _encodings(path, options):
         try:
-            with _decompressed(path) as file, TextIOWrapper(file, encoding, newline="") as text:
+            with open_decompressed(path) as file, TextIOWrapper(file, encoding, newline="") as text:
                 value = read(text)
         except UnicodeError:
             continue
@@ -80,21 +75,10 @@ def bom_encoding(head: bytes) -> str | None:
 def _encodings(path: Path, options: Mapping[str, Any]) -> tuple[str, ...]:
     if "encoding" in options:
         return (options["encoding"],)
-    with _decompressed(path) as file:
+    with open_decompressed(path) as file:
         head = file.read(_HEAD)
     if encoding := bom_encoding(head):
         return (encoding,)
     if b"\0" in head:
         raise UnreadableTable('is not text, or in an unusual encoding: set "encoding"')
     return _GUESSES
-
-
-@contextmanager
-def _decompressed(path: Path) -> Iterator[BinaryIO]:
-    with path.open("rb") as raw:
-        is_gzip = raw.read(len(_GZIP)) == _GZIP
-        raw.seek(0)
-        try:
-            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_gzip else raw
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise UnreadableTable("is a damaged gzip file") from error

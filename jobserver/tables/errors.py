@@ -1,0 +1,42 @@
+"""The error of a file that cannot be read, also for whatever a library raises on reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UnreadableTable(ValueError):
+    """A file cannot be read; the message says why and what to do."""
+
+
+@contextmanager
+def translated_errors(kind: str) -> Iterator[None]:
+    """Translate all errors of the library that reads a file, which may be damaged or hostile.
+
+    Their messages are left out, as they may hold paths; the cause is kept.
+
+    Parameters
+    ----------
+    kind : str
+        The format of the file, with its article.
+
+    Raises
+    ------
+    UnreadableTable
+        If the library is missing or cannot read the file.
+    """
+    try:
+        yield
+    except (UnreadableTable, MemoryError):
+        raise
+    except ImportError as error:
+        library = (error.name or "a library").partition(".")[0]
+        raise UnreadableTable(
+            f"needs {library}, which the server lacks: pip install 'jobserver-rest[files]'"
+        ) from error
+    except Exception as error:
+        raise UnreadableTable(
+            f"is damaged or not {kind} ({type(error).__name__}): check it with the program that "
+            "wrote it, and upload it again"
+        ) from error
