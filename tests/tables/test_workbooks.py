@@ -153,7 +153,7 @@ def test_hidden_sheets_and_charts_are_not_counted(tmp_path: Path) -> None:
 def test_errors_count_as_missing_and_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cells = [
+    cells: list[list[Any]] = [
         [f"c{n}" for n in range(7)],
         ["#N/A", 1, "#REF!", "#DIV/0!", "#NUM!", "#NAME?", "#NULL!"],
     ]

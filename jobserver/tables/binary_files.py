@@ -1,0 +1,76 @@
+"""What the readers of binary data files have in common: signature, size and choice of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jobserver.tables.compression import compression
+from jobserver.tables.errors import UnreadableTable
+
+#: Most cells of a table or array that is read as a whole.
+MOST_CELLS = 100_000_000
+AS_PATH = "annotate the script's first parameter as pathlib.Path to get the file itself"
+
+_SHOWN = 20
+
+
+def check_signature(path: Path, kind: str, *signatures: bytes) -> None:
+    """Check that a file starts with one of the signatures of its kind.
+
+    Raises
+    ------
+    UnreadableTable
+        If it does not; the message says so if it is compressed.
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head.startswith(signatures):
+        return
+    if packed := compression(head):
+        raise UnreadableTable(f"is compressed ({packed}): decompress it first, or {AS_PATH}")
+    raise UnreadableTable(f"does not match its extension: it is not {kind}")
+
+
+def check_cells(cells: int, most: int = MOST_CELLS) -> None:
+    """Raise `UnreadableTable` if a table or array has too many cells."""
+    if cells > most:
+        raise UnreadableTable(
+            f'has {cells:,} cells, and at most {most:,} are read: name some in "columns", or '
+            f"{AS_PATH}"
+        )
+
+
+def chosen_names(names: Sequence[str], options: Mapping[str, Any]) -> list[str]:
+    """Return the names of the columns to read, in the order wanted; by default all.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All columns.
+    options : mapping
+        ``columns``: a list of names, or of numbers of columns (1 is the first).
+
+    Raises
+    ------
+    UnreadableTable
+        If there is no such column.
+    """
+    wanted = options.get("columns")
+    if wanted is None:
+        return list(names)
+    found = []
+    for column in wanted:
+        if isinstance(column, int) and 0 < column <= len(names):
+            found.append(names[column - 1])
+        elif column in names:
+            found.append(column)
+        else:
+            raise UnreadableTable(f'has no column {column!r}: set "columns" to {listed(names)}')
+    return found
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names separated by commas, but not too many."""
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
