@@ -63,6 +63,7 @@ def read_feather(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
                 use_threads=False, included_fields=[schema.names.index(name) for name in names]
             )
             table = ipc.open_file(source, options=read_options).read_all()
+            table.validate(full=True)  # damaged offsets would crash what follows
             check_cells(table.num_rows * len(names))
             return _frame(table.select(names), path.name)
 

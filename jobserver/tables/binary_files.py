@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobserver.tables.compression import compression
 from jobserver.tables.errors import UnreadableTable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Most cells of a table or array that is read as a whole.
 MOST_CELLS = 100_000_000
 AS_PATH = "annotate the script's first parameter as pathlib.Path to get the file itself"
 
 _SHOWN = 20
+_log = logging.getLogger("jobserver")
 
 
 def check_signature(path: Path, kind: str, *signatures: bytes) -> None:
@@ -69,6 +74,27 @@ def chosen_names(names: Sequence[str], options: Mapping[str, Any]) -> list[str]:
         else:
             raise UnreadableTable(f'has no column {column!r}: set "columns" to {listed(names)}')
     return found
+
+
+def decoded(values: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
+    """Return an array with bytes as text: UTF-8, or else Latin-1 with a warning in the job's log.
+
+    Parameters
+    ----------
+    values : ndarray
+        Of any type; only bytes are decoded.
+    where : str
+        The file and the column, for the warning.
+    """
+    import numpy as np
+
+    if values.dtype.kind != "S":
+        return values
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError:
+        _log.warning("%s is not UTF-8; it was read as Latin-1", where)
+        return np.char.decode(values, "latin-1")
 
 
 def listed(names: Sequence[str]) -> str:

@@ -24,12 +24,17 @@ def translated_errors(kind: str) -> Iterator[None]:
     Raises
     ------
     UnreadableTable
-        If the library is missing or cannot read the file.
+        If the library is missing or cannot read the file, or there is not enough memory.
     """
     try:
         yield
-    except (UnreadableTable, MemoryError):
+    except UnreadableTable:
         raise
+    except MemoryError as error:  # a damaged length asks for a lot of it, too
+        raise UnreadableTable(
+            "is damaged, or needs more memory than a run may use (JOB_MEMORY_LIMIT): check it, or "
+            "divide it"
+        ) from error
     except ImportError as error:
         library = (error.name or "a library").partition(".")[0]
         raise UnreadableTable(
