@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobserver.tables.compression import compression
+from jobserver.tables.compression import EXTENSIONS, compression
 from jobserver.tables.errors import UnreadableTable
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ def check_signature(path: Path, kind: str, *signatures: bytes) -> None:
     """
     with path.open("rb") as file:
         head = file.read(16)
-    if head.startswith(signatures):
+    if head.startswith(signatures) and path.suffix.lower() not in EXTENSIONS:
         return
     if packed := compression(head):
         raise UnreadableTable(f"is compressed ({packed}): decompress it first, or {AS_PATH}")
-    raise UnreadableTable(f"does not match its extension: it is not {kind}")
+    raise UnreadableTable(
+        f"does not match its extension: it is not {kind}; if it is text, name it .csv or .txt"
+    )
 
 
 def check_cells(cells: int, most: int = MOST_CELLS) -> None:

@@ -18,12 +18,17 @@ from typing import TYPE_CHECKING, Any, TextIO
 import bson
 
 from jobserver.errors import JobNotRunnable, Problem
+from jobserver.tables.arrow_files import read_feather, read_parquet
 from jobserver.tables.compression import inner_extension
 from jobserver.tables.conversion import convert, with_times
 from jobserver.tables.datatypes import DatatypeMismatch
 from jobserver.tables.dialect import AmbiguousTable, infer
 from jobserver.tables.errors import UnreadableTable
+from jobserver.tables.geojson import feature_properties
+from jobserver.tables.hdf5_files import read_hdf5
+from jobserver.tables.netcdf_files import read_netcdf
 from jobserver.tables.text_files import first_lines, read_text_file
+from jobserver.tables.workbooks import rows_of_sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +94,8 @@ def _read(path: Path, options: Source) -> object:
             f"has an extension ({kind}) that only the script can read: annotate its first "
             "parameter as pathlib.Path to get the file itself"
         )
-    return convert(_READERS[kind](path, options), datatype)
+    value = _READERS[kind](path, options)
+    return value if kind in _EITHER and "datatype" not in options else convert(value, datatype)
 
 
 def _text(path: Path, options: Source) -> str:
@@ -149,33 +155,32 @@ def _array(path: Path, _options: Source) -> object:
         raise UnreadableTable(f"is not an array: {error}") from error
 
 
-def _by_pandas(name: str) -> Callable[[Path, Source], pd.DataFrame]:
-    """Return a reader of pandas, which may need a missing library."""
+def _workbook(path: Path, options: Source) -> pd.DataFrame:
+    import pandas as pd
 
-    def read(path: Path, _options: Source) -> pd.DataFrame:
-        import pandas as pd
+    rows = rows_of_sheet(path, options)[options.get("skip", 0) :]
+    if not rows:
+        raise UnreadableTable("is empty")
+    return with_times(pd.DataFrame(rows[1:], columns=rows[0]))
 
-        reader: Callable[[Path], pd.DataFrame] = getattr(pd, name)
-        try:
-            return reader(path)
-        except ImportError as error:
-            reason = str(error).partition("\n")[0]
-            raise UnreadableTable(f"needs a library that the server lacks: {reason}") from error
-        except (ValueError, OSError, KeyError) as error:
-            kind = type(error).__name__
-            raise UnreadableTable(f"does not match its extension ({kind})") from error
 
-    return read
+def _features(path: Path, options: Source) -> object:
+    return feature_properties(_json(path, options), path.name)
 
 
 _READERS: dict[str, Callable[[Path, Source], object]] = {
     **dict.fromkeys((".csv", ".tsv", ".dat", ".txt"), _table),
     ".json": _json,
     ".npy": _array,
-    ".parquet": _by_pandas("read_parquet"),
-    ".xls": _by_pandas("read_excel"),
-    ".xlsx": _by_pandas("read_excel"),
+    **dict.fromkeys((".xls", ".xlsx"), _workbook),
+    ".geojson": _features,
+    ".parquet": read_parquet,
+    ".feather": read_feather,
+    **dict.fromkeys((".nc", ".nc4"), read_netcdf),
+    **dict.fromkeys((".h5", ".hdf5"), read_hdf5),
 }
 _FROM_TEXT: dict[str, Callable[[Path, Source], object]] = {"text": _text, "json": _json}
 #: Datatypes of files that are not tables.
-_NATURAL = {".geojson": "json", ".npy": "ndarray"}
+_NATURAL = {".geojson": "json"}
+#: Files that hold a table or an array, which a script gets as it is.
+_EITHER = (".h5", ".hdf5", ".npy")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from jobserver.sizes import MIB, exact_size
+from jobserver.tables.binary_files import check_signature
 from jobserver.tables.compression import open_zip
 from jobserver.tables.errors import UnreadableTable, translated_errors
 
@@ -73,7 +74,9 @@ def rows_of_sheet(path: Path, options: Mapping[str, Any]) -> list[list[Cell]]:
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
-        _check_container(file, path.suffix.lower())
+        _check_format(file)
+        check_signature(path, "an Excel workbook", b"PK")
+        _check_size(file)
         with warnings.catch_warnings(), translated_errors("an xlsx file"):
             warnings.simplefilter("ignore")  # about pictures, styles and the like
             from openpyxl import load_workbook
@@ -81,17 +84,14 @@ def _open(path: Path) -> Iterator[Any]:
             yield load_workbook(file, read_only=True, data_only=True, keep_links=False)
 
 
-def _check_container(file: BinaryIO, extension: str) -> None:
-    head = file.read(len(_OLD_OFFICE))
-    if head == _OLD_OFFICE:
+def _check_format(file: BinaryIO) -> None:
+    if file.read(len(_OLD_OFFICE)) == _OLD_OFFICE:
         if _ENCRYPTED in file.read():
             raise UnreadableTable("is protected by a password: save it without one")
         raise UnreadableTable("is an old Excel workbook (.xls): save it as .xlsx")
-    if not head.startswith(b"PK"):
-        raise UnreadableTable(
-            f"does not match its extension ({extension}): it is not an Excel workbook; if it is "
-            "text, name it .csv"
-        )
+
+
+def _check_size(file: BinaryIO) -> None:
     with open_zip(file) as archive:
         size = sum(part.file_size for part in archive.infolist())
     if size > LARGEST:
