@@ -6,6 +6,7 @@ CF conventions: they are scaled, times are times, and fill values are missing.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -34,6 +35,7 @@ _CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 _FILLS = {"float32": 9.969209968386869e36, "float64": 9.969209968386869e36}
 _FILLS |= {"int16": -32_767, "int32": -2_147_483_647}
 _FILL_ATTRIBUTES = {"_FillValue", "missing_value"}
+_log = logging.getLogger("jobserver")
 
 
 def read_netcdf(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
@@ -72,7 +74,10 @@ def read_netcdf(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
             names = _chosen(raw, _decode(raw), options)
             for name in names:
                 _mark_fills(raw[name])
-            return _frame(_decode(raw)[names], path.name)
+            dataset = _decode(raw)[names]
+            for name in names:
+                _report_invalid(raw[name], dataset[name], path.name)
+            return _frame(dataset, path.name)
 
 
 def _engine(path: Path) -> str:
@@ -141,6 +146,18 @@ def _mark_fills(variable: Any) -> None:
     unnamed = fill is not None and not _FILL_ATTRIBUTES & set(variable.attrs)
     if unnamed and (variable.values == variable.dtype.type(fill)).any():
         variable.attrs["_FillValue"] = variable.dtype.type(fill)
+
+
+def _report_invalid(raw: Any, variable: Any, file: str) -> None:
+    """Warn of values outside the valid range, which is in the units of packed values."""
+    low, high = raw.attrs.get("valid_min"), raw.attrs.get("valid_max")
+    if len(limits := raw.attrs.get("valid_range", ())) == 2:
+        low, high = limits
+    if low is None and high is None:
+        return
+    outside = (False if low is None else raw < low) | (False if high is None else raw > high)
+    if count := int((outside & variable.notnull()).sum()):
+        _log.warning("%s, %s: %d values are outside the valid range", file, raw.name, count)
 
 
 def _frame(dataset: Any, file: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,28 @@ def test_values_never_written_are_missing(path: Path) -> None:
     assert frame["whole"].dtype == "int32"
     assert frame["own"].tolist()[1:] == [-32767, 3]
     assert np.isnan(frame["own"][0])
+
+
+@pytest.mark.parametrize(
+    ("limits", "outside"),
+    [
+        ({"valid_range": np.array([0, 100], "i2")}, 2),
+        ({"valid_min": np.int16(0)}, 1),
+        ({"valid_max": np.int16(100)}, 1),
+        ({"valid_range": np.array([-999, 1000], "i2")}, 0),
+        ({}, 0),
+    ],
+)
+def test_values_outside_the_valid_range_are_reported(
+    path: Path, limits: dict[str, Any], outside: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    packed = {"scale_factor": 0.1, "_FillValue": -9999, "dtype": "i2"}
+    dataset = xr.Dataset({"q": ("t", [-1.0, 10.0, np.nan, 20.0], limits)})
+    with caplog.at_level(logging.WARNING, "jobserver"):
+        frame = read_netcdf(write(path, dataset, encoding={"q": packed}), {})
+    assert frame["q"].isna().sum() == 1
+    reports = [f"a.nc, q: {outside} values are outside the valid range"] if outside else []
+    assert caplog.messages == reports
 
 
 @ENGINES
