@@ -24,8 +24,8 @@ from jobserver.tables.options import option_problems, options_of
 #: Registered extensions.
 EXTENSIONS = tuple(
     """
-    csv dat geojson gz h5 hdf5 jpeg jpg json nc npy npz parquet png tif tiff tsv txt
-    xls xlsx xml yaml yml zip
+    bz2 csv dat feather geojson gz h5 hdf5 jpeg jpg json nc nc4 npy npz parquet png tif tiff tsv
+    txt xls xlsx xml xz yaml yml zip
     """.split()  # noqa: SIM905 - easier to read and to add to
 )
 

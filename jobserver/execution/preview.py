@@ -62,7 +62,7 @@ def show(path: Path, output_format: str, options: Mapping[str, Any], memory: int
     Unavailable
         If too many files are being read.
     """
-    if not can_read(path.name):
+    if not can_read(path):
         raise UnsupportedType(
             f"A {path.suffix.lower()[1:]} file cannot be shown as {output_format}, only as txt."
         )

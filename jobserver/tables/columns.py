@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobserver.tables.cells import MISSING, is_clock, is_time, is_typed
+from jobserver.tables.errors import NotTimes, UnknownColumn
 from jobserver.tables.options import Options
 from jobserver.tables.times import (
-    NotTimes,
     TimesOption,
     Where,
     are_iso_times,
@@ -35,8 +35,18 @@ _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _LEADING_ZERO = r"[+-]?0[0-9]+"
 
 
-class UnknownColumn(ValueError):
-    """An option names a column that a table lacks; the message lists those it has."""
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Return a unique name for each column: those without one are numbered, repeated ones too."""
+    taken, counts, found = set(names), dict[str, int](), []
+    for n, name in enumerate(names):
+        first = name or f"Unnamed: {n}"
+        unique = first
+        while unique in counts or (unique is not name and unique in taken):
+            counts[first] = counts.get(first, 0) + 1
+            unique = f"{first}.{counts[first]}"
+        counts.setdefault(unique, 0)
+        found.append(unique)
+    return found
 
 
 def find_columns(names: Sequence[Any], wanted: Sequence[str | int], option: str) -> list[int]:
@@ -97,7 +107,7 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
         if dtype.kind == "M" and frame.iloc[:, n].dt.tz is not None:
             frame.isetitem(n, frame.iloc[:, n].dt.tz_convert("UTC").array)
         if n not in text and n not in parts and _is_text(frame.iloc[:, n]):
-            column = _typed(frame.iloc[:, n], options, where, remarks, times=option is None)
+            column = _typed(_as_texts(frame.iloc[:, n]), options, where, remarks, option is None)
             frame.isetitem(n, column.array)
         elif option is None and _are_compact_dates(frame.iloc[:, n]):
             _remark_time(frame.iloc[:, n], frame.iloc[0, n], where(0), remarks)
@@ -132,6 +142,28 @@ def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
     return frame
 
 
+def with_own_types(
+    frame: pd.DataFrame, options: Options, where: Where = lambda row: f"row {row + 1}"
+) -> pd.DataFrame:
+    """Return a table whose file knows the types of its columns as its options say.
+
+    Text stays text, unless it is ISO times. See `with_types`.
+    """
+    frame = without_missing(frame, options)
+    names = list(frame.columns)
+    option = TimesOption.parse(options.get("times"))
+    parts = find_columns(names, option.columns, "times") if option else []
+    text = find_columns(names, options.get("text") or (), "text")
+    for n in range(frame.shape[1]):
+        column = frame.iloc[:, n]
+        if n not in (*text, *parts) and set(map(type, column.dropna())) == {str}:
+            if option is None and (times := iso_times(column)) is not None:
+                frame.isetitem(n, times.array)
+            else:
+                text.append(n)
+    return with_types(frame, {**options, "text": text}, where)
+
+
 def has_leading_zeros(column: pd.Series[Any]) -> bool:
     """Whether some cells of text are integers with leading zeros, which name something."""
     return bool(column.str.fullmatch(_LEADING_ZERO).any())
@@ -146,13 +178,20 @@ def _is_float(text: str) -> bool:
 
 
 def _is_text(column: pd.Series[Any]) -> bool:
-    import pandas as pd
+    """Whether a column holds text, maybe beside numbers as in JSON and workbooks."""
+    if column.dtype.kind != "O":
+        return False
+    kinds = set(map(type, column.dropna()))
+    return str in kinds and kinds <= {str, int, float}
 
-    return column.dtype.kind == "O" and str(pd.api.types.infer_dtype(column)) == "string"
+
+def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column of text and numbers as text."""
+    return column.map(str, na_action="ignore").astype("str")
 
 
 def _typed(
-    column: pd.Series[Any], options: Options, where: Where, remarks: dict[str, str], *, times: bool
+    column: pd.Series[Any], options: Options, where: Where, remarks: dict[str, str], times: bool
 ) -> pd.Series[Any]:
     """Return a column of text as numbers or times if it is one; remark why if it almost is."""
     known = column.mask(column.isin(MISSING))

@@ -14,11 +14,11 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from jobserver.tables.cells import is_blank, is_typed
-from jobserver.tables.columns import find_columns, has_leading_zeros, with_types
+from jobserver.tables.columns import find_columns, has_leading_zeros, unique_names, with_types
+from jobserver.tables.errors import AmbiguousTable, UnreadableTable
 from jobserver.tables.layout import Layout, infer
 from jobserver.tables.options import Options, advise
-from jobserver.tables.rows import AmbiguousTable, Row, split_rows
-from jobserver.tables.text_files import UnreadableTable
+from jobserver.tables.rows import Row, split_rows
 from jobserver.tables.times import TimesOption
 
 if TYPE_CHECKING:
@@ -56,20 +56,6 @@ def read_table(data: bytes, options: Options) -> pd.DataFrame:
     if layout.skipped:
         _log.info("The %d lines above the table were left out", layout.skipped)
     return _Reader(data, layout, options).read()
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Return a unique name for each column: those without one are numbered, repeated ones too."""
-    taken, counts, found = set(names), dict[str, int](), []
-    for n, name in enumerate(names):
-        first = name or f"Unnamed: {n}"
-        unique = first
-        while unique in counts or (unique is not name and unique in taken):
-            counts[first] = counts.get(first, 0) + 1
-            unique = f"{first}.{counts[first]}"
-        counts.setdefault(unique, 0)
-        found.append(unique)
-    return found
 
 
 def _without_blank_end(data: bytes) -> bytes:

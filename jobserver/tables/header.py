@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from jobserver.tables.cells import INTEGER, is_blank, is_number, is_time, is_typed
+from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import (
-    AmbiguousTable,
     Row,
     columns_of_rows,
     is_typed_column,

@@ -22,10 +22,10 @@ from jobserver.tables.cells import (
     is_time,
     is_typed,
 )
+from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.header import find_header, find_units
 from jobserver.tables.options import SEPARATORS, Options, advise
 from jobserver.tables.rows import (
-    AmbiguousTable,
     Row,
     check_widths,
     columns_of_rows,

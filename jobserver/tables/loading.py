@@ -19,17 +19,22 @@ from typing import Any
 import bson
 
 from jobserver.errors import JobNotRunnable, Problem
-from jobserver.tables.columns import UnknownColumn
+from jobserver.tables.arrow_files import read_feather, read_parquet
+from jobserver.tables.columns import with_own_types
+from jobserver.tables.compression import inner_extension
 from jobserver.tables.conversion import convert
 from jobserver.tables.datatypes import DatatypeMismatch
 from jobserver.tables.delimited import read_table
+from jobserver.tables.errors import TableError, UnreadableTable
+from jobserver.tables.geojson import feature_properties
+from jobserver.tables.hdf5_files import read_hdf5
+from jobserver.tables.netcdf_files import read_netcdf
 from jobserver.tables.options import OPTIONS, Options, datatype_of
-from jobserver.tables.rows import AmbiguousTable
-from jobserver.tables.text_files import UnreadableTable, read_json, read_utf8
-from jobserver.tables.times import NotTimes
+from jobserver.tables.text_files import read_json, read_utf8
+from jobserver.tables.workbooks import read_workbook
 
 #: Why data cannot be read as a table.
-REFUSALS = (UnreadableTable, AmbiguousTable, UnknownColumn, NotTimes, DatatypeMismatch)
+REFUSALS = (TableError, DatatypeMismatch)
 
 
 def load(source: Options, as_path: bool) -> Any:
@@ -88,32 +93,31 @@ def read_file(path: Path, options: Options) -> Any:
 
     Raises
     ------
-    UnreadableTable, AmbiguousTable, UnknownColumn, NotTimes, DatatypeMismatch
+    TableError, DatatypeMismatch
         If it cannot be read.
     """
-    kind = _kind(path)
+    kind = inner_extension(path)
     datatype = datatype_of(options, _NATURAL.get(kind, "dataframe"))
     if datatype == "text":
         return read_utf8(path, options).decode()
-    if datatype == "json" and kind not in (".json", ".geojson"):
+    if datatype == "json" and kind != ".json":
         return read_json(path, options)
     if kind not in _READERS:
         raise UnreadableTable(
             f"has an extension ({kind}) that only the script can read: annotate its first "
             "parameter as pathlib.Path to get the file itself"
         )
-    return convert(_READERS[kind](path, options), datatype, options)
+    value = _READERS[kind](path, options)
+    is_as_it_is = kind in _EITHER and "datatype" not in options
+    return value if is_as_it_is else convert(value, datatype, options)
 
 
-def can_read(name: str) -> bool:
-    """Whether there is a reader of files with the extension of a name."""
-    return _kind(Path(name)) in _READERS
-
-
-def _kind(path: Path) -> str:
-    """Return the extension of a file, below ``.gz`` if it is compressed."""
-    kind = path.suffix.lower()
-    return Path(path.stem).suffix.lower() or ".txt" if kind == ".gz" else kind
+def can_read(path: Path) -> bool:
+    """Whether there is a reader of files with the extension of a file."""
+    try:
+        return inner_extension(path) in _READERS
+    except UnreadableTable:
+        return True  # the reader says what is wrong
 
 
 def _stored(path: Path) -> Any:
@@ -124,8 +128,8 @@ def _table(path: Path, options: Options) -> object:
     return read_table(read_utf8(path, options), options)
 
 
-def _json(path: Path, options: Options) -> object:
-    return read_json(path, options)
+def _features(path: Path, options: Options) -> object:
+    return feature_properties(read_json(path, options), path.name)
 
 
 def _array(path: Path, _options: Options) -> object:
@@ -137,32 +141,30 @@ def _array(path: Path, _options: Options) -> object:
         raise UnreadableTable(f"is not an array: {error}") from error
 
 
-def _by_pandas(name: str) -> Callable[[Path, Options], object]:
-    """Return a reader of pandas, which may need a missing library."""
+def _with_types(read: Callable[[Path, Options], Any]) -> Callable[[Path, Options], object]:
+    """Return a reader of files that know the types of their columns."""
 
-    def read(path: Path, _options: Options) -> object:
+    def read_typed(path: Path, options: Options) -> object:
         import pandas as pd
 
-        reader: Callable[[Path], pd.DataFrame] = getattr(pd, name)
-        try:
-            return reader(path)
-        except ImportError as error:
-            reason = str(error).partition("\n")[0]
-            raise UnreadableTable(f"needs a library that the server lacks: {reason}") from error
-        except (ValueError, OSError, KeyError) as error:
-            kind = type(error).__name__
-            raise UnreadableTable(f"does not match its extension ({kind})") from error
+        value = read(path, options)
+        return with_own_types(value, options) if isinstance(value, pd.DataFrame) else value
 
-    return read
+    return read_typed
 
 
 _READERS: dict[str, Callable[[Path, Options], object]] = {
     **dict.fromkeys((".csv", ".tsv", ".dat", ".txt"), _table),
-    **dict.fromkeys((".json", ".geojson"), _json),
+    ".json": read_json,
+    ".geojson": _features,
     ".npy": _array,
-    ".parquet": _by_pandas("read_parquet"),
-    ".xls": _by_pandas("read_excel"),
-    ".xlsx": _by_pandas("read_excel"),
+    **dict.fromkeys((".xls", ".xlsx"), read_workbook),
+    ".parquet": _with_types(read_parquet),
+    ".feather": _with_types(read_feather),
+    **dict.fromkeys((".nc", ".nc4"), _with_types(read_netcdf)),
+    **dict.fromkeys((".h5", ".hdf5"), _with_types(read_hdf5)),
 }
 #: Datatypes of files that are not tables.
-_NATURAL = {".geojson": "json", ".npy": "ndarray"}
+_NATURAL = {".geojson": "json"}
+#: Files that hold a table or an array, which a script gets as it is.
+_EITHER = (".h5", ".hdf5", ".npy")

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from jobserver.tables.cells import is_blank, is_clock, is_date, is_number, is_time, is_typed
+from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 
 _SHORT = 40
 _MOST_PADDED = 50
-
-
-class AmbiguousTable(ValueError):
-    """A table can be read in more than one way, or in none; the message says how to fix it."""
 
 
 @dataclass(frozen=True)

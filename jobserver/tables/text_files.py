@@ -7,15 +7,14 @@ as Windows-1252, with a warning in the job's log.
 from __future__ import annotations
 
 import codecs
-import gzip
 import json
 import logging
-import zlib
 from pathlib import Path
 
+from jobserver.tables.compression import open_decompressed
+from jobserver.tables.errors import UnreadableTable
 from jobserver.tables.options import Options
 
-_GZIP = b"\x1f\x8b"
 _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -25,10 +24,6 @@ _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
 }
 _GUESSES = ("utf-8", "cp1252", "latin-1")
 _log = logging.getLogger("jobserver")
-
-
-class UnreadableTable(ValueError):
-    """A file cannot be read; the message says why and what to do."""
 
 
 def read_utf8(path: Path, options: Options) -> bytes:
@@ -46,7 +41,8 @@ def read_utf8(path: Path, options: Options) -> bytes:
     UnreadableTable
         If it is not text, or damaged.
     """
-    content = _content(path)
+    with open_decompressed(path) as file:
+        content = file.read()
     if content.isascii() and b"\0" not in content and not options.get("encoding"):
         return content
     for encoding in _encodings(content, options):
@@ -85,13 +81,3 @@ def _encodings(content: bytes, options: Options) -> tuple[str, ...]:
     if b"\0" in content:
         raise UnreadableTable('is not text, or in an unusual encoding: set "encoding"')
     return _GUESSES
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(_GZIP):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UnreadableTable("is a damaged gzip file") from error

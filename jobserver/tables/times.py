@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from jobserver.tables.cells import is_time
+from jobserver.tables.errors import NotTimes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,10 +44,6 @@ _CLOCKS = {
     r"[T ]\d\d?": " %H",
 }
 _COMPACT = {r"\d{10}": "%Y%m%d%H", r"\d{12}": "%Y%m%d%H%M", r"\d{14}": "%Y%m%d%H%M%S"}
-
-
-class NotTimes(ValueError):
-    """Cells are not times, or times in more than one way; the message says how to fix it."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import gzip
 import io
 import logging
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ from jobserver.errors import JobNotRunnable
 from jobserver.tables.cells import is_time
 from jobserver.tables.conversion import convert
 from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
+from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.layout import infer
 from jobserver.tables.loading import load
 from jobserver.tables.options import SEPARATORS
-from jobserver.tables.rows import AmbiguousTable
 from tests.support.strategies import fuzzed, json_values, scalars
 
 Read = Callable[..., Any]
@@ -269,13 +270,9 @@ def test_files_that_are_not_read(
 
 
 def test_a_reader_whose_library_is_not_here(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lacking(*_: Any) -> None:
-        raise ImportError("Missing pyarrow.\nmore")
-
-    monkeypatch.setattr(pd, "read_parquet", lacking)
-    assert (
-        told(read, b"x", "a.parquet") == "needs a library that the server lacks: Missing pyarrow."
-    )
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    message = "needs pyarrow, which the server lacks: pip install 'jobserver-rest[files]'"
+    assert told(read, b"PAR1", "a.parquet") == message
 
 
 def test_other_files(read: Read, tmp_path: Path) -> None:

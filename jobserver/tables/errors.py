@@ -1,0 +1,63 @@
+"""Why data cannot be read as a table, also for whatever a library raises on reading a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class TableError(ValueError):
+    """Data cannot be read as a table."""
+
+
+class UnreadableTable(TableError):
+    """A file cannot be read; the message says why and what to do."""
+
+
+class AmbiguousTable(TableError):
+    """A table can be read in more than one way, or in none; the message says how to fix it."""
+
+
+class UnknownColumn(TableError):
+    """An option names a column that a table lacks; the message lists those it has."""
+
+
+class NotTimes(TableError):
+    """Cells are not times, or times in more than one way; the message says how to fix it."""
+
+
+@contextmanager
+def translated_errors(kind: str) -> Iterator[None]:
+    """Translate all errors of the library that reads a file, which may be damaged or hostile.
+
+    Their messages are left out, as they may hold paths; the cause is kept.
+
+    Parameters
+    ----------
+    kind : str
+        The format of the file, with its article.
+
+    Raises
+    ------
+    UnreadableTable
+        If the library is missing or cannot read the file, or there is not enough memory.
+    """
+    try:
+        yield
+    except TableError:
+        raise
+    except MemoryError as error:  # a damaged length asks for a lot of it, too
+        raise UnreadableTable(
+            "is damaged, or needs more memory than a run may use (JOB_MEMORY_LIMIT): check it, or "
+            "divide it"
+        ) from error
+    except ImportError as error:
+        library = (error.name or "a library").partition(".")[0]
+        raise UnreadableTable(
+            f"needs {library}, which the server lacks: pip install 'jobserver-rest[files]'"
+        ) from error
+    except Exception as error:
+        raise UnreadableTable(
+            f"is damaged or not {kind} ({type(error).__name__}): check it with the program that "
+            "wrote it, and upload it again"
+        ) from error
