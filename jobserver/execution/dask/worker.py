@@ -122,7 +122,7 @@ class DaskWorker:
                 self._executor.submit(job_id)
         released.wait()
         try:
-            return str(self._executor.lifecycle.jobs.get(job_id)["state"])
+            return self._executor.lifecycle.jobs.get(job_id).state.value
         except NotFound:
             message = (
                 f"a Dask worker finds no job {job_id} in its database: JOBSERVER_MONGO_URI has to "
