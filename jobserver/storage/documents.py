@@ -74,7 +74,7 @@ def stored_fields(kind: type[Any], document: Mapping[str, Any]) -> dict[str, Any
     return {each.name: values[each.name] for each in fields(kind) if each.name in values}
 
 
-def stored_document(record: object) -> dict[str, Any]:
+def stored_document(record: object) -> dict[str, object]:
     """Return a dataclass as a document, whose ``_id`` is the field ``id``."""
     values = dict(vars(record))
     return {"_id": values.pop("id"), **values}
