@@ -134,20 +134,20 @@ class Listing:
         self, selection: Selection, index: Index, after: Cursor | None, limit: int
     ) -> Iterator[Job]:
         """Read along an index; if the database loses its cursor, continue after the last job."""
-        start = after
+        start, last = after, None
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
         while True:
             following = {} if start is None else _following(start, selection.newest_first)
-            query, before = selection.complete(following), start
+            query = selection.complete(following)
             try:
-                for job in self._find(query, index, selection.fields, sort=order, limit=limit):
-                    start = _cursor(job)
-                    yield job
+                for last in self._find(query, index, selection.fields, sort=order, limit=limit):
+                    yield last
                 return
             except Unavailable:
-                if start == before:
+                if last is None:
                     raise
+                start, last = _cursor(last), None
 
     def _by_keys(self, selection: Selection, index: Index, after: Cursor | None) -> Iterator[Job]:
         """Read the cursors of the few matches, then these jobs in order."""
