@@ -15,7 +15,7 @@ from benchmarks.client import Client
 from benchmarks.figures import Figure, percentile
 from benchmarks.large_results import Watched
 from benchmarks.server import Server, new_home, serving
-from jobserver.jobs.job import new_document
+from jobserver.jobs.job import Job
 from jobserver.storage.database import Database
 from jobserver.storage.documents import utcnow
 from jobserver.storage.embedded import EmbeddedServer
@@ -47,7 +47,7 @@ def store(home: Path, number: int) -> None:
     first = utcnow() - timedelta(seconds=number)
     for start in range(0, number, 1000):
         numbers = range(start, min(start + 1000, number))
-        made = [new_document(_fields(one, number)) for one in numbers]
+        made = [Job.new(_fields(one, number)).document for one in numbers]
         for one in made:
             one["created"] = first + timedelta(seconds=one["number"])
         database.call(database["jobs"].insert_many, made)

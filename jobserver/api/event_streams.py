@@ -16,7 +16,7 @@ from flask import Response, request
 from jobserver.encoding import dumps
 from jobserver.errors import Unavailable
 from jobserver.jobs import logs
-from jobserver.jobs.job import ACTIVE, TERMINAL
+from jobserver.jobs.job import ACTIVE, PRIVATE, TERMINAL, Job, find_jobs, private
 from jobserver.storage.database import Document
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ _NO_CHANGE = "0" * 24
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_ALIVE = b": the stream is alive\n\n"
 _SHOWN = ("state", "progress", "message")
+_FIELDS = (*_SHOWN, PRIVATE)
 _permits = threading.BoundedSemaphore(STREAMS)
 
 
@@ -61,14 +62,14 @@ def streamed(events: Iterator[bytes]) -> Response:
 
 
 def job_events(
-    parts: Services, job: Document, last: str, is_valid: Callable[[], bool]
+    parts: Services, job: Job, last: str, is_valid: Callable[[], bool]
 ) -> Iterator[bytes]:
     """Yield the events of a job, until it ends.
 
     Parameters
     ----------
-    job : dict
-        Current document of the job.
+    job : Job
+        The job as it is now.
     last : str
         ``Last-Event-ID`` of an interrupted stream: a change of the job and a position in its log.
     is_valid : callable
@@ -76,29 +77,28 @@ def job_events(
     """
     found = _EVENT_ID.fullmatch(last)
     seen, position = (found[1], found[2] or "") if found else ("", "")
-    key = job["_run"]["key"]
-    fields = [*_SHOWN, "_run.change"]
-    same = {"_id": job["_id"], "_run.key": key}
+    key = job.run.key
+    same = {"_id": job.id, **private(key=key)}
     decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end inside a character
     polls = _Polls(parts, is_valid)
     for due in polls:
         if not due:
             yield b""
             continue
-        current = next(parts.database.find("jobs", same, projection=fields), None)
+        current = next(find_jobs(parts.database, same, _FIELDS), None)
         for end, text in logs.since(parts.database, key, position):
             position = end
             shown = {"text": decoder.decode(text)}
             yield _event("log", shown, f"{seen or _NO_CHANGE}/{position}")
         if current is None:
             return
-        change = str(current["_run"]["change"])
+        change = str(current.run.change)
         if change != seen:
             seen = change
             yield _event("state", _shown(current), f"{seen}/{position}")
-        if current["state"] in TERMINAL:
+        if current.state in TERMINAL:
             return
-        if current["state"] in ACTIVE:
+        if current.state in ACTIVE:
             polls.expect_more()
         yield b""
 
@@ -109,37 +109,34 @@ def jobs_events(
     """Yield changes of all visible jobs; some may be repeated after an interruption."""
     start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
     since, seen = start.generation_time, {start}
-    fields = [*_SHOWN, "_run.change"]
     polls = _Polls(parts, is_valid)
     for due in polls:
         if not due:
             yield b""
             continue
         now = datetime.now(UTC)
-        for job in _changed(parts, since, fields, visible):
-            change = job["_run"]["change"]
+        for job in _changed(parts, since, visible):
+            change = job.run.change
             if change not in seen:
                 seen.add(change)
                 polls.expect_more()
-                yield _event("job", {"_id": job["_id"], **_shown(job)}, str(change))
+                yield _event("job", {"_id": job.id, **_shown(job)}, str(change))
         since = now
         oldest = now - timedelta(seconds=2 * OVERLAP_SECONDS)
         seen = {change for change in seen if change.generation_time >= oldest}
         yield b""
 
 
-def _changed(
-    parts: Services, since: datetime, fields: list[str], visible: Document
-) -> Iterator[Document]:
+def _changed(parts: Services, since: datetime, visible: Document) -> Iterator[Job]:
     oldest = ObjectId.from_datetime(max(since - timedelta(seconds=OVERLAP_SECONDS), _EPOCH))
-    window = {"_run.change": {"$gt": oldest, "$lt": ObjectId("f" * 24)}, **visible}
-    order = [("_run.change", 1)]
+    window = private(change={"$gt": oldest, "$lt": ObjectId("f" * 24)}) | visible
+    order = [*private(change=1).items()]
     # With a hint, as the planner might choose the index of the owner, and sort.
-    return parts.database.find("jobs", window, projection=fields, sort=order, hint=order)
+    return find_jobs(parts.database, window, _FIELDS, sort=order, hint=order)
 
 
-def _shown(job: Document) -> Document:
-    return {name: job[name] for name in _SHOWN if name in job}
+def _shown(job: Job) -> Document:
+    return {name: job.document[name] for name in _SHOWN if name in job.document}
 
 
 def _event(kind: str, content: Document, event_id: str) -> bytes:

@@ -22,7 +22,7 @@ from jobserver.api.framework.identity import actor, owner_filter, services
 from jobserver.api.framework.schemas import AllDeleted, Filter, JobList
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
-from jobserver.jobs.job import PRIVATE, State, public
+from jobserver.jobs.job import PRIVATE, Job, State
 from jobserver.jobs.listing import Cursor, Selection
 from jobserver.sizes import KIB
 from jobserver.storage.database import Document
@@ -143,10 +143,10 @@ def _is_field(name: str) -> bool:
     return is_field(name) and top != PRIVATE and (top not in _SCALARS or top == name)
 
 
-def _shown(documents: Iterable[Document], fields: tuple[str, ...]) -> Iterator[Document]:
+def _shown(found: Iterable[Job], fields: tuple[str, ...]) -> Iterator[Document]:
     """Yield jobs as answers show them; `created` was read only for the order."""
-    for document in documents:
-        shown = public(document)
+    for each in found:
+        shown = each.public()
         if fields and "created" not in fields:
             del shown["created"]
         yield shown

@@ -17,10 +17,9 @@ from jobserver.api.job import readable, shown
 from jobserver.encoding import show_file, show_value
 from jobserver.errors import Conflict, Forbidden
 from jobserver.jobs import logs
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State
 from jobserver.processes.forms import holds_code
-from jobserver.storage.database import Document
-from jobserver.storage.documents import OWNER, parse_id
+from jobserver.storage.documents import parse_id
 from jobserver.users.policy import Role, authorize
 
 runs = Blueprint("runs", __name__)
@@ -52,11 +51,11 @@ class LogQuery(Query):
 )
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
     """Start a job: check it, queue it, and run it."""
-    document = services().executor.accept(parse_id(job_id), owner_filter(), authorize_run)
-    return shown(document, query, 202)
+    queued = services().executor.accept(parse_id(job_id), owner_filter(), authorize_run)
+    return shown(queued, query, 202)
 
 
-def authorize_run(document: Document) -> str | None:
+def authorize_run(job: Job) -> str | None:
     """Refuse code unless sender and owner are superusers; return the owner's email address.
 
     Without login, anybody on this machine may run code if the administrator has allowed it.
@@ -69,8 +68,8 @@ def authorize_run(document: Document) -> str | None:
     parts = services()
     if not parts.settings.LOGIN_REQUIRED:
         return None
-    owner = parts.accounts.users.get(document[OWNER])
-    if holds_code(document.get("script")):
+    owner = parts.accounts.users.get(job.owner)
+    if holds_code(job.script):
         authorize(actor(), "eval")
         if owner is None or owner.role is not Role.SUPERUSER:
             raise Forbidden("The job contains code, and its owner is not a superuser.")
@@ -103,7 +102,7 @@ def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
 def read_log(job_id: str, query: LogQuery) -> Response:
     """Read the output of a job's script, from an offset in bytes."""
     parts = services()
-    key = parts.jobs.get(parse_id(job_id), owner_filter())["_run"]["key"]
+    key = parts.jobs.get(parse_id(job_id), owner_filter()).run.key
     text = logs.read(parts.database, key, query.offset)
     return Response(text, content_type="text/plain; charset=utf-8")
 
@@ -118,9 +117,9 @@ def read_log(job_id: str, query: LogQuery) -> Response:
 )
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, progress and log as server-sent events."""
-    document = services().jobs.get(parse_id(job_id), owner_filter())
+    job = services().jobs.get(parse_id(job_id), owner_filter())
     last = request.headers.get("Last-Event-ID", "")
-    return streamed(job_events(services(), document, last, session_still_valid()))
+    return streamed(job_events(services(), job, last, session_still_valid()))
 
 
 @endpoint(
@@ -154,14 +153,12 @@ class ResultQuery(Query):
 def read_result(job_id: str, query: ResultQuery) -> Response:
     """Read only the result of a finished job, in a format that suits it."""
     jobs = services().jobs
-    document = readable(job_id)
-    if document["state"] != State.FINISHED:
-        raise Conflict(
-            f"The job {job_id} is {document['state']} and has no result. See GET /job/{job_id}."
-        )
-    file = jobs.results.open(document)
+    job = readable(job_id)
+    if job.state is not State.FINISHED:
+        raise Conflict(f"The job {job_id} is {job.state} and has no result. See GET /job/{job_id}.")
+    file = jobs.results.open(job)
     if file is None:
-        return _answer(job_id, query.format, b"".join(show_value(document["result"], query.format)))
+        return _answer(job_id, query.format, b"".join(show_value(job.result, query.format)))
     pieces = iter(show_file(file, query.format))
     # Produce the first piece before the answer starts, while it can still be an error.
     return _answer(job_id, query.format, chain(list(islice(pieces, 1)), pieces))

@@ -14,7 +14,7 @@ import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from jobserver.system.process_tree import (
     CUT_OFF,
@@ -55,7 +55,7 @@ class ForkServer:
         self._woken, self._wakeup = os.pipe()
         os.set_blocking(self._woken, False)
         os.set_blocking(self._wakeup, False)
-        self._former: Any = signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._former = signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
 
     def fork(self, work: Work) -> int:
@@ -85,7 +85,7 @@ class ForkServer:
         os.close(writer)
         return pid
 
-    def end(self, pid: Any) -> None:
+    def end(self, pid: int) -> None:
         """Kill a process that was forked here, unless it ended already."""
         if pid in self._pids:
             os.kill(pid, signal.SIGKILL)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.encoding import dumps
 from jobserver.errors import ApiError
-from jobserver.processes.forms import as_script, target
+from jobserver.processes.forms import Binding, as_script, target
+from jobserver.processes.function import Origin
 from jobserver.processes.kinds import make_process
 from jobserver.scripts.version import base_packages
 from jobserver.system.disk import checksum
+from jobserver.system.protocol import Message
 
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
 _NEAR = 50
 
 
-def provenance(
-    registry: Registry, script: dict[str, Any], data: dict[str, Any] | None
-) -> dict[str, Any]:
+def provenance(registry: Registry, script: Binding, data: Message | None) -> Message:
     """Return what a run is about to depend on, as far as it is known.
 
     Parameters
@@ -42,20 +42,23 @@ def provenance(
     try:
         origin = _origin(registry, script)
     except (ApiError, OSError):  # it is gone: the run will fail on it
-        origin = {"script": {}, "packages": {}}
-    found = {**origin, "packages": {**base_packages(), **origin["packages"]}}
+        origin = Origin(script={}, packages={})
+    found: Message = {
+        "script": origin["script"],
+        "packages": {**base_packages(), **origin["packages"]},
+    }
     checked = _checksum(data)
     return {**found, "data": checked} if checked else found
 
 
-def _origin(registry: Registry, script: dict[str, Any]) -> dict[str, Any]:
+def _origin(registry: Registry, script: Binding) -> Origin:
     """Return where a script comes from; for one made of others, where all of them come from."""
     kind = script.get("type")
     if kind not in ("pipeline", "map"):
         return make_process(registry, script).origin()
     made_of = [target(script)] if kind == "map" else map(as_script, script["steps"])
     origins = [_origin(registry, part) for part in made_of]
-    steps: list[dict[str, Any]] = []
+    steps: list[dict[str, object]] = []
     for origin in origins:
         found = origin["script"].get("steps", [origin["script"]])
         steps += [step for step in found if step not in steps[-_NEAR:]]
@@ -63,7 +66,7 @@ def _origin(registry: Registry, script: dict[str, Any]) -> dict[str, Any]:
     return {"script": {"type": script["type"], "steps": steps}, "packages": packages}
 
 
-def _checksum(source: dict[str, Any] | None) -> dict[str, Any] | None:
+def _checksum(source: Message | None) -> dict[str, object] | None:
     if source is None:
         return None
     if "value" in source:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -19,7 +18,7 @@ from jobserver.execution.supervision.script_checker import ScriptChecker
 from jobserver.execution.supervision.warm_pool import SharedFindings
 from jobserver.home.settings import Settings
 from jobserver.jobs.binding import bind
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.spool import Spool
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.notifications import recipient
@@ -28,7 +27,7 @@ from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
 from jobserver.system.orphans import unique_name
 
-_ANYBODYS: Mapping[str, Any] = {}
+_ANYBODYS: Mapping[str, object] = {}
 
 
 class Executor(ABC):
@@ -66,9 +65,9 @@ class Executor(ABC):
     def accept(
         self,
         job_id: JobId,
-        visible: Mapping[str, Any] = _ANYBODYS,
-        authorize: Callable[[Document], str | None] = lambda _: None,
-    ) -> Document:
+        visible: Mapping[str, object] = _ANYBODYS,
+        authorize: Callable[[Job], str | None] = lambda _: None,
+    ) -> Job:
         """Check a job, queue it, and submit it: created -> queued.
 
         Parameters
@@ -81,7 +80,7 @@ class Executor(ABC):
 
         Returns
         -------
-        dict
+        Job
             The queued job.
 
         Raises
@@ -94,12 +93,12 @@ class Executor(ABC):
         self.check_open()
         while True:
             job = self.lifecycle.jobs.get(job_id, visible)
-            if job["state"] != State.CREATED:
-                raise Conflict(f"The job {job_id} was started already: it is {job['state']}.")
+            if job.state is not State.CREATED:
+                raise Conflict(f"The job {job_id} was started already: it is {job.state}.")
             owner = authorize(job)
             notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
             bound = bind(job, self.scripts, self.runner.sources, problems)
-            queued = self._queue(job, bound, {"_run.notify": notify} if notify else {})
+            queued = self._queue(job, bound, {"notify": notify} if notify else {})
             if queued:
                 self.submit(job_id)
                 return queued
@@ -109,21 +108,21 @@ class Executor(ABC):
         if self.draining.is_set():
             raise ShuttingDown
 
-    def _queue(self, job: Document, bound: Document, private: Document) -> Document | None:
+    def _queue(self, job: Job, bound: Document, run: Document) -> Job | None:
         """Queue a checked job within the limits; return None if it changed since."""
         quotas = self.lifecycle.jobs.quotas
-        with self.queue_limit.entered(job["_id"]), quotas.charged(job) as charge:
-            queued = self.lifecycle.enqueue(job, bound, {**charge, **private})
+        with self.queue_limit.entered(job.id), quotas.charged(job) as charge:
+            queued = self.lifecycle.enqueue(job, bound, {**charge, **run})
             if not queued:  # it changed meanwhile
                 quotas.give_back(job, charge)
         if not queued:
-            self.queue_limit.leave(job["_id"])
+            self.queue_limit.leave(job.id)
         return queued
 
-    def cancel(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> Document:
+    def cancel(self, job_id: JobId, visible: Mapping[str, object] = _ANYBODYS) -> Job:
         """Cancel a queued or running job; see `JobLifecycle.cancel`."""
         job = self.lifecycle.cancel(job_id, visible)
-        if job["state"] == State.CANCELLED:
+        if job.state is State.CANCELLED:
             self.queue_limit.leave(job_id)
         self.stop(CANCELLED, job_id)
         return job

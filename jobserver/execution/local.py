@@ -18,10 +18,10 @@ from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.child_process import ChildEnded
 from jobserver.execution.supervision.supervisor import ChildSupervisor
 from jobserver.home.settings import Settings
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.claims import Claim
 from jobserver.jobs.outcome import SHUTDOWN, Outcome, interrupted
-from jobserver.storage.database import Database, Document
+from jobserver.storage.database import Database
 from jobserver.storage.documents import JobId
 from jobserver.system.protocol import RunSpec
 
@@ -90,7 +90,7 @@ class LocalExecutor(Executor):
     def running(self) -> dict[JobId, int]:
         """Id and attempt of each run here."""
         jobs = (slot.job for slot in self.slots)
-        return {job["_id"]: job["_run"]["attempt"] for job in jobs if job is not None}
+        return {job.id: job.run.attempt for job in jobs if job is not None}
 
     def stop(
         self, outcome: Outcome, job_id: JobId | None = None, attempt: int | None = None
@@ -120,7 +120,7 @@ class Slot:
 
     Attributes
     ----------
-    job : dict or None
+    job : Job or None
         The job that runs here.
     """
 
@@ -128,7 +128,7 @@ class Slot:
         self.executor = executor
         setup = setup_message(executor.settings)
         self.supervisor = ChildSupervisor(setup, executor.findings, executor.maps)
-        self.job: Document | None = None
+        self.job: Job | None = None
         self._taken: list[JobId] = []
         self._is_lent = False
         self._lock = threading.Lock()
@@ -148,9 +148,9 @@ class Slot:
 
     def _runs(self, job_id: JobId, attempt: int | None) -> bool:
         job = self.job
-        if job is None or job["_id"] != job_id:
+        if job is None or job.id != job_id:
             return False
-        return attempt in (None, job["_run"]["attempt"])
+        return attempt in (None, job.run.attempt)
 
     def _work(self) -> None:
         while not self.executor.draining.is_set():
@@ -199,12 +199,12 @@ class Slot:
         executor.queue_limit.leave(job_id)
         return executor.lifecycle.claims.prepare(job_id, executor.queue)
 
-    def settle(self, job: Document, state: State | None) -> None:
+    def settle(self, job: Job, state: State | None) -> None:
         """Count a run that ended, and queue its job again if it has retries left."""
         self.executor.ended.labels(state or "spooled").inc()
         self._occupy(None)
         if state is State.QUEUED and self.executor.serves_queue:
-            self.executor.submit(job["_id"])
+            self.executor.submit(job.id)
 
     def _lend(self, share: SlotShare) -> None:
         """Lend this slot to a map until a job waits."""
@@ -215,7 +215,7 @@ class Slot:
         finally:
             self._is_lent = False
 
-    def _occupy(self, job: Document | None) -> None:
+    def _occupy(self, job: Job | None) -> None:
         """Set what runs here; an order to stop is only ever meant for that."""
         with self._lock:
             self.job = job

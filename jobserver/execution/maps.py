@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 #: Seconds between two checks whether a job waits.
 _CHECK_SECONDS = 0.02
@@ -48,7 +47,7 @@ class SlotShare:
         """Whether there are items for one more slot."""
         return self._free > 0 and self._used >= self.granted and not self._is_over
 
-    def report(self, message: Mapping[str, Any]) -> None:
+    def report(self, message: Mapping[str, object]) -> None:
         """Take the run's numbers of workers and of items without one; they are not trusted."""
         used, free = message.get("used"), message.get("free")
         with self._changed:
@@ -124,7 +123,7 @@ class ActiveMaps:
                 self._shares.remove(share)
             share.close()
 
-    def report(self, share: SlotShare, message: Mapping[str, Any]) -> None:
+    def report(self, share: SlotShare, message: Mapping[str, object]) -> None:
         """Take a run's report about its map, and wake idle slots if it has work for more."""
         share.report(message)
         if share.wants_more:

@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs import logs
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import INTERRUPTED, Outcome
 from jobserver.storage.database import Document
@@ -43,20 +42,22 @@ class RunRecorder:
     ----------
     lifecycle : JobLifecycle
         Changes jobs in the database.
-    job : dict
+    job : Job
         The claimed job.
     output_filter : OutputFilter
         Decides what is kept of the output.
 
     Attributes
     ----------
+    job : Job
+        The claimed job, as its run changed it last.
     written : int
         Bytes of output that are in the database.
     """
 
-    def __init__(self, lifecycle: JobLifecycle, job: Document, output_filter: OutputFilter) -> None:
+    def __init__(self, lifecycle: JobLifecycle, job: Job, output_filter: OutputFilter) -> None:
         self._lifecycle = lifecycle
-        self._job = job
+        self.job = job
         self._filter = output_filter
         self._text = bytearray()
         self._piece = b""
@@ -89,7 +90,7 @@ class RunRecorder:
         """Take how far the script is."""
         self._progress = fraction, message
 
-    def step(self, message: Mapping[str, Any]) -> None:
+    def step(self, message: Mapping[str, object]) -> None:
         """Take which step of a pipeline begins; its child's message is not trusted."""
         self._steps.take(message)
         fraction, text = message.get("fraction"), message.get("message")
@@ -121,7 +122,7 @@ class RunRecorder:
         try:
             self.write()
         except StoreUnavailable:
-            log.warning("the output of job %s waits for the database", self._job["_id"])
+            log.warning("the output of job %s waits for the database", self.job.id)
             self._due = time.monotonic() + _AWAY_SECONDS
 
     def write(self) -> None:
@@ -136,12 +137,12 @@ class RunRecorder:
             if not self._piece:  # a repeated try must write the same piece at the same offset
                 with self._lock:
                     self._piece, self._text = bytes(self._text), bytearray()
-            key, attempt = self._job["_run"]["key"], self._job["_run"]["attempt"]
-            logs.append(self._lifecycle.database, key, attempt, self.written, self._piece)
+            run = self.job.run
+            logs.append(self._lifecycle.database, run.key, run.attempt, self.written, self._piece)
             self.written += len(self._piece)
             self._piece = b""
         if self._progress:
-            self._lifecycle.report(self._job, *self._progress, self._steps.listed())
+            self.job = self._lifecycle.report(self.job, *self._progress, self._steps.listed())
             self._progress = None
 
     def _find_bar(self, text: bytes) -> None:
@@ -170,7 +171,7 @@ class StepRecords:
         self._first: list[Document] = []
         self._last: list[Document] = []
 
-    def take(self, message: Mapping[str, Any]) -> None:
+    def take(self, message: Mapping[str, object]) -> None:
         """Take how a step ended and which one begins; the child's message is not trusted."""
         record = self._record()
         seconds = message.get("took")

@@ -15,7 +15,7 @@ from jobserver.execution.run_output import OutputFilter, RunRecorder
 from jobserver.execution.supervision.active_run import Recorder
 from jobserver.home.settings import Settings
 from jobserver.jobs import logs
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.claims import Claim
 from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
@@ -46,7 +46,7 @@ class RunSlot(Protocol):
     def prepare_next(self) -> Claim | None:
         """Prepare the claim of the next job, to be made together with the end of this one."""
 
-    def settle(self, job: Document, state: State | None) -> None:
+    def settle(self, job: Job, state: State | None) -> None:
         """Note that a run is over, and the job's new state; None if it waits in the spool."""
 
 
@@ -74,7 +74,7 @@ class Runner:
     settings: Settings
     storing: set[JobId] = field(default_factory=set)
 
-    def run_job(self, job: Document, slot: RunSlot) -> Document | None:
+    def run_job(self, job: Job, slot: RunSlot) -> Job | None:
         """Run a claimed job, and store how it ended; return the next job if it was claimed."""
         folders = [str(self.settings.home), *import_folders()]
         output = OutputFilter(self.settings.JOB_OUTPUT_LIMIT, folders)
@@ -82,16 +82,14 @@ class Runner:
         with ExitStack() as resources:
             spec = self._load(job, recorder, resources)
             outcome = self._run(job, spec, slot, recorder)
-            state, claim = self._store(job, outcome, recorder, slot.prepare_next)
+            state, claim = self._store(outcome, recorder, slot.prepare_next)
         slot.settle(job, state)
         return claim.job if claim and self.lifecycle.claims.make(claim) else None
 
-    def _load(
-        self, job: Document, recorder: RunRecorder, resources: ExitStack
-    ) -> RunSpec | Outcome:
+    def _load(self, job: Job, recorder: RunRecorder, resources: ExitStack) -> RunSpec | Outcome:
         """Fetch what a run works with until the resources are closed; an outcome if that fails."""
         try:
-            source = resources.enter_context(self.sources.fetched(job))
+            source = resources.enter_context(self.sources.fetched(job.document))
             folder = resources.enter_context(temporary_folder("run"))
         except StoreUnavailable:
             return NOT_BEGUN
@@ -103,12 +101,12 @@ class Runner:
         return self._spec(job, source, folder)
 
     def _run(
-        self, job: Document, spec: RunSpec | Outcome, slot: RunSlot, recorder: RunRecorder
+        self, job: Job, spec: RunSpec | Outcome, slot: RunSlot, recorder: RunRecorder
     ) -> Outcome:
         """Return how a run ended, with the end of its output taken."""
         if isinstance(spec, Outcome):
             return recorder.complete(spec)
-        limits = [seconds for seconds in (job.get("timeout"), self.settings.JOB_TIMEOUT) if seconds]
+        limits = [seconds for seconds in (job.timeout, self.settings.JOB_TIMEOUT) if seconds]
         try:
             outcome = slot.run(spec, min(limits, default=0), recorder)
         except OSError as error:  # no room for another process
@@ -120,11 +118,7 @@ class Runner:
         return recorder.complete(outcome)
 
     def _store(
-        self,
-        job: Document,
-        outcome: Outcome,
-        recorder: RunRecorder,
-        prepare_next: Callable[[], Claim | None],
+        self, outcome: Outcome, recorder: RunRecorder, prepare_next: Callable[[], Claim | None]
     ) -> tuple[State | None, Claim | None]:
         """Store the end of a run, and make the claim of the next job in the same request.
 
@@ -139,31 +133,31 @@ class Runner:
         try:
             recorder.write()
             claim = prepare_next() if outcome.file is None else None
-            return self._finish(job, outcome, claim), claim
+            return self._finish(recorder.job, outcome, claim), claim
         except StoreUnavailable:
-            self.spool.save(SpooledOutcome(job, outcome, recorder.unwritten, recorder.written))
+            rest = recorder.unwritten
+            self.spool.save(SpooledOutcome(recorder.job, outcome, rest, recorder.written))
             return None, claim
         except Exception:  # what comes from a child may be anything
-            log.exception("the outcome of job %s cannot be stored", job["_id"])
+            log.exception("the outcome of job %s cannot be stored", recorder.job.id)
             unstorable = replace(UNSTORABLE, finished=outcome.finished)
-            return self._finish_document(job, unstorable), claim
+            return self._finish_document(recorder.job, unstorable), claim
 
     def store(self, ended: SpooledOutcome) -> None:
         """Store an attempt that waited in the spool."""
-        private = ended.job["_run"]
+        run = ended.job.run
         if ended.text:
-            key, attempt = private["key"], private["attempt"]
-            logs.append(self.lifecycle.database, key, attempt, ended.offset, ended.text)
+            logs.append(self.lifecycle.database, run.key, run.attempt, ended.offset, ended.text)
         if ended.outcome.file is None:
             self._finish(ended.job, ended.outcome)
         elif self.lifecycle.adopt(ended.job):
-            self.storing.add(ended.job["_id"])  # has its lease renewed meanwhile
+            self.storing.add(ended.job.id)  # has its lease renewed meanwhile
             try:
                 self._finish(ended.job, ended.outcome)
             finally:
-                self.storing.discard(ended.job["_id"])
+                self.storing.discard(ended.job.id)
 
-    def _finish(self, job: Document, outcome: Outcome, claim: Claim | None = None) -> State | None:
+    def _finish(self, job: Job, outcome: Outcome, claim: Claim | None = None) -> State | None:
         """Store an outcome, and the file of a large result first."""
         if outcome.file is None:
             return self._finish_document(job, outcome, claim)
@@ -180,25 +174,25 @@ class Runner:
             return self._finish_document(job, _failed(error, message, outcome))
 
     def _finish_document(
-        self, job: Document, outcome: Outcome, claim: Claim | None = None
+        self, job: Job, outcome: Outcome, claim: Claim | None = None
     ) -> State | None:
         try:
             state = self.lifecycle.finish(job, outcome, claim)
         except TooLarge:
             state = self.lifecycle.finish(job, _too_large(outcome))
         if state is None and not self.lifecycle.is_finished(job, outcome):
-            log.warning("a late outcome of job %s was refused", job["_id"])
+            log.warning("a late outcome of job %s was refused", job.id)
         return state
 
-    def _spec(self, job: Document, source: Document | None, folder: str) -> RunSpec:
-        room = max(_LARGEST_DOCUMENT - encoded_size(job), 0)
+    def _spec(self, job: Job, source: Document | None, folder: str) -> RunSpec:
+        room = max(_LARGEST_DOCUMENT - encoded_size(job.document), 0)
         return {
-            "id": str(job["_id"]),
-            "attempt": job["_run"]["attempt"],
-            "script": job["script"],
+            "id": str(job.id),
+            "attempt": job.run.attempt,
+            "script": job.script or {},
             "data": source,
             "folder": folder,
-            "seed": seeds.fresh() if job.get("seed") is None else job["seed"],
+            "seed": seeds.fresh() if job.seed is None else job.seed,
             "memory": self.settings.JOB_MEMORY_LIMIT,
             "files": _OPEN_FILES,
             "file_size": self.settings.JOB_FILE_SIZE_LIMIT,

@@ -19,7 +19,7 @@ def coerce(entry: Field[object], kind: Any, value: Any) -> Any:
         The setting, as the table declares it.
     kind : type
         Type of the setting.
-    value : Any
+    value : object
         Value from ``config.py``, the environment or an option.
 
     Raises

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from jobserver.data.sources import DataSources
 from jobserver.errors import ApiError, JobNotRunnable, Problem
-from jobserver.jobs.job import DATA_FIELDS
+from jobserver.jobs.job import DATA_FIELDS, Job
 from jobserver.processes.forms import MOST_PROBLEMS, own_problems, parts
 from jobserver.processes.seeds import LIMIT as SEEDS
 from jobserver.storage.database import Document
@@ -38,7 +38,7 @@ class ScriptTable(Protocol):
 
 
 def bind(
-    job: Document, scripts: ScriptTable, sources: DataSources, more: Sequence[Problem] = ()
+    job: Job, scripts: ScriptTable, sources: DataSources, more: Sequence[Problem] = ()
 ) -> Document:
     """Resolve the script and the data of a job, as they are stored when it is accepted.
 
@@ -58,11 +58,12 @@ def bind(
         With every reason why the job cannot run.
     """
     problems = list(more)
-    script = _script(job, problems)
-    data = _data(job, sources.for_job(job), problems)
-    problems += _option_problems(job)
+    fields: Mapping[str, object] = job.document
+    script = _script(fields, problems)
+    data = _data(fields, sources.for_job(job.document), problems)
+    problems += _option_problems(fields)
     if script is not None:
-        has_data = not DATA_FIELDS.isdisjoint(job)
+        has_data = not DATA_FIELDS.isdisjoint(fields)
         problems += scripts.problems(script, has_data)
     if problems or script is None:
         raise JobNotRunnable(
@@ -71,22 +72,23 @@ def bind(
     return {"script": script} | ({} if data is None else {"data": data})
 
 
-def _script(job: Document, problems: list[Problem]) -> Document | None:
-    named = {"name": job["script_name"]} if "script_name" in job else None
-    script: Any = job.get("script", named)
-    before = len(problems)
+def _script(fields: Mapping[str, object], problems: list[Problem]) -> Document | None:
+    named = {"name": fields["script_name"]} if "script_name" in fields else None
+    script = fields.get("script", named)
     if script is None:
         problems.append(Problem("script_name", "is missing: name the script to run"))
-    elif not isinstance(script, dict):
+        return None
+    if not isinstance(script, dict):
         problems.append(Problem("script", "has to be an object with at least a name"))
-    else:
-        problems += _structure_problems(script, "script")
-        if job.get("script_name", script.get("name")) != script.get("name"):
-            problems.append(Problem("script_name", "differs from script.name"))
-    return None if len(problems) > before else _completed(script)
+        return None
+    wrong = _structure_problems(script, "script")
+    if fields.get("script_name", script.get("name")) != script.get("name"):
+        wrong.append(Problem("script_name", "differs from script.name"))
+    problems += wrong
+    return None if wrong else _completed(script)
 
 
-def _structure_problems(script: Any, field: str, depth: int = 0) -> list[Problem]:
+def _structure_problems(script: object, field: str, depth: int = 0) -> list[Problem]:
     """Return what is wrong with the structure of a script and of the scripts it is made of.
 
     Parameters
@@ -131,8 +133,10 @@ def _completed(script: Document) -> Document:
     return {**defaults, **script}
 
 
-def _data(job: Document, sources: DataSources, problems: list[Problem]) -> Document | None:
-    given = sorted(DATA_FIELDS & job.keys())
+def _data(
+    fields: Mapping[str, object], sources: DataSources, problems: list[Problem]
+) -> Document | None:
+    given = sorted(DATA_FIELDS & fields.keys())
     if not given:
         return None
     if len(given) > 1:
@@ -140,13 +144,13 @@ def _data(job: Document, sources: DataSources, problems: list[Problem]) -> Docum
         problems.append(Problem(given[-1], text))
         return None
     try:
-        return _bound(given[0], job[given[0]], sources)
+        return _bound(given[0], fields[given[0]], sources)
     except ApiError as refusal:
         problems += refusal.errors or [Problem(given[0], refusal.message)]
         return None
 
 
-def _bound(field: str, value: Any, sources: DataSources) -> Document:
+def _bound(field: str, value: object, sources: DataSources) -> Document:
     if field == "raw_data":
         return {"type": "raw_data"}
     if field == "data":
@@ -156,11 +160,11 @@ def _bound(field: str, value: Any, sources: DataSources) -> Document:
     return sources.bind({"type": "datafile", "name": value})
 
 
-def _option_problems(job: Document) -> Iterator[Problem]:
-    seed = 0 if job.get("seed") is None else job["seed"]
+def _option_problems(fields: Mapping[str, object]) -> Iterator[Problem]:
+    seed = 0 if fields.get("seed") is None else fields["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
         yield Problem("seed", f"has to be a whole number from 0 to {SEEDS - 1}")
-    timeout, retries = job.get("timeout", 1), job.get("retries", 0)
+    timeout, retries = fields.get("timeout", 1), fields.get("retries", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         yield Problem("timeout", "has to be a number of seconds above 0")
     if isinstance(retries, bool) or retries not in range(_MOST_RETRIES + 1):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs import logs
-from jobserver.jobs.job import ACTIVE, State
+from jobserver.jobs.job import ACTIVE, PRIVATE, Job
 from jobserver.jobs.listing import Cursor, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
-from jobserver.storage.database import Database, Document
+from jobserver.storage.database import Database
 from jobserver.storage.documents import OWNER, utcnow
 
 if TYPE_CHECKING:
@@ -23,12 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_DELETABLE = [state.value for state in State if state not in ACTIVE]
 #: Fields of a job without which it cannot be deleted.
-NEEDED_TO_DELETE = (
-    *("state", "created", OWNER),
-    *("_run.key", "_run.file.key", "_run.mail", "_run.charge"),
-)
+NEEDED_TO_DELETE = ("state", "created", OWNER, PRIVATE)
 #: Jobs that `Retention` looks at together, and seconds between two such batches.
 _BATCH = 50
 _BATCH_SECONDS = 0.2
@@ -59,40 +55,39 @@ class JobDeleter:
         self._notifications = notifications
         self._jobs = database["jobs"]
 
-    def delete(self, documents: list[Document]) -> int:
+    def delete(self, jobs: list[Job]) -> int:
         """Delete those jobs that may be deleted, and what was stored for them.
 
         Parameters
         ----------
-        documents : list of dict
-            The jobs with at least `NEEDED_TO_DELETE`. One whose state changed since is kept.
+        jobs : list of Job
+            With at least `NEEDED_TO_DELETE`. One whose state changed since is kept.
 
         Returns
         -------
         int
             How many were deleted.
         """
-        self._notifications.send_for([job["_id"] for job in documents if "mail" in job["_run"]])
-        self._settle(documents)
-        with self._results.settled(documents):
-            deleted = self._delete(documents)
-            ids = {"_id": {"$in": [document["_id"] for document in documents]}}
+        self._notifications.send_for([job.id for job in jobs if job.run.mail])
+        self._settle(jobs)
+        with self._results.settled(jobs):
+            deleted = self._delete(jobs)
+            ids = {"_id": {"$in": [job.id for job in jobs]}}
             left = {found["_id"] for found in self._database.find("jobs", ids, projection=["_id"])}
-            gone = [document for document in documents if document["_id"] not in left]
-            logs.delete(self._database, [document["_run"]["key"] for document in gone])
+            logs.delete(self._database, [job.run.key for job in jobs if job.id not in left])
         return deleted
 
-    def _settle(self, documents: list[Document]) -> None:
+    def _settle(self, jobs: list[Job]) -> None:
         """Settle open charges of these runs: without the job, their outcome is unknown."""
-        for owner in {each[OWNER] for each in documents if "charge" in each["_run"]}:
+        for owner in {job.owner for job in jobs if job.owner and job.run.charge}:
             self._quotas.reconcile(owner)
 
-    def _delete(self, documents: list[Document]) -> int:
+    def _delete(self, jobs: list[Job]) -> int:
         """Delete jobs whose state and owner did not change; return how many."""
         groups = defaultdict(list)
-        for document in documents:
-            if document["state"] in _DELETABLE:
-                groups[document["state"], document.get(OWNER)].append(document["_id"])
+        for job in jobs:
+            if job.state not in ACTIVE:
+                groups[job.state, job.owner].append(job.id)
         total = 0
         for (state, owner), ids in groups.items():
             query = {"_id": {"$in": ids}, "state": state, OWNER: owner}
@@ -136,7 +131,7 @@ class Retention:
         """Look at some jobs, and delete those that are due; return whether the sweep is over."""
         limit = utcnow() - self._age
         jobs, cursor = self._jobs.listing.page(_SELECTED, _BATCH, self._cursor)
-        self._cursor = cursor if jobs and jobs[-1]["created"] < limit else None
+        self._cursor = cursor if jobs and jobs[-1].created < limit else None
         due = [job for job in jobs if _is_due(job, limit)]
         if due:
             deleted = self._jobs.deleter.delete(due)
@@ -158,6 +153,5 @@ class Retention:
                 pause = _LONGEST_PAUSE
 
 
-def _is_due(job: Document, limit: datetime) -> bool:
-    finished = job.get("finished")
-    return finished is not None and finished < limit and job.get("pinned") is not True
+def _is_due(job: Job, limit: datetime) -> bool:
+    return job.finished is not None and job.finished < limit and not job.is_pinned

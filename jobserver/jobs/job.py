@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Self
 
 from bson import ObjectId
 
 from jobserver.encoding import restore_keys
 from jobserver.errors import BadRequest, Problem
-from jobserver.storage.documents import OWNER, JobId, check_fields, owned_by, utcnow
+from jobserver.storage.database import Database, Document
+from jobserver.storage.documents import (
+    OWNER,
+    DocumentView,
+    JobId,
+    StoredField,
+    check_fields,
+    owned_by,
+    utcnow,
+)
 
-if TYPE_CHECKING:  # a child loads this module, and has no use for pymongo
-    from jobserver.storage.database import Document
-
-
-#: Fields that only the server sets. ``_run`` is its private part and never shown.
+#: Field with the private part of a job, which is never shown.
+PRIVATE = "_run"
+#: Fields that only the server sets.
 SERVER_FIELDS = frozenset(
     ("_id", "created", "started", "finished", "edited", "result", "time_sec", "error", "message")
-) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", "_run", OWNER}
-PRIVATE = "_run"
+) | {"state", "progress", "steps", "attempts", "provenance", "rerun_of", PRIVATE, OWNER}
 #: Fields that can be changed at any time.
 FLAGS = ("pinned", "public")
 #: Fields of a public job that everybody may see: what it ran, and the result.
@@ -37,7 +44,7 @@ _PARAMETERS = frozenset(("args", "kwargs", "over"))
 #: Fields that name a job's script, and fields that bind its data: alternatives to each other.
 _SCRIPT_FIELDS = frozenset({"script", "script_name"})
 DATA_FIELDS = frozenset({"data", "datafile", "raw_data"})
-_NOT_SENT: Any = object()
+_NOT_SENT = object()
 
 
 class State(StrEnum):
@@ -64,48 +71,192 @@ ACTIVE = frozenset({State.QUEUED, State.RUNNING})
 TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 
 
-def new_document(
-    fields: Mapping[str, Any], job_id: JobId | None = None, owner: ObjectId | None = None
-) -> Document:
-    """Return the document of a new job, with the client's fields.
+class RunState(DocumentView):
+    """The private part of a job, always loaded as a whole.
 
-    Its private part holds the number of the last attempt, the id of the last change, and the key
-    under which logs and large results are stored: not the job's id, which may be used again.
-
-    Raises
-    ------
-    BadRequest
-        If only the server sets one of the fields.
+    Attributes
+    ----------
+    attempt : int
+        Number of the last attempt; 0 before the first.
+    change : ObjectId
+        Id of the job's last change.
+    key : ObjectId
+        Under which logs and large results are stored: not the job's id, which may be used again.
+    owner : str
+        While it runs: name of the executor that claimed it.
+    lease : float
+        While it runs: seconds without a heartbeat after which it counts as interrupted.
+    beat, claimed : datetime
+        While it runs: its last heartbeat, and when this attempt began.
+    cancel : bool
+        Whether it is to be stopped.
+    charge : ObjectId or None
+        Token of the charge to its owner's quotas.
+    notify : str
+        Address to notify when it ends; empty for none.
+    mail : datetime or None
+        When it ended, while that mail is due.
+    file : dict or None
+        Its large result: ``key``, ``kind``, ``form``, ``size``.
     """
-    check_fields(fields, SERVER_FIELDS)
-    return {
-        "_id": ObjectId() if job_id is None else job_id,
-        "created": utcnow(),
-        "started": None,
-        "finished": None,
-        "result": None,
-        "state": State.CREATED.value,
-        **fields,
-        PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
-        **owned_by(owner),
-    }
+
+    attempt = StoredField[int]("attempt")
+    change = StoredField[ObjectId]("change")
+    key = StoredField[ObjectId]("key")
+    owner = StoredField[str]("owner")
+    lease = StoredField[float]("lease")
+    beat = StoredField[datetime]("beat")
+    claimed = StoredField[datetime]("claimed")
+    cancel = StoredField[bool]("cancel", False)
+    charge = StoredField[ObjectId | None]("charge", None)
+    notify = StoredField[str]("notify", "")
+    mail = StoredField[datetime | None]("mail", None)
+    file = StoredField[Document | None]("file", None)
 
 
-def inherited(job: Mapping[str, Any], replacing: Iterable[str]) -> Document:
-    """Return the fields that a rerun takes from a job, as the client sent them.
+class Job(DocumentView):
+    """A job: the client's fields, those that the server adds, and the private part of its run.
+
+    The fields are those of the stored document. What a client set is checked only when the job is
+    accepted: see `jobserver.jobs.binding`.
+    """
+
+    id = StoredField[JobId]("_id")
+    owner = StoredField[ObjectId | None](OWNER, None)
+    created = StoredField[datetime]("created")
+    started = StoredField[datetime | None]("started")
+    finished = StoredField[datetime | None]("finished")
+    time_sec = StoredField[float]("time_sec")
+    result = StoredField[object]("result")
+    error = StoredField[str | None]("error", None)
+    message = StoredField[str | None]("message", None)
+    script = StoredField[Document | None]("script", None)
+    seed = StoredField[int | None]("seed", None)
+    notify = StoredField[object]("notify", None)
+    timeout = StoredField[float | None]("timeout", None)
+    provenance = StoredField[Document | None]("provenance", None)
+    _state = StoredField[str]("state")
+    _run = StoredField[Document](PRIVATE)
+    _retries = StoredField[object]("retries", 0)
+    _pinned = StoredField[object]("pinned", False)
+
+    @property
+    def state(self) -> State:
+        """Its state."""
+        return State(self._state)
+
+    @property
+    def run(self) -> RunState:
+        """Its private part."""
+        return RunState(self._run)
+
+    @property
+    def retries(self) -> int:
+        """How often it may be tried again."""
+        return self._retries if isinstance(self._retries, int) else 0
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether it is kept when its time is over."""
+        return self._pinned is True
+
+    @classmethod
+    def new(
+        cls,
+        fields: Mapping[str, object],
+        job_id: JobId | None = None,
+        owner: ObjectId | None = None,
+    ) -> Self:
+        """Return a new job with the client's fields.
+
+        Raises
+        ------
+        BadRequest
+            If only the server sets one of the fields.
+        """
+        check_fields(fields, SERVER_FIELDS)
+        document = {
+            "_id": ObjectId() if job_id is None else job_id,
+            "created": utcnow(),
+            "started": None,
+            "finished": None,
+            "result": None,
+            "state": State.CREATED.value,
+            **fields,
+            PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
+            **owned_by(owner),
+        }
+        return cls(document)
+
+    def updated(self, values: Mapping[str, object]) -> Self:
+        """Return the job with the fields that an update sets, the private ones by their paths."""
+        prefix = f"{PRIVATE}."
+        inside = [name for name in values if name.startswith(prefix)]
+        run = {name.removeprefix(prefix): values[name] for name in inside}
+        others = {name: values[name] for name in values if name not in inside}
+        document = {**self.document, **others, PRIVATE: {**self._run, **run}}
+        return type(self)(document, self.loaded)
+
+    def inherited(self, replacing: Iterable[str]) -> Document:
+        """Return the fields that a rerun takes, as the client sent them.
+
+        Parameters
+        ----------
+        replacing : iterable of str
+            Fields that the rerun gets otherwise. One way to name the script or the data replaces
+            all.
+        """
+        fields = {name: self.document[name] for name in self.document if name not in SERVER_FIELDS}
+        if self.started is not None:  # then the server completed these two
+            fields |= _as_sent(fields)
+        for alternatives in (_SCRIPT_FIELDS, DATA_FIELDS):
+            if alternatives & set(replacing):
+                fields = {name: fields[name] for name in fields if name not in alternatives}
+        return {name: value for name, value in fields.items() if value is not _NOT_SENT}
+
+    def public(self) -> Document:
+        """Return the job as clients see it: no private part, keys as the script returned them.
+
+        Fields that a run adds come last: each server of MongoDB orders new fields differently.
+        """
+        document = self.document
+        sent = {"script"} if "script_name" not in document else set()
+        if DATA_FIELDS.isdisjoint(document.keys() - {"data"}):
+            sent.add("data")
+        added = [name for name in _ADDED if name in document and name not in sent]
+        names = [name for name in document if name != PRIVATE and name not in added]
+        shown = {name: document[name] for name in (*names, *added)}
+        return {**shown, "result": restore_keys(shown["result"])} if "result" in shown else shown
+
+    def shared(self) -> Self:
+        """Return a public job as everybody sees it: parameters and result, but no source code."""
+        shown = {name: value for name, value in self.document.items() if name in _SHARED}
+        if "script" in shown:
+            shown["script"] = _without_source(shown["script"])
+        return type(self)(shown, _SHARED)
+
+
+def find_jobs(
+    database: Database, query: Mapping[str, object], fields: Iterable[str] = (), **options: object
+) -> Iterator[Job]:
+    """Yield jobs, fetched in batches.
 
     Parameters
     ----------
-    replacing : iterable of str
-        Fields that the rerun gets otherwise. One way to name the script or the data replaces all.
+    fields : iterable of str
+        Fields to load besides the id; all of them if there are none.
+    **options
+        See `Database.find`.
     """
-    fields = {name: value for name, value in job.items() if name not in SERVER_FIELDS}
-    if job["started"] is not None:  # then the server completed these two
-        fields |= _as_sent(fields)
-    for alternatives in (_SCRIPT_FIELDS, DATA_FIELDS):
-        if alternatives & set(replacing):
-            fields = {name: value for name, value in fields.items() if name not in alternatives}
-    return {name: value for name, value in fields.items() if value is not _NOT_SENT}
+    names = [*fields]
+    loaded = frozenset(name.partition(".")[0] for name in ("_id", *names)) if names else None
+    for document in database.find("jobs", query, projection=names or None, **options):
+        yield Job(document, loaded)
+
+
+def private(**values: object) -> Document:
+    """Return fields of the private part by their paths, as queries and updates name them."""
+    return {f"{PRIVATE}.{name}": value for name, value in values.items()}
 
 
 def _as_sent(fields: Document) -> Document:
@@ -122,7 +273,7 @@ def _as_sent(fields: Document) -> Document:
     return sent
 
 
-def check_flags(fields: Mapping[str, Any]) -> None:
+def check_flags(fields: Mapping[str, object]) -> None:
     """Raise if a flag is not a boolean: a job might be deleted or shown by mistake."""
     for name in FLAGS:
         if not isinstance(fields.get(name, False), bool):
@@ -130,27 +281,7 @@ def check_flags(fields: Mapping[str, Any]) -> None:
             raise BadRequest(f"The field {name} has to be true or false.", [problem])
 
 
-def public(document: Mapping[str, Any]) -> Document:
-    """Return a job as clients see it: without the private part, keys as the script returned them.
-
-    Fields that a run adds come last: each server of MongoDB orders new fields differently.
-    """
-    sent = {"script"} if "script_name" not in document else set()
-    if DATA_FIELDS.isdisjoint(document.keys() - {"data"}):
-        sent.add("data")
-    added = [name for name in _ADDED if name in document and name not in sent]
-    names = [name for name in document if name != PRIVATE and name not in added]
-    shown = {name: document[name] for name in (*names, *added)}
-    return {**shown, "result": restore_keys(shown["result"])} if "result" in shown else shown
-
-
-def shared(document: Mapping[str, Any]) -> Document:
-    """Return a public job as everybody sees it: parameters and result, but no source code."""
-    shown = {name: value for name, value in document.items() if name in _SHARED}
-    return {**shown, "script": _without_source(shown["script"])} if "script" in shown else shown
-
-
-def _without_source(part: Any) -> Any:
+def _without_source(part: object) -> object:
     if isinstance(part, list):
         return [_without_source(each) for each in part]
     if not isinstance(part, dict):

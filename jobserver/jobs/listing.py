@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import CursorNotFound, ExecutionTimeout, OperationFailure
 
 from jobserver.errors import Unavailable
+from jobserver.jobs.job import Job, find_jobs
 from jobserver.jobs.search import FEW, WHOLE_LIST, IndexPath, JobCount, paths
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId
@@ -51,7 +51,7 @@ class Selection:
         Whose jobs; everybody's if None.
     """
 
-    query: Mapping[str, Any]
+    query: Mapping[str, object]
     fields: tuple[str, ...] = ()
     newest_first: bool = False
     owner: ObjectId | None = None
@@ -82,7 +82,7 @@ class Listing:
 
     def read(
         self, selection: Selection, after: Cursor | None = None, limit: int = 0
-    ) -> Iterator[Document]:
+    ) -> Iterator[Job]:
         """Yield the selected jobs after a cursor, fetched while they are read.
 
         Parameters
@@ -102,7 +102,7 @@ class Listing:
 
     def page(
         self, selection: Selection, limit: int, after: Cursor | None
-    ) -> tuple[list[Document], Cursor | None]:
+    ) -> tuple[list[Job], Cursor | None]:
         """Return up to ``limit`` jobs, and the cursor of the next page if there is one."""
         found = list(islice(self.read(selection, after, limit + 1), limit + 1))
         jobs = found[:limit]
@@ -132,26 +132,24 @@ class Listing:
 
     def _in_order(
         self, selection: Selection, index: Index, after: Cursor | None, limit: int
-    ) -> Iterator[Document]:
+    ) -> Iterator[Job]:
         """Read along an index; if the database loses its cursor, continue after the last job."""
-        start = after
+        start, last = after, None
         direction = -1 if selection.newest_first else 1
         order = [("created", direction), ("_id", direction)]
         while True:
             following = {} if start is None else _following(start, selection.newest_first)
-            query, before = selection.complete(following), start
+            query = selection.complete(following)
             try:
-                for job in self._find(query, index, selection.fields, sort=order, limit=limit):
-                    start = _cursor(job)
-                    yield job
+                for last in self._find(query, index, selection.fields, sort=order, limit=limit):
+                    yield last
                 return
             except Unavailable:
-                if start == before:
+                if last is None:
                     raise
+                start, last = _cursor(last), None
 
-    def _by_keys(
-        self, selection: Selection, index: Index, after: Cursor | None
-    ) -> Iterator[Document]:
+    def _by_keys(self, selection: Selection, index: Index, after: Cursor | None) -> Iterator[Job]:
         """Read the cursors of the few matches, then these jobs in order."""
         found_cursors = map(_cursor, self._find(selection.complete(), index, ("_id",)))
         cursors = sorted(found_cursors, key=_rank, reverse=selection.newest_first)
@@ -160,17 +158,16 @@ class Listing:
         for start in range(0, len(cursors), _BATCH_OF_IDS):
             ids = [job_id for _, job_id in cursors[start : start + _BATCH_OF_IDS]]
             query = selection.complete({"_id": {"$in": ids}})
-            found = {job["_id"]: job for job in self._find(query, BY_ID, selection.fields)}
+            found = {job.id: job for job in self._find(query, BY_ID, selection.fields)}
             yield from (found[job_id] for job_id in ids if job_id in found)
 
     def _find(
-        self, query: Document, index: Index, fields: tuple[str, ...], **options: Any
-    ) -> Iterator[Document]:
-        projection = [*fields, "created"] if fields else None
-        options |= {"projection": projection, "batch_size": _BATCH}
-        options |= {"max_time_ms": _SEARCH_MILLISECONDS}
+        self, query: Document, index: Index, fields: tuple[str, ...], **options: object
+    ) -> Iterator[Job]:
+        options |= {"batch_size": _BATCH, "max_time_ms": _SEARCH_MILLISECONDS}
+        needed = [*fields, "created"] if fields else []
         try:
-            yield from self._database.find("jobs", query, hint=[*index], **options)
+            yield from find_jobs(self._database, query, needed, hint=[*index], **options)
         except ExecutionTimeout as error:
             raise Unavailable(_TOO_SLOW, retry_after=60) from error
         except CursorNotFound as error:
@@ -178,9 +175,9 @@ class Listing:
         except OperationFailure as error:
             if error.code != _NO_SUCH_INDEX:
                 raise
-            yield from self._database.find("jobs", query, **options)
+            yield from find_jobs(self._database, query, needed, **options)
 
-    def _count(self, query: Document, index: Index, **options: Any) -> int:
+    def _count(self, query: Document, index: Index, **options: object) -> int:
         run = self._jobs.database.command
         command = {"count": "jobs", "query": query, **options}
         try:
@@ -192,8 +189,8 @@ class Listing:
         return int(reply["n"])
 
 
-def _cursor(job: Document) -> Cursor:
-    return job["created"], job["_id"]
+def _cursor(job: Job) -> Cursor:
+    return job.created, job.id
 
 
 def _following(cursor: Cursor, newest_first: bool) -> Document:
@@ -216,7 +213,7 @@ def _comes_after(cursor: Cursor, other: Cursor, selection: Selection) -> bool:
     return here < there if selection.newest_first else here > there
 
 
-def _rank(cursor: Cursor) -> tuple[datetime, bool, Any]:
+def _rank(cursor: Cursor) -> tuple[datetime, bool, str]:
     """Return a sort key in the database's order: strings sort before generated ids."""
     created, job_id = cursor
-    return created, isinstance(job_id, ObjectId), job_id
+    return created, isinstance(job_id, ObjectId), str(job_id)

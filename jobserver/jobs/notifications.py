@@ -1,7 +1,7 @@
 """Mails about jobs that ended: the field ``notify``.
 
 The address is kept in the job's private part when the job is accepted. The update that ends the job
-sets ``_run.mail`` there; any server that finds it puts the mail into the outbox and removes it.
+sets ``mail`` there; any server that finds it puts the mail into the outbox and removes it.
 The mail's id is the job's private key, so a mail that is put in twice is sent once: whenever a
 server dies, no mail is lost or duplicated.
 """
@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from jobserver.errors import Problem
+from jobserver.jobs.job import PRIVATE, Job, find_jobs, private
 from jobserver.mail import is_address, store
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
 
 _DUE = {"$gte": datetime(1970, 1, 1), "$lt": datetime(9999, 1, 1)}
-_FIELDS = ("state", "script.name", "script.type", "finished", "time_sec", "message", "_run")
+_FIELDS = ("state", "script.name", "script.type", "finished", "time_sec", "message", PRIVATE)
 _BATCH = 100
 _LONGEST_MESSAGE = 2000
 
 
-def recipient(job: Document, owner: str | None, login: bool) -> tuple[str | None, list[Problem]]:
+def recipient(job: Job, owner: str | None, login: bool) -> tuple[str | None, list[Problem]]:
     """Return the address to notify when a job ends, and what is wrong with it.
 
     Parameters
@@ -33,7 +33,7 @@ def recipient(job: Document, owner: str | None, login: bool) -> tuple[str | None
     login : bool
         Whether users log in: then mails go to the job's owner only.
     """
-    notify = job.get("notify")
+    notify = job.notify
     if notify is None or notify is False:
         return None, []
     if notify is True:
@@ -61,37 +61,30 @@ class Notifications:
 
     def send_due(self) -> None:
         """Send the mails about jobs that ended since the last call."""
-        self._send({"_run.mail": _DUE}, limit=_BATCH)
+        self._send(private(mail=_DUE), limit=_BATCH)
 
     def send_for(self, job_ids: Iterable[JobId]) -> None:
         """Send the mails about some jobs, before these are deleted."""
         if ids := list(job_ids):
-            self._send({"_id": {"$in": ids}, "_run.mail": _DUE})
+            self._send({"_id": {"$in": ids}, **private(mail=_DUE)})
 
     def _send(self, query: Document, limit: int = 0) -> None:
-        for job in list(self._database.find("jobs", query, projection=[*_FIELDS], limit=limit)):
-            private = job["_run"]
-            store(
-                self._database,
-                private["key"],
-                private["notify"],
-                "finished",
-                _mail_fields(job),
-            )
-            done = {"_id": job["_id"], "_run.key": private["key"]}
-            self._database.call(self._jobs.update_one, done, {"$unset": {"_run.mail": ""}})
+        for job in list(find_jobs(self._database, query, _FIELDS, limit=limit)):
+            run = job.run
+            store(self._database, run.key, run.notify, "finished", _mail_fields(job))
+            done = {"_id": job.id, **private(key=run.key)}
+            self._database.call(self._jobs.update_one, done, {"$unset": private(mail="")})
 
 
-def _mail_fields(job: Document) -> Document:
+def _mail_fields(job: Job) -> Document:
     """Return the fields of a mail about a job."""
-    message: Any = job.get("message")
-    script = job.get("script", {})
+    script = job.script or {}
     return {
-        "id": str(job["_id"]),
-        "state": job["state"],
+        "id": str(job.id),
+        "state": job.state.value,
         "script": script.get("name", script.get("type", "")),
-        "finished": job["finished"].isoformat(" ", "seconds"),
-        "seconds": f"{job['time_sec']:g}",
-        "message": str(message)[:_LONGEST_MESSAGE] if message else "",
-        "link": f"/job/{job['_id']}",
+        "finished": job.finished.isoformat(" ", "seconds") if job.finished else "",
+        "seconds": f"{job.time_sec:g}",
+        "message": (job.message or "")[:_LONGEST_MESSAGE],
+        "link": f"/job/{job.id}",
     }

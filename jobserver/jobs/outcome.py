@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State, private
 from jobserver.storage.database import Document
 from jobserver.storage.documents import utcnow
 
@@ -19,7 +18,7 @@ class Outcome:
     ----------
     state : State
         ``FINISHED``, ``FAILED`` or ``CANCELLED``; ``QUEUED`` for `NOT_BEGUN`.
-    result : Any
+    result : object
         What the script returned, ready for the database.
     error : str or None
         Kind of failure in a word: the exception's type, ``Timeout``, ``Interrupted``...
@@ -37,7 +36,7 @@ class Outcome:
     """
 
     state: State
-    result: Any = None
+    result: object = None
     error: str | None = None
     message: str | None = None
     file: Document | None = None
@@ -65,7 +64,7 @@ CANCELLED = Outcome(State.CANCELLED, error="Cancelled", message="cancelled while
 CANCELLED_EARLY = Outcome(State.CANCELLED, error="Cancelled", message="cancelled before it started")
 
 #: Fields that only a running job has.
-RUNNING = {f"_run.{name}": "" for name in ("owner", "beat", "lease", "claimed", "cancel")}
+RUNNING = private(owner="", beat="", lease="", claimed="", cancel="")
 #: What an attempt reported, and the next one reports anew.
 _REPORTED = {"progress": "", "message": "", "steps": ""}
 INTERRUPTED = "Interrupted"
@@ -81,18 +80,17 @@ SHUTDOWN = interrupted("the server shuts down")
 NOT_OURS = interrupted("it belongs to another server now")
 
 
-def lease_expired(job: Document) -> Outcome:
+def lease_expired(job: Job) -> Outcome:
     """Return the outcome of an attempt whose server did not renew its lease."""
-    lease = job["_run"]["lease"]
-    return interrupted(f"the server that ran it was silent for more than {lease:g} s")
+    return interrupted(f"the server that ran it was silent for more than {job.run.lease:g} s")
 
 
-def ended_fields(outcome: Outcome, job: Document) -> Document:
+def ended_fields(outcome: Outcome, job: Job) -> Document:
     """Return the fields of a job that ended."""
     now = utcnow()
     finished = outcome.finished or now
-    began = job["started"] or finished
-    values = {
+    began = job.started or finished
+    values: Document = {
         "finished": finished,
         "edited": now,
         "time_sec": (finished - began).total_seconds(),
@@ -102,23 +100,23 @@ def ended_fields(outcome: Outcome, job: Document) -> Document:
         values["provenance"] = outcome.provenance
     if outcome.state is not State.FINISHED:
         values |= {"error": outcome.error, "message": outcome.message}
-    if job["_run"].get("notify"):
-        values["_run.mail"] = now  # see `jobserver.jobs.notifications`
+    if job.run.notify:
+        values |= private(mail=now)  # see `jobserver.jobs.notifications`
     if outcome.steps:
         values["steps"] = outcome.steps
-    return values if outcome.file is None else {**values, "_run.file": outcome.file}
+    return values if outcome.file is None else {**values, **private(file=outcome.file)}
 
 
-def ended(outcome: Outcome, job: Document) -> tuple[Document, Document]:
+def ended(outcome: Outcome, job: Job) -> tuple[Document, Document]:
     """Return the fields that the end of a run sets, and further update operators."""
     passed = {"error": "", "message": ""} if outcome.state is State.FINISHED else {}
     operators: Document = {"unset": RUNNING | passed}
-    if _retries(job):
+    if job.retries:
         operators["push"] = {"attempts": _entry(job, outcome)}
     return {**ended_fields(outcome, job), "state": outcome.state}, operators
 
 
-def requeued(outcome: Outcome, job: Document) -> tuple[Document, Document]:
+def requeued(outcome: Outcome, job: Job) -> tuple[Document, Document]:
     """Return the fields that queueing a job again sets, and further update operators."""
     operators: Document = {"unset": RUNNING | _REPORTED}
     if outcome.state is not State.QUEUED:
@@ -126,11 +124,11 @@ def requeued(outcome: Outcome, job: Document) -> tuple[Document, Document]:
     return {"edited": utcnow(), "state": State.QUEUED}, operators
 
 
-def _entry(job: Document, outcome: Outcome) -> Document:
+def _entry(job: Job, outcome: Outcome) -> Document:
     """Return the entry of an attempt in its job's list of attempts."""
     return {
-        "attempt": job["_run"]["attempt"],
-        "started": job["_run"]["claimed"],
+        "attempt": job.run.attempt,
+        "started": job.run.claimed,
         "finished": outcome.finished or utcnow(),
         "state": outcome.state,
         "error": outcome.error,
@@ -138,12 +136,6 @@ def _entry(job: Document, outcome: Outcome) -> Document:
     }
 
 
-def may_be_retried(job: Document, outcome: Outcome) -> bool:
+def may_be_retried(job: Job, outcome: Outcome) -> bool:
     """Whether the job has retries left after an attempt with this outcome."""
-    return outcome.state is State.FAILED and job["_run"]["attempt"] <= _retries(job)
-
-
-def _retries(job: Document) -> int:
-    """Return how often a job may be tried again."""
-    retries = job.get("retries", 0)
-    return retries if isinstance(retries, int) else 0
+    return outcome.state is State.FAILED and job.run.attempt <= job.retries

@@ -1,7 +1,7 @@
 """Quotas of users: runs in total, runs at once, storage of data files.
 
 A user's document holds how many of their jobs were started (``charged``), and a list of those not
-settled yet (``open``): the tokens that queued or running jobs carry as ``_run.charge``. Charging
+settled yet (``open``): the tokens that queued or running jobs carry in their private part. Charging
 and settling are one update each, guarded by the token, so each happens once however often it is
 tried. A server may be killed between the end of a job and its settling, or between charging and
 queueing. So open entries are compared with the jobs whenever a limit is hit, and before a job is
@@ -16,16 +16,14 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from bson import ObjectId
 
 from jobserver.errors import StoreUnavailable, TooMany
-from jobserver.jobs.job import TERMINAL, State
+from jobserver.jobs.job import PRIVATE, TERMINAL, Job, State, find_jobs, private
 from jobserver.jobs.outcome import INTERRUPTED
 from jobserver.sizes import rounded_size
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import OWNER
 
 log = logging.getLogger(__name__)
 
@@ -50,20 +48,20 @@ class Quotas:
         self._jobs = database["jobs"]
 
     @contextmanager
-    def charged(self, job: Mapping[str, Any]) -> Iterator[Document]:
+    def charged(self, job: Job) -> Iterator[dict[str, ObjectId]]:
         """Charge a job's owner for a run; give it back if the block fails.
 
         Yields
         ------
         dict
-            Fields to store in the job's document.
+            Fields to store in the job's private part.
 
         Raises
         ------
         TooMany
             If a quota is used up; the message names it and what is left.
         """
-        owner = job.get(OWNER)
+        owner = job.owner
         if owner is None:
             yield {}
             return
@@ -73,30 +71,30 @@ class Quotas:
             if not self._charge(owner, token, job):
                 raise self._used_up(owner)
         try:
-            yield {"_run.charge": token}
+            yield {"charge": token}
         except StoreUnavailable:  # it may be queued; `reconcile` finds out
             raise
         except BaseException:
             self._settle(owner, token, given_back=True)
             raise
 
-    def give_back(self, job: Mapping[str, Any], charge: Mapping[str, Any]) -> None:
+    def give_back(self, job: Job, charge: Mapping[str, ObjectId]) -> None:
         """Give back the charge for a job that was not queued after all."""
-        if charge:
-            self._settle(job[OWNER], charge["_run.charge"], given_back=True)
+        if charge and job.owner:
+            self._settle(job.owner, charge["charge"], given_back=True)
 
-    def settle(self, job: Mapping[str, Any], error: str | None) -> None:
+    def settle(self, job: Job, error: str | None) -> None:
         """Settle the charge for a job that ended; give it back if the job was interrupted.
 
         While the database is away nothing is raised: `reconcile` settles it later.
         """
-        owner, token = job.get(OWNER), job["_run"].get("charge")
+        owner, token = job.owner, job.run.charge
         if owner is None or token is None:
             return
         try:
             self._settle(owner, token, given_back=error == INTERRUPTED)
         except StoreUnavailable as unavailable:
-            log.warning("the charge for job %s will be settled later: %s", job["_id"], unavailable)
+            log.warning("the charge for job %s will be settled later: %s", job.id, unavailable)
 
     def reconcile(self, owner: ObjectId) -> None:
         """Compare open charges with the jobs, and settle those left over."""
@@ -104,30 +102,30 @@ class Quotas:
         if user is None or not user["open"]:
             return
         ids = {"_id": {"$in": [entry["job"] for entry in user["open"]]}}
-        fields = ["state", "error", "_run.charge", "_run.change"]
-        jobs = {job["_id"]: job for job in self._database.find("jobs", ids, projection=fields)}
+        found = find_jobs(self._database, ids, ["state", "error", PRIVATE])
+        jobs = {job.id: job for job in found}
         for entry in user["open"]:
             self._settle_entry(owner, entry["token"], jobs.get(entry["job"]))
 
-    def _settle_entry(self, owner: ObjectId, token: ObjectId, job: Document | None) -> None:
-        if job is not None and job["_run"].get("charge") == token:
-            if job["state"] in TERMINAL:
-                self._settle(owner, token, given_back=job.get("error") == INTERRUPTED)
+    def _settle_entry(self, owner: ObjectId, token: ObjectId, job: Job | None) -> None:
+        if job is not None and job.run.charge == token:
+            if job.state in TERMINAL:
+                self._settle(owner, token, given_back=job.error == INTERRUPTED)
         elif datetime.now(UTC) - token.generation_time > _LATE and self._is_void(job):
             self._settle(owner, token, given_back=True)
 
-    def _is_void(self, job: Document | None) -> bool:
+    def _is_void(self, job: Job | None) -> bool:
         """Make sure that a job cannot be queued with an old charge any more.
 
         A server that still tries to requires the id of the job's last change, which is replaced.
         """
-        if job is None or job["state"] != State.CREATED:
+        if job is None or job.state is not State.CREATED:
             return True
-        seen = {"_id": job["_id"], "_run.change": job["_run"]["change"]}
-        change = {"$set": {"_run.change": ObjectId()}}
+        seen = {"_id": job.id, **private(change=job.run.change)}
+        change = {"$set": private(change=ObjectId())}
         return self._database.call(self._jobs.update_one, seen, change).modified_count > 0
 
-    def _charge(self, owner: ObjectId, token: ObjectId, job: Mapping[str, Any]) -> bool:
+    def _charge(self, owner: ObjectId, token: ObjectId, job: Job) -> bool:
         """Charge a user for a job if their quotas allow it."""
         user = self._find(owner)
         if user is None or user["job_limit"] < 1 or not user["active"]:
@@ -136,7 +134,7 @@ class Quotas:
         guard[f"open.{user['job_limit'] - 1}"] = {"$exists": False}
         if user["job_quota"] is not None:
             guard["charged"] = {"$lt": user["job_quota"]}
-        entry = {"token": token, "job": job["_id"]}
+        entry = {"token": token, "job": job.id}
         update = {"$push": {"open": entry}, "$inc": {"charged": 1}}
         if self._database.call(self._users.update_one, guard, update).modified_count:
             return True

@@ -1,6 +1,6 @@
 """Large results: files that runs leave, kept in GridFS beside the jobs (`jobserver.storage.blobs`).
 
-A job's document describes its file in the private part only: ``_run.file`` has ``key``, ``kind``,
+A job's document describes its file in the private part only: its ``file`` has ``key``, ``kind``,
 ``form`` and ``size``. The client sees type, size and address as ``result``.
 """
 
@@ -19,20 +19,21 @@ from pymongo.errors import OperationFailure
 
 from jobserver.encoding import File
 from jobserver.errors import TooLarge, Unavailable
+from jobserver.jobs.job import PRIVATE, Job
 from jobserver.jobs.outcome import Outcome
 from jobserver.sizes import exact_size
 from jobserver.storage.blobs import Blobs
-from jobserver.storage.database import Database, Document
+from jobserver.storage.database import Database
 
 
 class Results:
     """The large results of the jobs of one database."""
 
     def __init__(self, database: Database) -> None:
-        self._blobs = Blobs(database, "jobs", "_run.file.key")
+        self._blobs = Blobs(database, "jobs", f"{PRIVATE}.file.key")
 
     @contextmanager
-    def stored(self, job: Document, outcome: Outcome, limit: int) -> Iterator[Outcome]:
+    def stored(self, job: Job, outcome: Outcome, limit: int) -> Iterator[Outcome]:
         """Store the file of an outcome; keep it if the job's document names it after the block.
 
         Parameters
@@ -59,13 +60,13 @@ class Results:
                 most = exact_size(limit)
                 raise TooLarge(f"the result has {size} bytes; at most {most} can be kept")
             key = ObjectId()
-            with self._blobs.settled({key: job["_id"]}):
+            with self._blobs.settled({key: job.id}):
                 self._save(key, file, size)
-                shown = {"type": given["kind"], "size": size, "href": f"/job/{job['_id']}/result"}
+                shown = {"type": given["kind"], "size": size, "href": f"/job/{job.id}/result"}
                 kept = {"key": key, "kind": given["kind"], "form": given["form"], "size": size}
                 yield replace(outcome, result=shown, file=kept)
 
-    def open(self, job: Document) -> File | None:
+    def open(self, job: Job) -> File | None:
         """Return a job's large result, to read from; None if it has none.
 
         Raises
@@ -73,7 +74,7 @@ class Results:
         NotFound
             If its job is being deleted.
         """
-        kept = job["_run"].get("file")
+        kept = job.run.file
         if kept is None:
             return None
         content = self._blobs.open(kept["key"])
@@ -84,10 +85,10 @@ class Results:
 
         return File(kept["kind"], kept["form"], kept["size"], read)
 
-    def settled(self, jobs: Iterable[Document]) -> AbstractContextManager[None]:
+    def settled(self, jobs: Iterable[Job]) -> AbstractContextManager[None]:
         """Delete jobs in the block; then the results of those that are gone are deleted."""
-        with_files = (job for job in jobs if "file" in job["_run"])
-        return self._blobs.settled({job["_run"]["file"]["key"]: job["_id"] for job in with_files})
+        files = [(job.run.file, job.id) for job in jobs]
+        return self._blobs.settled({file["key"]: job_id for file, job_id in files if file})
 
     def clear(self) -> None:
         """Delete what a server left that was killed while it stored or deleted results."""

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import ExecutionTimeout
@@ -52,7 +51,7 @@ class IndexPath:
 WHOLE_LIST = IndexPath(BY_CREATION, True, {})
 
 
-def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[IndexPath]:
+def paths(query: Mapping[str, object], fields: tuple[str, ...]) -> list[IndexPath]:
     """Return the paths to the matches of a query that need not read every job.
 
     Parameters
@@ -76,32 +75,34 @@ def paths(query: Mapping[str, Any], fields: tuple[str, ...]) -> list[IndexPath]:
     return found
 
 
-def _conditions(query: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _conditions(query: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Yield the fields and operands of conditions that must all hold."""
     for name, operand in query.items():
-        if name == "$and":
+        if name == "$and" and isinstance(operand, list):
             for part in operand:
                 yield from _conditions(part)
         elif not name.startswith("$"):
             yield name, operand
 
 
-def _asks_for_value(operand: Any) -> bool:
-    return not _has_operators(operand) or list(operand) in (["$eq"], ["$in"])
+def _asks_for_value(operand: object) -> bool:
+    return list(_operators(operand)) in (["$eq"], ["$in"])
 
 
-def _narrowing(operand: Any) -> Any:
+def _narrowing(operand: object) -> Document | None:
     """Return the part of an operand that an index can use; None if there is none."""
-    if not _has_operators(operand):
-        return {"$eq": operand}
+    operators = _operators(operand)
     for name in ("$eq", "$in"):
-        if name in operand:
-            return {name: operand[name]} if operand[name] != [] else None
-    return {name: operand[name] for name in _RANGES if operand.get(name, []) != []} or None
+        if name in operators:
+            return {name: operators[name]} if operators[name] != [] else None
+    return {name: operators[name] for name in _RANGES if operators.get(name, []) != []} or None
 
 
-def _has_operators(operand: Any) -> bool:
-    return isinstance(operand, dict) and any(name.startswith("$") for name in operand)
+def _operators(operand: object) -> Document:
+    """Return the operators of a condition; ``$eq`` for a plain value."""
+    if isinstance(operand, dict) and any(name.startswith("$") for name in operand):
+        return operand
+    return {"$eq": operand}
 
 
 class JobCount:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
 from bson import ObjectId
 
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.jobs.deletion import NEEDED_TO_DELETE, JobDeleter
-from jobserver.jobs.job import FLAGS, SERVER_FIELDS, State, check_flags, inherited, new_document
+from jobserver.jobs.job import FLAGS, SERVER_FIELDS, Job, State, check_flags
 from jobserver.jobs.listing import Listing, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import OWNER, JobId, check_fields, utcnow
+from jobserver.storage.documents import JobId, check_fields, utcnow
 
 _BATCH = 200
-_ANYBODYS: Mapping[str, Any] = {}
+_ANYBODYS: Mapping[str, object] = {}
 
 
 class Jobs:
@@ -38,10 +37,10 @@ class Jobs:
 
     def create(
         self,
-        fields: Mapping[str, Any],
+        fields: Mapping[str, object],
         job_id: JobId | None = None,
         owner: ObjectId | None = None,
-    ) -> Document:
+    ) -> Job:
         """Store a new job.
 
         Parameters
@@ -57,11 +56,11 @@ class Jobs:
             If the id is taken.
         """
         check_flags(fields)
-        return self._insert(new_document(fields, job_id, owner))
+        return self._insert(Job.new(fields, job_id, owner))
 
     def create_again(
-        self, job_id: JobId, fields: Mapping[str, Any], visible: Mapping[str, Any] = _ANYBODYS
-    ) -> Document:
+        self, job_id: JobId, fields: Mapping[str, object], visible: Mapping[str, object] = _ANYBODYS
+    ) -> Job:
         """Store a new job with the client's fields and the seed of an old one, for its owner.
 
         Parameters
@@ -78,20 +77,18 @@ class Jobs:
         """
         check_fields(fields, SERVER_FIELDS)
         old = self.get(job_id, visible)
-        again = {**_seed_of(old), **inherited(old, fields), **fields}
+        again = {**_seed_of(old), **old.inherited(fields), **fields}
         check_flags(again)
-        document = new_document(again, owner=old.get(OWNER))
-        return self._insert({**document, "rerun_of": str(job_id)})
+        return self._insert(Job.new(again, owner=old.owner).updated({"rerun_of": str(job_id)}))
 
-    def _insert(self, document: Document) -> Document:
+    def _insert(self, job: Job) -> Job:
         self.database.check_room()
-        if not self.database.insert("jobs", document):
-            job_id = document["_id"]
-            raise Conflict(f"The job {job_id} already exists. Choose another id, or send PUT /job.")
-        return document
+        if not self.database.insert("jobs", job.document):
+            raise Conflict(f"The job {job.id} already exists. Choose another id, or send PUT /job.")
+        return job
 
-    def get(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> Document:
-        """Return a job's document; raise `NotFound` if there is none that may be seen.
+    def get(self, job_id: JobId, visible: Mapping[str, object] = _ANYBODYS) -> Job:
+        """Return a job; raise `NotFound` if there is none that may be seen.
 
         Parameters
         ----------
@@ -101,11 +98,11 @@ class Jobs:
         document = self.database.call(self._jobs.find_one, {"_id": job_id, **visible})
         if document is None:
             raise NotFound(no_job(job_id))
-        return document
+        return Job(document)
 
     def edit(
-        self, job_id: JobId, fields: Mapping[str, Any], visible: Mapping[str, Any] = _ANYBODYS
-    ) -> Document:
+        self, job_id: JobId, fields: Mapping[str, object], visible: Mapping[str, object] = _ANYBODYS
+    ) -> Job:
         """Merge fields into a job that was not started yet, or flags alone into any job.
 
         Raises
@@ -122,20 +119,20 @@ class Jobs:
         guard = {} if fields.keys() <= set(FLAGS) else {"state": State.CREATED}
         self.database.check_room()
         changed = self.change(job_id, {**guard, **visible}, {**fields, "edited": utcnow()})
-        document = self.get(job_id, visible)
+        job = self.get(job_id, visible)
         if not changed:
             raise Conflict(
-                f"The job {job_id} is {document['state']}; only a job that was not started can be "
+                f"The job {job_id} is {job.state}; only a job that was not started can be "
                 "changed, apart from 'pinned' and 'public' alone. Create a new one."
             )
-        return document
+        return job
 
     def change(
         self,
         job_id: JobId,
-        guard: Mapping[str, Any],
-        values: Mapping[str, Any],
-        **operators: Mapping[str, Any],
+        guard: Mapping[str, object],
+        values: Mapping[str, object],
+        **operators: Mapping[str, object],
     ) -> bool:
         """Change a job if a guard holds.
 
@@ -155,7 +152,7 @@ class Jobs:
         """
         return self.updates.make(GuardedUpdate.build(job_id, guard, values, operators))[0]
 
-    def delete(self, job_id: JobId, visible: Mapping[str, Any] = _ANYBODYS) -> None:
+    def delete(self, job_id: JobId, visible: Mapping[str, object] = _ANYBODYS) -> None:
         """Delete a job and all that was stored for it.
 
         Raises
@@ -164,10 +161,8 @@ class Jobs:
             If there is no such job, or it is queued or running.
         """
         if not self.deleter.delete([self.get(job_id, visible)]):
-            state = self.get(job_id, visible)[
-                "state"
-            ]  # raises NotFound if another request was faster
-            raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for it to end.")
+            job = self.get(job_id, visible)  # raises NotFound if another request was faster
+            raise Conflict(f"The job {job_id} is {job.state}. Cancel it, or wait for it to end.")
 
     def delete_all(self, owner: ObjectId | None = None) -> tuple[int, int]:
         """Delete all jobs, or all of one owner, except those queued or running.
@@ -190,7 +185,7 @@ def no_job(job_id: JobId) -> str:
     return f"There is no job {job_id}."
 
 
-def _seed_of(job: Document) -> Document:
+def _seed_of(job: Job) -> Document:
     """Return the seed of a job that ran, as a field of another job."""
-    seed = (job.get("provenance") or {}).get("seed")
+    seed = (job.provenance or {}).get("seed")
     return {} if seed is None else {"seed": seed}

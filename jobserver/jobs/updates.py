@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from jobserver.jobs.job import Job, private
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
 
@@ -27,7 +27,7 @@ class GuardedUpdate:
     update : dict
         The update, which also sets the change id.
     change_id : ObjectId
-        Identifies this update in the job's ``_run.change``.
+        Identifies this update in the job, as its ``RunState.change``.
     """
 
     job_id: JobId
@@ -37,7 +37,7 @@ class GuardedUpdate:
 
     @classmethod
     def build(
-        cls, job_id: JobId, guard: Mapping[str, Any], *update: Mapping[str, Any]
+        cls, job_id: JobId, guard: Mapping[str, object], *update: Mapping[str, object]
     ) -> GuardedUpdate:
         """Return the update of a job if a query holds.
 
@@ -49,27 +49,31 @@ class GuardedUpdate:
         return cls._guarded(job_id, {"_id": job_id, **guard}, *update)
 
     @classmethod
-    def if_unchanged(cls, seen: Document, *update: Mapping[str, Any]) -> GuardedUpdate:
+    def if_unchanged(cls, seen: Job, *update: Mapping[str, object]) -> GuardedUpdate:
         """Return the update of a job if it did not change since it was seen.
 
         Each change leaves its own id, so that one field guards the whole document. The embedded
         server plans a query by one field in half the time of one by two.
         """
-        return cls._guarded(seen["_id"], {"_run.change": seen["_run"]["change"]}, *update)
+        return cls._guarded(seen.id, private(change=seen.run.change), *update)
 
     @classmethod
     def _guarded(
         cls,
         job_id: JobId,
         query: Document,
-        values: Mapping[str, Any],
-        operators: Mapping[str, Any] | None = None,
+        values: Mapping[str, object],
+        operators: Mapping[str, object] | None = None,
     ) -> GuardedUpdate:
         change_id = ObjectId()
-        update = {f"${name}": value for name, value in (operators or {}).items()}
+        update: Document = {f"${name}": value for name, value in (operators or {}).items()}
         # MongoDB adds new fields in this order by itself; other servers keep the one given.
-        update["$set"] = dict(sorted({**values, "_run.change": change_id}.items()))
+        update["$set"] = dict(sorted({**values, **private(change=change_id)}.items()))
         return cls(job_id, query, update, change_id)
+
+    def applied(self, job: Job) -> Job:
+        """Return a job with the fields that this update sets."""
+        return job.updated(self.update["$set"])
 
 
 class GuardedUpdates:
@@ -102,5 +106,5 @@ class GuardedUpdates:
         return self._database.call(self._jobs.bulk_write, updates, ordered=False).modified_count
 
     def _is_made(self, change: GuardedUpdate) -> bool:
-        query = {"_id": change.job_id, "_run.change": change.change_id}
+        query = {"_id": change.job_id, **private(change=change.change_id)}
         return self._database.call(self._jobs.find_one, query, {"_id": 1}) is not None

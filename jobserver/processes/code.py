@@ -10,10 +10,11 @@ import ast
 import hashlib
 import linecache
 from types import CodeType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.errors import JobNotRunnable, Problem
-from jobserver.processes.forms import CODE
+from jobserver.processes.forms import CODE, Binding
+from jobserver.processes.function import Origin
 from jobserver.tables.loading import load
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class CodeProcess:
 
     type = CODE
 
-    def __init__(self, registry: Registry, script: dict[str, Any]) -> None:
+    def __init__(self, registry: Registry, script: Binding) -> None:
         self.code: str = script["code"]
         self._refusals = registry.permissions.problems(self.type)
 
@@ -73,7 +74,7 @@ class CodeProcess:
         value = eval(last, names) if last else None  # noqa: S307
         return names.get("result") if value is None else value
 
-    def origin(self) -> dict[str, object]:
+    def origin(self) -> Origin:
         """Return the version of the code."""
         version = hashlib.sha256(self.code.encode(errors="replace")).hexdigest()
         return {"script": {"type": self.type, "version": version}, "packages": {}}

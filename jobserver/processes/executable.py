@@ -16,10 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.encoding import encode_result, show_value
 from jobserver.errors import JobNotRunnable, Problem, UnsupportedType
+from jobserver.processes.forms import Binding
+from jobserver.processes.function import Origin
 from jobserver.processes.program import run_program
 from jobserver.scripts.wording import shortened
 from jobserver.system.disk import checksum, is_file_name
@@ -49,7 +51,7 @@ class Executable:
 
     type = "file"
 
-    def __init__(self, registry: Registry, script: dict[str, Any]) -> None:
+    def __init__(self, registry: Registry, script: Binding) -> None:
         self.path = find_executable(registry.permissions.folder(), script["name"])
         self.args: list[object] = script.get("args", [])
         self.kwargs: dict[str, object] = script.get("kwargs", {})
@@ -90,7 +92,7 @@ class Executable:
             leading = [] if path is None else [str(path)]
             return run_program(self.path, [*leading, *self._arguments()], self._limit)
 
-    def origin(self) -> dict[str, object]:
+    def origin(self) -> Origin:
         """Return the file's name and version."""
         script = {"type": self.type, "name": self.path.name, "version": checksum(self.path)[0]}
         return {"script": script, "packages": {}}

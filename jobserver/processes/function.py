@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from jobserver.errors import Problem
+from jobserver.processes.forms import Binding
 from jobserver.tables.loading import load
 
 if TYPE_CHECKING:
     from jobserver.scripts.registry import Registry
     from jobserver.scripts.script import Script
+
+
+class Origin(TypedDict):
+    """What a script comes from.
+
+    Attributes
+    ----------
+    script : dict
+        ``type``, ``name``, ``module``, ``version``; or ``type`` and ``steps``, each like that.
+    packages : dict
+        Versions by name.
+    """
+
+    script: dict[str, Any]
+    packages: dict[str, str]
 
 
 class AnyProcess(Protocol):
@@ -22,15 +38,8 @@ class AnyProcess(Protocol):
     def run(self, data: dict[str, object] | None) -> Any:
         """Load the data, run the script and return its result."""
 
-    def origin(self) -> dict[str, object]:
-        """Return what is needed to repeat the run.
-
-        Returns
-        -------
-        dict
-            ``script`` (``type``, ``name``, ``module``, ``version``) and ``packages`` (versions by
-            name).
-        """
+    def origin(self) -> Origin:
+        """Return what is needed to repeat the run."""
 
 
 #: Makes the process for a script that is part of another one.
@@ -50,7 +59,7 @@ class Process:
 
     type = "function"
 
-    def __init__(self, registry: Registry, script: dict[str, Any]) -> None:
+    def __init__(self, registry: Registry, script: Binding) -> None:
         self.script: Script = registry.lookup(script["name"])
         self.args: list[object] = script.get("args", [])
         self.kwargs: dict[str, object] = script.get("kwargs", {})
@@ -65,7 +74,7 @@ class Process:
         args, kwargs = self.script.bind(self.args, self.kwargs, **loaded)
         return self.script.func(*args, **kwargs)
 
-    def origin(self) -> dict[str, object]:
+    def origin(self) -> Origin:
         """Return the script's version and the packages it imports."""
         script = self.script
         name = {"type": self.type, "name": script.name, "module": script.module}

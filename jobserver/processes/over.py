@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from jobserver.errors import JobNotRunnable, Problem
 from jobserver.tables.datatypes import DatatypeMismatch
@@ -30,7 +30,7 @@ Over = list[object] | dict[str, Any]
 Items = Sequence[Any]
 
 
-def over_problems(over: Any, field: str) -> Iterator[Problem]:
+def over_problems(over: object, field: str) -> Iterator[Problem]:
     """Yield what is wrong with ``over``.
 
     Parameters
@@ -41,7 +41,7 @@ def over_problems(over: Any, field: str) -> Iterator[Problem]:
     if isinstance(over, list):
         return
     kind = over_kind(over)
-    if kind not in _CHECKS:
+    if not isinstance(over, dict) or kind not in _CHECKS:
         yield Problem(field, f"must be {_KINDS}")
     elif problem := _CHECKS[kind](over[kind]):
         yield Problem(f"{field}.{kind}", problem)
@@ -110,7 +110,7 @@ class Grid(Sequence[dict[str, object]]):
         return dict(reversed(point.items()))
 
 
-class Rows(Sequence[dict[str, Any]]):
+class Rows(Sequence[dict[str, object]]):
     """The rows of a table, each a dict of Python values.
 
     Parameters
@@ -132,7 +132,7 @@ class Rows(Sequence[dict[str, Any]]):
         return {label: _plain(column[index]) for label, column in self._columns}
 
 
-class Groups(Sequence[Any]):
+class Groups(Sequence[object]):
     """The rows of a table grouped by a column, in the order of its values; missing values last.
 
     Parameters
@@ -159,7 +159,7 @@ class Groups(Sequence[Any]):
         return self._frame.iloc[self._positions[index]]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return numpy's scalars as Python's."""
     import numpy as np
 
@@ -194,9 +194,15 @@ _MAKERS: dict[str, Callable[[Any, Callable[[str], object]], Items]] = {
 }
 
 
-def _range_problem(bounds: Any) -> str:
-    whole = isinstance(bounds, list) and all(type(bound) is int for bound in bounds)
-    if not whole or not 1 <= len(bounds) <= 3 or bounds[2:] == [0]:
+def _are_bounds(value: object) -> TypeGuard[list[int]]:
+    """Whether a value holds one to three arguments of `range`."""
+    if not isinstance(value, list) or not all(type(bound) is int for bound in value):
+        return False
+    return 1 <= len(value) <= 3 and value[2:] != [0]
+
+
+def _range_problem(bounds: object) -> str:
+    if not _are_bounds(bounds):
         return "must be [start, stop, step] of integers, with a step other than 0"
     return _too_many(len(range(*bounds)) if _is_countable(bounds) else MOST_ITEMS + 1)
 

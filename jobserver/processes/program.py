@@ -7,7 +7,7 @@ import os
 import selectors
 import subprocess
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 from jobserver.encoding import is_deeper
 from jobserver.errors import ProgramFailed
@@ -128,16 +128,15 @@ def _follow(process: subprocess.Popen[bytes], streams: dict[IO[bytes] | None, St
     with selectors.DefaultSelector() as selector:
         for end in filter(None, streams):
             os.set_blocking(end.fileno(), False)
-            selector.register(end, selectors.EVENT_READ)
+            selector.register(end, selectors.EVENT_READ, streams[end])
         while selector.get_map():
             ended = process.poll() is not None
             ready = selector.select(0 if ended else _LOOK_SECONDS)
             for key, _ in ready:
-                pipe: Any = key.fileobj
                 if piece := os.read(key.fd, _PIECE):
-                    streams[pipe].take(piece)
+                    key.data.take(piece)
                 else:
-                    selector.unregister(pipe)
+                    selector.unregister(key.fileobj)
             if ended and not ready:
                 return
     process.wait()

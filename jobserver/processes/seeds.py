@@ -13,8 +13,11 @@ import random
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from weakref import WeakSet
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Seeds are below this.
 LIMIT = 2**63
@@ -26,7 +29,7 @@ _FIRST = 2**_WORD - 1
 #: Spawn key of generators, below that of a run or an item: no map has that many items.
 _GENERATORS = 2**_WORD - 1
 #: Generators that were created without a seed.
-_unseeded: list[Any] = []
+_unseeded: list[random.Random | np.random.BitGenerator] = []
 #: State of `Seeds` outside an item.
 Level = tuple[tuple[int, ...], int, int | None]
 
@@ -72,7 +75,7 @@ def track_unseeded() -> Iterator[None]:
     finally:
         random.Random.seed, source.randbits = seed, randbits  # type: ignore[method-assign]
 
-    def is_unseeded(each: Any) -> bool:
+    def is_unseeded(each: object) -> TypeGuard[random.Random | np.random.BitGenerator]:
         if isinstance(each, np.random.BitGenerator):
             return getattr(each.seed_seq, "entropy", None) in drawn
         return isinstance(each, random.Random) and each in pythons

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import PurePath
-from typing import Any
 
 from jobserver.errors import Problem
 from jobserver.scripts.schema import SchemaRule
@@ -45,10 +45,14 @@ class Call:
     """
 
     def __init__(
-        self, signature: Signature, args: list[Any], kwargs: dict[str, Any], has_data: bool
+        self,
+        signature: Signature,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        has_data: bool,
     ) -> None:
-        self.args: list[Any] = []
-        self.kwargs: dict[str, Any] = {}
+        self.args: list[object] = []
+        self.kwargs: dict[str, object] = {}
         self.problems: list[Problem] = []
         self._signature = signature
         self._has_data = has_data
@@ -59,12 +63,12 @@ class Call:
         self._bind_kwargs(kwargs)
         self._find_missing()
 
-    def data(self, value: Any) -> Any:
+    def data(self, value: object) -> object:
         """Return the bound data as the script takes it, adding to `problems` if it cannot.
 
         Parameters
         ----------
-        value : Any
+        value : object
             The loaded data, or the path of its file.
         """
         if isinstance(value, PurePath):
@@ -79,7 +83,7 @@ class Call:
         elif self._signature.more_args is None:
             self._add("data", "is bound, but the script takes none: remove it from the job")
 
-    def _bind_args(self, args: list[Any]) -> None:
+    def _bind_args(self, args: Sequence[object]) -> None:
         if not isinstance(args, list):
             self._add("args", "must be a list")
             return
@@ -89,7 +93,7 @@ class Call:
             self.args.append(self._coerce_named(slot.name, value, f"args[{index}]"))
         self._bind_more_args(args, len(slots))
 
-    def _bind_more_args(self, args: list[Any], taken: int) -> None:
+    def _bind_more_args(self, args: Sequence[object], taken: int) -> None:
         for index, value in enumerate(args[taken:], taken):
             if self._signature.more_args is None:
                 besides = " besides the data" if self._has_data else ""
@@ -99,7 +103,7 @@ class Call:
                 field = f"args[{index}]"
                 self.args.append(self._coerce(self._signature.more_args, value, field))
 
-    def _bind_kwargs(self, kwargs: dict[str, Any]) -> None:
+    def _bind_kwargs(self, kwargs: Mapping[str, object]) -> None:
         if not isinstance(kwargs, dict):
             self._add("kwargs", "must be an object")
             return
@@ -107,7 +111,7 @@ class Call:
             if len(self.problems) < _MOST_PROBLEMS:
                 self._bind_kwarg(name, value)
 
-    def _bind_kwarg(self, name: str, value: Any) -> None:
+    def _bind_kwarg(self, name: str, value: object) -> None:
         plain = name.isidentifier() and len(name) <= _LONGEST_NAME
         field = f"kwargs.{name if plain else shortened(name)}"
         if name in self._signature.named and name in self._filled:
@@ -145,16 +149,18 @@ class Call:
         other = f"kwargs.{parameter.name}" if parameter.name in self._signature.named else "args[0]"
         return f"bind data (datafile, raw_data or data), or pass it as {other}"
 
-    def _coerce_named(self, name: str, value: Any, field: str) -> Any:
+    def _coerce_named(self, name: str, value: object, field: str) -> object:
         is_data = self._signature.data is not None and name == self._signature.data.name
         return self._coerce(self._signature.rules[name], value, field, is_data=is_data)
 
-    def _coerce(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool = False) -> Any:
+    def _coerce(
+        self, rule: SchemaRule, value: object, field: str, *, is_data: bool = False
+    ) -> object:
         if self._rejects_path(rule, value, field, is_data=is_data):
             return value
         return rule.coerce(value, field, self.problems)
 
-    def _rejects_path(self, rule: SchemaRule, value: Any, field: str, *, is_data: bool) -> bool:
+    def _rejects_path(self, rule: SchemaRule, value: object, field: str, *, is_data: bool) -> bool:
         """Add a problem if a client names the file that a script opens: only the server may."""
         if rule.is_path and value is not None:
             self._add(field, "takes a file: bind a datafile")
@@ -168,5 +174,5 @@ class Call:
         self.problems.append(Problem(field, problem))
 
 
-def _names_file(value: Any) -> bool:
+def _names_file(value: object) -> bool:
     return isinstance(value, str) and _LOOKS_LIKE_PATH.match(value) is not None

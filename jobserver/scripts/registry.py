@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
 
 from jobserver.errors import JobNotRunnable, Problem
 from jobserver.scripts.loading import ModuleWatch, load_modules, stamps, unwatched
@@ -18,6 +17,7 @@ from jobserver.scripts.signature import parameters_of
 from jobserver.scripts.version import base_packages, version_of
 from jobserver.scripts.wording import explain, shortened
 from jobserver.sizes import MIB
+from jobserver.system.protocol import Message, Setup
 
 HOOK = "on_init"
 
@@ -36,9 +36,9 @@ class App:
         nothing to load for runs.
     """
 
-    def __init__(self, setup: Mapping[str, Any]) -> None:
+    def __init__(self, setup: Setup) -> None:
         self.home: str = setup["home"]
-        self.config: dict[str, Any] = setup["config"]
+        self.config: dict[str, object] = setup["config"]
         self.runs: bool = setup["runs"]
 
 
@@ -61,10 +61,10 @@ class ScriptPermissions:
     output: int = MIB
 
     @classmethod
-    def from_setup(cls, setup: Mapping[str, Any]) -> ScriptPermissions:
+    def from_setup(cls, setup: Setup) -> ScriptPermissions:
         """Return the permissions from a message between processes."""
         files = setup["files"]
-        return cls(files and Path(files), setup["code"], setup["output"])
+        return cls(Path(files) if files else None, setup["code"], setup["output"])
 
     def problems(self, kind: str) -> list[Problem]:
         """Return why scripts of a type, ``file`` or ``eval``, may not run; empty if they may."""
@@ -233,7 +233,7 @@ class Registry:
         """Return the module of each script, by every name of the script."""
         return {name: script.module for name, script in self._table.items()}
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Message:
         """Return all scripts by name, and the errors of modules, as JSON-compatible values."""
         scripts = {script.name: script for script in self._table.values()}
         described = [scripts[name].describe() for name in sorted(scripts)]
@@ -285,7 +285,7 @@ class Registry:
                 text = f"{HOOK}: {explain(error, self._folder)}"
                 self.errors.append({"module": name, "error": text})
 
-    def _functions(self) -> Iterator[tuple[str, str, Callable[..., Any]]]:
+    def _functions(self) -> Iterator[tuple[str, str, Callable[..., object]]]:
         for module_name, module in self._modules.items():
             for name, value in list(vars(module).items()):
                 if name.startswith("_") or name == HOOK or not _is_own(module, name, value):

@@ -38,7 +38,7 @@ class SchemaRule:
 
     Parameters
     ----------
-    hint : Any
+    hint : object
         A resolved type hint; `typing.Any` for none.
 
     Attributes
@@ -47,12 +47,12 @@ class SchemaRule:
         Whether the value is or contains the path of a file.
     """
 
-    def __init__(self, hint: Any) -> None:
+    def __init__(self, hint: object) -> None:
         self._adapter = _adapter(hint)
         self._own_schema = _own_schema(self._adapter)
         self.is_path = _holds_path(self._own_schema)
 
-    def coerce(self, value: Any, field: str, problems: list[Problem]) -> Any:
+    def coerce(self, value: object, field: str, problems: list[Problem]) -> object:
         """Return the value as its type, such as ``5`` for ``"5"``, and add to the problems."""
         if self._adapter is None:
             return value
@@ -66,7 +66,9 @@ class SchemaRule:
         return value
 
 
-def schemas(rules: Mapping[str, SchemaRule]) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+def schemas(
+    rules: Mapping[str, SchemaRule],
+) -> tuple[dict[str, dict[str, object]], dict[str, object]]:
     """Return the JSON Schema of each rule, and their shared definitions.
 
     Parameters
@@ -101,7 +103,7 @@ def jsonable(value: Any) -> Any:
     return orjson.loads(to_json(value, inf_nan_mode="null"))
 
 
-def _adapter(hint: Any) -> TypeAdapter[Any] | None:
+def _adapter(hint: object) -> TypeAdapter[object] | None:
     if hint is Any:
         return None
     try:
@@ -110,7 +112,7 @@ def _adapter(hint: Any) -> TypeAdapter[Any] | None:
         return None
 
 
-def _own_schema(adapter: TypeAdapter[Any] | None) -> dict[str, Any]:
+def _own_schema(adapter: TypeAdapter[object] | None) -> dict[str, object]:
     if adapter is None:
         return {}
     try:
@@ -121,7 +123,7 @@ def _own_schema(adapter: TypeAdapter[Any] | None) -> dict[str, Any]:
     return schema
 
 
-def _holds_path(schema: Any) -> bool:
+def _holds_path(schema: object) -> bool:
     if isinstance(schema, dict):
         return any(map(_holds_path, schema.values())) or schema.get("format") in _PATH_FORMATS
     return isinstance(schema, list) and any(map(_holds_path, schema))
@@ -157,13 +159,13 @@ def _typed_dict(hint: Any) -> Any:
     return typing_extensions.TypedDict(hint.__name__, fields)  # type: ignore[operator]
 
 
-def _refuse_bool(value: Any) -> Any:
+def _refuse_bool(value: object) -> object:
     if isinstance(value, bool):
         raise PydanticCustomError("number", "Input should be a number, not true or false")
     return value
 
 
-def _problems(error: ValidationError, field: str, value: Any) -> list[Problem]:
+def _problems(error: ValidationError, field: str, value: object) -> list[Problem]:
     """Return one problem for each field, joining the messages of a union's members."""
     details = error.errors(include_url=False, include_context=False, include_input=False)
     by_field: dict[str, list[str]] = {}
@@ -177,7 +179,7 @@ def _problems(error: ValidationError, field: str, value: Any) -> list[Problem]:
     return problems
 
 
-def _field(detail: ErrorDetails, field: str, value: Any) -> str:
+def _field(detail: ErrorDetails, field: str, value: object) -> str:
     """Return the field of a detail, without pydantic's steps that name members of unions."""
     steps = detail["loc"]
     for step in steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,8 +13,9 @@ from jobserver.scripts.arguments import Call
 from jobserver.scripts.signature import Signature
 from jobserver.scripts.version import packages_of
 from jobserver.scripts.wording import printable
+from jobserver.system.protocol import Message
 
-_NO_DATA: Any = object()  # None is data: JSON has null
+_NO_DATA: object = object()  # None is data: JSON has null
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Script:
         """Version of each package that the function's module imports."""
         return packages_of(self.func)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> Message:
         """Return name, module, description and parameters as JSON-compatible values.
 
         Returns
@@ -67,7 +68,9 @@ class Script:
             "parameters": self.signature.json_schema(parameters),
         }
 
-    def problems(self, args: list[Any], kwargs: dict[str, Any], has_data: bool) -> list[Problem]:
+    def problems(
+        self, args: Sequence[object], kwargs: Mapping[str, object], has_data: bool
+    ) -> list[Problem]:
         """Return every reason why the script cannot be called like this.
 
         Parameters
@@ -82,8 +85,8 @@ class Script:
         return Call(self.signature, args, kwargs, has_data).problems
 
     def bind(
-        self, args: list[Any], kwargs: dict[str, Any], data: Any = _NO_DATA
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        self, args: Sequence[object], kwargs: Mapping[str, object], data: object = _NO_DATA
+    ) -> tuple[Sequence[Any], Mapping[str, Any]]:
         """Return the converted arguments for ``func(*args, **kwargs)``.
 
         Parameters
@@ -92,7 +95,7 @@ class Script:
             Arguments by position, after the data.
         kwargs : dict
             Arguments by name.
-        data : Any
+        data : object
             The loaded data, or the `pathlib.Path` of its file if the script `wants_path`.
 
         Raises
@@ -112,7 +115,7 @@ class Script:
         return bool(self.signature.path_types)
 
 
-def _read_docstring(func: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+def _read_docstring(func: Callable[..., object]) -> tuple[str, dict[str, str]]:
     """Return the first paragraph of the docstring and the description of each parameter."""
     from docstring_parser import parse
 

@@ -9,6 +9,7 @@ from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from jobserver.scripts.schema import SchemaRule, jsonable, schemas
+from jobserver.system.protocol import Message
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -39,7 +40,7 @@ class Signature:
         The rule of each value in ``*args`` and ``**kwargs``, if the function has them.
     """
 
-    def __init__(self, func: Callable[..., Any]) -> None:
+    def __init__(self, func: Callable[..., object]) -> None:
         every = parameters_of(func)
         # Path is often imported only under TYPE_CHECKING.
         names = {"Path": pathlib.Path, "pathlib": pathlib, **_globals(func)}
@@ -59,7 +60,7 @@ class Signature:
         self.data = self.positional[0] if self.positional else None
         self.path_types = _path_types(hints[self.data.name]) if self.data else set()
 
-    def json_schema(self, descriptions: Mapping[str, str]) -> dict[str, Any]:
+    def json_schema(self, descriptions: Mapping[str, str]) -> Message:
         """Return a JSON Schema object; the property with ``x-data`` takes the bound data.
 
         Parameters
@@ -88,7 +89,7 @@ def is_required(parameter: inspect.Parameter) -> bool:
     return parameter.default is inspect.Parameter.empty
 
 
-def parameters_of(func: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+def parameters_of(func: Callable[..., object]) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of a function, or of the one it wraps.
 
     Raises
@@ -102,11 +103,11 @@ def parameters_of(func: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(func, follow_wrapped=False).parameters
 
 
-def _globals(func: Callable[..., Any]) -> dict[str, Any]:
+def _globals(func: Callable[..., object]) -> dict[str, object]:
     return getattr(inspect.unwrap(func), "__globals__", {})
 
 
-def _hint(parameter: inspect.Parameter, names: dict[str, Any]) -> Any:
+def _hint(parameter: inspect.Parameter, names: dict[str, object]) -> object:
     """Return the resolved annotation; Any if there is none or it cannot be resolved."""
     if parameter.annotation is inspect.Parameter.empty:
         return Any
@@ -126,7 +127,7 @@ def _path_types(hint: Any) -> set[type]:
     return set(wanted) if all(member in (pathlib.Path, str) for member in wanted) else set()
 
 
-def _default(parameter: inspect.Parameter, rule: SchemaRule) -> dict[str, Any]:
+def _default(parameter: inspect.Parameter, rule: SchemaRule) -> dict[str, object]:
     if is_required(parameter) or rule.is_path or isinstance(parameter.default, pathlib.PurePath):
         return {}  # paths of the server are not shown
     try:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from io import SEEK_SET, BufferedReader, RawIOBase
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from bson import ObjectId
 
@@ -23,6 +23,9 @@ from jobserver.errors import NotFound
 from jobserver.sizes import MIB
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import utcnow
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CHUNK_SIZE = MIB
 #: Age of a pending entry after which its server counts as dead.
@@ -166,13 +169,14 @@ class _BlobReader(RawIOBase):
         self._position = offset + (0, self._position, self._size)[whence]
         return self._position
 
-    def readinto(self, buffer: Any, /) -> int:
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         if self._position >= self._size:
             return 0
         number, start = divmod(self._position, CHUNK_SIZE)
         if number != self._number:
             self._number, self._chunk = number, self._blobs.chunk(self._key, number)
-        piece = self._chunk[start : start + len(buffer)]
-        buffer[: len(piece)] = piece
+        view = memoryview(buffer)
+        piece = self._chunk[start : start + len(view)]
+        view[: len(piece)] = piece
         self._position += len(piece)
         return len(piece)

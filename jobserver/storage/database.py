@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,7 +154,7 @@ class Database:
             return self.call(self[name].find_one, {"_id": document["_id"]}) == document
         return True
 
-    def find(self, name: str, query: Document, **options: object) -> Iterator[Document]:
+    def find(self, name: str, query: Mapping[str, object], **options: object) -> Iterator[Document]:
         """Yield documents of a collection, fetched in batches."""
         with translated():
             yield from self[name].find(query, **options)

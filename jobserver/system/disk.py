@@ -10,7 +10,7 @@ import socket
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psutil
 
@@ -48,7 +48,7 @@ def check_room(folder: Path, size: int = 0) -> None:
         )
 
 
-def sync(file: IO[Any]) -> None:
+def sync(file: IO[str] | IO[bytes]) -> None:
     """Wait until everything written to a file is on disk."""
     file.flush()
     os.fsync(file.fileno())

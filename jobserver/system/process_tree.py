@@ -33,7 +33,7 @@ _THREADS, _MAPPINGS = Path("/proc/self/task"), Path("/proc/self/maps")
 FILES = Path("/proc/self/fd")
 _WRITTEN = (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
 #: Files that were open when this process was warm.
-_opened: list[Any] = []
+_opened: list[io.IOBase] = []
 _M_MMAP_THRESHOLD = -3
 
 
@@ -218,7 +218,7 @@ def flush_files() -> None:
     _flush(*_opened, *_files())
 
 
-def _files() -> list[Any]:
+def _files() -> list[io.IOBase]:
     """Return the files that were opened since `gc.freeze`."""
     return [each for each in gc.get_objects() if isinstance(each, _WRITTEN)]
 

@@ -63,7 +63,7 @@ class Setup(TypedDict):
     files: str | None
     code: bool
     output: int
-    config: dict[str, Any]
+    config: dict[str, object]
 
 
 class RunSpec(TypedDict):
@@ -91,7 +91,7 @@ class RunSpec(TypedDict):
 
     id: str
     attempt: int
-    script: dict[str, Any]
+    script: dict[str, object]
     data: dict[str, Any] | None
     folder: str
     seed: int
@@ -113,7 +113,7 @@ class Malformed(ChannelClosed):
         super().__init__(_NOT_A_MESSAGE)
 
 
-def send(channel: socket.socket, message: Mapping[str, Any], files: Sequence[int] = ()) -> None:
+def send(channel: socket.socket, message: Mapping[str, object], files: Sequence[int] = ()) -> None:
     """Write one message to a blocking socket.
 
     Parameters
@@ -245,7 +245,7 @@ class Channel:
             raise ChannelClosed("a message came without its descriptors")
         return [self._files.popleft() for _ in range(count)]
 
-    def send(self, message: Mapping[str, Any], seconds: float) -> None:
+    def send(self, message: Mapping[str, object], seconds: float) -> None:
         """Write a message.
 
         Raises

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Any
 
 from bson import ObjectId
 
@@ -199,13 +198,13 @@ def _check_role(actor: Actor, rule: Rule) -> None:
         raise Forbidden(f"This requires the role {least} or higher.")
 
 
-def _may(actor: Actor, who: Who, thing: Mapping[str, Any]) -> bool:
+def _may(actor: Actor, who: Who, thing: Mapping[str, object]) -> bool:
     """Whether a user whose role allows the action may perform it on this document."""
     if who in (Who.OWNER, Who.READER):
         shared = who is Who.READER and thing.get("public") is True
         return shared or thing.get(OWNER) == actor.id or actor.is_at_least(Role.ADMIN)
     if who in (Who.ONESELF, Who.SELF, Who.SENIOR):
-        return thing["_id"] == actor.id or _rules(actor, who, Role(thing["role"]))
+        return thing["_id"] == actor.id or _rules(actor, who, Role(str(thing["role"])))
     return True
 
 

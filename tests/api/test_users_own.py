@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 
 from jobserver.errors import TooMany
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import Outcome, interrupted
 from jobserver.users.policy import Role
@@ -178,17 +178,17 @@ def runs(members: Members) -> JobLifecycle:
     return JobLifecycle(members.database, "test", 3600)
 
 
-def open_run(members: Members, runs: JobLifecycle, **quota: int) -> tuple[ObjectId, dict[str, Any]]:
+def open_run(members: Members, runs: JobLifecycle, **quota: int) -> tuple[ObjectId, Job]:
     """A running job that no server works on, and its owner."""
     owner = ObjectId(members.add(Role.USER, **quota).id)
     job = runs.jobs.create({}, owner=owner)
     with runs.jobs.quotas.charged(job) as charge:
         assert runs.enqueue(job, {"script": {"name": "noop", "type": "none"}}, charge)
     members.database["jobs"].update_one(
-        {"_id": job["_id"]},
+        {"_id": job.id},
         {"$set": {"state": "running", "_run.attempt": 1, "_run.beat": members.database.now()}},
     )
-    return owner, runs.jobs.get(job["_id"])
+    return owner, runs.jobs.get(job.id)
 
 
 def uploads(members: Members, owner: ObjectId) -> list[Any]:
@@ -237,7 +237,7 @@ def test_a_job_is_settled_before_it_is_deleted(
     with monkeypatch.context() as patched:
         patched.setattr(runs.jobs.quotas, "settle", lambda *_: None)
         runs.finish(job, interrupted("on purpose"))
-    runs.jobs.delete(job["_id"])
+    runs.jobs.delete(job.id)
     assert used(members, owner) == (0, 0)
 
 
@@ -245,13 +245,13 @@ def test_a_charge_without_a_run_is_given_back(members: Members, runs: JobLifecyc
     """A server was killed after it charged; one that is only slow does not queue any more."""
     owner = ObjectId(members.add(job_limit=1).id)
     job = runs.jobs.create({}, owner=owner)
-    old = {"token": ObjectId("0" * 24), "job": job["_id"]}
+    old = {"token": ObjectId("0" * 24), "job": job.id}
     members.users.change(owner, {}, {"open": [old], "charged": 1})
-    with runs.jobs.quotas.charged(runs.jobs.get(job["_id"])) as charge:
-        assert runs.enqueue(job, {}, {"_run.charge": old["token"]}) is None
-        assert runs.enqueue(runs.jobs.get(job["_id"]), {}, charge)
+    with runs.jobs.quotas.charged(runs.jobs.get(job.id)) as charge:
+        assert runs.enqueue(job, {}, {"charge": old["token"]}) is None
+        assert runs.enqueue(runs.jobs.get(job.id), {}, charge)
     assert used(members, owner) == (1, 1)
-    members.database["jobs"].delete_one({"_id": job["_id"]})
+    members.database["jobs"].delete_one({"_id": job.id})
 
 
 def test_uploads_at_once_share_the_storage_quota(members: Members) -> None:

@@ -154,6 +154,7 @@ def test_each_run_starts_anew(supervisor: ChildSupervisor, tmp_path: Path) -> No
     for _ in range(2):
         listener = Listener()
         outcome = supervisor.run(spec(tmp_path, {"name": "count"}), 0, listener)
+        assert isinstance(outcome.result, list)
         assert outcome.result[0] == 1
         assert listener.printed == b"counted\n"
         pids.add(outcome.result[1])

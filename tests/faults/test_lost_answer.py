@@ -50,9 +50,8 @@ def queued(executor: LocalExecutor) -> JobId:
     job = executor.lifecycle.jobs.create({})
     bound = {"script": {"name": "work", "args": [], "kwargs": {}}}
     assert executor.lifecycle.enqueue(job, bound)
-    executor.submit(job["_id"])
-    job_id: JobId = job["_id"]
-    return job_id
+    executor.submit(job.id)
+    return job.id
 
 
 def test_a_claim_whose_answer_was_lost_is_taken_up_first(
@@ -74,13 +73,13 @@ def test_a_claim_whose_answer_was_lost_is_taken_up_first(
     ids = [queued(executor) for _ in range(1 + BEHIND)]
     executor.start()
     try:
-        until(lambda: executor.lifecycle.jobs.get(ids[-1])["state"] == "finished", 30)
+        until(lambda: executor.lifecycle.jobs.get(ids[-1]).state == "finished", 30)
     finally:
         executor.drain(0)
     jobs = [executor.lifecycle.jobs.get(job_id) for job_id in ids]
     assert len(lost) == 1
-    assert {(job["state"], job["_run"]["attempt"]) for job in jobs} == {("finished", 1)}
-    assert jobs[0]["finished"] == min(job["finished"] for job in jobs)
+    assert {(job.state, job.run.attempt) for job in jobs} == {("finished", 1)}
+    assert jobs[0].finished == min(job.finished for job in jobs if job.finished)
 
 
 def test_only_an_outcome_that_was_refused_is_called_late(

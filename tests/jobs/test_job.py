@@ -14,9 +14,9 @@ from jobserver.jobs.job import (
     SERVER_FIELDS,
     TERMINAL,
     TRANSITIONS,
+    Job,
     State,
-    new_document,
-    public,
+    private,
 )
 from jobserver.storage.documents import check_fields, parse_id, utcnow
 from tests.support.strategies import documents, fuzzed
@@ -54,23 +54,23 @@ def test_bad_ids(text: str) -> None:
 @settings(max_examples=fuzzed(30))
 @given(documents())
 def test_a_new_document_keeps_the_fields(fields: dict[str, object]) -> None:
-    document = new_document(fields, "mine")
-    assert document.items() >= fields.items()
-    assert document["_id"] == "mine"
-    assert document["state"] == "created"
-    assert document["started"] is document["finished"] is document["result"] is None
+    job = Job.new(fields, "mine")
+    assert job.document.items() >= fields.items()
+    assert job.id == "mine"
+    assert job.state == "created"
+    assert job.started is job.finished is job.result is None
 
 
 def test_new_documents_are_never_equal() -> None:
-    first, second = new_document({}, "mine"), new_document({}, "mine")
-    assert first[PRIVATE] != second[PRIVATE]
-    assert isinstance(new_document({})["_id"], ObjectId)
+    first, second = Job.new({}, "mine"), Job.new({}, "mine")
+    assert first.run != second.run
+    assert isinstance(Job.new({}).id, ObjectId)
 
 
 @pytest.mark.parametrize("name", sorted(SERVER_FIELDS))
 def test_fields_of_the_server(name: str) -> None:
     with pytest.raises(BadRequest, match=name) as raised:
-        new_document({"a": 1, name: 2})
+        Job.new({"a": 1, name: 2})
     assert [problem.field for problem in raised.value.errors] == [name]
 
 
@@ -83,9 +83,9 @@ def test_all_fields_of_the_server_are_named() -> None:
 def test_what_a_run_adds_is_shown_in_the_same_order_whatever_the_database_made_of_it() -> None:
     head = ("_id", "state", "script_name", "datafile", "mine")
     tail = ("edited", "script", "data", "time_sec", "provenance")
-    assert tuple(public(dict.fromkeys((*head, *sorted(tail)), 1))) == (*head, *tail)
+    assert tuple(Job(dict.fromkeys((*head, *sorted(tail)), 1)).public()) == (*head, *tail)
     sent = ("_id", "script", "data", "mine")
-    assert tuple(public(dict.fromkeys((*sent, "time_sec", "edited"), 1))) == (
+    assert tuple(Job(dict.fromkeys((*sent, "time_sec", "edited"), 1)).public()) == (
         *sent,
         "edited",
         "time_sec",
@@ -93,9 +93,29 @@ def test_what_a_run_adds_is_shown_in_the_same_order_whatever_the_database_made_o
 
 
 def test_nothing_private_is_public() -> None:
-    assert PRIVATE not in public(new_document({"a": 1}))
-    assert public({"_id": 1, "result": {r"\$c": [{r"\\": 1}]}})["result"] == {"$c": [{"\\": 1}]}
-    assert public({"_id": 1, "a": {r"\$c": 1}}) == {"_id": 1, "a": {r"\$c": 1}}
+    assert PRIVATE not in Job.new({"a": 1}).public()
+    result = Job({"_id": 1, "result": {r"\$c": [{r"\\": 1}]}}).public()["result"]
+    assert result == {"$c": [{"\\": 1}]}
+    assert Job({"_id": 1, "a": {r"\$c": 1}}).public() == {"_id": 1, "a": {r"\$c": 1}}
+
+
+def test_a_field_that_was_not_loaded_is_not_taken_for_a_missing_one() -> None:
+    assert Job({"_id": "mine"}).retries == 0
+    part = Job({"_id": "mine"}, frozenset({"_id", "started"}))
+    for name in ("retries", "owner", "state", "started", "run"):
+        with pytest.raises(LookupError, match=r"not loaded\. Here: _id"):
+            getattr(part, name)
+    with pytest.raises(LookupError, match="lease"):
+        _ = Job.new({}).run.lease  # only a running job has one
+
+
+def test_an_update_gives_a_new_job_and_leaves_the_old_one() -> None:
+    old = Job.new({"b": 1, "a": {"c": 1}})
+    new = old.updated({**private(attempt=1, owner="me"), "state": State.QUEUED, "edited": None})
+    assert (new.state, new.run.attempt, new.run.owner) == ("queued", 1, "me")
+    assert new.run.key == old.run.key
+    assert (old.state, old.run.attempt) == ("created", 0)
+    assert [*new.document] == [*old.document, "edited"]
 
 
 def test_the_time_is_utc_in_whole_milliseconds() -> None:

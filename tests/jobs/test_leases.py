@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobserver.jobs.job import Job
 from jobserver.jobs.lifecycle.claims import LeaseMonitor
 
 LEASE = 30.0
@@ -13,9 +13,9 @@ LOOK = LEASE / 6
 NOON = datetime(2026, 1, 1, 12)
 
 
-def job(beat: float) -> dict[str, Any]:
+def job(beat: float) -> Job:
     """A running job whose heartbeat is of so many seconds after noon."""
-    return {"_id": "a", "_run": {"beat": NOON + timedelta(seconds=beat), "lease": LEASE}}
+    return Job({"_id": "a", "_run": {"beat": NOON + timedelta(seconds=beat), "lease": LEASE}})
 
 
 def look(watch: LeaseMonitor, beat: float, now: float) -> bool:

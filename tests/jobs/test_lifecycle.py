@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from jobserver.errors import Conflict, StoreUnavailable
-from jobserver.jobs.job import TERMINAL, TRANSITIONS, State
+from jobserver.jobs.job import PRIVATE, TERMINAL, TRANSITIONS, Job, State
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import CANCELLED, Outcome, interrupted
 from jobserver.storage.database import Database
@@ -30,6 +30,7 @@ from jobserver.storage.embedded import EmbeddedServer
 from tests.support.strategies import fuzzed
 
 LEASE = 3600.0
+ONLY_RUNNING = ("owner", "beat", "lease", "claimed", "cancel")
 OUTCOMES = (
     Outcome(State.FINISHED, 42),
     Outcome(State.FAILED, error="ValueError", message="no"),
@@ -61,14 +62,14 @@ class Life(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.owners = [JobLifecycle(self.database, str(ObjectId()), LEASE) for _ in range(2)]
-        self.seen: dict[JobId, dict[str, Any]] = {}
+        self.seen: dict[JobId, Job] = {}
 
     def note(self, job_id: JobId, *, claimed: bool = False, ended: State | None = None) -> None:
         """Hold a job against what it was before: one step of the table, or none."""
         old, new = self.seen[job_id], self.owners[0].jobs.get(job_id)
-        was, now = State(old["state"]), State(new["state"])
+        was, now = old.state, new.state
         assert now in REACHABLE[was]
-        assert new["_run"]["attempt"] == old["_run"]["attempt"] + claimed
+        assert new.run.attempt == old.run.attempt + claimed
         if was in TERMINAL:
             assert new == old
         if claimed:
@@ -77,23 +78,21 @@ class Life(RuleBasedStateMachine):
             assert was is State.RUNNING
             assert now is ended
         if now is not State.RUNNING:
-            assert not new["_run"].keys() & {"owner", "beat", "lease", "claimed", "cancel"}
-        if new.get("retries") and now in {State.FINISHED, State.FAILED}:
-            assert [one["attempt"] for one in new["attempts"]] == list(
-                range(1, new["_run"]["attempt"] + 1)
-            )
+            assert new.document[PRIVATE].keys().isdisjoint(ONLY_RUNNING)
+        if new.retries and now in {State.FINISHED, State.FAILED}:
+            numbers = [one["attempt"] for one in new.document["attempts"]]
+            assert numbers == list(range(1, new.run.attempt + 1))
         self.seen[job_id] = new
 
     @rule(target=jobs, retries=st.sampled_from([0, 0, 2]))
     def create(self, retries: int) -> JobId:
         job = self.owners[0].jobs.create({"retries": retries})
-        job_id: JobId = job["_id"]
-        self.seen[job_id] = self.owners[0].jobs.get(job_id)
-        return job_id
+        self.seen[job.id] = self.owners[0].jobs.get(job.id)
+        return job.id
 
     @rule(job_id=jobs)
     def edit(self, job_id: JobId) -> None:
-        jobs, created = self.owners[0].jobs, self.seen[job_id]["state"] == State.CREATED
+        jobs, created = self.owners[0].jobs, self.seen[job_id].state == State.CREATED
         if created:
             jobs.edit(job_id, {"note": str(ObjectId())})
         else:
@@ -105,17 +104,17 @@ class Life(RuleBasedStateMachine):
     def enqueue(self, job_id: JobId, stale: bool) -> None:
         """Of two that saw the same job created, one queues it."""
         job = self.owners[0].jobs.get(job_id)
-        if stale and job["state"] == State.CREATED:
+        if stale and job.state == State.CREATED:
             self.owners[1].jobs.edit(job_id, {"note": "changed meanwhile"})
         queued = [owner.enqueue(job, SUBMITTED) for owner in self.owners]
-        expected = job["state"] == State.CREATED and not stale
+        expected = job.state == State.CREATED and not stale
         assert [one is not None for one in queued] == [expected, False]
         self.note(job_id)
 
     @rule(target=claims, job_id=jobs, first=st.integers(0, 1))
-    def claim(self, job_id: JobId, first: int) -> dict[str, Any] | None:
+    def claim(self, job_id: JobId, first: int) -> Job | None:
         """Of two that claim, the first gets it, if it is queued."""
-        queued = self.seen[job_id]["state"] == State.QUEUED
+        queued = self.seen[job_id].state == State.QUEUED
         job = self.owners[first].claim(job_id, self.seen)  # all others are read ahead
         assert (job is not None) == queued
         assert self.owners[1 - first].claim(job_id) is None
@@ -123,19 +122,19 @@ class Life(RuleBasedStateMachine):
         return job
 
     @rule(claim=claims, outcome=st.sampled_from(OUTCOMES))
-    def end(self, claim: dict[str, Any] | None, outcome: Outcome) -> None:
+    def end(self, claim: Job | None, outcome: Outcome) -> None:
         """End a run; its end may be reported again later, and too late."""
         if claim is None:
             return
-        seen = self.seen[claim["_id"]]
-        current = seen["state"] == State.RUNNING
-        current = current and seen["_run"]["attempt"] == claim["_run"]["attempt"]
+        seen = self.seen[claim.id]
+        current = seen.state == State.RUNNING
+        current = current and seen.run.attempt == claim.run.attempt
         state = self.owners[0].finish(claim, outcome)
         assert (state is not None) == current
-        self.note(claim["_id"], ended=state)
+        self.note(claim.id, ended=state)
 
     @rule(claim=consumes(claims), outcome=st.sampled_from(OUTCOMES))
-    def end_for_good(self, claim: dict[str, Any] | None, outcome: Outcome) -> None:
+    def end_for_good(self, claim: Job | None, outcome: Outcome) -> None:
         self.end(claim, outcome)
 
     @rule(
@@ -146,39 +145,39 @@ class Life(RuleBasedStateMachine):
         stale=st.booleans(),
     )
     def end_and_claim(
-        self, claim: dict[str, Any] | None, outcome: Outcome, job_id: JobId, stale: bool
-    ) -> dict[str, Any] | None:
+        self, claim: Job | None, outcome: Outcome, job_id: JobId, stale: bool
+    ) -> Job | None:
         """The end of a run and the claim of another job, in one request and each for itself."""
-        if claim is None or claim["_id"] == job_id:
+        if claim is None or claim.id == job_id:
             return None
         claims = self.owners[0].claims
         following = claims.prepare(job_id, self.seen)
-        assert (following is not None) == (self.seen[job_id]["state"] == State.QUEUED)
+        assert (following is not None) == (self.seen[job_id].state == State.QUEUED)
         if stale and following:
             self.owners[1].jobs.edit(job_id, {"pinned": True})
-        seen = self.seen[claim["_id"]]
-        current = seen["state"] == State.RUNNING
-        current = current and seen["_run"]["attempt"] == claim["_run"]["attempt"]
+        seen = self.seen[claim.id]
+        current = seen.state == State.RUNNING
+        current = current and seen.run.attempt == claim.run.attempt
         state = self.owners[0].finish(claim, outcome, following)
         assert (state is not None) == current
-        self.note(claim["_id"], ended=state)
+        self.note(claim.id, ended=state)
         taken = following is not None and claims.make(following)
         assert taken == (following is not None and not stale)
         self.note(job_id, claimed=taken)
         return following.job if following and taken else None
 
     @rule(claim=claims, fraction=st.floats(0, 1))
-    def report(self, claim: dict[str, Any] | None, fraction: float) -> None:
+    def report(self, claim: Job | None, fraction: float) -> None:
         """Progress of a run that is over changes nothing."""
         if claim is not None:
             self.owners[0].report(claim, fraction, None)
-            self.note(claim["_id"])
+            self.note(claim.id)
 
     @rule(job_id=jobs)
     def cancel(self, job_id: JobId) -> None:
-        if self.seen[job_id]["state"] in {State.QUEUED, State.RUNNING}:
+        if self.seen[job_id].state in {State.QUEUED, State.RUNNING}:
             job = self.owners[1].cancel(job_id)
-            assert job["state"] in {State.CANCELLED, State.RUNNING}
+            assert job.state in {State.CANCELLED, State.RUNNING}
         else:
             with pytest.raises(Conflict):
                 self.owners[1].cancel(job_id)
@@ -187,7 +186,7 @@ class Life(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def recover(self, job_id: JobId) -> None:
         """Once a heartbeat is old, of two that see it one ends the run."""
-        running = self.seen[job_id]["state"] == State.RUNNING
+        running = self.seen[job_id].state == State.RUNNING
         if running:
             self._grow_old(job_id)
         ended = [found for _ in range(8) for one in self.owners for found in one.recover()]
@@ -248,21 +247,21 @@ def test_what_is_tried_again_is_done_once(database: Database) -> None:
     first, second, third = (runs.jobs.create({"retries": 1}) for _ in range(3))
     for job in (first, second, third):
         assert runs.enqueue(job, SUBMITTED)
-    running = runs.claim(first["_id"])
-    following = runs.claims.prepare(second["_id"])
-    cancelled = runs.claims.prepare(third["_id"])
+    running = runs.claim(first.id)
+    following = runs.claims.prepare(second.id)
+    cancelled = runs.claims.prepare(third.id)
     assert running is not None
     assert following is not None
     assert cancelled is not None
     assert runs.finish(running, Outcome(State.FINISHED, 42), following) is State.FINISHED
     assert following.made
-    assert runs.cancel(third["_id"])["state"] == State.CANCELLED
+    assert runs.cancel(third.id).state == State.CANCELLED
     assert runs.finish(following.job, Outcome(State.FINISHED, 43), cancelled) is State.FINISHED
     assert not cancelled.made
-    jobs = [runs.jobs.get(job["_id"]) for job in (first, second, third)]
-    assert [job["result"] for job in jobs] == [42, 43, None]
-    assert [job["_run"]["attempt"] for job in jobs] == [1, 1, 0]
-    assert [len(job.get("attempts", [])) for job in jobs] == [1, 1, 0]
+    jobs = [runs.jobs.get(job.id) for job in (first, second, third)]
+    assert [job.result for job in jobs] == [42, 43, None]
+    assert [job.run.attempt for job in jobs] == [1, 1, 0]
+    assert [len(job.document.get("attempts", [])) for job in jobs] == [1, 1, 0]
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -284,13 +283,13 @@ def test_a_claim_that_the_database_left_open_is_made_once(
     with monkeypatch.context() as patched:
         patched.setattr(database, "call", cut_off)
         with pytest.raises(StoreUnavailable):
-            runs.claim(job["_id"])
-    assert runs.claims.unsure == [job["_id"]]
-    claimed = runs.claim(job["_id"])
+            runs.claim(job.id)
+    assert runs.claims.unsure == [job.id]
+    claimed = runs.claim(job.id)
     assert claimed is not None
-    assert claimed["_run"]["attempt"] == runs.jobs.get(job["_id"])["_run"]["attempt"] == 1
+    assert claimed.run.attempt == runs.jobs.get(job.id).run.attempt == 1
     assert runs.claims.unsure == []
-    assert runs.claim(job["_id"]) is None
+    assert runs.claim(job.id) is None
 
 
 def test_a_job_that_goes_on_while_it_is_cancelled_is_cancelled(
@@ -305,10 +304,10 @@ def test_a_job_that_goes_on_while_it_is_cancelled_is_cancelled(
     def late(*args: Any, **kwargs: Any) -> bool:
         match next(steps, None):
             case "claim":
-                assert runs.claim(job["_id"])
+                assert runs.claim(job.id)
             case "end":
-                assert runs.finish(runs.jobs.get(job["_id"]), interrupted("on purpose"))
+                assert runs.finish(runs.jobs.get(job.id), interrupted("on purpose"))
         return change(*args, **kwargs)
 
     monkeypatch.setattr(runs.jobs, "change", late)
-    assert runs.cancel(job["_id"])["_run"]["cancel"]
+    assert runs.cancel(job.id).run.cancel

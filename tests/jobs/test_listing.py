@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ from jobserver.api.framework.identity import KEY
 from jobserver.api.jobs import JobsQuery, _page
 from jobserver.errors import SettingsError, StoreUnavailable, Unavailable
 from jobserver.jobs import listing as module
-from jobserver.jobs.job import new_document
+from jobserver.jobs.job import Job
 from jobserver.jobs.listing import Cursor, Listing, Selection
 from jobserver.jobs.search import JobCount, paths
 from jobserver.storage.database import Database, Document
@@ -48,13 +48,13 @@ def made() -> list[Document]:
     for number in range(60):
         fields = {"n": number % 10, "tags": [number % 2, number % 3], "number": number}
         job_id = f"job{number:02}" if number % 3 < 2 else None
-        job = new_document(fields, job_id, OWNERS[number % 2])
-        jobs.append({**job, "created": first + timedelta(seconds=number // 6)})
+        job = Job.new(fields, job_id, OWNERS[number % 2])
+        jobs.append(job.updated({"created": first + timedelta(seconds=number // 6)}).document)
     return jobs
 
 
-def ids(jobs: list[Document]) -> list[JobId]:
-    return [job["_id"] for job in jobs]
+def ids(jobs: Iterable[Job]) -> list[JobId]:
+    return [job.id for job in jobs]
 
 
 def in_pages(listing: Listing, selection: Selection, limit: int) -> list[JobId]:
@@ -99,8 +99,8 @@ def test_pages_and_lists_have_the_order_of_creation(
     selection = Selection(query, ("number",), newest_first, owner)
     direction = -1 if newest_first else 1
     order = [("created", direction), ("_id", direction)]
-    expected = ids(list(database["jobs"].find(selection.complete()).sort(order)))
-    assert ids(list(listing.read(selection))) == expected
+    expected = ids(map(Job, database["jobs"].find(selection.complete()).sort(order)))
+    assert ids(listing.read(selection)) == expected
     assert listing.count(selection) == len(expected)
     for limit in (1, 7):
         assert in_pages(listing, selection, limit) == expected
@@ -151,7 +151,7 @@ def test_a_condition_with_many_matches_is_read_in_order(
 def test_a_list_goes_on_where_the_database_lost_it(
     database: Database, listing: Listing, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    expected = ids(list(listing.read(Selection({}))))
+    expected = ids(listing.read(Selection({})))
     find, reads = Database.find, []
 
     def cut_off(self: Database, *args: Any, **options: Any) -> Iterator[Document]:
@@ -162,7 +162,7 @@ def test_a_list_goes_on_where_the_database_lost_it(
             yield job
 
     monkeypatch.setattr(Database, "find", cut_off)
-    assert ids(list(listing.read(Selection({})))) == expected
+    assert ids(listing.read(Selection({}))) == expected
     assert len(reads) == 3
 
 
@@ -194,7 +194,7 @@ def test_a_page_says_that_it_was_not_counted_to_the_end(
     count: int | None, expected: Document
 ) -> None:
     cursor = utcnow(), "b"
-    listing = SimpleNamespace(page=lambda *_: ([{"_id": "a"}, {"_id": "b"}], cursor))
+    listing = SimpleNamespace(page=lambda *_: ([Job({"_id": "a"}), Job({"_id": "b"})], cursor))
     listing.count = lambda _: count
     app = Flask(__name__)
     app.extensions[KEY] = SimpleNamespace(listing=listing, settings=SimpleNamespace(STRINGIFY=True))
@@ -210,7 +210,7 @@ def test_a_count_that_is_too_small_is_never_used(
     total = JobCount(database)
     monkeypatch.setattr(JobCount, "_estimate", lambda _: 0)
     assert [total.read(), total.read()] == [60, 60]
-    database["jobs"].insert_one(new_document({}, "another"))
+    database["jobs"].insert_one(Job.new({}, "another").document)
     assert total.read() == 61
     database["jobs"].delete_one({"_id": "another"})
     assert total.read() == 60
@@ -230,7 +230,7 @@ def test_a_count_that_a_crash_left_wrong_is_corrected(
     )
     total = JobCount(database)
     assert [total.read(), total.read()] == [60, 60]
-    database["jobs"].insert_one(new_document({}, "another"))
+    database["jobs"].insert_one(Job.new({}, "another").document)
     assert total.read() == 61
     database["jobs"].delete_one({"_id": "another"})
     assert total.read() == 60

@@ -21,6 +21,7 @@ from pandas.testing import assert_frame_equal
 
 from jobserver.errors import NotFound, TooLarge
 from jobserver.execution.supervision.child_messages import parse_outcome
+from jobserver.jobs.job import Job as StoredJob
 from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.outcome import Outcome
@@ -78,6 +79,7 @@ def kept(store: Database) -> list[int]:
 
 
 NOTHING = [0, 0, 0]
+JOB = StoredJob({"_id": "x"})
 
 
 def give(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> Job:
@@ -320,7 +322,7 @@ def test_what_is_no_file_is_refused_at_once(make: Any, store: Database, tmp_path
     make(tmp_path / "result")
     file = {"path": str(tmp_path / "result"), "kind": "bytes", "form": "bytes"}
     outcome = Outcome(State.FINISHED, file=file)
-    with pytest.raises(OSError), Results(store).stored({"_id": "x"}, outcome, 100):  # noqa: PT011
+    with pytest.raises(OSError), Results(store).stored(JOB, outcome, 100):  # noqa: PT011
         pass
     assert kept(store) == NOTHING
 
@@ -328,13 +330,13 @@ def test_what_is_no_file_is_refused_at_once(make: Any, store: Database, tmp_path
 def test_a_result_that_came_too_late_is_deleted(store: Database, tmp_path: Path) -> None:
     (tmp_path / "result").write_bytes(b"late")
     file = {"path": str(tmp_path / "result"), "kind": "bytes", "form": "bytes"}
-    with Results(store).stored({"_id": "x"}, Outcome(State.FINISHED, file=file), 100) as outcome:
+    with Results(store).stored(JOB, Outcome(State.FINISHED, file=file), 100) as outcome:
         assert outcome.result == {"type": "bytes", "size": 4, "href": "/job/x/result"}
         assert kept(store) == [1, 1, 1]
     assert kept(store) == NOTHING
     with (
         pytest.raises(TooLarge, match="has 4 bytes; at most 3 B can be kept"),
-        Results(store).stored({"_id": "x"}, Outcome(State.FINISHED, file=file), 3),
+        Results(store).stored(JOB, Outcome(State.FINISHED, file=file), 3),
     ):
         pass
 
@@ -342,8 +344,8 @@ def test_a_result_that_came_too_late_is_deleted(store: Database, tmp_path: Path)
 def test_a_result_that_is_deleted_while_it_is_read(store: Database, tmp_path: Path) -> None:
     (tmp_path / "result").write_bytes(bytes(3 * MIB))
     file = {"path": str(tmp_path / "result"), "kind": "bytes", "form": "bytes"}
-    with Results(store).stored({"_id": "x"}, Outcome(State.FINISHED, file=file), GIB) as outcome:
-        opened = Results(store).open({"_run": {"file": outcome.file}})
+    with Results(store).stored(JOB, Outcome(State.FINISHED, file=file), GIB) as outcome:
+        opened = Results(store).open(StoredJob({"_run": {"file": outcome.file}}))
         assert opened is not None
         pieces = opened.pieces()
         next(pieces)
@@ -358,7 +360,8 @@ def test_a_result_that_nothing_can_hold_is_told(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     found: list[Outcome] = []
     for outcome in (Outcome(State.FINISHED, file=file), Outcome(State.FINISHED, 42)):
-        spool.save(SpooledOutcome({"_id": "x", "_run": {"key": 1, "attempt": 1}}, outcome, b"", 0))
+        job = StoredJob({"_id": "x", "_run": {"key": 1, "attempt": 1}})
+        spool.save(SpooledOutcome(job, outcome, b"", 0))
     spool.flush(lambda ended: found.append(ended.outcome))
     assert [outcome.state for outcome in found] == ["failed", "finished"]
     assert "no room for the result" in str(found[0].message)

@@ -8,13 +8,13 @@ import bson
 import pytest
 
 from jobserver.errors import StoreUnavailable
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.outcome import Outcome
 
 
 def ended(key: str) -> SpooledOutcome:
-    job = {"_id": key, "_run": {"key": key, "attempt": 1}}
+    job = Job({"_id": key, "_run": {"key": key, "attempt": 1}})
     return SpooledOutcome(job, Outcome(State.FINISHED, result={"value": 1}), b"printed", 3)
 
 

@@ -440,8 +440,8 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
 ) -> None:
     runs = JobLifecycle(database, "me", 30)
     seen = runs.jobs.create({})
-    assert runs.enqueue(seen, {"script": {"name": "noop"}}, {"_run.notify": ANNA})
-    claimed = runs.claim(seen["_id"])
+    assert runs.enqueue(seen, {"script": {"name": "noop"}}, {"notify": ANNA})
+    claimed = runs.claim(seen.id)
     assert claimed is not None
     assert runs.finish(claimed, Outcome(State.FINISHED, 1)) is State.FINISHED
 
@@ -465,7 +465,7 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
             Notifications(database).send_due()
             one.deliver()
         assert len(box.to(ANNA)) == 1
-    assert "mail" not in runs.jobs.get(seen["_id"])["_run"]
+    assert runs.jobs.get(seen.id).run.mail is None
 
 
 def test_kill_9_loses_and_doubles_nothing(home: Path) -> None:

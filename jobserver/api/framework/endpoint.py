@@ -195,7 +195,7 @@ def _read_query(model: type[Query]) -> Query:
         raise BadRequest(message, problems) from error
 
 
-def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
+def read_body(*, stored: bool, form: bool = False) -> dict[str, object]:
     """Return the JSON object in the body of the request; an empty body is an empty object.
 
     Parameters
@@ -216,7 +216,7 @@ def read_body(*, stored: bool, form: bool = False) -> dict[str, Any]:
     request.max_content_length = limit
     try:
         if form and request.mimetype in FORMS:
-            return request.form.to_dict()
+            return {**request.form.to_dict()}
         data = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
         raise TooLarge(f"The JSON body is larger than {rounded_size(limit)}.") from error

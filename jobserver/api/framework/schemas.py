@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -23,14 +23,14 @@ class JobFields(BaseModel):
         },
     )
 
-    script_name: Any = Field(None, description="Name of the script to run.")
-    script: Any = Field(None, description="Type, and name, args, kwargs, code, steps or over.")
-    datafile: Any = Field(None, description="Data file as the script's first argument.")
-    raw_data: Any = Field(None, description="Any JSON as the script's first argument.")
-    data: Any = Field(None, description="Type, and name, id or data.")
-    timeout: Any = Field(None, description="Longest run time in seconds.")
-    retries: Any = Field(None, description="Number of retries after a failure.")
-    notify: Any = Field(None, description="Email address to notify when the job ends.")
+    script_name: object = Field(None, description="Name of the script to run.")
+    script: object = Field(None, description="Type, and name, args, kwargs, code, steps or over.")
+    datafile: object = Field(None, description="Data file as the script's first argument.")
+    raw_data: object = Field(None, description="Any JSON as the script's first argument.")
+    data: object = Field(None, description="Type, and name, id or data.")
+    timeout: object = Field(None, description="Longest run time in seconds.")
+    retries: object = Field(None, description="Number of retries after a failure.")
+    notify: object = Field(None, description="Email address to notify when the job ends.")
     public: bool = Field(False, description="Whether every user may read parameters and result.")
     pinned: bool = Field(False, description="Whether RESULT_TTL does not apply.")
 
@@ -45,7 +45,7 @@ class JobDocument(BaseModel):
     started: str | None
     finished: str | None
     state: str
-    result: Any
+    result: object
 
 
 class ListedJob(BaseModel):
@@ -80,7 +80,7 @@ class DataFields(BaseModel):
         },
     )
 
-    data: Any = Field(None, description="Any JSON that fits the datatype.")
+    data: object = Field(None, description="Any JSON that fits the datatype.")
     datatype: str = Field(
         "json",
         description="Type of the argument that a script receives.",
@@ -101,7 +101,7 @@ class ListedData(BaseModel):
 class DataDocument(ListedData):
     """Stored data."""
 
-    data: Any
+    data: object
 
 
 class DataList(BaseModel):
@@ -111,7 +111,7 @@ class DataList(BaseModel):
     data: list[ListedData]
 
 
-class Result(RootModel[Any]):
+class Result(RootModel[object]):
     """The return value of the script."""
 
 
@@ -129,7 +129,7 @@ class ScriptInfo(BaseModel):
     module: str | None = Field(description="Module of a function; null for an executable.")
     version: str | None = Field(description="SHA-256 of its file.")
     description: str
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
 
 
 class BrokenModule(BaseModel):
@@ -203,7 +203,7 @@ class DataFileOptions(BaseModel):
     options: TableOptions
 
 
-class DataFileAnswer(RootModel[DataFileInfo | list[Any] | dict[str, Any]]):
+class DataFileAnswer(RootModel[DataFileInfo | list[object] | dict[str, object]]):
     """A data file; with `format=json` its rows, or its content if that is JSON."""
 
 

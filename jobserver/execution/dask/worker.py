@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import Any
 
 from distributed import WorkerPlugin, get_worker
 
@@ -68,7 +67,7 @@ def _worker(server: WorkerSettings) -> DaskWorker:
 class WorkerShutdown(WorkerPlugin):
     """Ends the runs in a Dask worker when that closes."""
 
-    async def teardown(self, worker: Any) -> None:  # noqa: ARG002 - as Dask calls it
+    async def teardown(self, worker: object) -> None:  # noqa: ARG002 - as Dask calls it
         """Drain all workers."""
         await asyncio.to_thread(_close)
 
@@ -122,7 +121,7 @@ class DaskWorker:
                 self._executor.submit(job_id)
         released.wait()
         try:
-            return str(self._executor.lifecycle.jobs.get(job_id)["state"])
+            return self._executor.lifecycle.jobs.get(job_id).state.value
         except NotFound:
             message = (
                 f"a Dask worker finds no job {job_id} in its database: JOBSERVER_MONGO_URI has to "

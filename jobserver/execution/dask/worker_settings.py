@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jobserver.errors import SettingsError
 from jobserver.home.secret_key import redact
@@ -33,7 +32,7 @@ class WorkerSettings:
     home: str
     config: str
     embedded: bool
-    values: tuple[tuple[str, Any], ...]
+    values: tuple[tuple[str, object], ...]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> WorkerSettings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from bson.raw_bson import RawBSONDocument
 
@@ -25,7 +25,7 @@ class Recorder(Protocol):
     def progress(self, fraction: float, message: str | None) -> None:
         """Take how far the script is."""
 
-    def step(self, message: Mapping[str, Any]) -> None:
+    def step(self, message: Mapping[str, object]) -> None:
         """Take which step of a pipeline begins."""
 
     def part(self, begin: float, end: float) -> None:

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -52,14 +51,14 @@ def parse_outcome(message: RawBSONDocument, folder: str) -> Outcome:
     return Outcome(State.FINISHED, file={"path": path, "kind": file["kind"], "form": file["form"]})
 
 
-def parse_progress(message: Mapping[str, Any]) -> tuple[float, str | None]:
+def parse_progress(message: Mapping[str, object]) -> tuple[float, str | None]:
     """Return the fraction and the text of a progress report."""
     fraction, text = message.get("fraction"), message.get("message")
     number = float(fraction) if isinstance(fraction, int | float) else 0.0
     return number, None if text is None else clipped(str(text))
 
 
-def parse_provenance(message: Mapping[str, Any]) -> Document:
+def parse_provenance(message: Mapping[str, object]) -> Document:
     """Return what a run depends on; see `jobserver.child.provenance`."""
     reported = _mapping(message.get("provenance"))
     script = _mapping(reported.get("script"))
@@ -73,18 +72,18 @@ def parse_provenance(message: Mapping[str, Any]) -> Document:
     return found
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
+def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _texts(value: Any) -> Document:
+def _texts(value: object) -> Document:
     """Return the texts of an object by name, a limited number."""
     items = islice(_mapping(value).items(), _MOST)
     plain = {_text(key).translate(_NO_OPERATOR): _text(text) for key, text in items if text}
     return {key: text for key, text in plain.items() if key}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return clipped(str(value)[:_LONGEST])
 
 

@@ -13,13 +13,16 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psutil
 
 from jobserver.system.orphans import TAG, end_tagged, unique_name
 from jobserver.system.process_tree import describe_end
 from jobserver.system.protocol import Channel
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
 
 _PIECE = 64 * 1024
 #: A pipe holds at most 1 MiB.
@@ -60,14 +63,14 @@ class Pump:
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._actions: dict[Any, Callable[[], None]] = {}
+        self._actions: dict[object, Callable[[], None]] = {}
 
-    def watch(self, file: Any, action: Callable[[], None]) -> None:
+    def watch(self, file: FileDescriptorLike, action: Callable[[], None]) -> None:
         """Call an action whenever a file can be read."""
         self._selector.register(file, selectors.EVENT_READ)
         self._actions[file] = action
 
-    def forget(self, file: Any) -> None:
+    def forget(self, file: FileDescriptorLike) -> None:
         """Stop watching a file; call this before closing it."""
         if self._actions.pop(file, None):
             self._selector.unregister(file)

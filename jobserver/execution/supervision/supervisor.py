@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 import psutil
 from bson.errors import BSONError
@@ -28,6 +28,8 @@ from jobserver.jobs.outcome import CHANNEL_BROKEN, NOT_BEGUN, NOT_STARTED, Outco
 from jobserver.processes.forms import function_names, holds_code
 from jobserver.system.process_tree import CUT_OFF
 from jobserver.system.protocol import ChannelClosed, RunSpec, Setup
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +136,7 @@ class ChildSupervisor:
         self._clear_up()
         self.pool.tick()
 
-    def wait(self, condition: Callable[[], Any], seconds: float) -> Any:
+    def wait(self, condition: Callable[[], T], seconds: float) -> T:
         """Wait for a condition, for so many seconds at most; return its value.
 
         Raises
@@ -149,7 +151,7 @@ class ChildSupervisor:
             self.turn(min(left, TICK_SECONDS))
         return value
 
-    def require(self, condition: Callable[[], Any], seconds: float) -> Any:
+    def require(self, condition: Callable[[], T | None], seconds: float) -> T:
         """Wait for a condition, and raise `ChildEnded` if it does not hold in time."""
         if value := self.wait(condition, seconds):
             return value

@@ -7,7 +7,6 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import bson
 from bson.errors import BSONError
@@ -60,7 +59,7 @@ class ForkedProcess(ABC):
         """Seconds since its channel was closed or became unusable; 0 while it is open."""
         return time.monotonic() - self._silent_since if self._silent_since else 0.0
 
-    def send(self, message: Mapping[str, Any], seconds: float = SEND_SECONDS) -> None:
+    def send(self, message: Mapping[str, object], seconds: float = SEND_SECONDS) -> None:
         """Send a message; raise `ChildEnded` if the process does not read it."""
         try:
             self._channel.send(message, seconds)

@@ -14,9 +14,9 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.errors import StoreUnavailable
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State, private
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
-from jobserver.storage.database import Database, Document
+from jobserver.storage.database import Database
 from jobserver.storage.documents import JobId, utcnow
 
 #: Jobs read at once.
@@ -34,14 +34,14 @@ class Claim:
     ----------
     change : GuardedUpdate
         The update that claims it.
-    job : dict
-        The claimed job's document.
+    job : Job
+        The claimed job.
     made : bool
         Whether it is known to be claimed.
     """
 
     change: GuardedUpdate
-    job: Document
+    job: Job
     made: bool = field(default=False)
 
 
@@ -77,17 +77,14 @@ class Claims:
         if sent := self._unsure.pop(job_id, None):
             return sent
         job = self._seen(job_id, coming)
-        if job is None or job["state"] != State.QUEUED:
+        if job is None or job.state is not State.QUEUED:
             return None
-        private = {"owner": self._owner, "lease": self._lease, "claimed": utcnow()}
-        private["attempt"] = job["_run"]["attempt"] + 1
-        values = {f"_run.{name}": value for name, value in private.items()}
-        values["state"] = State.RUNNING
-        change = GuardedUpdate.if_unchanged(job, values, {"currentDate": {"_run.beat": True}})
-        private |= {"change": change.change_id}
-        return Claim(change, {**job, "state": State.RUNNING, "_run": {**job["_run"], **private}})
+        run = {"owner": self._owner, "lease": self._lease, "claimed": utcnow()}
+        values = private(**run, attempt=job.run.attempt + 1) | {"state": State.RUNNING}
+        change = GuardedUpdate.if_unchanged(job, values, {"currentDate": private(beat=True)})
+        return Claim(change, change.applied(job))
 
-    def claim(self, job_id: JobId, coming: Iterable[JobId] = _NONE) -> Document | None:
+    def claim(self, job_id: JobId, coming: Iterable[JobId] = _NONE) -> Job | None:
         """Claim a job and return it; None if it is not queued any more.
 
         Parameters
@@ -105,11 +102,11 @@ class Claims:
         try:
             claim.made = claim.made or self._changes.make(claim.change)[0]
         except StoreUnavailable:  # the next `prepare` returns this claim: it may be made already
-            self._unsure[claim.job["_id"]] = claim
+            self._unsure[claim.job.id] = claim
             raise
         return claim.made
 
-    def _seen(self, job_id: JobId, coming: Iterable[JobId]) -> Document | None:
+    def _seen(self, job_id: JobId, coming: Iterable[JobId]) -> Job | None:
         """Return a job as it was a moment ago; as it is now, if it was not queued then."""
         with self._lock:  # another slot may want one of the jobs being read
             if job_id not in self._read:
@@ -117,13 +114,14 @@ class Claims:
                 self._read = self._database.call(self._fetch, ids)
             raw = self._read.pop(job_id, None)
         if raw is not None and raw["state"] == State.QUEUED:
-            return bson.decode(raw.raw)
-        return self._database.call(self._jobs.find_one, {"_id": job_id})
+            return Job(bson.decode(raw.raw))
+        document = self._database.call(self._jobs.find_one, {"_id": job_id})
+        return None if document is None else Job(document)
 
     def _fetch(self, job_ids: list[JobId]) -> dict[JobId, RawBSONDocument]:
         """Read jobs, as many as fit the first batch, which is at most 16 MB."""
         with self._jobs.find_raw_batches({"_id": {"$in": job_ids}}) as batches:
-            first: Any = next(batches, b"")
+            first: Any = next(batches, b"")  # the stub promises a document
             found = bson.decode_all(first, _RAW)
         return {job["_id"]: job for job in found}
 
@@ -146,12 +144,12 @@ class LeaseMonitor:
         self._checked = datetime.min
         self._seen: dict[JobId, tuple[datetime, timedelta]] = {}
 
-    def expired(self, running: Iterable[Document], now: datetime) -> list[Document]:
+    def expired(self, running: Iterable[Job], now: datetime) -> list[Job]:
         """Return the running jobs whose lease expired.
 
         Parameters
         ----------
-        running : iterable of dict
+        running : iterable of Job
             All running jobs.
         now : datetime
             By the clock that the heartbeats come from.
@@ -159,17 +157,17 @@ class LeaseMonitor:
         passed = min(max(now - self._checked, timedelta()), self._pause)
         self._checked = now
         jobs = list(running)
-        self._seen = {job["_id"]: self._still(job, passed) for job in jobs}
-        return [job for job in jobs if _is_expired(job, self._seen[job["_id"]][1], now)]
+        self._seen = {job.id: self._still(job, passed) for job in jobs}
+        return [job for job in jobs if _is_expired(job, self._seen[job.id][1], now)]
 
-    def _still(self, job: Document, passed: timedelta) -> tuple[datetime, timedelta]:
+    def _still(self, job: Job, passed: timedelta) -> tuple[datetime, timedelta]:
         """Return a job's last heartbeat, and for how long we saw none after it."""
-        beat: datetime = job["_run"]["beat"]
-        seen, still = self._seen.get(job["_id"], (None, timedelta()))
+        beat = job.run.beat
+        seen, still = self._seen.get(job.id, (None, timedelta()))
         return beat, still + passed if seen == beat else timedelta()
 
 
-def _is_expired(job: Document, still: timedelta, now: datetime) -> bool:
+def _is_expired(job: Job, still: timedelta, now: datetime) -> bool:
     """Whether a lease expired: a living owner renews it more than twice in a third of it."""
-    lease = timedelta(seconds=job["_run"]["lease"])
-    return still >= lease or (still > lease / 3 and now - job["_run"]["beat"] > lease)
+    lease = timedelta(seconds=job.run.lease)
+    return still >= lease or (still > lease / 3 and now - job.run.beat > lease)

@@ -16,16 +16,15 @@ from pathlib import Path
 import bson
 from bson.errors import BSONError
 
-from jobserver.jobs.job import State
+from jobserver.jobs.job import PRIVATE, Job, State
 from jobserver.jobs.outcome import Outcome
-from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER
 from jobserver.system.disk import sync, sync_folder
 
 log = logging.getLogger(__name__)
 
 #: Fields of a job that are needed to store its outcome later.
-_NEEDED = ("_id", "started", "retries", OWNER, "_run")
+_NEEDED = frozenset({"_id", "started", "retries", OWNER, PRIVATE})
 _SUFFIX, _RESULT = ".bson", ".result"
 _LOST = Outcome(
     State.FAILED,
@@ -40,7 +39,7 @@ class SpooledOutcome:
 
     Attributes
     ----------
-    job : dict
+    job : Job
         The job as it was claimed.
     outcome : Outcome
         How the attempt ended.
@@ -50,7 +49,7 @@ class SpooledOutcome:
         Where in the attempt's output it begins.
     """
 
-    job: Document
+    job: Job
     outcome: Outcome
     text: bytes
     offset: int
@@ -58,12 +57,11 @@ class SpooledOutcome:
     @property
     def name(self) -> str:
         """Name of its file, unique for each attempt of each job."""
-        private = self.job["_run"]
-        return f"{private['key']}-{private['attempt']}{_SUFFIX}"
+        return f"{self.job.run.key}-{self.job.run.attempt}{_SUFFIX}"
 
     def encode(self) -> bytes:
         """Return the content of its file."""
-        job = {name: self.job[name] for name in _NEEDED if name in self.job}
+        job = {name: value for name, value in self.job.document.items() if name in _NEEDED}
         content = {"job": job, "text": self.text, "offset": self.offset}
         return bson.encode(content | {"outcome": vars(self.outcome)})
 
@@ -75,7 +73,8 @@ class SpooledOutcome:
         outcome["state"] = State(outcome["state"])
         if outcome.get("file"):
             outcome["file"]["path"] = str(path.with_suffix(_RESULT))
-        return cls(content["job"], Outcome(**outcome), content["text"], content["offset"])
+        job = Job(content["job"], _NEEDED)
+        return cls(job, Outcome(**outcome), content["text"], content["offset"])
 
 
 class Spool:
@@ -103,7 +102,7 @@ class Spool:
             part.rename(self._folder / ended.name)
             sync_folder(self._folder)
         except OSError:
-            log.exception("the outcome of job %s waits in memory", ended.job["_id"])
+            log.exception("the outcome of job %s waits in memory", ended.job.id)
             with suppress(OSError):
                 part.unlink()
             lost = replace(ended, outcome=_LOST)
@@ -135,7 +134,7 @@ class Spool:
                 store(SpooledOutcome.read(path))
             except FileNotFoundError:  # another process of this home was faster
                 continue
-            except (BSONError, KeyError, TypeError, ValueError):
+            except (BSONError, LookupError, TypeError, ValueError):
                 log.exception("%s cannot be read; it is set aside", path.name)
                 path.rename(path.with_suffix(".broken"))
                 continue

@@ -16,10 +16,10 @@ own time; `JobLifecycle.recover` finds those whose lease expired.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from datetime import datetime
 
 from jobserver.errors import Conflict
-from jobserver.jobs.job import State
+from jobserver.jobs.job import ACTIVE, PRIVATE, Job, State, find_jobs, private
 from jobserver.jobs.lifecycle.claims import Claim, Claims, LeaseMonitor
 from jobserver.jobs.outcome import (
     CANCELLED,
@@ -37,9 +37,8 @@ from jobserver.jobs.updates import GuardedUpdate
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId, utcnow
 
-_NOT_CANCELLED = {"_run.cancel": {"$exists": False}}
-_NO_RUN = {"attempt": 0}
-_NOTHING: Mapping[str, Any] = {}
+_NOT_CANCELLED = private(cancel={"$exists": False})
+_NOTHING: Mapping[str, object] = {}
 
 
 class JobLifecycle:
@@ -62,17 +61,17 @@ class JobLifecycle:
         self._collection = database["jobs"]
 
     def enqueue(
-        self, seen: Document, bound: Mapping[str, Any], private: Mapping[str, Any] = _NOTHING
-    ) -> Document | None:
+        self, seen: Job, bound: Mapping[str, object], run: Mapping[str, object] = _NOTHING
+    ) -> Job | None:
         """created -> queued; return the job, or None if it changed since it was seen.
 
         Parameters
         ----------
-        seen : dict
-            The job's document as it was checked.
+        seen : Job
+            The job as it was checked.
         bound : mapping
             Resolved ``script`` and ``data``.
-        private : mapping
+        run : mapping
             Further fields of the private part.
 
         Raises
@@ -81,19 +80,19 @@ class JobLifecycle:
             If the disk is too full.
         """
         self.database.check_room()
-        if seen["state"] != State.CREATED:
+        if seen.state is not State.CREATED:
             return None
         now = utcnow()
         values = {**bound, "started": now, "edited": now, "state": State.QUEUED}
-        queued = self._made(GuardedUpdate.if_unchanged(seen, {**values, **private}))
-        return {**seen, **values} if queued else None
+        change = GuardedUpdate.if_unchanged(seen, {**values, **private(**run)})
+        return change.applied(seen) if self._made(change) else None
 
-    def claim(self, job_id: JobId, coming: Iterable[JobId] = ()) -> Document | None:
+    def claim(self, job_id: JobId, coming: Iterable[JobId] = ()) -> Job | None:
         """queued -> running for this owner; see `Claims.claim`."""
         return self.claims.claim(job_id, coming)
 
     def finish(
-        self, job: Document, outcome: Outcome, claim: Claim | None = None, **guard: Any
+        self, job: Job, outcome: Outcome, claim: Claim | None = None, **guard: object
     ) -> State | None:
         """running -> a terminal state, or queued again if retries are left.
 
@@ -118,23 +117,23 @@ class JobLifecycle:
         self.jobs.quotas.settle(job, outcome.error)
         return outcome.state
 
-    def _requeue(self, job: Document, outcome: Outcome, guard: Mapping[str, Any]) -> bool:
+    def _requeue(self, job: Job, outcome: Outcome, guard: Mapping[str, object]) -> bool:
         """Queue a running job again, unless it was cancelled."""
         query = _attempt(job, guard) | _NOT_CANCELLED
-        return self._made(GuardedUpdate.build(job["_id"], query, *requeued(outcome, job)))
+        return self._made(GuardedUpdate.build(job.id, query, *requeued(outcome, job)))
 
     def _end(
-        self, job: Document, outcome: Outcome, claim: Claim | None, guard: Mapping[str, Any]
+        self, job: Job, outcome: Outcome, claim: Claim | None, guard: Mapping[str, object]
     ) -> bool:
         """End a running job, and make a claim in the same request if nobody else changed it."""
         update = ended(outcome, job)
         if not guard and self._made(GuardedUpdate.if_unchanged(job, *update), claim):
             return True
-        return self._made(GuardedUpdate.build(job["_id"], _attempt(job, guard), *update))
+        return self._made(GuardedUpdate.build(job.id, _attempt(job, guard), *update))
 
-    def is_finished(self, job: Document, outcome: Outcome) -> bool:
+    def is_finished(self, job: Job, outcome: Outcome) -> bool:
         """Whether an attempt ended with this outcome already, and only the answer was lost."""
-        query = {"_id": job["_id"], "_run.attempt": job["_run"]["attempt"]}
+        query = {"_id": job.id, **private(attempt=job.run.attempt)}
         query |= {"finished": outcome.finished}
         return self.database.call(self._collection.find_one, query, {"_id": 1}) is not None
 
@@ -145,7 +144,7 @@ class JobLifecycle:
         done, claim.made = self.jobs.updates.make(change, claim.change)
         return done
 
-    def cancel(self, job_id: JobId, visible: Mapping[str, Any] = _NOTHING) -> Document:
+    def cancel(self, job_id: JobId, visible: Mapping[str, object] = _NOTHING) -> Job:
         """Cancel a job: at once if it is queued, through its executor if it is running.
 
         Parameters
@@ -155,7 +154,7 @@ class JobLifecycle:
 
         Returns
         -------
-        dict
+        Job
             The job as it is now.
 
         Raises
@@ -163,53 +162,55 @@ class JobLifecycle:
         NotFound, Conflict
             If there is no such job, or it is neither queued nor running.
         """
-        while (job := self.jobs.get(job_id, visible))["state"] in (State.QUEUED, State.RUNNING):
+        while (job := self.jobs.get(job_id, visible)).state in ACTIVE:
             if self._cancelled(job, visible):
                 return self.jobs.get(job_id, visible)
         raise Conflict(
-            f"The job {job_id} is {job['state']}; only queued and running jobs can be cancelled."
+            f"The job {job_id} is {job.state}; only queued and running jobs can be cancelled."
         )
 
-    def _cancelled(self, job: Document, visible: Mapping[str, Any]) -> bool:
+    def _cancelled(self, job: Job, visible: Mapping[str, object]) -> bool:
         """Cancel a job in the state it was seen in; False if the state changed since."""
-        seen = {**visible, "state": job["state"]}
-        if job["state"] == State.RUNNING:
-            request = {"_run.cancel": True, "message": "is being cancelled"}
-            return self.jobs.change(job["_id"], seen, request)
+        seen = {**visible, "state": job.state}
+        if job.state is State.RUNNING:
+            request = {**private(cancel=True), "message": "is being cancelled"}
+            return self.jobs.change(job.id, seen, request)
         values = {**ended_fields(CANCELLED_EARLY, job), "state": State.CANCELLED}
-        if cancelled := self.jobs.change(job["_id"], seen, values):
-            self.jobs.quotas.settle(self.jobs.get(job["_id"], visible), CANCELLED_EARLY.error)
+        if cancelled := self.jobs.change(job.id, seen, values):
+            self.jobs.quotas.settle(self.jobs.get(job.id, visible), CANCELLED_EARLY.error)
         return cancelled
 
     def report(
-        self, job: Document, fraction: float, message: str | None, steps: Iterable[Document] = ()
-    ) -> None:
-        """Store the progress of a running attempt, and the steps of a pipeline."""
-        guard = {"state": State.RUNNING, "_run.attempt": job["_run"]["attempt"]}
+        self, job: Job, fraction: float, message: str | None, steps: Iterable[Document] = ()
+    ) -> Job:
+        """Store the progress of a running attempt, and the steps of a pipeline.
+
+        Returns
+        -------
+        Job
+            The job after that; as it was if this attempt is over already.
+        """
         values: Document = {"progress": fraction}
         values |= {} if message is None else {"message": message}
         values |= {"steps": list(steps)} if steps else {}
-        change = GuardedUpdate.build(job["_id"], guard, values)
-        if self.jobs.updates.make(change)[0]:
-            job["_run"]["change"] = change.change_id
+        change = GuardedUpdate.build(job.id, _attempt(job), values)
+        return change.applied(job) if self._made(change) else job
 
     def waiting(self) -> list[JobId]:
         """Return the ids of the queued jobs, the oldest first."""
-        fields = ["started"]
-        found = list(self.database.find("jobs", {"state": State.QUEUED}, projection=fields))
-        return [job["_id"] for job in sorted(found, key=lambda job: job["started"])]
+        found = find_jobs(self.database, {"state": State.QUEUED}, ["started"])
+        return [job.id for job in sorted(found, key=lambda job: job.started or datetime.min)]
 
     def renew_leases(self, job_ids: Iterable[JobId]) -> None:
         """Renew the leases of jobs that this owner runs, by the database's time."""
-        mine = {"_id": {"$in": list(job_ids)}, "_run.owner": self.owner}
-        update = {"$currentDate": {"_run.beat": True}}
+        mine = {"_id": {"$in": list(job_ids)}, **private(owner=self.owner)}
+        update = {"$currentDate": private(beat=True)}
         self.database.call(self._collection.update_many, mine, update)
 
-    def adopt(self, job: Document) -> bool:
+    def adopt(self, job: Job) -> bool:
         """Become the owner of an attempt that waited in the spool; False if it is over already."""
-        guard = {"state": State.RUNNING, "_run.attempt": job["_run"]["attempt"]}
-        values = {"_run.owner": self.owner, "_run.lease": self.lease}
-        return self.jobs.change(job["_id"], guard, values, currentDate={"_run.beat": True})
+        values = private(owner=self.owner, lease=self.lease)
+        return self.jobs.change(job.id, _attempt(job), values, currentDate=private(beat=True))
 
     def stop_requests(self, attempts: Mapping[JobId, int]) -> dict[JobId, Outcome]:
         """Return the runs to stop: cancelled ones, and those that are not this owner's any more.
@@ -219,11 +220,11 @@ class JobLifecycle:
         attempts : mapping
             Id and attempt of each run.
         """
-        mine = {"_id": {"$in": list(attempts)}, "state": State.RUNNING, "_run.owner": self.owner}
-        found = self.database.find("jobs", mine, projection=["_run.attempt", "_run.cancel"])
-        runs = {job["_id"]: job["_run"] for job in found}
-        lost = [one for one in attempts if runs.get(one, _NO_RUN)["attempt"] != attempts[one]]
-        cancelled = [one for one, run in runs.items() if "cancel" in run]
+        mine = {"_id": {"$in": list(attempts)}, "state": State.RUNNING, **private(owner=self.owner)}
+        runs = {job.id: job.run for job in find_jobs(self.database, mine, [PRIVATE])}
+        ours = [one for one, run in runs.items() if run.attempt == attempts[one]]
+        lost = attempts.keys() - ours
+        cancelled = [one for one, run in runs.items() if run.cancel]
         return dict.fromkeys(cancelled, CANCELLED) | dict.fromkeys(lost, NOT_OURS)
 
     def recover(self) -> list[tuple[JobId, State]]:
@@ -237,16 +238,15 @@ class JobLifecycle:
             Id and new state of each: *failed*, or *queued* if retries were left.
         """
         recovered = []
-        needed = ["_run", "started", "retries", OWNER]
-        running = self.database.find("jobs", {"state": State.RUNNING}, projection=needed)
+        needed = [PRIVATE, "started", "retries", OWNER]
+        running = find_jobs(self.database, {"state": State.RUNNING}, needed)
         for job in self._leases.expired(running, self.database.now()):
-            outcome = CANCELLED if job["_run"].get("cancel") else lease_expired(job)
-            state = self.finish(job, outcome, beat=job["_run"]["beat"])
-            recovered += [(job["_id"], state)] if state else []
+            outcome = CANCELLED if job.run.cancel else lease_expired(job)
+            state = self.finish(job, outcome, beat=job.run.beat)
+            recovered += [(job.id, state)] if state else []
         return recovered
 
 
-def _attempt(job: Document, guard: Mapping[str, Any]) -> Document:
+def _attempt(job: Job, guard: Mapping[str, object] = _NOTHING) -> Document:
     """Return the query for a running attempt, with conditions on its private part."""
-    private = {"attempt": job["_run"]["attempt"], **guard}
-    return {"state": State.RUNNING, **{f"_run.{name}": private[name] for name in private}}
+    return {"state": State.RUNNING, **private(attempt=job.run.attempt, **guard)}
