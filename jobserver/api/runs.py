@@ -157,7 +157,8 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
     document = readable(job_id)
     if document["state"] != State.FINISHED:
         raise Conflict(
-            f"The job {job_id} is {document['state']} and has no result. See GET /job/{job_id}."
+            f"The job {job_id} {State(document['state']).described} and has no result. "
+            f"See GET /job/{job_id}."
         )
     file = jobs.results.open(document)
     if file is None:

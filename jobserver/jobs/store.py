@@ -125,8 +125,9 @@ class Jobs:
         document = self.get(job_id, visible)
         if not changed:
             raise Conflict(
-                f"The job {job_id} is {document['state']}; only a job that was not started can be "
-                "changed, apart from 'pinned' and 'public' alone. Create a new one."
+                f"The job {job_id} {State(document['state']).described} and can no longer be "
+                "changed, apart from 'pinned' and 'public' alone. "
+                f"POST /job/{job_id}/rerun creates a copy with the fields you send."
             )
         return document
 
@@ -167,7 +168,9 @@ class Jobs:
             state = self.get(job_id, visible)[
                 "state"
             ]  # raises NotFound if another request was faster
-            raise Conflict(f"The job {job_id} is {state}. Cancel it, or wait for it to end.")
+            raise Conflict(
+                f"The job {job_id} {State(state).described}. Cancel it, or wait for it to end."
+            )
 
     def delete_all(self, owner: ObjectId | None = None) -> tuple[int, int]:
         """Delete all jobs, or all of one owner, except those queued or running.
@@ -187,7 +190,7 @@ class Jobs:
 
 def no_job(job_id: JobId) -> str:
     """Return the message about a job that does not exist."""
-    return f"There is no job {job_id}."
+    return f"There is no job {job_id}. GET /jobs lists all."
 
 
 def _seed_of(job: Document) -> Document:
