@@ -76,8 +76,9 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     text = MESSAGES.get(status, error.name + ".")
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        allowed = sorted(set(error.valid_methods) - {"HEAD", "OPTIONS"})
-        text = f"{request.method} is not supported here. Use {' or '.join(allowed)}."
+        *others, last = sorted(set(error.valid_methods) - {"HEAD", "OPTIONS"})
+        allowed = f"{', '.join(others)} or {last}" if others else last
+        text = f"{request.method} is not supported here. Use {allowed}."
     response = _response(status, error_body(status, text))
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
