@@ -57,7 +57,7 @@ def health() -> Answer:
     """Report whether the server accepts jobs and its database answers."""
     services().executor.check_open()
     services().database.ping()
-    return Answer({"status": 200, "message": "The server and its database are well."})
+    return Answer({"status": 200, "message": "The server accepts jobs, and its database answers."})
 
 
 @endpoint(info, "GET", "/openapi.json", policy="info", answers={200: schemas.Document})

@@ -74,7 +74,7 @@ def list_jobs(query: JobsQuery) -> Answer | Response:
 )
 def search_jobs(body: dict[str, object], query: JobsQuery) -> Answer | Response:
     """List the jobs that match a filter, oldest first."""
-    return _listed(compile_filter(body), query)
+    return _listed(compile_filter(body, choices={"state": [state.value for state in State]}), query)
 
 
 @endpoint(

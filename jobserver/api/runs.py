@@ -155,7 +155,9 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
     jobs = services().jobs
     job = readable(job_id)
     if job.state is not State.FINISHED:
-        raise Conflict(f"The job {job_id} is {job.state} and has no result. See GET /job/{job_id}.")
+        raise Conflict(
+            f"The job {job_id} {job.state.described} and has no result. See GET /job/{job_id}."
+        )
     file = jobs.results.open(job)
     if file is None:
         return _answer(job_id, query.format, b"".join(show_value(job.result, query.format)))

@@ -13,6 +13,7 @@ from jobserver.api.framework.identity import services
 from jobserver.api.framework.schemas import ScriptInfo, ScriptList
 from jobserver.errors import NotFound
 from jobserver.processes import executable
+from jobserver.scripts.wording import unknown_script
 from jobserver.storage.database import Document
 
 scripts = Blueprint("scripts", __name__)
@@ -44,11 +45,15 @@ def list_scripts() -> Answer:
 )
 def read_script(name: str, query: ScriptQuery) -> Answer:
     """Describe a script and its parameters; a function precedes a file of the same name."""
-    for script in chain(services().scripts.describe()["scripts"], _executables()):
-        named = name in (script["name"], f"{script['module']}.{script['name']}")
-        if named and query.type in (None, script["type"]):
+    table = services().scripts.describe()
+    listed = chain(table["scripts"], _executables())
+    known = [script for script in listed if query.type in (None, script["type"])]
+    for script in known:
+        if name in (script["name"], f"{script['module']}.{script['name']}"):
             return Answer(script)
-    raise NotFound(f"There is no script {name}. GET /scripts lists all.")
+    failed = [error["module"] for error in table["errors"]]
+    text = unknown_script(name, [script["name"] for script in known], failed)
+    raise NotFound(f"The script {text}")
 
 
 def _executables() -> Iterator[Document]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 import jobserver
-from jobserver.cli.options import home_options, with_progress
+from jobserver.cli.options import home_options, own_command, with_progress
 from jobserver.cli.users import user
 from jobserver.errors import JobserverError
 
@@ -42,12 +43,15 @@ def main() -> None:
 @main.command()
 @click.argument("folder", default=".", type=click.Path(file_okay=False, path_type=Path))
 def init(folder: Path) -> None:
-    """Create a home in FOLDER: config.py, data/ with an example, scripts/."""
+    """Create a home in FOLDER: settings, data, scripts."""
     from jobserver.home.template import make_home
 
-    for path in make_home(folder):
+    made = make_home(folder)
+    for path in made:
         click.echo(f"created {path}")
-    click.echo(f"Start it with: jobserver run --home {folder}")
+    if not made:
+        click.echo(f"{folder} is a home already; nothing was changed.")
+    click.echo(f"Start it with: {own_command()} run --home {shlex.quote(str(folder))}")
 
 
 @main.command()
@@ -81,7 +85,10 @@ def run(home: Path, config: str, host: str, port: int) -> None:
 @main.command()
 @home_options
 def worker(home: Path, config: str) -> None:
-    """Run a home's jobs without serving HTTP, next to the server or on another machine."""
+    """Run a home's jobs without serving HTTP.
+
+    It works next to the server or on another machine.
+    """
     from jobserver.home.settings import load
     from jobserver.server.server import Server
     from jobserver.server.shutdown import exit_on_sigterm, wait
@@ -101,7 +108,10 @@ def _described(home: Server) -> str:
 @home_options
 @click.argument("archive", type=click.Path(dir_okay=False, path_type=Path))
 def export_command(home: Path, config: str, archive: Path) -> None:
-    """Write a home's jobs, data, results, files and scripts to an ARCHIVE."""
+    """Write a home to an ARCHIVE.
+
+    It contains jobs, data, results, files and scripts.
+    """
     from jobserver.server.archive import export_home
 
     with_progress(home, config, partial(export_home, archive), any_kind=True)
@@ -112,7 +122,7 @@ def export_command(home: Path, config: str, archive: Path) -> None:
 @home_options
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def import_command(home: Path, config: str, archive: Path) -> None:
-    """Add the contents of an ARCHIVE to a home, keeping what already exists."""
+    """Add an ARCHIVE to a home, keeping what exists."""
     from jobserver.server.archive import import_home
 
     skipped = with_progress(home, config, partial(import_home, archive))
@@ -121,7 +131,7 @@ def import_command(home: Path, config: str, archive: Path) -> None:
 
 @main.command()
 def demo() -> None:
-    """Show the guide's four steps on a temporary home."""
+    """Run an example job, printing each request."""
     from jobserver.cli.demo import show
 
     show()

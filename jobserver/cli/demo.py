@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 import jobserver
+from jobserver.cli.options import own_command
 from jobserver.errors import JobserverError
 from jobserver.home.settings import PREFIX
 from jobserver.home.template import make_home
@@ -89,7 +89,7 @@ class Tour:
             _wait(self._address + path)
         job = self._step("4. Read it again: now it has a result.", "GET", path)
         if job["state"] != "finished":
-            raise DemoFailed(f"The job is {job['state']}: {job.get('message')}")
+            raise DemoFailed(f"The job ended in state {job['state']}: {job.get('message')}")
 
     def _step(self, title: str, method: str, path: str, **body: str) -> Job:
         url = self._address + path
@@ -131,7 +131,7 @@ def layout(answer: Job) -> list[str]:
 
 def _farewell() -> str:
     """Return the closing words: how to run a server."""
-    command = _command()
+    command = own_command()
     return f"""
 That was a job: script, data, times and result in one document.
 This server and its home are gone. To run your own:
@@ -139,15 +139,6 @@ This server and its home are gone. To run your own:
 {command} init myserver
 {command} run --home myserver
 """
-
-
-def _command() -> str:
-    """Return the command that was called, as it can be typed here."""
-    own = Path(sys.argv[0])
-    if own.name != "jobserver":
-        return f"{shlex.quote(sys.executable)} -m jobserver"
-    found = shutil.which("jobserver")
-    return "jobserver" if found and Path(found).samefile(own) else shlex.quote(str(own))
 
 
 @contextmanager

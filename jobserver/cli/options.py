@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +33,15 @@ def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
+
+
+def own_command() -> str:
+    """Return the command that was called, as it can be typed here."""
+    own = Path(sys.argv[0])
+    if own.name != "jobserver":
+        return f"{shlex.quote(sys.executable)} -m jobserver"
+    found = shutil.which("jobserver")
+    return "jobserver" if found and Path(found).samefile(own) else shlex.quote(str(own))
 
 
 def with_database(

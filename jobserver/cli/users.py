@@ -22,7 +22,10 @@ _ROLES = click.Choice(["user", "admin", "superuser"])
 
 @click.group()
 def user() -> None:
-    """Add and change users of a home; they log in if LOGIN_REQUIRED is set."""
+    """Add and change the users of a home.
+
+    They log in if LOGIN_REQUIRED is set.
+    """
 
 
 def _with_users(home: Path, config: str, action: Callable[[Users], T]) -> T:
@@ -90,7 +93,10 @@ def add_command(home: Path, config: str, email: str, role: str, password_stdin: 
 @home_options
 def list_command(home: Path, config: str) -> None:
     """List all users, with their quotas and usage."""
-    for found in _with_users(home, config, lambda users: list(users.list())):
+    listed = _with_users(home, config, lambda users: list(users.list()))
+    if not listed:
+        click.echo("There are no users. Add one with: jobserver user add EMAIL", err=True)
+    for found in listed:
         quota = "no quota" if found.job_quota is None else f"quota {found.job_quota}"
         state = "active" if found.active else "not active"
         click.echo(

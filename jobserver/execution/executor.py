@@ -94,7 +94,10 @@ class Executor(ABC):
         while True:
             job = self.lifecycle.jobs.get(job_id, visible)
             if job.state is not State.CREATED:
-                raise Conflict(f"The job {job_id} was started already: it is {job.state}.")
+                raise Conflict(
+                    f"The job {job_id} was started already: it {job.state.described}. "
+                    f"POST /job/{job_id}/rerun creates a copy to run."
+                )
             owner = authorize(job)
             notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
             bound = bind(job, self.scripts, self.runner.sources, problems)

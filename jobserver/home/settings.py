@@ -10,7 +10,7 @@ import difflib
 import os
 import runpy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -193,7 +193,7 @@ def load(
             f"The folder {home} does not exist. Create it with: jobserver init {home}"
         )
     known = {entry.name: (entry, kind) for entry, kind in table()}
-    given = dict(_from_config(home / "config.py", config))
+    given = dict(_from_config(home / "config.py", config, known.keys()))
     given |= {
         key.removeprefix(PREFIX): text
         for key, text in environ.items()
@@ -209,7 +209,7 @@ def load(
     return Settings(home=home, config=config, **values)
 
 
-def _from_config(path: Path, name: str) -> Iterator[tuple[str, object]]:
+def _from_config(path: Path, name: str, known: Set[str]) -> Iterator[tuple[str, object]]:
     """Yield the upper-case attributes of a class in the table of ``config.py``."""
     if not path.exists():
         if name != "default":
@@ -224,9 +224,12 @@ def _from_config(path: Path, name: str) -> Iterator[tuple[str, object]]:
         raise SettingsError('config.py must end with a table: config = {"default": Config}.')
     if name not in classes:
         raise SettingsError(f"config.py has no config {name!r}, only: {', '.join(classes)}.")
-    for key in dir(classes[name]):
-        if key.isupper():
-            yield key, getattr(classes[name], key)
+    chosen = {key: getattr(classes[name], key) for key in dir(classes[name]) if key.isupper()}
+    for key in known & module.keys():
+        if module[key] != chosen.get(key):
+            text = f"{key} in config.py has no effect outside a class: put it inside class Config."
+            warnings.warn(text, stacklevel=3)
+    yield from chosen.items()
 
 
 def _warn_unknown(key: str, known: list[str]) -> None:

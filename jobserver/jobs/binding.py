@@ -79,7 +79,7 @@ def _script(fields: Mapping[str, object], problems: list[Problem]) -> Document |
         problems.append(Problem("script_name", "is missing: name the script to run"))
         return None
     if not isinstance(script, dict):
-        problems.append(Problem("script", "has to be an object with at least a name"))
+        problems.append(Problem("script", "must be an object with at least a name"))
         return None
     wrong = _structure_problems(script, "script")
     if fields.get("script_name", script.get("name")) != script.get("name"):
@@ -99,7 +99,7 @@ def _structure_problems(script: object, field: str, depth: int = 0) -> list[Prob
         Number of scripts around it.
     """
     if not isinstance(script, dict):
-        return [Problem(field, "has to be the name of a script, or an object")]
+        return [Problem(field, "must be the name of a script, or an object")]
     wrong = _own_structure_problems(script, field) + list(own_problems(script, field, depth))
     for path, part in parts(script, field) if not wrong else ():
         if len(wrong) < MOST_PROBLEMS:
@@ -110,11 +110,12 @@ def _structure_problems(script: object, field: str, depth: int = 0) -> list[Prob
 def _own_structure_problems(script: Document, field: str) -> list[Problem]:
     kind = script.get("type", "function")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        return [Problem(f"{field}.type", f"has to be one of: {', '.join(_FIELDS)}")]
+        return [Problem(f"{field}.type", f"must be one of: {', '.join(_FIELDS)}")]
     required, optional = _FIELDS[kind]
     known = {**required, **optional}
+    takes = f"is unknown: a script of type {kind} takes {', '.join(known)}"
     wrong = [
-        Problem(f"{field}.{name}", "is unknown")
+        Problem(f"{field}.{name}", takes)
         for name in sorted(script.keys() - {"type"} - known.keys())
     ]
     wrong += [Problem(f"{field}.{name}", "is missing") for name in required if name not in script]
@@ -122,7 +123,7 @@ def _own_structure_problems(script: Document, field: str) -> list[Problem]:
         name for name in known if name in script and not isinstance(script[name], known[name])
     ]
     return wrong + [
-        Problem(f"{field}.{name}", f"has to be {_TYPE_NAMES[known[name]]}") for name in mistyped
+        Problem(f"{field}.{name}", f"must be {_TYPE_NAMES[known[name]]}") for name in mistyped
     ]
 
 
@@ -156,16 +157,16 @@ def _bound(field: str, value: object, sources: DataSources) -> Document:
     if field == "data":
         return sources.bind(value)
     if not isinstance(value, str):
-        raise JobNotRunnable("", [Problem("datafile", "has to be the name of a data file")])
+        raise JobNotRunnable("", [Problem("datafile", "must be the name of a data file")])
     return sources.bind({"type": "datafile", "name": value})
 
 
 def _option_problems(fields: Mapping[str, object]) -> Iterator[Problem]:
     seed = 0 if fields.get("seed") is None else fields["seed"]
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < SEEDS:
-        yield Problem("seed", f"has to be a whole number from 0 to {SEEDS - 1}")
+        yield Problem("seed", f"must be a whole number from 0 to {SEEDS - 1}")
     timeout, retries = fields.get("timeout", 1), fields.get("retries", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        yield Problem("timeout", "has to be a number of seconds above 0")
+        yield Problem("timeout", "must be a number of seconds above 0")
     if isinstance(retries, bool) or retries not in range(_MOST_RETRIES + 1):
-        yield Problem("retries", f"has to be a whole number from 0 to {_MOST_RETRIES}")
+        yield Problem("retries", f"must be a whole number from 0 to {_MOST_RETRIES}")

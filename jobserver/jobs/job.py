@@ -57,6 +57,12 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+    @property
+    def described(self) -> str:
+        """The verb and the state, for a message about a job."""
+        verb = {State.FINISHED: "has", State.FAILED: "has", State.CANCELLED: "was"}.get(self, "is")
+        return f"{verb} {self.value}"
+
 
 #: All changes of state. Each is one guarded update; see `lifecycle.transitions`.
 TRANSITIONS: Mapping[State, frozenset[State]] = {
@@ -277,8 +283,8 @@ def check_flags(fields: Mapping[str, object]) -> None:
     """Raise if a flag is not a boolean: a job might be deleted or shown by mistake."""
     for name in FLAGS:
         if not isinstance(fields.get(name, False), bool):
-            problem = Problem(name, "has to be true or false")
-            raise BadRequest(f"The field {name} has to be true or false.", [problem])
+            problem = Problem(name, "must be true or false")
+            raise BadRequest(f"The field {name} must be true or false.", [problem])
 
 
 def _without_source(part: object) -> object:

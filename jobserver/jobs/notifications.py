@@ -40,9 +40,9 @@ def recipient(job: Job, owner: str | None, login: bool) -> tuple[str | None, lis
         wrong = "needs an address: without login, the server knows none"
         return owner, [] if owner else [Problem("notify", wrong)]
     if not isinstance(notify, str) or not is_address(notify):
-        return None, [Problem("notify", "has to be true, false or an email address")]
+        return None, [Problem("notify", "must be true, false or an email address")]
     if login and notify.lower() != (owner or "").lower():
-        return None, [Problem("notify", "has to be true or your own address")]
+        return None, [Problem("notify", "must be true or your own address")]
     return owner if login else notify, []
 
 

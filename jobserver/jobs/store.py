@@ -122,8 +122,9 @@ class Jobs:
         job = self.get(job_id, visible)
         if not changed:
             raise Conflict(
-                f"The job {job_id} is {job.state}; only a job that was not started can be "
-                "changed, apart from 'pinned' and 'public' alone. Create a new one."
+                f"The job {job_id} {job.state.described} and can no longer be changed, apart from "
+                f"'pinned' and 'public' alone. POST /job/{job_id}/rerun creates a copy with the "
+                "fields you send."
             )
         return job
 
@@ -162,7 +163,9 @@ class Jobs:
         """
         if not self.deleter.delete([self.get(job_id, visible)]):
             job = self.get(job_id, visible)  # raises NotFound if another request was faster
-            raise Conflict(f"The job {job_id} is {job.state}. Cancel it, or wait for it to end.")
+            raise Conflict(
+                f"The job {job_id} {job.state.described}. Cancel it, or wait for it to end."
+            )
 
     def delete_all(self, owner: ObjectId | None = None) -> tuple[int, int]:
         """Delete all jobs, or all of one owner, except those queued or running.
@@ -182,7 +185,7 @@ class Jobs:
 
 def no_job(job_id: JobId) -> str:
     """Return the message about a job that does not exist."""
-    return f"There is no job {job_id}."
+    return f"There is no job {job_id}. GET /jobs lists all."
 
 
 def _seed_of(job: Job) -> Document:

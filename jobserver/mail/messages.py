@@ -15,7 +15,7 @@ from jobserver.errors import BadRequest, Problem
 SUBJECTS: Mapping[str, str] = {
     "activate": "Activate your account",
     "reset": "Choose a new password",
-    "finished": "Job {id} is {state}",
+    "finished": "Job {id}: {state}",
 }
 LONGEST = 254
 _LONGEST_NAME = 64
@@ -69,7 +69,9 @@ def check_address(value: object, field: str = "email") -> None:
     """Raise `BadRequest`, naming the field, unless a value is an email address."""
     if not is_address(value):
         problem = Problem(field, "must be an email address such as anna@example.org")
-        raise BadRequest("This is not a valid email address.", [problem])
+        shown = repr(value[:60]) if isinstance(value, str) and value else "This"
+        text = f"{shown} is not a valid email address such as anna@example.org."
+        raise BadRequest(text, [problem])
 
 
 def normalize_address(value: object) -> str:

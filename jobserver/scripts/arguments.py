@@ -13,6 +13,8 @@ from jobserver.scripts.schema import SchemaRule
 from jobserver.scripts.signature import Signature, is_required
 from jobserver.scripts.wording import shortened
 
+#: How problems with the name of an argument begin, not with its value.
+NAME_PROBLEMS = ("is unknown", "is given twice")
 #: Text that names a file outside the run's folder.
 _LOOKS_LIKE_PATH = re.compile(r"\s*([/\\~]|[a-z]:[/\\]|file:|(.*[/\\])?\.\.([/\\]|$))", re.I)
 _LONGEST_NAME = 60
@@ -97,7 +99,10 @@ class Call:
         for index, value in enumerate(args[taken:], taken):
             if self._signature.more_args is None:
                 besides = " besides the data" if self._has_data else ""
-                self._add(f"args[{index}]", f"is one too many: the script takes {taken}{besides}")
+                extra = len(args) - taken
+                count = "one" if extra == 1 else f"the first of {extra}"
+                text = f"is {count} too many: the script takes {taken}{besides}"
+                self._add(f"args[{index}]", text)
                 break
             if len(self.problems) < _MOST_PROBLEMS:
                 field = f"args[{index}]"

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -15,7 +14,7 @@ from jobserver.scripts.loading import ModuleWatch, load_modules, stamps, unwatch
 from jobserver.scripts.script import Script
 from jobserver.scripts.signature import parameters_of
 from jobserver.scripts.version import base_packages, version_of
-from jobserver.scripts.wording import explain, shortened
+from jobserver.scripts.wording import explain, unknown_script
 from jobserver.sizes import MIB
 from jobserver.system.protocol import Message, Setup
 
@@ -309,12 +308,8 @@ class Registry:
         if owners:
             names = " or ".join(f"{owner}.{name}" for owner in owners)
             return f"{name} exists more than once: use {names}."
-        close = get_close_matches(name[:100], self._table, n=3) if isinstance(name, str) else []
-        hint = f" Did you mean {' or '.join(close)}?" if close else " GET /scripts lists them."
         failed = [*(error["module"] for error in self.errors), *self.failed]
-        names = ", ".join(dict.fromkeys(failed))
-        failures = f" Modules with errors: {names}." if names else ""
-        return f"{shortened(name)} is unknown.{hint}{failures}"
+        return unknown_script(name, self._table, failed)
 
 
 def _absolute(folder: Path | None) -> Path | None:

@@ -23,6 +23,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError, to_json
 
 from jobserver.errors import Problem
+from jobserver.scripts.problems import problem_of
 from jobserver.scripts.wording import without_paths
 
 #: Problems reported for one value.
@@ -161,19 +162,17 @@ def _typed_dict(hint: Any) -> Any:
 
 def _refuse_bool(value: object) -> object:
     if isinstance(value, bool):
-        raise PydanticCustomError("number", "Input should be a number, not true or false")
+        raise PydanticCustomError("number", "must be a number")
     return value
 
 
 def _problems(error: ValidationError, field: str, value: object) -> list[Problem]:
-    """Return one problem for each field, joining the messages of a union's members."""
-    details = error.errors(include_url=False, include_context=False, include_input=False)
-    by_field: dict[str, list[str]] = {}
+    """Return one problem for each field, joining those of a union's members."""
+    details = error.errors(include_url=False)
+    by_field: dict[str, list[ErrorDetails]] = {}
     for detail in details[:_MOST_PROBLEMS]:
-        messages = by_field.setdefault(_field(detail, field, value), [])
-        if detail["msg"] not in messages:
-            messages.append(detail["msg"])
-    problems = [Problem(name, "; or: ".join(messages)) for name, messages in by_field.items()]
+        by_field.setdefault(_field(detail, field, value), []).append(detail)
+    problems = [Problem(name, problem_of(found)) for name, found in by_field.items()]
     if len(details) > _MOST_PROBLEMS:
         problems.append(Problem(field, f"has {len(details) - _MOST_PROBLEMS} more problems"))
     return problems

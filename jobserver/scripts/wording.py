@@ -6,6 +6,8 @@ import importlib
 import re
 import reprlib
 import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 _SHORT = reprlib.Repr()
@@ -20,6 +22,23 @@ _PATH = re.compile(r"""(?<![\w:/.])(?:/[^\s/'"<>:,;()]+)+/?|\b[A-Za-z]:\\[^\s'"<
 def shortened(value: object) -> str:
     """Return the `repr` of a value, cut to about 60 characters."""
     return _SHORT.repr(value)
+
+
+def unknown_script(name: object, known: Iterable[str], failed: Iterable[str]) -> str:
+    """Return that a script is unknown, and what to do; it continues "The script".
+
+    Parameters
+    ----------
+    known : iterable of str
+        The names of all scripts.
+    failed : iterable of str
+        The modules that could not be loaded.
+    """
+    close = get_close_matches(name[:100], known, n=3) if isinstance(name, str) else []
+    hint = f" Did you mean {' or '.join(close)}?" if close else " GET /scripts lists them."
+    names = ", ".join(dict.fromkeys(failed))
+    failures = f" Modules with errors: {names}." if names else ""
+    return f"{shortened(name)} is unknown.{hint}{failures}"
 
 
 def printable(text: str) -> str:

@@ -55,8 +55,13 @@ _REJECTED = "This filter cannot be used. Correct each field listed in errors."
 _Rule = Callable[[object], object]
 
 
+_ANY_VALUES: Mapping[str, Collection[str]] = {}
+
+
 def compile_filter(
-    body: Mapping[str, object], hidden: Collection[str] = ("_run",)
+    body: Mapping[str, object],
+    hidden: Collection[str] = ("_run",),
+    choices: Mapping[str, Collection[str]] = _ANY_VALUES,
 ) -> dict[str, object]:
     """Rebuild a client's filter into a MongoDB query.
 
@@ -66,6 +71,8 @@ def compile_filter(
         The filter as read from JSON.
     hidden : collection of str
         Top-level fields of the server that cannot be filtered by.
+    choices : mapping of str to collection of str
+        The only values of some fields.
 
     Returns
     -------
@@ -79,7 +86,7 @@ def compile_filter(
     """
     if not isinstance(body, Mapping):
         raise BadRequest('A filter must be an object, such as {"state": "failed"}.')
-    compiler = _Compiler(hidden)
+    compiler = _Compiler(hidden, choices)
     query = compiler.each_name(compiler.condition, body)
     if compiler.problems:
         raise BadRequest(_REJECTED, compiler.problems)
@@ -135,7 +142,20 @@ def _size(operand: object) -> int:
     return operand
 
 
-_READERS = {"_id": _id, "_owner": _id, **dict.fromkeys(_TIMES + _INNER_TIMES, _time)}
+def _choice(known: Collection[str]) -> _Rule:
+    def read(value: object) -> object:
+        if value not in known:
+            raise ValueError(f"must be one of: {', '.join(known)}")
+        return value
+
+    return read
+
+
+_READERS: dict[str, _Rule] = {
+    "_id": _id,
+    "_owner": _id,
+    **dict.fromkeys(_TIMES + _INNER_TIMES, _time),
+}
 
 
 def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:
@@ -145,8 +165,9 @@ def _has_operator(operand: object) -> TypeGuard[Mapping[str, object]]:
 class _Compiler:
     """Rebuilds one filter. Each rule rebuilds one part; its ValueError says what is wrong."""
 
-    def __init__(self, hidden: Collection[str]) -> None:
+    def __init__(self, hidden: Collection[str], choices: Mapping[str, Collection[str]]) -> None:
         self.hidden = hidden
+        self.readers = _READERS | {name: _choice(known) for name, known in choices.items()}
         self.problems: list[Problem] = []
         self.path: list[str] = []
         self.read: _Rule = _scalar
@@ -195,7 +216,7 @@ class _Compiler:
             )
         if field.partition(".")[0] in self.hidden:
             raise ValueError("belongs to the server; filter by another field")
-        self.read = _READERS.get(field, _scalar)
+        self.read = self.readers.get(field, _scalar)
         if _has_operator(operand):
             return self.each_name(self.operator, operand)
         self.count_clause()

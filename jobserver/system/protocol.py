@@ -156,6 +156,11 @@ class Reader:
         self._buffer = bytearray()
         self._error: Malformed | None = None
 
+    @property
+    def is_within(self) -> bool:
+        """Whether the stream stands within a message."""
+        return bool(self._buffer)
+
     def feed(self, piece: bytes) -> list[RawBSONDocument]:
         """Return the messages that this piece completes; inner documents stay undecoded.
 
@@ -232,6 +237,11 @@ class Channel:
         if not piece:
             raise ChannelClosed("the other end is closed")
         return self._reader.feed(piece)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether what was read so far ends within a message."""
+        return self._reader.is_within
 
     def take_files(self, count: int) -> list[int]:
         """Return the next descriptors that came with messages.

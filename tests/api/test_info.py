@@ -57,6 +57,9 @@ def test_wrong_methods(client: httpx.Client, method: str, path: str, allowed: st
     assert answer.status_code == 405
     listed = set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"}
     assert listed == set(allowed.split(", "))
+    message = answer.json()["message"]
+    assert message.startswith(method)
+    assert all(each in message for each in listed)
 
 
 @pytest.mark.parametrize(
@@ -79,23 +82,29 @@ def test_unknown_parameters_of_the_address(server: Server, method: str, path: st
 
 
 @pytest.mark.parametrize(
-    ("query", "field"),
+    ("query", "field", "problem"),
     [
-        ("stringify=maybe", "stringify"),
-        ("stringify=", "stringify"),
-        ("stringify", "stringify"),
-        ("stringify=%ff", "stringify"),
-        ("stringify=true&stringify=false", "stringify"),
-        ("&stringify[]=1", "stringify[]"),
-        ("=", ""),
+        ("stringify=maybe", "stringify", "must be true or false, not 'maybe'"),
+        ("stringify=", "stringify", "must be true or false, not ''"),
+        ("stringify", "stringify", "must be true or false, not ''"),
+        ("stringify=%ff", "stringify", "must be true or false, not '%FF'"),
+        ("stringify=true&stringify=false", "stringify", "is repeated"),
+        ("&stringify[]=1", "stringify[]", "is unknown: did you mean stringify?"),
+        ("=", "", "is unknown"),
+        ("limit=0", "limit", "must be at least 1, not '0'"),
+        ("sort=name", "sort", "must be 'created' or '-created', not 'name'"),
+        ("state=done", "state", "must be 'created', 'queued', "),
     ],
 )
-def test_wrong_values_in_the_address(client: httpx.Client, query: str, field: str) -> None:
+def test_wrong_values_in_the_address(
+    client: httpx.Client, query: str, field: str, problem: str
+) -> None:
     answer = client.get(f"/jobs?{query}")
     assert answer.status_code == 400
     body = answer.json()
     assert "This endpoint takes: stringify" in body["message"]
     assert body["errors"][0]["field"] == field
+    assert body["errors"][0]["problem"].startswith(problem)
 
 
 def test_stringify_may_come_with_any_request(client: httpx.Client) -> None:

@@ -164,6 +164,7 @@ def test_unknown_jobs(server: Server, job_id: str, request_line: str) -> None:
         answer = server.client.request(method, f"/job/{job_id}{action}", json=body)
         assert answer.status_code == 404
         assert job_id in answer.json()["message"]
+        assert "GET /jobs" in answer.json()["message"]
 
 
 def test_delete(client: httpx.Client) -> None:
@@ -193,7 +194,7 @@ def test_a_started_job_cannot_be_changed_or_deleted(server: Server) -> None:
         for fields in ({"a": 1}, {"script_name": "noop"}, {"raw_data": 1}):
             answer = client.post("/job/held", json=fields)
             assert answer.status_code == 409
-            assert "held" in answer.json()["message"]
+            assert "POST /job/held/rerun" in answer.json()["message"]
         assert client.put("/job/held", json={}).status_code == 409
         after = client.get("/job/held").json()
         assert {name: after[name] for name in ("script", "script_name", "started")} == {

@@ -125,6 +125,9 @@ def test_the_state_is_a_field_like_any_other(client: httpx.Client) -> None:
         ({"_run": {"$exists": True}}, "_run"),
         ({"_run.key": 1}, "_run.key"),
         ({"created": "yesterday"}, "created"),
+        ({"state": "done"}, "state"),
+        ({"state": {"$in": ["failed", "done"]}}, "state.$in.1"),
+        ({"state": 1}, "state"),
         ({"a": {"$gt": 1, "b": 2}}, "a.b"),
         ({"n": {"$in": list(range(101))}}, "n.$in"),
         ({"$and": [{"$and": [{"$and": [{"$and": [{"$and": [{"a": 1}]}]}]}]}]}, None),
@@ -136,8 +139,11 @@ def test_filters_that_are_refused(
 ) -> None:
     answer = rows.post("/jobs", json=selection)
     assert answer.status_code == 400
-    fields = [problem["field"] for problem in answer.json()["errors"]]
+    problems = answer.json()["errors"]
+    fields = [problem["field"] for problem in problems]
     assert fields == [field] if field else len(fields) == 1
+    if "state" in selection:
+        assert problems[0]["problem"].endswith("running, finished, failed, cancelled")
 
 
 def test_delete_all(rows: httpx.Client) -> None:

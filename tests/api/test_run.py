@@ -20,9 +20,12 @@ def refused(server: Server, fields: dict[str, Any]) -> dict[str, str]:
         answer = client.post("/job/mine/run")
         assert answer.status_code == 422
     body = answer.json()
+    problems = {problem["field"]: problem["problem"] for problem in body["errors"]}
+    is_in_message = [text.rstrip(".") in body["message"] for text in problems.values()]
+    assert all(is_in_message) if len(problems) == 1 else not any(is_in_message)
     assert client.get("/job/mine").json()["state"] == "created"
     assert client.delete("/job/mine").status_code == 200
-    return {problem["field"]: problem["problem"] for problem in body["errors"]}
+    return problems
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -80,7 +83,16 @@ def test_scripts_that_cannot_run(server: Server, fields: dict[str, Any], wrong: 
 
 
 def test_an_unknown_script_names_its_neighbour(server: Server) -> None:
-    assert "summary" in refused(server, {"script_name": "sumary"})["script.name"]
+    problem = refused(server, {"script_name": "sumary"})["script.name"]
+    assert "summary" in problem
+    asked = server.client.get("/script/sumary")
+    assert asked.status_code == 404
+    assert asked.json()["message"] == f"The script {problem}"
+
+
+def test_an_unknown_field_of_a_script_is_named_with_the_known_ones(server: Server) -> None:
+    problem = refused(server, {"script": {"name": "noop", "kwarg": {}}})["script.kwarg"]
+    assert "name, module, args, kwargs" in problem
 
 
 @pytest.mark.parametrize(
@@ -186,7 +198,8 @@ def test_a_job_starts_once(server: Server, method: str) -> None:
         for again in METHODS:
             answer = client.request(again, "/job/mine/run")
             assert answer.status_code == 409
-            assert "mine" in answer.json()["message"]
+            assert "has finished" in answer.json()["message"]
+            assert "POST /job/mine/rerun" in answer.json()["message"]
 
 
 def test_a_failure_is_reported(client: httpx.Client) -> None:

@@ -13,118 +13,13 @@ import pytest
 
 from tests.processes.test_map import mapped
 from tests.support.runs import begin, cancel, carry_out, start
-from tests.support.server import MakeServer, Server, finished, until
-
-SCRIPTS = {
-    "fine": "def fine(): return 'fine'",
-    "hostile": """
-        import multiprocessing
-        import os
-        import signal
-        import stat
-        import struct
-        import time
-
-        import bson
-
-
-        def channel():
-            for fd in range(3, 64):
-                try:
-                    if stat.S_ISSOCK(os.fstat(fd).st_mode):
-                        return fd
-                except OSError:
-                    continue
-
-
-        def garble():
-            while True:
-                os.write(channel(), (struct.pack("<i", 64) + b"\\xff" * 60) * 100)
-
-
-        def forge():
-            end = {"op": "done", "state": "finished", "result": {"pad": "x" * 100_000}}
-            message = bson.encode({**end, "bad": "zz"}).replace(b"zz", b"\\xff\\xfe")
-            os.write(channel(), message)
-            time.sleep(600)
-
-
-        def hoard(seconds: float):
-            message = {"op": "workers", "used": 10**6, "free": 10**6}
-            os.write(channel(), bson.encode(message))
-            print("begun")
-            time.sleep(seconds)
-
-
-        def stop_above():
-            os.kill(os.getppid(), signal.SIGSTOP)
-            os._exit(4)
-
-
-        def leave_and_die(x: int):
-            multiprocessing.Process(target=time.sleep, args=(600,)).start()
-            if x == 1:
-                os.kill(os.getpid(), 9)
-            return x
-    """,
-    "no_files": """
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_NOFILE, (5, 5))
-
-
-        def starved(): pass
-    """,
-    "no_forks": """
-        import os
-
-        os.register_at_fork(after_in_child=lambda: os._exit(0))
-
-
-        def unforked(): pass
-    """,
-    "bad_stream": """
-        import sys
-
-
-        class Stream:
-            def write(self, text): return len(text)
-
-            def flush(self): raise KeyError("no")
-
-
-        sys.stdout = Stream()
-
-
-        def streamed(): return "streamed"
-    """,
-    "alarm": """
-        import signal
-
-        signal.alarm(1)
-
-
-        def alarmed(): return "alarmed"
-    """,
-    "sharing": """
-        import multiprocessing
-
-        VALUE = multiprocessing.Value("i", 0)
-
-
-        def shared():
-            VALUE.value += 1
-            return VALUE.value
-    """,
-}
+from tests.support.server import SCRIPTS, MakeServer, Server, finished, until
 
 
 def add_scripts(home: Path) -> None:
     """Put all of them into a home."""
-    import textwrap
-
-    for name, text in SCRIPTS.items():
-        (home / "scripts" / f"{name}.py").write_text(textwrap.dedent(text))
+    shutil.copytree(SCRIPTS.with_name("hostile"), home / "scripts", dirs_exist_ok=True)
+    (home / "scripts" / "fine.py").write_text("def fine(): return 'fine'")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +41,13 @@ def test_a_job_that_misuses_its_channel_or_its_parent_fails_alone(
     assert (job["state"], job["error"]) == ("failed", "Killed")
     assert carry_out(client, "fine")["result"] == "fine"
     assert client.get("/jobs").status_code == 200
+
+
+@pytest.mark.parametrize("script", ["garble", "garble_all", "leave_half"])
+def test_a_script_that_breaks_its_channel_is_told_so(client: httpx.Client, script: str) -> None:
+    job = finished(client, start(client, script), 10)
+    assert (job["state"], job["error"]) == ("failed", "Killed")
+    assert job["message"] == "the script broke the connection to its process"
 
 
 def test_slots_that_a_run_only_claims_to_use_come_back(make_server: MakeServer) -> None:

@@ -59,7 +59,7 @@ def test_only_queued_and_running_jobs_are_cancelled(unruly: httpx.Client) -> Non
     finished(unruly, job_id)
     refused = unruly.post(f"/job/{job_id}/cancel")
     assert refused.status_code == 409
-    assert "is finished" in refused.json()["message"]
+    assert "has finished" in refused.json()["message"]
     assert unruly.post("/job/nobody/cancel").status_code == 404
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.runs import carry_out, create
-from tests.support.server import Job, MakeServer, Server, until
+from tests.support.server import SCRIPTS, Job, MakeServer, Server, until
 
 #: Seconds that an import may take here.
 LIMIT = 2.0
@@ -21,6 +21,12 @@ LIMIT = 2.0
 SOON = 1.5
 #: Seconds in which the server finds out about every broken file.
 SETTLED = 40.0
+
+
+def source(module: str) -> str:
+    """The text of a file of scripts."""
+    return (SCRIPTS.with_name("loading") / f"{module}.py").read_text()
+
 
 #: Files that cannot be loaded, and what is said of them.
 BROKEN = {
@@ -32,16 +38,7 @@ BROKEN = {
         "while True: pass",
         "importing looping.py took longer than 2 s",
     ),
-    "deaf": (
-        """
-        import signal, time
-        for number in range(1, 32):
-            if number not in (signal.SIGKILL, signal.SIGSTOP):
-                signal.signal(number, signal.SIG_IGN)
-        time.sleep(600)
-        """,
-        "importing deaf.py took longer than 2 s",
-    ),
+    "deaf": (source("deaf"), "importing deaf.py took longer than 2 s"),
     "stopped": (
         "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
         "importing stopped.py took longer than 2 s",
@@ -61,51 +58,10 @@ BROKEN = {
     "raising": ("raise ValueError('no data')", "ValueError: no data"),
     "leaving": ("import sys; sys.exit('left')", "SystemExit: left"),
     "misspelt": ("def f(:", "SyntaxError"),
-    "hooked": (
-        """
-        import time
-
-        def on_init(app):
-            time.sleep(600)
-
-        def hooked():
-            return 1
-        """,
-        "on_init of hooked.py took longer than 2 s",
-    ),
+    "hooked": (source("hooked"), "on_init of hooked.py took longer than 2 s"),
 }
 #: Files that start something when they are imported; their scripts run all the same.
-STARTING = {
-    "threaded": """
-        import threading, time
-        threading.Thread(target=time.sleep, args=[600], daemon=True).start()
-
-        def threaded():
-            return threading.active_count()
-        """,
-    "spawning": """
-        import subprocess
-        process = subprocess.Popen(["sleep", "600"])
-
-        def spawning():
-            return process.poll() is None
-        """,
-    "forking": """
-        import os
-        os.fork()
-
-        def forking():
-            return 1
-        """,
-    "copying": """
-        import os, time
-        if os.fork() == 0:
-            time.sleep(600)
-
-        def copying():
-            return 1
-        """,
-}
+STARTING = {name: source(name) for name in ("threaded", "spawning", "forking", "copying")}
 RESULTS = {"threaded": 2, "spawning": True, "forking": 1, "copying": 1}
 EDITED = """
 import helper
@@ -385,22 +341,13 @@ def test_other_scripts_run_at_once_while_an_edited_file_hangs(
 def test_a_running_job_goes_on_when_its_file_is_edited(
     server: Server, client: httpx.Client
 ) -> None:
-    text = """
-    import time
-    from pathlib import Path
-
-    def lasting():
-        print("begun")
-        while not Path(__file__).with_name("gate").exists():
-            time.sleep(0.01)
-        return {answer}
-    """
-    write(server, "lasting.py", text.format(answer=1))
+    text = source("lasting")
+    write(server, "lasting.py", text)
     gate = server.home / "scripts" / "gate"
     job_id = create(client, "lasting")
     assert client.post(f"/job/{job_id}/run").status_code == 202
     until(lambda: "begun" in client.get(f"/job/{job_id}/log").text)
-    write(server, "lasting.py", text.format(answer=2))
+    write(server, "lasting.py", text.replace("ANSWER = 1", "ANSWER = 2"))
     os.utime(server.home / "scripts" / "lasting.py")
     gate.touch()
     job = until(lambda: finished_job(client, job_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,19 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.fleet import fleet
-from tests.support.server import RUN_SECONDS, finished, until
+from tests.support.server import RUN_SECONDS, SCRIPTS, finished, until
 
-LOADING = """
-import time
-from pathlib import Path
-
-while not Path(__file__).with_name("open").exists():
-    time.sleep(0.02)
-
-
-def late():
-    return "at last"
-"""
 #: More than the server has threads.
 MANY = 80
 
@@ -29,7 +19,7 @@ MANY = 80
 @pytest.fixture
 def slow(home: Path) -> Path:
     """A home whose scripts load once there is a file."""
-    (home / "scripts" / "slow.py").write_text(LOADING)
+    shutil.copy(SCRIPTS.with_name("loading") / "slow.py", home / "scripts")
     return home / "scripts" / "open"
 
 

@@ -5,6 +5,7 @@ Where it is not, as on macOS, each run has a fresh interpreter.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,47 +23,7 @@ from jobserver.home.settings import load
 from jobserver.jobs.outcome import CANCELLED
 from jobserver.sizes import MIB
 from jobserver.system.protocol import RunSpec
-from tests.support.server import until
-
-SCRIPTS = """
-import os
-import time
-from pathlib import Path
-
-COUNT = 0
-
-
-def count():
-    global COUNT
-    COUNT += 1
-    print("counted")
-    return [COUNT, os.getpid()]
-
-
-def half(x: float):
-    return x / 2
-
-
-def vanish():
-    os._exit(3)
-
-
-def doze():
-    time.sleep(600)
-
-
-def wait(name):
-    print(os.getpid(), flush=True)
-    while not Path(name).exists():
-        time.sleep(0.01)
-    return "done"
-"""
-THREAD = """
-import threading
-import time
-
-threading.Thread(target=time.sleep, args=[600], daemon=True).start()
-"""
+from tests.support.server import SCRIPTS, until
 
 
 class Listener:
@@ -119,7 +80,9 @@ class Late(Listener):
 
 def supervisor_of(home: Path, maps: ActiveMaps, *, can_fork: bool) -> ChildSupervisor:
     (home / "scripts").mkdir()
-    (home / "scripts" / "own.py").write_text(SCRIPTS if can_fork else THREAD + SCRIPTS)
+    shutil.copy(SCRIPTS.with_name("supervised.py"), home / "scripts")
+    if not can_fork:  # a thread makes a fork unsafe
+        shutil.copy(SCRIPTS.with_name("loading") / "threaded.py", home / "scripts")
     setup = setup_message(load(home, environ={}))
     setup["can_fork"] = can_fork
     return ChildSupervisor(setup, SharedFindings(), maps)

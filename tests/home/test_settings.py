@@ -169,6 +169,20 @@ def test_unknown_names_are_reported_with_a_similar_one(tmp_path: Path) -> None:
         load(tmp_path, environ={"JOBSERVER_XYZZY": "1"})
 
 
+@pytest.mark.parametrize("place", ["WORKERS = 3\n{}", "{}\nWORKERS = 3\n"])
+def test_a_setting_outside_the_class_is_reported(tmp_path: Path, place: str) -> None:
+    inside = "class Config:\n    WORKERS = 2\n"
+    (tmp_path / "config.py").write_text(place.format(inside))
+    with pytest.warns(UserWarning, match=r"WORKERS in config\.py has no effect.*class Config"):
+        assert load(tmp_path, environ={}).WORKERS == 2
+
+
+def test_a_setting_may_be_named_outside_the_class_that_takes_it(tmp_path: Path) -> None:
+    text = "WORKERS = 3\nHALF = 1\n\n\nclass Config:\n    WORKERS = WORKERS\n"
+    (tmp_path / "config.py").write_text(text)
+    assert load(tmp_path, environ={}).WORKERS == 3
+
+
 def test_unknown_configurations(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"needs a config\.py"):
         load(tmp_path, "production", environ={})

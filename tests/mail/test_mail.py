@@ -128,8 +128,8 @@ def test_messages_of_scripts_are_escaped(database: Database) -> None:
     text, html = parts(mail)
     assert "<script>" in text
     assert "<script>" not in html
-    assert mail["Subject"] == "Job 1 is failed"
-    assert mail.get_all("Subject") == ["Job 1 is failed"]
+    assert mail["Subject"] == "Job 1: failed"
+    assert mail.get_all("Subject") == ["Job 1: failed"]
 
 
 @pytest.mark.parametrize("address", ["anna@example.org\r\nBcc: x@y", "a@b, c@d", "", "anna", None])
@@ -396,7 +396,7 @@ def test_every_end_is_notified_once(mailing: Server, box: Mailbox) -> None:
     until(lambda: len(box.mails) == len(states))
     for name, state in states.items():
         (mail,) = box.to(f"{name}@example.org")
-        assert mail["Subject"].endswith(f" is {state}")
+        assert mail["Subject"].endswith(f": {state}")
     text, _ = parts(box.to("bad@example.org")[0])
     assert "Script:  fail" in text
     assert "failed on purpose" in text

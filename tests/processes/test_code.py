@@ -106,7 +106,7 @@ def test_a_traceback_shows_the_line_of_the_code(client: httpx.Client) -> None:
         ("# nothing\n", "is empty"),
         ("a\0b", "null bytes"),
         ("(" * 300 + ")" * 300, "too many nested parentheses"),
-        (5, "has to be a string"),
+        (5, "must be a string"),
     ],
 )
 def test_what_is_no_python_is_refused(client: httpx.Client, code: Any, expected: str) -> None:

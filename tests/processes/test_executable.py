@@ -62,7 +62,7 @@ while [ ! -e "$1" ]; do sleep 0.05; done
     "leaves": "#!/bin/sh\necho begun\nsleep 1000 &\n",
     "much": "#!/bin/sh\nyes é | head -c 100000\n",
     "stdin": "#!/bin/sh\ncat\n",
-    "hungry": "#!/usr/bin/env python3\nblock = b'x' * (600 * 2**20)\ninput()\n",
+    "hungry": "#!/usr/bin/env python3\nimport time\nblock = b'x' * (600 * 2**20)\ntime.sleep(60)\n",
     "bare": "echo no interpreter\n",
     "lost": "#!/no/such/interpreter\n",
     "json": "#!/bin/sh\nprintf '%s' \"$1\"\n",
@@ -343,7 +343,10 @@ def test_files_are_listed_and_described(files: httpx.Client, files_server: Serve
     }
     assert listed["suicide"]["description"] == ""
     assert files.get("/script/mean.awk").json() == listed["mean.awk"]
-    assert files.get("/script/summary", params={"type": "file"}).status_code == 404
+    hidden = files.get("/script/summary", params={"type": "file"})
+    assert hidden.status_code == 404
+    assert "summary?" not in hidden.json()["message"]
+    assert "mean.awk" in files.get("/script/mean").json()["message"]
     assert files.get("/script/summary").json()["type"] == "function"
     assert files.get("/script/plain").status_code == 404
 

@@ -255,9 +255,9 @@ def test_a_map_of_pipelines_and_of_maps(unruly: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("script", "fields", "expected"),
     [
-        (over([1, "x"], "half"), {}, {"script.over[1]": "valid number"}),
+        (over([1, "x"], "half"), {}, {"script.over[1]": "must be a number, not 'x'"}),
         (over([1], "both", kwargs={"c": 1}), {}, {"script.kwargs.c": "is unknown"}),
-        (over([1], "both", args=["x"]), {}, {"script.args[0]": "valid integer"}),
+        (over([1], "both", args=["x"]), {}, {"script.args[0]": "must be a whole number, not 'x'"}),
         (over([1], "noop"), {}, {"script.over[0]": "one too many"}),
         (over([1], "unheard_of"), {}, {"script.name": "is unknown"}),
         (over([], "unheard_of"), {}, {"script.name": "is unknown"}),
@@ -266,9 +266,12 @@ def test_a_map_of_pipelines_and_of_maps(unruly: httpx.Client) -> None:
         (over({"rows": True}, "station"), {}, {"data": "is missing"}),
         (over([1], "half"), {"raw_data": 1}, {"data": "is bound"}),
         (
-            over({"grid": {"a": [1, "x"], "c": [1]}}, "both"),
+            over({"grid": {"a": [1, "x"], "c": [1, 2]}}, "both"),
             {},
-            {"script.over.grid.a[1]": "valid integer", "script.over.grid.c[0]": "is unknown"},
+            {
+                "script.over.grid.a[1]": "must be a whole number, not 'x'",
+                "script.over.grid.c": "is unknown",
+            },
         ),
         (over({"grid": {"b": [1]}}, "both"), {}, {"data": "is missing"}),
         ({"type": "map", "name": "half"}, {}, {"script.over": "is missing"}),

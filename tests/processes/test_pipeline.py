@@ -153,12 +153,16 @@ def nested(depth: int) -> Job:
     ("script", "field", "text"),
     [
         ({"type": "pipeline"}, "script.steps", "is missing"),
-        ({"type": "pipeline", "steps": "same"}, "script.steps", "has to be a list"),
+        ({"type": "pipeline", "steps": "same"}, "script.steps", "must be a list"),
         ({"type": "pipeline", "steps": []}, "script.steps", "1 to 10000"),
         ({"type": "pipeline", "steps": ["same"] * 10_001}, "script.steps", "1 to 10000"),
         ({"type": "pipeline", "steps": ["same", 3]}, "script.steps[1]", "the name of a script"),
         ({"type": "pipeline", "steps": [{"type": "odd"}]}, "script.steps[0].type", "one of"),
-        ({"type": "pipeline", "steps": ["same"], "args": []}, "script.args", "is unknown"),
+        (
+            {"type": "pipeline", "steps": ["same"], "args": []},
+            "script.args",
+            "is unknown: a script of type pipeline takes steps",
+        ),
         (nested(9), "script" + ".steps[0]" * 8, "too deep"),
     ],
 )

@@ -201,7 +201,7 @@ def test_a_seed_that_is_none_is_refused_at_the_start(client: httpx.Client, seed:
     refused = client.post(f"/job/{job_id}/run")
     assert refused.status_code == 422
     assert refused.json()["errors"] == [
-        {"field": "seed", "problem": f"has to be a whole number from 0 to {LARGEST}"}
+        {"field": "seed", "problem": f"must be a whole number from 0 to {LARGEST}"}
     ]
     assert client.get(f"/job/{job_id}").json() == before
     assert before["state"] == "created"

@@ -28,15 +28,7 @@ from jobserver.storage.embedded.process import DatabaseProcess
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Linux and macOS only")
 ROOT = Path(__file__).parents[2]
-
-HOLDER = """
-import sys, time
-from pathlib import Path
-from jobserver.storage.embedded import EmbeddedServer
-server = EmbeddedServer(Path(sys.argv[1]), *sys.argv[2:])
-print(server.start(), server.pid, flush=True)
-time.sleep(60)
-"""
+HOLDER = ROOT / "tests" / "support" / "holder.py"
 
 
 def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -113,7 +105,7 @@ def hold(program: str | None) -> Iterator[Callable[[Path], subprocess.Popen[str]
     holders: list[subprocess.Popen[str]] = []
 
     def start(home: Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", HOLDER, str(home), *filter(None, [program])]
+        command = [sys.executable, str(HOLDER), str(home), *filter(None, [program])]
         holders.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
         return holders[-1]
 

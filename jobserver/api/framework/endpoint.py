@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import wraps
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
 from jobserver.api.framework.identity import actor, services
 from jobserver.api.framework.schemas import Filter
 from jobserver.encoding import dumps, read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
+from jobserver.scripts.problems import problem_of
 from jobserver.sizes import rounded_size
 from jobserver.users.policy import POLICY, Who, authorize
 
@@ -176,12 +179,12 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
 
 
 def _read_query(model: type[Query]) -> Query:
-    known = ", ".join(field.alias or name for name, field in model.model_fields.items())
+    known = [field.alias or name for name, field in model.model_fields.items()]
     message = "This endpoint takes no query parameters."
     if known:
-        message = f"Invalid query string. This endpoint takes: {known}."
+        message = f"Invalid query string. This endpoint takes: {', '.join(known)}."
     given = dict(request.args.lists())
-    if "stringify" not in model.model_fields:
+    if "stringify" not in known:
         given.pop("stringify", None)  # clients may send it with all requests
     twice = [Problem(name, "is repeated") for name, values in given.items() if len(values) > 1]
     if twice:
@@ -189,10 +192,15 @@ def _read_query(model: type[Query]) -> Query:
     try:
         return model.model_validate({name: value for name, (value,) in given.items()})
     except ValidationError as error:
-        problems = [
-            Problem(".".join(map(str, entry["loc"])), entry["msg"]) for entry in error.errors()
-        ]
+        problems = [_query_problem(entry, known) for entry in error.errors()]
         raise BadRequest(message, problems) from error
+
+
+def _query_problem(entry: ErrorDetails, known: list[str]) -> Problem:
+    name = ".".join(map(str, entry["loc"]))
+    close = get_close_matches(name[:100], known, 1) if entry["type"] == "extra_forbidden" else []
+    hint = f": did you mean {close[0]}?" if close else ""
+    return Problem(name, problem_of([entry]) + hint)
 
 
 def read_body(*, stored: bool, form: bool = False) -> dict[str, object]:

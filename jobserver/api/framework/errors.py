@@ -6,10 +6,10 @@ import errno
 import logging
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from jobserver.encoding import dumps
-from jobserver.errors import ApiError
+from jobserver.errors import ApiError, JobNotRunnable
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 MESSAGES = {
     400: "The request is malformed.",
     404: "There is nothing at this URL. GET /openapi.json lists all endpoints.",
-    405: "This URL does not support this method. The Allow header lists those it supports.",
+    405: "This URL does not support this method.",
     408: "The request did not arrive in time. Send it again.",
     413: "The body is too large.",
     414: "The URL is too long.",
@@ -53,7 +53,7 @@ def error_body(status: int, message: str, errors: list[dict[str, str]] | None = 
 
 def _api_error(error: ApiError) -> Response:
     problems = [{"field": entry.field, "problem": entry.problem} for entry in error.errors]
-    response = _response(error.status, error_body(error.status, error.message, problems))
+    response = _response(error.status, error_body(error.status, _message(error), problems))
     if error.status == 401:
         response.headers.extend(_CHALLENGES)
     if error.retry_after is not None:
@@ -61,9 +61,25 @@ def _api_error(error: ApiError) -> Response:
     return response
 
 
+def _message(error: ApiError) -> str:
+    """Return the message of an error, with the reason if a job has just one not to run."""
+    if not isinstance(error, JobNotRunnable) or len(error.errors) != 1:
+        return error.message
+    (only,) = error.errors
+    reason = only.problem if only.problem[:1].isupper() else f"{only.field} {only.problem}"
+    what, stop, then = error.message.partition(". ")
+    end = "" if reason.endswith((".", "?")) else "."
+    return f"{what.rstrip('.')}: {reason}{end}{stop and ' '}{then}"
+
+
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
-    response = _response(status, error_body(status, MESSAGES.get(status, error.name + ".")))
+    text = MESSAGES.get(status, error.name + ".")
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        *others, last = sorted(set(error.valid_methods) - {"HEAD", "OPTIONS"})
+        allowed = f"{', '.join(others)} or {last}" if others else last
+        text = f"{request.method} is not supported here. Use {allowed}."
+    response = _response(status, error_body(status, text))
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value

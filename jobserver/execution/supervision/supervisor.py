@@ -303,11 +303,12 @@ class ChildSupervisor:
     def _check_process(self, run: ActiveRun) -> None:
         """Raise `ChildEnded` or `ValueError` if a run's process is gone or broke its channel."""
         process = run.process
+        if process.is_malformed:
+            run.pass_output()
+            raise ValueError("the run sent something that is not a message")
         if process.has_ended:
             run.pass_output()
             raise ChildEnded(process.status)
-        if process.is_malformed:
-            raise ValueError("the run sent something that is not a message")
         if process.silent_for > _END_SECONDS:  # it ended, and its end is not reported
             raise ChildEnded(CUT_OFF)
 

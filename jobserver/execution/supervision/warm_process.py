@@ -135,6 +135,8 @@ class RunProcess(ForkedProcess):
         if self._is_open:
             self._read_channel()
             self.read_rest()
+            # One that ends by itself has sent whole messages, unless a script wrote too.
+            self.is_malformed = self.is_malformed or (status == 0 and self._channel.is_cut)
 
     def _receive(self, messages: list[RawBSONDocument]) -> None:
         self.messages += messages

@@ -166,7 +166,8 @@ class JobLifecycle:
             if self._cancelled(job, visible):
                 return self.jobs.get(job_id, visible)
         raise Conflict(
-            f"The job {job_id} is {job.state}; only queued and running jobs can be cancelled."
+            f"The job {job_id} {job.state.described}; only queued and running jobs can be "
+            "cancelled."
         )
 
     def _cancelled(self, job: Job, visible: Mapping[str, object]) -> bool:

@@ -20,6 +20,7 @@ from jobserver.processes.maps.items import (
 from jobserver.processes.maps.leader import run_items
 from jobserver.processes.over import Over, over_kind, takes_data
 from jobserver.processes.run_context import current_context
+from jobserver.scripts.arguments import NAME_PROBLEMS
 
 #: Items checked against the script's signature before the job is accepted.
 _CHECKED = 100
@@ -147,6 +148,8 @@ def _of_map(problem: Problem, parent: str, fields: _Fields, *, is_grid: bool) ->
     if field == "data":
         return problem
     job_field = fields.get(field, f"{parent}.{field}")
+    if is_grid and job_field and problem.problem.startswith(NAME_PROBLEMS):
+        job_field = job_field.partition("[")[0]  # no value of this axis would do
     return Problem(job_field, problem.problem) if job_field else None
 
 

@@ -1,0 +1,131 @@
+"""What pydantic finds wrong with a value, in the words of this package."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from jobserver.scripts.wording import printable, shortened
+
+_FLAG, _WHOLE, _NUMBER, _TEXT = "true or false", "a whole number", "a number", "text"
+_DATE, _TIME = "a date such as 2018-09-05", "a time such as 2018-09-05T17:24:22Z"
+_CLOCK, _SPAN = "a time of day such as 17:24:22", "a duration such as PT1H30M, or seconds"
+_LIST, _OBJECT = "a list", "an object"
+
+#: What a value must be, by the type of pydantic's error; braces stand for its context.
+_MUST_BE = {
+    "bool_type": _FLAG,
+    "bool_parsing": _FLAG,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "int_parsing_size": "a whole number of fewer digits",
+    "number": _NUMBER,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "decimal_type": _NUMBER,
+    "decimal_parsing": _NUMBER,
+    "complex_type": _NUMBER,
+    "complex_str_parsing": _NUMBER,
+    "finite_number": "a finite number",
+    "string_type": _TEXT,
+    "string_sub_type": _TEXT,
+    "bytes_type": _TEXT,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "set_type": _LIST,
+    "frozen_set_type": _LIST,
+    "iterable_type": _LIST,
+    "sequence_str": _LIST,
+    "dict_type": _OBJECT,
+    "mapping_type": _OBJECT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "dataclass_type": _OBJECT,
+    "dataclass_exact_type": _OBJECT,
+    "none_required": "null",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "date_type": _DATE,
+    "date_parsing": _DATE,
+    "date_from_datetime_parsing": _DATE,
+    "date_from_datetime_inexact": _DATE,
+    "datetime_type": _TIME,
+    "datetime_parsing": _TIME,
+    "datetime_from_date_parsing": _TIME,
+    "time_type": _CLOCK,
+    "time_parsing": _CLOCK,
+    "time_delta_type": _SPAN,
+    "time_delta_parsing": _SPAN,
+    "uuid_type": "a UUID",
+    "uuid_parsing": "a UUID",
+    "url_type": "a URL",
+    "url_parsing": "a URL",
+    "is_instance_of": "a {class}",
+}
+#: Other problems, in full.
+_OTHERS = {
+    "missing": "is missing",
+    "missing_argument": "is missing",
+    "extra_forbidden": "is unknown",
+    "unexpected_keyword_argument": "is unknown",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "too_short": "must have at least {min_length} items, not {actual_length}",
+    "too_long": "must have at most {max_length} items, not {actual_length}",
+    "value_error": "{error}",
+    "assertion_error": "{error}",
+}
+_KINDS: dict[type, str] = {list: _LIST, dict: _OBJECT}
+
+
+def problem_of(details: list[ErrorDetails]) -> str:
+    """Return what is wrong with a value, for one error or those of a union's members.
+
+    Parameters
+    ----------
+    details : list of dict
+        Pydantic's errors for the same value, with context and input.
+    """
+    expected = [_MUST_BE[each["type"]].format(**_context(each)) for each in details if _is(each)]
+    others = [_other(each) for each in details if not _is(each)]
+    if expected:
+        wanted = " or ".join(dict.fromkeys(expected))
+        others.insert(0, f"must be {wanted}{_given(details[0]['input'])}")
+    return "; or: ".join(dict.fromkeys(others))
+
+
+def _is(detail: ErrorDetails) -> bool:
+    return detail["type"] in _MUST_BE
+
+
+def _other(detail: ErrorDetails) -> str:
+    text = _OTHERS.get(detail["type"])
+    return text.format(**_context(detail)) if text else detail["msg"]
+
+
+def _context(detail: ErrorDetails) -> Mapping[str, Any]:
+    """Return the limits and choices of an error; a limit of 0.0 is shown as 0."""
+    context = detail.get("ctx", {})
+    return {
+        name: str(value).removesuffix(".0") if isinstance(value, float) else value
+        for name, value in context.items()
+    }
+
+
+def _given(value: object) -> str:
+    """Return the value for the end of a message, as JSON, if it is short enough to show."""
+    if value is None or isinstance(value, bool):
+        return f", not {json.dumps(value)}"
+    if isinstance(value, str | int | float):
+        return f", not {printable(shortened(value))}"
+    return f", not {_KINDS[type(value)]}" if type(value) in _KINDS else ""
