@@ -225,7 +225,7 @@ def test_nothing_in_a_file_becomes_markup(client: httpx.Client) -> None:
         ("a.json", "csv", "not valid JSON"),
         ("a.json", "json", "not valid JSON"),
         ("a.png", "csv", "only as txt."),
-        ("a.nc", "json", "only as txt."),
+        ("a.nc", "json", "not a NetCDF file"),
     ],
 )
 def test_formats_that_do_not_fit(client: httpx.Client, name: str, form: str, told: str) -> None:
