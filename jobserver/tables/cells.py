@@ -8,6 +8,8 @@ import re
 MISSING = frozenset(
     ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NAN", "null", "NULL", "None", "-", "--", "---")
 )
+#: Why columns are not numbers or times, by name, in a table's ``attrs``.
+REMARKS = "remarks"
 #: Text of row numbers and labels: no sign and no leading zero.
 COUNT = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 INTEGER = re.compile(r"[+-]?\d+", re.ASCII)

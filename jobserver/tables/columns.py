@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobserver.tables.cells import MISSING, is_clock, is_time, is_typed
+from jobserver.tables.cells import MISSING, REMARKS, is_clock, is_time, is_typed
 from jobserver.tables.errors import NotTimes, UnknownColumn
 from jobserver.tables.options import Options
 from jobserver.tables.times import (
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("jobserver")
 #: Numbers that stand for missing values in many published tables: -999, 9999, -99.9, -32768...
 _CODE = re.compile(r"-9{2,9}|9{3,9}|-?9+\.9+|-?7999|-?32768|-?32767|-?6999")
-#: Why columns are not numbers or times, by name, in a table's ``attrs``.
-REMARKS = "remarks"
 _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _LEADING_ZERO = r"[+-]?0[0-9]+"
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobserver.encoding import decode_table, is_table
 from jobserver.errors import BadRequest
-from jobserver.tables.columns import REMARKS, find_columns, with_types, without_missing
+from jobserver.tables.cells import REMARKS
+from jobserver.tables.columns import find_columns, with_types, without_missing
 from jobserver.tables.datatypes import (
     DatatypeMismatch,
     check_datatype,

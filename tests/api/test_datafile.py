@@ -315,3 +315,52 @@ def test_no_data_folder(server: Server) -> None:
     assert server.client.get("/datafile/a.csv").status_code == 404
     assert server.client.delete("/datafiles").json()["deleted"] == 0
     assert upload(server.client, "a.csv").status_code == 201
+
+
+LOCAL = "Tag;Abfluss\n01.02.2020;1.250,5\n02.02.2020;-999\n".encode("latin-1")
+OPTIONS = {"times": "Tag", "thousands": ".", "missing": [-999]}
+
+
+def test_options_are_kept_shown_used_and_overridden(client: httpx.Client) -> None:
+    upload(client, "rhine.csv", LOCAL)
+    kept = client.post("/datafile/rhine.csv", json={"options": OPTIONS})
+    assert kept.status_code == 200
+    assert kept.json()["options"] == client.get("/datafile/rhine.csv").json()["options"] == OPTIONS
+    shown = client.get("/datafile/rhine.csv", params={"format": "csv"}).text
+    assert shown == "Tag,Abfluss\n2020-02-01,1250.5\n2020-02-02,\n"
+    job = run_through(client, script_name="summary", datafile="rhine.csv")
+    assert job["data"]["missing"] == [-999]
+    assert job["result"]["Abfluss"]["mean"] == 1250.5
+    data = {"type": "datafile", "name": "rhine.csv", "missing": [0]}
+    assert (
+        run_through(client, script_name="summary", data=data)["result"]["Abfluss"]["min"] == -999.0
+    )
+    assert client.post("/datafile/rhine.csv", json={"options": {}}).json().keys() == {
+        *("name", "path", "size")
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"options": {"separator": "x"}}, "options.separator"),
+        ({"options": {"delimiter": ";"}}, "options.delimiter"),
+        ({"options": {}, "more": 1}, "more"),
+    ],
+)
+def test_options_that_are_wrong_are_refused(
+    client: httpx.Client, body: dict[str, object], field: str
+) -> None:
+    upload(client, "wrong.csv")
+    refused = client.post("/datafile/wrong.csv", json=body)
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert "options" not in client.get("/datafile/wrong.csv").json()
+    assert client.post("/datafile/none.csv", json={"options": {}}).status_code == 404
+
+
+def test_a_script_without_times_is_told_where_they_may_be(client: httpx.Client) -> None:
+    upload(client, "days.csv", b"when,q\n01.02.2020,1\n02.02.2020,2\n")
+    job = run_through(client, script_name="resample", datafile="days.csv")
+    assert job["state"] == "failed"
+    assert all(fact in job["message"] for fact in ("line 2", "01.02.2020", '"times": "when"'))

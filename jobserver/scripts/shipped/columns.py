@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import MinLen
 
+from jobserver.tables.cells import REMARKS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -42,6 +44,7 @@ def table_of(data: object) -> pd.DataFrame:
         raise ValueError(
             f"The data is not a table: bind a data file, or a list of numbers ({error})."
         ) from error
+    table.attrs = dict(getattr(data, "attrs", {}))  # with what the reader remarked
     unnamed = table.columns.equals(pd.RangeIndex(1))
     return table.set_axis(["value"], axis="columns") if unnamed else table
 
@@ -157,8 +160,8 @@ def by_time(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
     if found:
         raise ValueError(f"The data has several columns of times: {known}. Set time to one.")
     raise ValueError(
-        "The data has no times: bind a table with a column of times such as "
-        f'2018-09-05T17:24, or name its datatype "timeseries".{_reasons(texts)}'
+        "The data has no times: bind a table with a column of times such as 2018-09-05T17:24, or "
+        f'set "times" in "data" to the column.{_reasons(texts)}'
     )
 
 
@@ -205,15 +208,28 @@ def _not_numeric(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
             yield str(table.columns[n]), _KINDS[dtype.kind]
         elif dtype.kind not in NUMERIC + "M":
             column = table.iloc[:, n]
+            if remark := _remarks(table).get(str(column.name)):
+                yield str(column.name), remark
+                continue
             stray = _first(column, lambda cell: not _is_number(cell))
             yield str(table.columns[n]), stray or _first(column, _is_number) or "empty"
 
 
 def _almost_times(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """Yield the name of each column of text with some times, and its first other cell."""
+    remarks = _remarks(table)
+    yield from remarks.items()
     for n, dtype in enumerate(table.dtypes):
-        if dtype.kind == "O" and (why := _stray(table.iloc[:, n], _is_time)):
-            yield str(table.columns[n]), why
+        name = str(table.columns[n])
+        is_unknown = dtype.kind == "O" and name not in remarks
+        if is_unknown and (why := _stray(table.iloc[:, n], _is_time)):
+            yield name, why
+
+
+def _remarks(table: pd.DataFrame) -> dict[str, str]:
+    """Return what the reader of the table remarked about its columns."""
+    found: dict[str, str] = table.attrs.get(REMARKS, {})
+    return found
 
 
 def _stray(column: pd.Series[object], fits: Callable[[object], bool]) -> str:
