@@ -139,6 +139,9 @@ class ResultQuery(Query):
     """The format of a result."""
 
     format: Literal["json", "csv", "html", "txt", "png"] = "json"
+    typed: Annotated[
+        bool, Field(description="Whether arrays in JSON have their type, dtype and shape.")
+    ] = False
 
 
 @endpoint(
@@ -160,8 +163,9 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
         )
     file = jobs.results.open(job)
     if file is None:
-        return _answer(job_id, query.format, b"".join(show_value(job.result, query.format)))
-    pieces = iter(show_file(file, query.format))
+        content = show_value(job.result, query.format, typed=query.typed)
+        return _answer(job_id, query.format, b"".join(content))
+    pieces = iter(show_file(file, query.format, typed=query.typed))
     # Produce the first piece before the answer starts, while it can still be an error.
     return _answer(job_id, query.format, chain(list(islice(pieces, 1)), pieces))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jobserver.encoding.arrays import plain, unmarked
 from jobserver.encoding.json_writer import bytes_json, dumps, table_json, text_json
 from jobserver.encoding.results import BYTES, FILE_FORMATS, FILE_NAME, JSON, TABLE, TEXT, kind_of
 from jobserver.encoding.table_columns import parse_table
@@ -60,7 +61,7 @@ class File:
             yield self.read(start, min(_PIECE, self.size - start))
 
 
-def show_value(value: Any, output_format: str) -> Iterable[bytes]:
+def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterable[bytes]:
     """Return a small result in a format.
 
     Parameters
@@ -69,6 +70,8 @@ def show_value(value: Any, output_format: str) -> Iterable[bytes]:
         The stored value.
     output_format : str
         ``json``, ``csv``, ``html``, ``txt`` or ``png``.
+    typed : bool
+        Whether JSON has the type, dtype and shape of arrays.
 
     Raises
     ------
@@ -78,19 +81,23 @@ def show_value(value: Any, output_format: str) -> Iterable[bytes]:
     kind = kind_of(value)
     _check_format(kind, output_format)
     if output_format == "json":
-        return [dumps(restore_keys(value)) + b"\n"]
+        return [dumps(restore_keys(value) if typed else plain(value)) + b"\n"]
     if kind == "png":
         return [value]
     return [value.encode()] if kind == "text" else write_text(parse_table(value), output_format)
 
 
-def show_file(file: File, output_format: str) -> Iterable[bytes]:
+def show_file(file: File, output_format: str, *, typed: bool = False) -> Iterable[bytes]:
     """Return a large result in a format; see `show_value`."""
     _check_format(file.kind, output_format)
     as_json = output_format == "json"
     if file.file_format == TABLE:
         table = TableFile(file.read, file.size)
-        return _line(table_json(table)) if as_json else write_text(table, output_format)
+        if as_json:
+            return _line(table_json(table, restore_keys if typed else plain))
+        return write_text(table, output_format)
+    if as_json and file.file_format == JSON:
+        return _line(unmarked(file.pieces(), typed=typed))
     if as_json:
         return _line(_JSON[file.file_format](file.pieces()))
     if file.file_format == JSON:
@@ -125,7 +132,6 @@ def _line(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 _JSON = {
-    JSON: lambda pieces: pieces,
     TEXT: lambda pieces: text_json(codecs.iterdecode(pieces, "utf-8")),
     BYTES: bytes_json,
 }

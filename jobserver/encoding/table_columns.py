@@ -170,6 +170,7 @@ def parse_table(document: Head) -> ColumnTable:
         head, lists = _split(document)
         rows = {len(items) for items in lists}
         valid = len(rows) <= 1 and len(dtypes_of(head)) == len(lists)
+        valid = valid and all(isinstance(items, list) for items in lists)
         table = ColumnTable(head, [ListColumn(items) for items in lists], *(rows or {0}))
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
         valid = False

@@ -126,3 +126,20 @@ def test_jobs_are_deleted_some_time_after_their_end(public_server: Server) -> No
     assert client.get(f"/job/{failed['_id']}/log").status_code == 404
     assert client.post(f"/job/{kept['_id']}", json={"pinned": False}).status_code == 200
     until(lambda: ids() == {"never_run"}, 20)
+
+
+def test_an_array_is_a_list_unless_its_type_is_asked_for(client: httpx.Client) -> None:
+    data = {"type": "raw_data", "data": [[1, 2], [3, 4]], "datatype": "ndarray"}
+    job = run_through(client, script_name="echo", data=data)
+    assert client.get(f"/job/{job['_id']}").json()["result"] == "[[1, 2], [3, 4]]"
+    array = {"type": "ndarray", "dtype": "int64", "shape": [2, 2], "data": [[1, 2], [3, 4]]}
+    for address, native in ((f"/job/{job['_id']}", {"stringify": "false"}), (None, {})):
+        href = address or f"/job/{job['_id']}/result"
+        plain, typed = (
+            client.get(href, params={**native, "typed": typed}).json()
+            for typed in ("false", "true")
+        )
+        assert (plain["result"] if address else plain) == data["data"]
+        assert (typed["result"] if address else typed) == array
+    listed = client.get("/jobs", params={"stringify": "false", "script": "echo"}).json()["jobs"]
+    assert listed[-1]["result"] == data["data"]

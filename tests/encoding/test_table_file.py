@@ -75,8 +75,12 @@ def written(value: Any, folder: Path, limit: int = GIB) -> File:
 
 def shown(value: Any, form: str, folder: Path) -> str:
     """A value in a form, which is the same from a document and from a file."""
-    large = b"".join(show_file(written(value, folder), form)).decode()
-    assert large == b"".join(show_value(encode_result(value).value, form)).decode()
+    file, small = written(value, folder), encode_result(value).value
+    large = b"".join(show_file(file, form)).decode()
+    assert large == b"".join(show_value(small, form)).decode()
+    if form == "json":
+        typed = b"".join(show_file(file, form, typed=True))
+        assert typed == dumps(restore_keys(small)) + b"\n"
     return large
 
 
@@ -137,7 +141,10 @@ def test_every_array_comes_back(tmp_path: Path, array: np.ndarray[Any, Any]) -> 
 @given(npst.array_shapes(min_dims=1, max_dims=4, max_side=5))
 def test_arrays_of_any_shape_are_nested(tmp_path: Path, shape: tuple[int, ...]) -> None:
     array = np.arange(math.prod(shape)).reshape(shape)
-    assert json.loads(shown(array, "json", tmp_path))["data"] == array.tolist()
+    assert json.loads(shown(array, "json", tmp_path)) == array.tolist()
+    typed = json.loads(b"".join(show_file(written(array, tmp_path), "json", typed=True)))
+    assert typed["data"] == array.tolist()
+    assert (typed["dtype"], typed["shape"]) == ("int64", list(shape))
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
@@ -407,6 +414,8 @@ FRAME = encode_result(pd.DataFrame({"a": [1, 2]})).value
         ARRAY | {"shape": [3]},
         ARRAY | {"shape": "x"},
         ARRAY | {"data": 5},
+        ARRAY | {"data": "ab"},
+        FRAME | {"data": {"a": "ab"}},
         FRAME | {"columns": ["a", "b"]},
         FRAME | {"columns": None},
         FRAME | {"index": [1]},
