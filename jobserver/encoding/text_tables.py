@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from jobserver.encoding.arrays import plain
 from jobserver.encoding.json_writer import dumps, native
 from jobserver.encoding.table_columns import Dtype, Head, Readable, dtypes_of, inner_level
-from jobserver.encoding.text import restore_keys
 from jobserver.errors import UnsupportedType
 
 #: Cells of one column or one row; None for a missing value.
@@ -25,7 +25,6 @@ _Row = tuple[str, str, str]
 
 _QUOTED = re.compile(r'[,"\r\n]')
 _BACKSLASHED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-_SPAN = re.compile(r"timedelta64\[(.+)\]")
 
 
 @dataclass(frozen=True)
@@ -183,10 +182,7 @@ def _texts(values: list[Any], dtype: Dtype | list[Dtype]) -> Iterator[tuple[Cell
             yield from _texts(list(level), level_dtype)
         return
     kinds = set(map(type, values))
-    span = _SPAN.fullmatch(dtype) if isinstance(dtype, str) else None
-    if span:
-        yield [None if value is None else f"{value} {span[1]}" for value in values], False
-    elif kinds == {float}:
+    if kinds == {float}:
         yield _floats(values)
     elif kinds == {int}:
         yield list(map(str, values)), True
@@ -211,5 +207,5 @@ def _text(value: object) -> str | None:
     if isinstance(value, bool | int | float):
         return str(value)
     if isinstance(value, dict | list):
-        return dumps(restore_keys(value)).decode()
+        return dumps(plain(value)).decode()
     return str(native(value))  # times and bytes

@@ -65,6 +65,12 @@ def test_arrays_in_the_cells_of_a_table_are_plain_lists_too(tmp_path: Path) -> N
             assert table["data"]["a"] == [[0, 1], None]
 
 
+def test_an_array_in_a_cell_of_a_csv_is_a_plain_list() -> None:
+    frame = pd.DataFrame({"a": pd.Series([np.arange(2), None], dtype=object), "b": 1})
+    content = b"".join(show_value(encode_result(frame).value, "csv"))
+    assert content == b'a,b\n"[0,1]",1\n,1\n'
+
+
 @pytest.mark.parametrize(
     "value",
     [

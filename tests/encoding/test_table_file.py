@@ -319,7 +319,7 @@ def test_csv_of_levels(tmp_path: Path) -> None:
         (pd.DataFrame({"a": [1, 2]}, index=["x", "y"]), ",a\nx,1\ny,2\n"),
         (pd.DataFrame({"a": [1, 2]}, index=pd.Index([7, 8], name="n")), "n,a\n7,1\n8,2\n"),
         (pd.DataFrame({"a": [[1, {"$b": None}]], "c": [b"x"]}), 'a,c\n"[1,{""$b"":null}]",eA==\n'),
-        (pd.DataFrame({"c": [1 + 2j], "t": np.array([1500], "m8[ms]")}), "c,t\n(1+2j),1500 ms\n"),
+        (pd.DataFrame({"c": [1 + 2j], "t": np.array([1500], "m8[ms]")}), "c,t\n(1+2j),PT1.5S\n"),
         (pd.Series([1.0, None], name="v"), 'v\n1.0\n""\n'),
         (pd.Series([1, 2]), "0\n1\n2\n"),
         (pd.Series([1, 2], index=["a", "b"], name="v"), ",v\na,1\nb,2\n"),
