@@ -16,6 +16,7 @@ from jobserver.encoding.json_writer import bytes_json, dumps, table_json, text_j
 from jobserver.encoding.results import BYTES, FILE_FORMATS, FILE_NAME, JSON, TABLE, TEXT, kind_of
 from jobserver.encoding.table_columns import parse_table
 from jobserver.encoding.table_file import Read, TableFile
+from jobserver.encoding.tables import labelled_table
 from jobserver.encoding.text import restore_keys
 from jobserver.encoding.text_tables import write_text
 from jobserver.errors import UnsupportedType
@@ -78,13 +79,16 @@ def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterab
     UnsupportedType
         If it cannot be shown in this format.
     """
-    kind = kind_of(value)
+    table = None if output_format == "json" else labelled_table(value)
+    kind = kind_of(table or value)
     _check_format(kind, output_format)
     if output_format == "json":
         return [dumps(restore_keys(value) if typed else plain(value)) + b"\n"]
     if kind == "png":
         return [value]
-    return [value.encode()] if kind == "text" else write_text(parse_table(value), output_format)
+    if kind == "text":
+        return [value.encode()]
+    return write_text(parse_table(table or value), output_format)
 
 
 def show_file(file: File, output_format: str, *, typed: bool = False) -> Iterable[bytes]:

@@ -101,6 +101,7 @@ class Readable(Protocol):
     """A table in memory or in a file; see `ColumnTable`."""
 
     head: Head
+    rows: int
 
     def columns(self) -> Iterator[Iterator[list[object]]]:
         """Yield each column in turn, as lists of some of its values."""

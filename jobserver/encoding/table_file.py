@@ -129,6 +129,8 @@ class TableFile:
     ----------
     head : dict
         See `jobserver.encoding.table_columns`.
+    rows : int
+        Length of each column.
 
     Raises
     ------
@@ -145,6 +147,7 @@ class TableFile:
             footer = bson.decode(read(size - _TAIL.size - length, length))
             self.head, self._sizes = footer["head"], footer["sizes"]
             self._rows, self._offsets = footer["rows"], footer["offsets"]
+            self.rows = sum(self._rows)
             self._kinds = list(zip(footer["forms"], dtypes_of(self.head), strict=True))
             self._unit = RowSteps(self.head, 0).unit
             self._bounds = lru_cache(_CACHED_OFFSETS // len(self._kinds))(self._read_bounds)

@@ -40,6 +40,14 @@ def test_a_table_in_each_format(server: Server) -> None:
     assert html.text.count("<tr>") == len(found)
 
 
+def test_a_summary_is_a_table(client: httpx.Client) -> None:
+    job = run_through(client, script_name="summary", datafile="timeseries.csv")
+    rows = list(csv.reader(io.StringIO(get(client, job["_id"], "csv").text)))
+    assert rows[0] == ["", "value"]
+    assert {label: float(cell) for label, cell in rows[1:]} == job["result"]["value"]
+    assert get(client, job["_id"], "json").json() == job["result"]
+
+
 @pytest.mark.parametrize("form", FORMATS[:4])
 def test_nothing_in_a_result_runs_in_a_browser(client: httpx.Client, form: str) -> None:
     job_id = run_through(client, **TABLE)["_id"]

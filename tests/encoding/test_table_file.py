@@ -367,6 +367,37 @@ def test_html_escapes(tmp_path: Path) -> None:
     assert "<tr><td></td></tr>" in shown(pd.DataFrame({"a": [None]}), "html", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"v": {"count": 2.0, "mean": 0.1}}, ",v\ncount,2.0\nmean,0.1\n"),
+        ({"v": {"a": 1, "b": None}, "w": {"b": "x", "a": True}}, ",v,w\na,1,True\nb,,x\n"),
+        ({"$v": {"a.b": 2**64, "\\": 5}}, ",$v\na.b,18446744073709551616\n\\,5\n"),
+        ({5: {25.5: 1}}, ",5\n25.5,1\n"),
+    ],
+)
+def test_columns_with_the_same_labels_are_a_table(value: Any, text: str) -> None:
+    stored = encode_result(value).value
+    assert b"".join(show_value(stored, "csv")).decode() == text
+    assert b"".join(show_value(stored, "txt")).decode() == text.replace(",", "\t").replace(
+        "\\", "\\\\"
+    )
+    assert b"".join(show_value(stored, "html")).count(b"<tr>") == text.count("\n")
+    assert b"".join(show_value(stored, "json")) == dumps(restore_keys(stored)) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *({}, {"v": {}}, {"v": 1}, {"v": {"a": 1}, "w": 2}, {"v": {"a": 1}, "w": {"b": 1}}),
+        *({"v": {"a": [1]}}, {"v": {"a": {"b": 1}}}, {"v": {"a": 1}, "w": {"a": 1, "b": 2}}),
+    ],
+)
+def test_other_objects_are_not_tables(value: Any) -> None:
+    with pytest.raises(UnsupportedType, match="is not a table"):
+        show_value(value, "csv")
+
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
