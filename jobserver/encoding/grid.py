@@ -42,7 +42,7 @@ class Grid:
     def __init__(self, table: Readable) -> None:
         self._table = table
         self._width = _width(table.head)
-        self._levels: list[Dtype | list[Dtype]] = [*dtypes_of(table.head)]
+        self._levels = dtypes_of(table.head)
         self.header = _header(table.head)
         self.rows = table.rows // (self._width or 1)
         self.dtypes: list[Dtype] = []

@@ -206,7 +206,7 @@ def _flat(data: list[object], shape: list[int]) -> list[object]:
     return flat
 
 
-def dtypes_of(head: Head) -> list[Dtype]:
+def dtypes_of(head: Head) -> list[Dtype | list[Dtype]]:
     """Return the dtype of each column; for labels with several levels a list."""
     if head["type"] == "ndarray":
         return [head["dtype"]]

@@ -6,12 +6,18 @@ import csv
 import io
 
 import httpx
+import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 from tests.support.server import Job, Server, finished, run_through, until
 
 TABLE = {"script_name": "echo", "datafile": "timeseries.csv"}
-FORMATS = ("json", "csv", "html", "txt", "png")
+FORMATS = ("json", "csv", "html", "txt", "xlsx", "parquet", "png")
+MEDIA_TYPES = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
 def get(client: httpx.Client, job_id: str, form: str) -> httpx.Response:
@@ -48,7 +54,21 @@ def test_a_summary_is_a_table(client: httpx.Client) -> None:
     assert get(client, job["_id"], "json").json() == job["result"]
 
 
-@pytest.mark.parametrize("form", FORMATS[:4])
+def test_a_table_as_a_workbook_and_as_parquet(server: Server) -> None:
+    client = server.client
+    job_id = run_through(client, **TABLE)["_id"]
+    expected = pd.read_csv(server.data / "timeseries.csv", parse_dates=["date"])
+    for form, read in (("xlsx", pd.read_excel), ("parquet", pd.read_parquet)):
+        answer = get(client, job_id, form)
+        assert answer.headers["Content-Type"] == MEDIA_TYPES[form]
+        disposition = answer.headers["Content-Disposition"]
+        assert disposition == f'attachment; filename="{job_id}.{form}"'
+        found = read(io.BytesIO(answer.content))
+        assert_frame_equal(found, expected, check_dtype=False, check_exact=True)
+        assert found["date"].dtype.kind == "M"
+
+
+@pytest.mark.parametrize("form", FORMATS[:6])
 def test_nothing_in_a_result_runs_in_a_browser(client: httpx.Client, form: str) -> None:
     job_id = run_through(client, **TABLE)["_id"]
     headers = get(client, job_id, form).headers

@@ -398,6 +398,14 @@ def test_other_objects_are_not_tables(value: Any) -> None:
         show_value(value, "csv")
 
 
+@pytest.mark.parametrize("form", ["xlsx", "parquet"])
+@pytest.mark.parametrize("name", FRAMES.keys() - {"far datetime", "all"})
+def test_a_binary_format_is_the_same_from_a_file(name: str, form: str, tmp_path: Path) -> None:
+    frame = FRAMES[name]
+    large = b"".join(show_file(written(frame, tmp_path), form))
+    assert large == b"".join(show_value(encode_result(frame).value, form))
+
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
@@ -409,7 +417,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
         (b"bytes", {"json"}, "is bytes"),
         ({"a": [1]}, {"json"}, "is not a table and cannot be shown as .*, only as json"),
         ({"type": "series", "data": []}, {"json"}, "is not a table"),
-        (np.zeros((2, 3)), {"json", "csv", "html", "txt"}, "is a table"),
+        (np.zeros((2, 3)), {"json", "csv", "html", "txt", "xlsx", "parquet"}, "is a table"),
         (
             np.zeros((2, 2, 2)),
             {"json"},
@@ -420,7 +428,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 )
 def test_each_kind_has_its_forms(value: Any, forms: set[str], words: str, tmp_path: Path) -> None:
     small, large = encode_result(value).value, written(value, tmp_path)
-    for form in ("json", "csv", "html", "txt", "png"):
+    for form in ("json", "csv", "html", "txt", "xlsx", "parquet", "png"):
         if form in forms:
             assert b"".join(show_file(large, form)) == b"".join(show_value(small, form))
             continue
