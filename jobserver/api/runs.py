@@ -32,6 +32,7 @@ _OTHER_TYPES = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "parquet": "application/vnd.apache.parquet",
     "png": "image/png",
+    "bin": "application/octet-stream",
 }
 _MEDIA_TYPES = {"json": "application/json", **_OTHER_TYPES}
 
@@ -141,8 +142,11 @@ class ResultQuery(Query):
     """The format of a result."""
 
     format: Annotated[
-        Literal["json", "csv", "html", "txt", "xlsx", "parquet", "png"],
-        Field(description="json for any result; png for a picture; the others for a table."),
+        Literal["json", "csv", "html", "txt", "xlsx", "parquet", "png", "bin"],
+        Field(
+            description="json for any result; png for a picture, bin for bytes, txt for text; and "
+            "csv, html, txt, xlsx or parquet for a table."
+        ),
     ] = "json"
     typed: Annotated[
         bool, Field(description="Whether arrays in JSON have their type, dtype and shape.")
@@ -176,6 +180,6 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
 
 
 def _answer(job_id: str, extension: str, content: bytes | Iterator[bytes]) -> Response:
-    shown = "attachment" if extension in ("xlsx", "parquet") else "inline"
+    shown = "attachment" if extension in ("xlsx", "parquet", "bin") else "inline"
     headers = {"Content-Disposition": f'{shown}; filename="{job_id}.{extension}"'}
     return Response(content, headers=headers, content_type=_MEDIA_TYPES[extension])

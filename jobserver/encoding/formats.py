@@ -37,7 +37,7 @@ _KINDS = {
     **dict.fromkeys(("dataframe", "series", "index", "ndarray"), _TABLE),
     "png": ("a picture", ("json", "png")),
     "text": ("a text", ("json", "txt")),
-    "bytes": ("bytes", ("json",)),
+    "bytes": ("bytes", ("json", "bin")),
     "json": ("not a table", ("json",)),
 }
 
@@ -77,7 +77,7 @@ def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterab
     value : Any
         The stored value.
     output_format : str
-        ``json``, ``csv``, ``html``, ``txt``, ``xlsx``, ``parquet`` or ``png``.
+        ``json``, ``csv``, ``html``, ``txt``, ``xlsx``, ``parquet``, ``png`` or ``bin``.
     typed : bool
         Whether JSON has the type, dtype and shape of arrays.
 
@@ -91,7 +91,7 @@ def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterab
     _check_format(kind, output_format)
     if output_format == "json":
         return [dumps(restore_keys(value) if typed else plain(value)) + b"\n"]
-    if kind == "png":
+    if output_format in ("png", "bin"):
         return [value]
     if kind == "text":
         return [value.encode()]

@@ -414,21 +414,25 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
     [
         (PNG, {"json", "png"}, "is a picture and cannot be shown as .*, only as json or png"),
         ("t\u00e4xt" * 20, {"json", "txt"}, "is a text and cannot be shown as"),
-        (b"bytes", {"json"}, "is bytes"),
+        (b"bytes", {"json", "bin"}, "is bytes"),
         ({"a": [1]}, {"json"}, "is not a table and cannot be shown as .*, only as json"),
         ({"type": "series", "data": []}, {"json"}, "is not a table"),
         (np.zeros((2, 3)), {"json", "csv", "html", "txt", "xlsx", "parquet"}, "is a table"),
         (
             np.zeros((2, 2, 2)),
             {"json"},
-            "An array of 3 dimensions is not a table; ask for json|as png",
+            "An array of 3 dimensions is not a table; ask for json|as (png|bin)",
         ),
-        (np.zeros((2, 7)), {"json"}, "An array of 7 columns is too wide .* ask for json|as png"),
+        (
+            np.zeros((2, 7)),
+            {"json"},
+            "An array of 7 columns is too wide .* ask for json|as (png|bin)",
+        ),
     ],
 )
 def test_each_kind_has_its_forms(value: Any, forms: set[str], words: str, tmp_path: Path) -> None:
     small, large = encode_result(value).value, written(value, tmp_path)
-    for form in ("json", "csv", "html", "txt", "xlsx", "parquet", "png"):
+    for form in ("json", "csv", "html", "txt", "xlsx", "parquet", "png", "bin"):
         if form in forms:
             assert b"".join(show_file(large, form)) == b"".join(show_value(small, form))
             continue
@@ -440,6 +444,7 @@ def test_each_kind_has_its_forms(value: Any, forms: set[str], words: str, tmp_pa
 
 def test_a_picture_and_a_text_come_as_they_are() -> None:
     assert b"".join(show_value(PNG, "png")) == PNG
+    assert b"".join(show_value(b"bytes", "bin")) == b"bytes"
     assert b"".join(show_value("t\u00e4xt", "txt")).decode() == "t\u00e4xt"
 
 

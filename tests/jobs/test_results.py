@@ -150,6 +150,7 @@ def test_texts_bytes_and_pictures(client: httpx.Client) -> None:
     assert client.get(job["result"]["href"]).json() == text(9)
     job = give(client, "binary", mib=9)
     assert b64decode(client.get(job["result"]["href"]).json()) == binary(9)
+    assert shown(client, job, "bin") == binary(9)
     job = give(client, "picture", mib=9)
     answer = client.get(job["result"]["href"], params={"format": "png"})
     assert answer.headers["Content-Type"] == "image/png"
