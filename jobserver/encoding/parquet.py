@@ -69,24 +69,27 @@ def write_parquet(table: Readable, file: IO[bytes]) -> None:
     )
     try:
         with parquet.ParquetWriter(file, schema) as writer:
-            for group in _groups(grid):
-                arrays = [each.array(values) for each, values in zip(types, group, strict=True)]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            for batches in _groups(grid, types):
+                writer.write_table(pa.Table.from_batches(batches, schema))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OverflowError) as error:
         raise UnsupportedType(f"Parquet cannot hold this table ({error}). Ask for csv.") from error
 
 
-def _groups(grid: Grid) -> Iterator[list[list[Any]]]:
-    """Yield the columns of a row group at a time."""
-    columns: list[list[Any]] = [[] for _ in grid.dtypes]
+def _groups(grid: Grid, types: list[_Type]) -> Iterator[list[Any]]:
+    """Yield the batches of a row group at a time; as lists they would need several times that."""
+    import pyarrow as pa
+
+    batches: list[Any] = []
+    cells = 0
     for lists in grid.slices():
-        for column, values in zip(columns, lists, strict=True):
-            column.extend(values)
-        if len(columns) * len(columns[0]) >= _GROUP:
-            yield columns
-            columns = [[] for _ in grid.dtypes]
-    if columns and columns[0]:
-        yield columns
+        arrays = [each.array(values) for each, values in zip(types, lists, strict=True)]
+        batches.append(pa.RecordBatch.from_arrays(arrays, grid.names()))
+        cells += len(lists) * len(lists[0])
+        if cells >= _GROUP:
+            yield batches
+            batches, cells = [], 0
+    if batches:
+        yield batches
 
 
 def _types(table: Readable, grid: Grid) -> list[_Type]:
@@ -157,8 +160,15 @@ def _category(described: dict[str, Any]) -> _Type:
     inner = _known_type(described["dtype"]) or _found_type(set(map(type, labels)))
     if inner.arrow != pa.string():
         return inner
-    kind = pa.dictionary(pa.int32(), pa.string())
-    return _Type(kind, lambda values: inner.array(values).dictionary_encode().cast(kind))
+    texts = [cell_text(label) for label in labels]
+    codes = {text: code for code, text in enumerate(texts)}
+    dictionary = pa.array(texts, pa.string())
+
+    def array(values: list[Any]) -> object:
+        indices = pa.array(map(codes.get, map(cell_text, values)), pa.int32())
+        return pa.DictionaryArray.from_arrays(indices, dictionary)
+
+    return _Type(pa.dictionary(pa.int32(), pa.string()), array)
 
 
 def _times(unit: str, zone: str) -> _Type:

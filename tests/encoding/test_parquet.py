@@ -60,6 +60,11 @@ def test_columns_keep_their_dtype(name: str) -> None:
             "dictionary<values=string, indices=int32, ordered=0>",
             ["a", None, "b"],
         ),
+        (
+            pd.Series([None], dtype=pd.CategoricalDtype([])),
+            "dictionary<values=string, indices=int32, ordered=0>",
+            [None],
+        ),
         (COLUMNS["ordered"], "int64", [1, 3, 1]),
         (COLUMNS["complex"], "string", ["(1+2j)", "(nan+infj)", "(-0-0j)"]),
         (COLUMNS["period"], "string", ["2018-01", None, "2019-12"]),
