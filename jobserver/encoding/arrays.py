@@ -1,7 +1,7 @@
 """Show arrays as plain nested lists, or as they are stored: with type, dtype and shape.
 
-A large result that is stored as JSON has what only the typed form shows between `OPEN` and `CLOSE`,
-two characters that JSON escapes everywhere else.
+In a large result that is stored as JSON, what only typed responses show is tagged: it stands
+between `OPEN` and `CLOSE`, two characters that JSON escapes everywhere else.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def plain(value: object) -> Any:
     return value
 
 
-def unmarked(pieces: Iterable[bytes], *, typed: bool) -> Iterator[bytes]:
+def untagged(pieces: Iterable[bytes], *, typed: bool) -> Iterator[bytes]:
     """Yield stored JSON with its arrays as clients see them."""
     inside = False
     for piece in pieces:

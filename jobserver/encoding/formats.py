@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
-from jobserver.encoding.arrays import plain, unmarked
+from jobserver.encoding.arrays import plain, untagged
 from jobserver.encoding.json_writer import bytes_json, dumps, table_json, text_json
 from jobserver.encoding.parquet import write_parquet
 from jobserver.encoding.results import BYTES, FILE_FORMATS, FILE_NAME, JSON, TABLE, TEXT, kind_of
@@ -108,7 +108,7 @@ def show_file(file: File, output_format: str, *, typed: bool = False) -> Iterabl
             return _line(table_json(table, restore_keys if typed else plain))
         return _table(table, output_format)
     if as_json and file.file_format == JSON:
-        return _line(unmarked(file.pieces(), typed=typed))
+        return _line(untagged(file.pieces(), typed=typed))
     if as_json:
         return _line(_JSON[file.file_format](file.pieces()))
     if file.file_format == JSON:

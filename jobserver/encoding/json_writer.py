@@ -170,7 +170,7 @@ def table_json(table: Readable, restore: Restore = restore_keys) -> Iterator[byt
     Parameters
     ----------
     restore : callable
-        How to show arrays, even this one: `restore_keys`, `plain` or `mark`.
+        How to show arrays, even this one: `restore_keys`, `plain` or `tag`.
     """
     columns = table.columns()
     if table.head["type"] == "ndarray":
@@ -201,7 +201,7 @@ def _array_json(
     start = b"".join(_member(name, head[name]) + b"," for name in before)
     end = b"".join(b"," + _member(name, head[name]) for name in after)
     first, last = b"{" + start + b'"data":', end + b"}"
-    if restore is mark:
+    if restore is tag:
         first, last = OPEN + first + CLOSE, OPEN + last + CLOSE
     yield from data if restore is plain else chain([first], data, [last])
 
@@ -210,20 +210,20 @@ def _member(name: str, value: object) -> bytes:
     return dumps({name: restore_keys(value)})[1:-1]
 
 
-def mark(value: object) -> Any:
-    """Return a stored result for `orjson`, with marks around what `plain` leaves out."""
+def tag(value: object) -> Any:
+    """Return a stored result for `orjson`, with tags around what `plain` leaves out."""
     if isinstance(value, dict):
         if is_array(value):
-            data = [_dumped(mark(value["data"]))]
-            return orjson.Fragment(b"".join(_array_json(value, data, mark)))
-        return _marked_members(value)
+            data = [_dumped(tag(value["data"]))]
+            return orjson.Fragment(b"".join(_array_json(value, data, tag)))
+        return _tagged_members(value)
     if isinstance(value, list) and not {dict, list}.isdisjoint(map(type, value)):
-        return [mark(item) for item in value]
+        return [tag(item) for item in value]
     return value
 
 
-def _marked_members(value: dict[str, object]) -> dict[str, object]:
-    return {unescape_key(key): mark(item) for key, item in value.items()}
+def _tagged_members(value: dict[str, object]) -> dict[str, object]:
+    return {unescape_key(key): tag(item) for key, item in value.items()}
 
 
 def _object(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
@@ -254,13 +254,13 @@ def _listed(
 
 
 def value_json(value: Any) -> Iterator[bytes]:
-    """Yield the JSON of an encoded result, including every `ColumnTable` in it; see `unmarked`."""
+    """Yield the JSON of an encoded result, including every `ColumnTable` in it; see `untagged`."""
     if isinstance(value, ColumnTable):
-        yield from table_json(value, mark)
+        yield from table_json(value, tag)
     elif is_light(value, CELLS):
-        yield _dumped(mark(value))
+        yield _dumped(tag(value))
     elif is_array(value):
-        yield from _array_json(value, value_json(value["data"]), mark)
+        yield from _array_json(value, value_json(value["data"]), tag)
     elif isinstance(value, str):
         yield from text_json(_cut(value, CELLS))
     elif isinstance(value, bytes):
@@ -274,8 +274,8 @@ def value_json(value: Any) -> Iterator[bytes]:
 def _members(container: Any) -> Iterator[bytes]:
     """Yield what is between the brackets of a dict or list."""
     if is_light(container, CELLS):
-        marked = _marked_members(container) if isinstance(container, dict) else mark(container)
-        yield _dumped(marked)[1:-1]
+        tagged = _tagged_members(container) if isinstance(container, dict) else tag(container)
+        yield _dumped(tagged)[1:-1]
     elif len(container) == 1 and isinstance(container, dict):
         [(key, value)] = container.items()
         yield dumps(unescape_key(key)) + b":"

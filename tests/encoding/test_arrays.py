@@ -1,4 +1,4 @@
-"""Arrays are plain lists in JSON, wherever they are in a result; the typed form has the rest."""
+"""Arrays are plain lists in JSON, wherever they are in a result; typed responses have the rest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from jobserver.encoding import File, encode_result, plain, show_file, show_value, store_result
-from jobserver.encoding.arrays import CLOSE, OPEN, is_array, unmarked
+from jobserver.encoding.arrays import CLOSE, OPEN, is_array, untagged
 
 ARRAY = {"type": "ndarray", "dtype": "int64", "shape": [2, 1], "data": [[1], [2]]}
 
@@ -50,7 +50,7 @@ def test_an_array_is_a_plain_list_in_json(value: Any, expected: Any, tmp_path: P
     assert large(value, tmp_path) == expected
 
 
-def test_the_typed_form_has_dtype_and_shape(tmp_path: Path) -> None:
+def test_a_typed_response_has_dtype_and_shape(tmp_path: Path) -> None:
     value = {"a": [np.array([[1], [2]])], "b": np.float64(1.5)}
     for typed in (small(value, typed=True), large(value, tmp_path, typed=True)):
         assert typed == {"a": [ARRAY], "b": 1.5}
@@ -96,10 +96,10 @@ def test_a_long_object_with_the_fields_of_an_array_in_a_row_stays_as_it_is(tmp_p
 
 
 @pytest.mark.parametrize("size", range(1, 30))
-def test_marks_are_found_wherever_the_pieces_are_cut(size: int) -> None:
+def test_tags_are_found_wherever_the_pieces_are_cut(size: int) -> None:
     stored = (
         b'{"a":' + OPEN + b'{"data":' + CLOSE + b"[1]" + OPEN + b"}" + CLOSE + b',"b":"\\u0001"}'
     )
     pieces = [stored[start : start + size] for start in range(0, len(stored), size)]
-    assert b"".join(unmarked(pieces, typed=False)) == b'{"a":[1],"b":"\\u0001"}'
-    assert b"".join(unmarked(pieces, typed=True)) == b'{"a":{"data":[1]},"b":"\\u0001"}'
+    assert b"".join(untagged(pieces, typed=False)) == b'{"a":[1],"b":"\\u0001"}'
+    assert b"".join(untagged(pieces, typed=True)) == b'{"a":{"data":[1]},"b":"\\u0001"}'
