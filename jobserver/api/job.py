@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from flask import Blueprint, url_for
+from pydantic import Field
 
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
@@ -15,10 +18,20 @@ from jobserver.users.policy import authorize
 job = Blueprint("job", __name__)
 
 
+class JobQuery(DocumentQuery):
+    """The query string of a job."""
+
+    typed: Annotated[
+        bool,
+        Field(description="Whether arrays in the result have their type, dtype and shape."),
+    ] = False
+
+
 def shown(found: Job, query: DocumentQuery, status: int = 200, **headers: str) -> Answer:
     """Return a job as answers show it."""
     visible = found.shared() if is_stranger(found.document) else found
-    return Answer(visible.public(), status, headers, strings=wants_strings(query))
+    content = visible.public(typed=isinstance(query, JobQuery) and query.typed)
+    return Answer(content, status, headers, strings=wants_strings(query))
 
 
 def readable(job_id: str) -> Job:
@@ -68,11 +81,11 @@ def _created(new: Job, query: DocumentQuery) -> Answer:
     "GET",
     "/job/<job_id>",
     policy="job.read",
-    query=DocumentQuery,
+    query=JobQuery,
     answers={200: JobDocument},
     refusals=(404,),
 )
-def read_job(job_id: str, query: DocumentQuery) -> Answer:
+def read_job(job_id: str, query: JobQuery) -> Answer:
     """Read a job: its state, its times, its result."""
     return shown(readable(job_id), query)
 

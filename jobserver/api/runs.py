@@ -25,13 +25,16 @@ from jobserver.users.policy import Role, authorize
 runs = Blueprint("runs", __name__)
 results = Blueprint("results", __name__)
 
-_MEDIA_TYPES = {
-    "json": "application/json",
+_OTHER_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "parquet": "application/vnd.apache.parquet",
     "png": "image/png",
+    "bin": "application/octet-stream",
 }
+_MEDIA_TYPES = {"json": "application/json", **_OTHER_TYPES}
 
 
 class LogQuery(Query):
@@ -138,7 +141,16 @@ def follow_jobs() -> Response:
 class ResultQuery(Query):
     """The format of a result."""
 
-    format: Literal["json", "csv", "html", "txt", "png"] = "json"
+    format: Annotated[
+        Literal["json", "csv", "html", "txt", "xlsx", "parquet", "png", "bin"],
+        Field(
+            description="json for any result; png for a picture, bin for bytes, txt for text; and "
+            "csv, html, txt, xlsx or parquet for a table."
+        ),
+    ] = "json"
+    typed: Annotated[
+        bool, Field(description="Whether arrays in JSON have their type, dtype and shape.")
+    ] = False
 
 
 @endpoint(
@@ -147,7 +159,7 @@ class ResultQuery(Query):
     "/job/<job_id>/result",
     policy="job.read",
     query=ResultQuery,
-    answers={200: (Result, "text/csv", "text/html", "text/plain", "image/png")},
+    answers={200: (Result, *(kind.partition(";")[0] for kind in _OTHER_TYPES.values()))},
     refusals=(404, 409, 415),
 )
 def read_result(job_id: str, query: ResultQuery) -> Response:
@@ -160,13 +172,14 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
         )
     file = jobs.results.open(job)
     if file is None:
-        return _answer(job_id, query.format, b"".join(show_value(job.result, query.format)))
-    pieces = iter(show_file(file, query.format))
+        content = show_value(job.result, query.format, typed=query.typed)
+        return _answer(job_id, query.format, b"".join(content))
+    pieces = iter(show_file(file, query.format, typed=query.typed))
     # Produce the first piece before the answer starts, while it can still be an error.
     return _answer(job_id, query.format, chain(list(islice(pieces, 1)), pieces))
 
 
 def _answer(job_id: str, extension: str, content: bytes | Iterator[bytes]) -> Response:
-    name = f'inline; filename="{job_id}.{extension}"'
-    headers = {"Content-Disposition": name}
+    shown = "attachment" if extension in ("xlsx", "parquet", "bin") else "inline"
+    headers = {"Content-Disposition": f'{shown}; filename="{job_id}.{extension}"'}
     return Response(content, headers=headers, content_type=_MEDIA_TYPES[extension])

@@ -90,6 +90,7 @@ class Attempt:
             log=partial(_print_line, sys.stdout),
             describe=self._describe,
             file_size=self.spec["file_size"],
+            collected=_most_collected(self.spec),
             channel=self._channel,
             seeds=Seeds(self.spec["seed"]),
         )
@@ -163,11 +164,19 @@ def _print_line(stream: TextIO | None, text: str) -> None:
 
 
 def _finished(value: object, spec: RunSpec) -> Message:
-    limit = min(spec["largest_result"], spec["file_size"])
-    kept = store_result(value, Path(spec["folder"]), spec["small_result"], limit)
+    kept = store_result(value, Path(spec["folder"]), spec["small_result"], _result_limit(spec))
     for warning in kept.warnings:
         _log.warning("%s", warning)
     return {"state": "finished", **({"file": kept.file} if kept.file else {"result": kept.value})}
+
+
+def _result_limit(spec: RunSpec) -> int:
+    return min(spec["largest_result"], spec["file_size"])
+
+
+def _most_collected(spec: RunSpec) -> int:
+    """Return the bytes of memory for a generator's items: half of it, as they are encoded then."""
+    return min(_result_limit(spec), spec["memory"] // 2 or _result_limit(spec))
 
 
 def _failed(error: str, message: str) -> Message:

@@ -10,6 +10,7 @@ file. ``text_tables`` writes them as csv, HTML and text.
 
 from __future__ import annotations
 
+from jobserver.encoding.arrays import plain
 from jobserver.encoding.encoder import EncodedValue, Encoder
 from jobserver.encoding.formats import File, describes_file, show_file, show_value
 from jobserver.encoding.json_reader import is_deeper, read_object
@@ -35,6 +36,7 @@ __all__ = [
     "encoded_size",
     "is_deeper",
     "is_table",
+    "plain",
     "read_object",
     "restore_keys",
     "show_file",

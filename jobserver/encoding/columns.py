@@ -1,14 +1,15 @@
 """Encode one-dimensional arrays of numpy and pandas as a dtype and a list, and decode them.
 
 The list is readable: numbers, text and booleans as they are, times as ISO 8601 text (UTC with ``Z``
-if the dtype has a zone), time spans as integers in the dtype's unit, complex numbers as text,
-intervals as pairs, categories by their labels. Missing values are None, or NaN in floats.
+if the dtype has a zone), time spans as ISO 8601 durations, complex numbers as text, intervals as
+pairs, categories by their labels. Missing values are None, or NaN in floats.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from jobserver.encoding.durations import duration_count, iso_duration
 from jobserver.encoding.table_columns import CODES, Column, Dtype, Encode
 
 #: ``struct`` formats of the numbers that are stored as in memory. Not uint64: values beyond 63 bits
@@ -46,8 +47,7 @@ def encode_column(
     if array.dtype.kind == "M":
         return str(array.dtype), _time_texts(array, whole)
     if array.dtype.kind == "m":
-        missing = np.isnat(array)
-        return str(array.dtype), _with_gaps(array.astype("int64").tolist(), missing)
+        return str(array.dtype), _with_gaps(_span_texts(array), np.isnat(array))
     if array.dtype.kind == "c" or (array.dtype.kind == "f" and array.dtype.itemsize > 8):
         return str(array.dtype), [str(item) for item in array.tolist()]
     return str(array.dtype), encode(array.tolist())
@@ -76,6 +76,14 @@ def _time_texts(array: Any, whole: bool | None) -> list[Any]:
     return _with_gaps(
         np.datetime_as_string(seconds if whole and finer else array).tolist(), missing
     )
+
+
+def _span_texts(array: Any) -> list[Any]:
+    import numpy as np
+
+    unit, step = np.datetime_data(array.dtype)
+    counts: list[int] = array.astype("int64").tolist()
+    return counts if unit == "generic" else [iso_duration(count * step, unit) for count in counts]
 
 
 def _with_gaps(items: list[Any], missing: Any) -> list[object]:
@@ -165,6 +173,9 @@ def _decode_numpy(dtype: Any, data: list[Any]) -> object:
 
     if dtype.kind == "M":
         data = [None if text is None else text.removesuffix("Z") for text in data]
+    elif dtype.kind == "m":
+        unit, step = np.datetime_data(dtype)
+        data = [duration_count(n, unit) // step if isinstance(n, str) else n for n in data]
     elif dtype.kind == "c":
         data = [complex(text) for text in data]
     elif dtype.kind == "u":

@@ -15,12 +15,13 @@ from collections.abc import (
     ValuesView,
 )
 from enum import Enum
-from io import BytesIO
+from functools import partial
 from itertools import islice
 from math import inf
 from typing import Any
 
 from jobserver.encoding.columns import objects
+from jobserver.encoding.libraries import Warn, converters, figures_of
 from jobserver.encoding.scalars import scalars
 from jobserver.encoding.table_columns import ColumnTable, Encode
 from jobserver.encoding.tables import from_array, from_frame, from_index, from_series
@@ -102,9 +103,12 @@ class Encoder:
             }
         if pydantic := sys.modules.get("pydantic"):
             found[pydantic.BaseModel] = lambda model: self._mapping(dict(model), model)
-        if figure := sys.modules.get("matplotlib.figure"):
-            found[figure.Figure] = _png
+        for kind, convert in converters().items():
+            found[kind] = partial(self._converted, convert)
         return found
+
+    def _converted(self, convert: Callable[[Any, Warn], object], value: object) -> object:
+        return self.encode(convert(value, self._warn))
 
     def encode(self, value: Any) -> object:
         """Encode any value."""
@@ -172,6 +176,8 @@ class Encoder:
 
         if array.dtype.names:
             return self._record(array)
+        if array.dtype == object and (figures := figures_of(array.flat)):
+            return self.encode(figures[0] if len(figures) == 1 else figures)
         if isinstance(array, np.ma.MaskedArray):
             cells = zip(array.data.flat, np.ma.getmaskarray(array).flat, strict=True)
             items = [None if masked else item for item, masked in cells]
@@ -234,9 +240,3 @@ _TOO_DEEP = (
     f"The result is nested deeper than the {MAX_DEPTH} levels that can be stored; "
     "return it flatter, or as text."
 )
-
-
-def _png(figure: Any) -> bytes:
-    file = BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()

@@ -1,4 +1,4 @@
-"""Show a stored result in the format a client asks for: JSON, csv, HTML, text or PNG.
+"""Show a stored result in the format a client asks for: JSON, csv, xlsx, Parquet, PNG...
 
 Small results are stored values, large ones files (`jobserver.encoding.results`), which are read
 piece by piece and never held in memory as a whole.
@@ -7,28 +7,37 @@ piece by piece and never held in memory as a whole.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
+from jobserver.encoding.arrays import plain, untagged
 from jobserver.encoding.json_writer import bytes_json, dumps, table_json, text_json
+from jobserver.encoding.parquet import write_parquet
 from jobserver.encoding.results import BYTES, FILE_FORMATS, FILE_NAME, JSON, TABLE, TEXT, kind_of
-from jobserver.encoding.table_columns import parse_table
+from jobserver.encoding.table_columns import Readable, parse_table
 from jobserver.encoding.table_file import Read, TableFile
+from jobserver.encoding.tables import labelled_table
 from jobserver.encoding.text import restore_keys
 from jobserver.encoding.text_tables import write_text
+from jobserver.encoding.workbooks import write_workbook
 from jobserver.errors import UnsupportedType
+from jobserver.sizes import MIB
 
 #: Bytes read at once; a multiple of three for base64.
 _PIECE = 3 * 2**18
+#: Bytes of a binary file that stays in memory until it is sent.
+_IN_MEMORY = 8 * MIB
 _TABULAR = ("csv", "html", "txt")
-_TABLE = ("a table", ("json", *_TABULAR))
+_BINARY = {"xlsx": write_workbook, "parquet": write_parquet}
+_TABLE = ("a table", ("json", *_TABULAR, *_BINARY))
 #: Name of each kind of result, and its output formats.
 _KINDS = {
     **dict.fromkeys(("dataframe", "series", "index", "ndarray"), _TABLE),
     "png": ("a picture", ("json", "png")),
     "text": ("a text", ("json", "txt")),
-    "bytes": ("bytes", ("json",)),
+    "bytes": ("bytes", ("json", "bin")),
     "json": ("not a table", ("json",)),
 }
 
@@ -60,7 +69,7 @@ class File:
             yield self.read(start, min(_PIECE, self.size - start))
 
 
-def show_value(value: Any, output_format: str) -> Iterable[bytes]:
+def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterable[bytes]:
     """Return a small result in a format.
 
     Parameters
@@ -68,29 +77,38 @@ def show_value(value: Any, output_format: str) -> Iterable[bytes]:
     value : Any
         The stored value.
     output_format : str
-        ``json``, ``csv``, ``html``, ``txt`` or ``png``.
+        ``json``, ``csv``, ``html``, ``txt``, ``xlsx``, ``parquet``, ``png`` or ``bin``.
+    typed : bool
+        Whether JSON has the type, dtype and shape of arrays.
 
     Raises
     ------
     UnsupportedType
         If it cannot be shown in this format.
     """
-    kind = kind_of(value)
+    table = None if output_format == "json" else labelled_table(value)
+    kind = kind_of(table or value)
     _check_format(kind, output_format)
     if output_format == "json":
-        return [dumps(restore_keys(value)) + b"\n"]
-    if kind == "png":
+        return [dumps(restore_keys(value) if typed else plain(value)) + b"\n"]
+    if output_format in ("png", "bin"):
         return [value]
-    return [value.encode()] if kind == "text" else write_text(parse_table(value), output_format)
+    if kind == "text":
+        return [value.encode()]
+    return _table(parse_table(table or value), output_format)
 
 
-def show_file(file: File, output_format: str) -> Iterable[bytes]:
+def show_file(file: File, output_format: str, *, typed: bool = False) -> Iterable[bytes]:
     """Return a large result in a format; see `show_value`."""
     _check_format(file.kind, output_format)
     as_json = output_format == "json"
     if file.file_format == TABLE:
         table = TableFile(file.read, file.size)
-        return _line(table_json(table)) if as_json else write_text(table, output_format)
+        if as_json:
+            return _line(table_json(table, restore_keys if typed else plain))
+        return _table(table, output_format)
+    if as_json and file.file_format == JSON:
+        return _line(untagged(file.pieces(), typed=typed))
     if as_json:
         return _line(_JSON[file.file_format](file.pieces()))
     if file.file_format == JSON:
@@ -99,6 +117,21 @@ def show_file(file: File, output_format: str) -> Iterable[bytes]:
             f"{output_format}; ask for json."
         )
     return file.pieces()
+
+
+def _table(table: Readable, output_format: str) -> Iterable[bytes]:
+    if output_format in _TABULAR:
+        return write_text(table, output_format)
+    return _written(table, _BINARY[output_format])
+
+
+def _written(table: Readable, write: Callable[[Readable, IO[bytes]], None]) -> Iterator[bytes]:
+    """Write a whole file before its first piece, so that what it cannot hold is still refused."""
+    with SpooledTemporaryFile(_IN_MEMORY) as file:
+        write(table, file)
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            yield piece
 
 
 def describes_file(value: Any) -> bool:
@@ -125,7 +158,6 @@ def _line(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 _JSON = {
-    JSON: lambda pieces: pieces,
     TEXT: lambda pieces: text_json(codecs.iterdecode(pieces, "utf-8")),
     BYTES: bytes_json,
 }

@@ -7,7 +7,7 @@ import math
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from math import prod
 from typing import Any
 
@@ -15,6 +15,7 @@ import orjson
 from bson import ObjectId
 from bson.timestamp import Timestamp
 
+from jobserver.encoding.arrays import CLOSE, OPEN, is_array, plain
 from jobserver.encoding.table_columns import CELLS, ColumnTable, Readable, inner_level, nest
 from jobserver.encoding.text import (
     base64,
@@ -27,11 +28,14 @@ from jobserver.encoding.text import (
 )
 
 _Writer = Callable[[Any], Any]
+#: Returns a copy of a stored value with its original keys.
+Restore = Callable[[Any], Any]
 
 #: Bytes encoded as base64 at once; a multiple of three.
 _BYTES = 3 * 2**18
 _PARTS = 16
 _ATOMS = {type(None), bool, int, float}
+_OPTION = orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def stringify(value: Any) -> Any:
@@ -76,10 +80,14 @@ def dumps(value: Any, *, strings: bool = False) -> bytes:
     if strings:
         value = stringify(value)
     try:
-        return orjson.dumps(value, default=_simpler, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        return _dumped(value)
     except TypeError:  # integers beyond 64 bits, keys that are not strings, lone surrogates
         text = json.dumps(native(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode("utf-8", "replace")
+
+
+def _dumped(value: object) -> bytes:
+    return orjson.dumps(value, default=_simpler, option=_OPTION)
 
 
 def _simpler(value: Any) -> object:
@@ -156,22 +164,66 @@ _SIMPLER: dict[type, _Writer] = {
 }
 
 
-def table_json(table: Readable) -> Iterator[bytes]:
-    """Yield the JSON of a table; `dumps` returns the same for its stored document."""
+def table_json(table: Readable, restore: Restore = restore_keys) -> Iterator[bytes]:
+    """Yield the JSON of a table; `dumps` returns the same for its stored document.
+
+    Parameters
+    ----------
+    restore : callable
+        How to show arrays, even this one: `restore_keys`, `plain` or `tag`.
+    """
     columns = table.columns()
+    if table.head["type"] == "ndarray":
+        data = _listed(next(columns), restore, table.head["shape"])
+        yield from _array_json(table.head, data, restore)
+        return
     separator = b"{"
     for name, value in table.head.items():
         yield separator + dumps(name) + b":"
         separator = b","
         if name == "index":
-            yield from _listed(next(columns)) if value else [b"null"]
+            yield from _listed(next(columns), restore) if value else [b"null"]
         elif name == "data" and table.head["type"] == "dataframe":
-            yield from _object((key, _listed(next(columns))) for key in value)
+            yield from _object((key, _listed(next(columns), restore)) for key in value)
         elif name == "data":
-            yield from _listed(next(columns), table.head.get("shape"))
+            yield from _listed(next(columns), restore)
         else:
             yield dumps(restore_keys(value))
     yield b"}"
+
+
+def _array_json(
+    head: dict[str, Any], data: Iterable[bytes], restore: Restore = restore_keys
+) -> Iterator[bytes]:
+    """Yield the JSON of an array."""
+    names = list(head)
+    before, after = names[: names.index("data")], names[names.index("data") + 1 :]
+    start = b"".join(_member(name, head[name]) + b"," for name in before)
+    end = b"".join(b"," + _member(name, head[name]) for name in after)
+    first, last = b"{" + start + b'"data":', end + b"}"
+    if restore is tag:
+        first, last = OPEN + first + CLOSE, OPEN + last + CLOSE
+    yield from data if restore is plain else chain([first], data, [last])
+
+
+def _member(name: str, value: object) -> bytes:
+    return dumps({name: restore_keys(value)})[1:-1]
+
+
+def tag(value: object) -> Any:
+    """Return a stored result for `orjson`, with tags around what `plain` leaves out."""
+    if isinstance(value, dict):
+        if is_array(value):
+            data = [_dumped(tag(value["data"]))]
+            return orjson.Fragment(b"".join(_array_json(value, data, tag)))
+        return _tagged_members(value)
+    if isinstance(value, list) and not {dict, list}.isdisjoint(map(type, value)):
+        return [tag(item) for item in value]
+    return value
+
+
+def _tagged_members(value: dict[str, object]) -> dict[str, object]:
+    return {unescape_key(key): tag(item) for key, item in value.items()}
 
 
 def _object(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
@@ -183,7 +235,9 @@ def _object(members: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
     yield b"{}" if separator == b"{" else b"}"
 
 
-def _listed(pieces: Iterable[list[object]], shape: list[int] | None = None) -> Iterator[bytes]:
+def _listed(
+    pieces: Iterable[list[object]], restore: Restore, shape: list[int] | None = None
+) -> Iterator[bytes]:
     """Yield values as a list, or as nested lists, of which each piece fills innermost ones."""
     shape = shape or [0]
     level = inner_level(shape)
@@ -193,18 +247,20 @@ def _listed(pieces: Iterable[list[object]], shape: list[int] | None = None) -> I
         opened = sum(count % size == 0 for size in sizes)
         yield (b"," if count else b"[") + b"[" * opened
         rows = nest(values, (-1, *shape[level:])) if shape[level:] else values
-        yield dumps(restore_keys(rows))[1:-1]
+        yield _dumped(restore(rows))[1:-1]
         count += len(values)
         yield b"]" * sum(count % size == 0 for size in sizes)
     yield b"]" if count else b"[]"
 
 
-def value_json(value: object) -> Iterator[bytes]:
-    """Yield the JSON of an encoded result, including every `ColumnTable` in it."""
+def value_json(value: Any) -> Iterator[bytes]:
+    """Yield the JSON of an encoded result, including every `ColumnTable` in it; see `untagged`."""
     if isinstance(value, ColumnTable):
-        yield from table_json(value)
+        yield from table_json(value, tag)
     elif is_light(value, CELLS):
-        yield dumps(restore_keys(value))
+        yield _dumped(tag(value))
+    elif is_array(value):
+        yield from _array_json(value, value_json(value["data"]), tag)
     elif isinstance(value, str):
         yield from text_json(_cut(value, CELLS))
     elif isinstance(value, bytes):
@@ -218,7 +274,8 @@ def value_json(value: object) -> Iterator[bytes]:
 def _members(container: Any) -> Iterator[bytes]:
     """Yield what is between the brackets of a dict or list."""
     if is_light(container, CELLS):
-        yield dumps(restore_keys(container))[1:-1]
+        tagged = _tagged_members(container) if isinstance(container, dict) else tag(container)
+        yield _dumped(tagged)[1:-1]
     elif len(container) == 1 and isinstance(container, dict):
         [(key, value)] = container.items()
         yield dumps(unescape_key(key)) + b":"

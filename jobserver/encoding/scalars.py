@@ -14,12 +14,14 @@ from uuid import UUID
 from bson import ObjectId
 from bson.timestamp import Timestamp
 
+from jobserver.encoding.durations import iso_duration
 from jobserver.encoding.text import as_utc, fine_time, text_of
 
 Scalars = dict[type, Callable[[Any], object]]
 
 #: Integers that BSON can represent.
 INT64 = range(-(2**63), 2**63)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def scalars() -> Scalars:
@@ -27,7 +29,7 @@ def scalars() -> Scalars:
 
     No value is rounded: integers beyond 64 bits, Decimal, Fraction and complex numbers become text,
     times those of the database (UTC, milliseconds), its timestamps (microseconds) or ISO 8601 text
-    (finer), time spans seconds.
+    (finer), time spans ISO 8601 durations.
     """
     found = dict(_SCALARS)
     if numpy := sys.modules.get("numpy"):
@@ -41,6 +43,7 @@ def scalars() -> Scalars:
             type(pandas.NaT): _nothing,
             type(pandas.NA): _nothing,
             pandas.Timestamp: _timestamp,
+            pandas.Timedelta: lambda value: _numpy_span(value.to_timedelta64()),
             pandas.Period: str,
             pandas.Interval: str,
             pandas.offsets.BaseOffset: str,
@@ -84,14 +87,17 @@ def _numpy_time(value: Any) -> datetime | Timestamp | str | None:
     return _instant(instant) if exact else text + "Z"
 
 
-def _numpy_span(value: Any) -> float | str | None:
+def _span(value: timedelta) -> str:
+    return iso_duration(value // _MICROSECOND, "us")
+
+
+def _numpy_span(value: Any) -> str | None:
     import numpy as np
 
     if np.isnat(value):
         return None
-    if np.datetime_data(value.dtype)[0] in ("Y", "M", "generic"):
-        return str(value)
-    return float(value / np.timedelta64(1, "s"))
+    unit, step = np.datetime_data(value.dtype)
+    return str(value) if unit == "generic" else iso_duration(int(value.astype("i8")) * step, unit)
 
 
 def _numpy_scalar(value: Any) -> Any:
@@ -112,7 +118,7 @@ _SCALARS: Scalars = {
     datetime: _instant,
     date: date.isoformat,
     time: time.isoformat,
-    timedelta: timedelta.total_seconds,
+    timedelta: _span,
     bytes: bytes,
     bytearray: bytes,
     memoryview: bytes,

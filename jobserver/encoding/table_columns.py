@@ -101,6 +101,7 @@ class Readable(Protocol):
     """A table in memory or in a file; see `ColumnTable`."""
 
     head: Head
+    rows: int
 
     def columns(self) -> Iterator[Iterator[list[object]]]:
         """Yield each column in turn, as lists of some of its values."""
@@ -170,6 +171,7 @@ def parse_table(document: Head) -> ColumnTable:
         head, lists = _split(document)
         rows = {len(items) for items in lists}
         valid = len(rows) <= 1 and len(dtypes_of(head)) == len(lists)
+        valid = valid and all(isinstance(items, list) for items in lists)
         table = ColumnTable(head, [ListColumn(items) for items in lists], *(rows or {0}))
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
         valid = False
@@ -204,7 +206,7 @@ def _flat(data: list[object], shape: list[int]) -> list[object]:
     return flat
 
 
-def dtypes_of(head: Head) -> list[Dtype]:
+def dtypes_of(head: Head) -> list[Dtype | list[Dtype]]:
     """Return the dtype of each column; for labels with several levels a list."""
     if head["type"] == "ndarray":
         return [head["dtype"]]

@@ -11,7 +11,7 @@ offset and number of rows of each group.
 
 Not Parquet or Arrow: pyarrow would be the largest dependency by far, and stores neither dicts in
 cells nor labels of mixed types without pickling them. This format is read without numpy and pandas,
-which the web process never loads.
+which the web process loads only if it is asked for Parquet.
 """
 
 from __future__ import annotations
@@ -129,6 +129,8 @@ class TableFile:
     ----------
     head : dict
         See `jobserver.encoding.table_columns`.
+    rows : int
+        Length of each column.
 
     Raises
     ------
@@ -145,6 +147,7 @@ class TableFile:
             footer = bson.decode(read(size - _TAIL.size - length, length))
             self.head, self._sizes = footer["head"], footer["sizes"]
             self._rows, self._offsets = footer["rows"], footer["offsets"]
+            self.rows = sum(self._rows)
             self._kinds = list(zip(footer["forms"], dtypes_of(self.head), strict=True))
             self._unit = RowSteps(self.head, 0).unit
             self._bounds = lru_cache(_CACHED_OFFSETS // len(self._kinds))(self._read_bounds)
@@ -205,7 +208,7 @@ class TableFile:
         return array("Q", accumulate(lengths, initial=begin + 4 * count))
 
 
-def _open(piece_format: str, dtype: Dtype, piece: bytes) -> Values:
+def _open(piece_format: str, dtype: Dtype | list[Dtype], piece: bytes) -> Values:
     """Return a function that decodes some of the values of a piece."""
     if piece_format == BSON:
         items = bson.decode(piece)[""]

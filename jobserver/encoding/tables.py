@@ -32,7 +32,7 @@ from jobserver.encoding.columns import (
     live_labels,
 )
 from jobserver.encoding.table_columns import ColumnTable, Encode, flatten
-from jobserver.encoding.text import unique_keys
+from jobserver.encoding.text import unescape_key, unique_keys
 from jobserver.errors import BadRequest
 
 Table = dict[str, Any]
@@ -51,6 +51,40 @@ def is_table(value: object) -> bool:
         return False
     kind = value.get("type")
     return isinstance(kind, str) and value.keys() == _FIELDS.get(kind)
+
+
+def labelled_table(value: Any) -> Table | None:
+    """Return a dict of columns, each a dict with the same labels, as a stored DataFrame.
+
+    Parameters
+    ----------
+    value : Any
+        A stored result, such as that of the script ``summary``.
+
+    Returns
+    -------
+    dict or None
+        None if it has another shape.
+    """
+    columns = list(value.values()) if isinstance(value, dict) else []
+    if not columns or not all(isinstance(each, dict) for each in columns):
+        return None
+    labels = columns[0].keys()
+    cells = [cell for each in columns for cell in each.values()]
+    if not labels or any(each.keys() != labels for each in columns):
+        return None
+    if any(isinstance(cell, dict | list) for cell in cells):
+        return None
+    data = {name: [each[label] for label in labels] for name, each in value.items()}
+    dtypes = {"columns": "object", "index": "object", "data": ["object"] * len(data)}
+    return {
+        "type": "dataframe",
+        "columns": [unescape_key(name) for name in data],
+        "index": [unescape_key(label) for label in labels],
+        "data": data,
+        "dtypes": dtypes,
+        "names": {"columns": None, "index": None},
+    }
 
 
 def decode_table(value: Table) -> Any:

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from jobserver.encoding.arrays import plain
+from jobserver.encoding.grid import Grid
 from jobserver.encoding.json_writer import dumps, native
-from jobserver.encoding.table_columns import Dtype, Head, Readable, dtypes_of, inner_level
-from jobserver.encoding.text import restore_keys
-from jobserver.errors import UnsupportedType
+from jobserver.encoding.table_columns import Readable
 
 #: Cells of one column or one row; None for a missing value.
 Cells = list[str | None]
@@ -25,7 +25,6 @@ _Row = tuple[str, str, str]
 
 _QUOTED = re.compile(r'[,"\r\n]')
 _BACKSLASHED = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
-_SPAN = re.compile(r"timedelta64\[(.+)\]")
 
 
 @dataclass(frozen=True)
@@ -106,92 +105,24 @@ def write_text(table: Readable, output_format: str) -> Iterator[bytes]:
     UnsupportedType
         If it is an array without rows and columns.
     """
-    writer, width = TEXT_FORMATS[output_format], _width(table.head)
-    header = _header(table.head)
-    single = width == 1 or any(len(row) == 1 for row in header)
+    writer, grid = TEXT_FORMATS[output_format], Grid(table)
+    single = len(grid.dtypes) == 1
     escape = _csv_single_cell if output_format == "csv" and single else writer.escape
-    yield writer.begin([*map(escape, row)] for row in header).encode()
-    dtypes = dtypes_of(table.head)
-    for lists in table.slices():
-        columns: list[list[Any]] = [
-            cells if plain else [*map(escape, cells)]
-            for values, dtype in zip(lists, dtypes, strict=True)
-            for cells, plain in _texts(values, dtype)
-        ]
-        if width:
-            columns = [[*columns[0][first::width]] for first in range(width)]
-        yield writer.rows(zip(*columns, strict=True)).encode()
+    yield writer.begin([*map(escape, map(cell_text, row))] for row in grid.header).encode()
+    for columns in grid.slices():
+        texts = [cells if plain else [*map(escape, cells)] for cells, plain in map(_texts, columns)]
+        yield writer.rows(zip(*texts, strict=True)).encode()
     yield writer.after.encode()
 
 
-def _width(head: Head) -> int:
-    """Return the cells in a row of an array; 0 for a table, which has columns."""
-    shape = head.get("shape")
-    if shape is None:
-        return 0
-    if len(shape) > 2:
-        raise UnsupportedType(f"An array of {len(shape)} dimensions is not a table; ask for json.")
-    if inner_level(shape) > 1:
-        raise UnsupportedType(
-            f"An array of {shape[1]} columns is too wide for a table; ask for json."
-        )
-    return shape[1] if len(shape) == 2 else 1
-
-
-def _header(head: Head) -> list[Cells]:
-    """Return the rows above the data."""
-    kind = head["type"]
-    if kind == "ndarray":
-        return []
-    names = _as_list(head["names"]["index"]) if head["index"] else []
-    if kind == "index":
-        return [_text_cells(n if name is None else name for n, name in enumerate(names))]
-    if kind == "series":
-        name = head["name"]
-        return [_text_cells([*names, 0 if name is None else name])]
-    if not isinstance(head["dtypes"]["columns"], list):
-        return [_text_cells([*names, *head["columns"]])]
-    return _level_rows(head, names)
-
-
-def _level_rows(head: Head, names: list[Any]) -> list[Cells]:
-    """Return the rows above columns with several levels of labels, in pandas' layout."""
-    levels = head["names"]["columns"]
-    labels = zip(*head["columns"], strict=True) if head["columns"] else [[] for _ in levels]
-    gaps = [None] * (len(names) - 1)
-    rows = [
-        _text_cells([*([level, *gaps] if names else []), *row])
-        for level, row in zip(levels, labels, strict=True)
-    ]
-    named = any(name is not None for name in names)
-    return rows + ([_text_cells([*names, *([None] * len(head["columns"]))])] if named else [])
-
-
-def _as_list(names: object) -> list[object]:
-    return names if isinstance(names, list) else [names]
-
-
-def _text_cells(values: Iterable[object]) -> Cells:
-    return [_text(value) for value in values]
-
-
-def _texts(values: list[Any], dtype: Dtype | list[Dtype]) -> Iterator[tuple[Cells, bool]]:
-    """Yield the cells of a column, or of each of its levels, and whether they need no escaping."""
-    if isinstance(dtype, list):  # labels with several levels
-        levels = zip(*values, strict=True) if values else [()] * len(dtype)
-        for level, level_dtype in zip(levels, dtype, strict=True):
-            yield from _texts(list(level), level_dtype)
-        return
+def _texts(values: list[Any]) -> tuple[Cells, bool]:
+    """Return the cells of a column, and whether they need no escaping."""
     kinds = set(map(type, values))
-    span = _SPAN.fullmatch(dtype) if isinstance(dtype, str) else None
-    if span:
-        yield [None if value is None else f"{value} {span[1]}" for value in values], False
-    elif kinds == {float}:
-        yield _floats(values)
-    elif kinds == {int}:
-        yield list(map(str, values)), True
-    else:
-        yield _text_cells(values), False
+    if kinds == {float}:
+        return _floats(values)
+    if kinds == {int}:
+        return list(map(str, values)), True
+    return [cell_text(value) for value in values], False
 
 
 def _floats(values: list[float]) -> tuple[Cells, bool]:
@@ -200,10 +131,11 @@ def _floats(values: list[float]) -> tuple[Cells, bool]:
     if "null" not in text:
         return cells, True
     pairs = zip(cells, values, strict=True)
-    return [_text(value) if cell == "null" else cell for cell, value in pairs], False
+    return [cell_text(value) if cell == "null" else cell for cell, value in pairs], False
 
 
-def _text(value: object) -> str | None:
+def cell_text(value: object) -> str | None:
+    """Return a cell of a table as text; None for a missing value."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, float) and not math.isfinite(value):
@@ -211,5 +143,5 @@ def _text(value: object) -> str | None:
     if isinstance(value, bool | int | float):
         return str(value)
     if isinstance(value, dict | list):
-        return dumps(restore_keys(value)).decode()
+        return dumps(plain(value)).decode()
     return str(native(value))  # times and bytes

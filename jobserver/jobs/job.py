@@ -9,7 +9,7 @@ from typing import Self
 
 from bson import ObjectId
 
-from jobserver.encoding import restore_keys
+from jobserver.encoding import plain, restore_keys
 from jobserver.errors import BadRequest, Problem
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import (
@@ -220,10 +220,15 @@ class Job(DocumentView):
                 fields = {name: fields[name] for name in fields if name not in alternatives}
         return {name: value for name, value in fields.items() if value is not _NOT_SENT}
 
-    def public(self) -> Document:
+    def public(self, *, typed: bool = False) -> Document:
         """Return the job as clients see it: no private part, keys as the script returned them.
 
         Fields that a run adds come last: each server of MongoDB orders new fields differently.
+
+        Parameters
+        ----------
+        typed : bool
+            Whether arrays in the result have their type, dtype and shape.
         """
         document = self.document
         sent = {"script"} if "script_name" not in document else set()
@@ -232,7 +237,9 @@ class Job(DocumentView):
         added = [name for name in _ADDED if name in document and name not in sent]
         names = [name for name in document if name != PRIVATE and name not in added]
         shown = {name: document[name] for name in (*names, *added)}
-        return {**shown, "result": restore_keys(shown["result"])} if "result" in shown else shown
+        if "result" in shown:
+            shown["result"] = (restore_keys if typed else plain)(shown["result"])
+        return shown
 
     def shared(self) -> Self:
         """Return a public job as everybody sees it: parameters and result, but no source code."""

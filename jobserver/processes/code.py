@@ -13,8 +13,10 @@ from types import CodeType
 from typing import TYPE_CHECKING
 
 from jobserver.errors import JobNotRunnable, Problem
+from jobserver.processes.collecting import collect
 from jobserver.processes.forms import CODE, Binding
 from jobserver.processes.function import Origin
+from jobserver.processes.run_context import current_context
 from jobserver.tables.loading import load
 
 if TYPE_CHECKING:
@@ -72,7 +74,8 @@ class CodeProcess:
         if body:
             exec(body, names)  # noqa: S102 - the administrator allowed it
         value = eval(last, names) if last else None  # noqa: S307
-        return names.get("result") if value is None else value
+        result = names.get("result") if value is None else value
+        return collect(result, current_context().collected)
 
     def origin(self) -> Origin:
         """Return the version of the code."""

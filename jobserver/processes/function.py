@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from jobserver.errors import Problem
+from jobserver.processes.collecting import collect
 from jobserver.processes.forms import Binding
+from jobserver.processes.run_context import current_context
 from jobserver.tables.loading import load
 
 if TYPE_CHECKING:
@@ -69,10 +71,10 @@ class Process:
         return self.script.problems(self.args, self.kwargs, has_data)
 
     def run(self, data: dict[str, object] | None) -> object:
-        """Load the data, call the function and return its result."""
+        """Load the data, call the function, run it to its end and return its result."""
         loaded = {} if data is None else {"data": load(data, self.script.wants_path())}
         args, kwargs = self.script.bind(self.args, self.kwargs, **loaded)
-        return self.script.func(*args, **kwargs)
+        return collect(self.script.func(*args, **kwargs), current_context().collected)
 
     def origin(self) -> Origin:
         """Return the script's version and the packages it imports."""

@@ -74,6 +74,8 @@ class RunContext:
         Describes an exception; with True it also logs the traceback.
     file_size : int
         Largest file in bytes.
+    collected : int
+        Bytes of memory that the items of a generator may take.
     channel : socket or None
         Where the server sends how many slots a map has; None without a server.
     seeds : Seeds
@@ -90,6 +92,7 @@ class RunContext:
     log: Callable[[str], None] = print
     describe: Callable[[BaseException, bool], Failure] = describe_plainly
     file_size: int = 2**62
+    collected: int = 2**62
     channel: socket.socket | None = None
     seeds: Seeds = field(default_factory=Seeds)
     steps: list[str] = field(default_factory=list)

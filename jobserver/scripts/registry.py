@@ -295,8 +295,6 @@ class Registry:
                     yield module_name, name, value
 
     def _unusable(self, func: Callable[..., object]) -> str:
-        if inspect.iscoroutinefunction(func):
-            return "is async: make it a plain function that calls asyncio.run"
         try:
             parameters_of(func)
         except Exception as error:  # inspecting them may run user code

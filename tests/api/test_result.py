@@ -6,12 +6,18 @@ import csv
 import io
 
 import httpx
+import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 from tests.support.server import Job, Server, finished, run_through, until
 
 TABLE = {"script_name": "echo", "datafile": "timeseries.csv"}
-FORMATS = ("json", "csv", "html", "txt", "png")
+FORMATS = ("json", "csv", "html", "txt", "xlsx", "parquet", "png")
+MEDIA_TYPES = {
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "parquet": "application/vnd.apache.parquet",
+}
 
 
 def get(client: httpx.Client, job_id: str, form: str) -> httpx.Response:
@@ -40,7 +46,29 @@ def test_a_table_in_each_format(server: Server) -> None:
     assert html.text.count("<tr>") == len(found)
 
 
-@pytest.mark.parametrize("form", FORMATS[:4])
+def test_a_summary_is_a_table(client: httpx.Client) -> None:
+    job = run_through(client, script_name="summary", datafile="timeseries.csv")
+    rows = list(csv.reader(io.StringIO(get(client, job["_id"], "csv").text)))
+    assert rows[0] == ["", "value"]
+    assert {label: float(cell) for label, cell in rows[1:]} == job["result"]["value"]
+    assert get(client, job["_id"], "json").json() == job["result"]
+
+
+def test_a_table_as_a_workbook_and_as_parquet(server: Server) -> None:
+    client = server.client
+    job_id = run_through(client, **TABLE)["_id"]
+    expected = pd.read_csv(server.data / "timeseries.csv", parse_dates=["date"])
+    for form, read in (("xlsx", pd.read_excel), ("parquet", pd.read_parquet)):
+        answer = get(client, job_id, form)
+        assert answer.headers["Content-Type"] == MEDIA_TYPES[form]
+        disposition = answer.headers["Content-Disposition"]
+        assert disposition == f'attachment; filename="{job_id}.{form}"'
+        found = read(io.BytesIO(answer.content))
+        assert_frame_equal(found, expected, check_dtype=False, check_exact=True)
+        assert found["date"].dtype.kind == "M"
+
+
+@pytest.mark.parametrize("form", FORMATS[:6])
 def test_nothing_in_a_result_runs_in_a_browser(client: httpx.Client, form: str) -> None:
     job_id = run_through(client, **TABLE)["_id"]
     headers = get(client, job_id, form).headers
@@ -126,3 +154,20 @@ def test_jobs_are_deleted_some_time_after_their_end(public_server: Server) -> No
     assert client.get(f"/job/{failed['_id']}/log").status_code == 404
     assert client.post(f"/job/{kept['_id']}", json={"pinned": False}).status_code == 200
     until(lambda: ids() == {"never_run"}, 20)
+
+
+def test_an_array_is_a_list_unless_its_type_is_asked_for(client: httpx.Client) -> None:
+    data = {"type": "raw_data", "data": [[1, 2], [3, 4]], "datatype": "ndarray"}
+    job = run_through(client, script_name="echo", data=data)
+    assert client.get(f"/job/{job['_id']}").json()["result"] == "[[1, 2], [3, 4]]"
+    array = {"type": "ndarray", "dtype": "int64", "shape": [2, 2], "data": [[1, 2], [3, 4]]}
+    for address, native in ((f"/job/{job['_id']}", {"stringify": "false"}), (None, {})):
+        href = address or f"/job/{job['_id']}/result"
+        plain, typed = (
+            client.get(href, params={**native, "typed": typed}).json()
+            for typed in ("false", "true")
+        )
+        assert (plain["result"] if address else plain) == data["data"]
+        assert (typed["result"] if address else typed) == array
+    listed = client.get("/jobs", params={"stringify": "false", "script": "echo"}).json()["jobs"]
+    assert listed[-1]["result"] == data["data"]

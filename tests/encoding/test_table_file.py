@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from pandas.testing import assert_frame_equal
+from pyarrow import parquet as pq
 
 from jobserver.encoding import (
     File,
@@ -75,8 +76,12 @@ def written(value: Any, folder: Path, limit: int = GIB) -> File:
 
 def shown(value: Any, form: str, folder: Path) -> str:
     """A value in a form, which is the same from a document and from a file."""
-    large = b"".join(show_file(written(value, folder), form)).decode()
-    assert large == b"".join(show_value(encode_result(value).value, form)).decode()
+    file, small = written(value, folder), encode_result(value).value
+    large = b"".join(show_file(file, form)).decode()
+    assert large == b"".join(show_value(small, form)).decode()
+    if form == "json":
+        typed = b"".join(show_file(file, form, typed=True))
+        assert typed == dumps(restore_keys(small)) + b"\n"
     return large
 
 
@@ -137,7 +142,10 @@ def test_every_array_comes_back(tmp_path: Path, array: np.ndarray[Any, Any]) -> 
 @given(npst.array_shapes(min_dims=1, max_dims=4, max_side=5))
 def test_arrays_of_any_shape_are_nested(tmp_path: Path, shape: tuple[int, ...]) -> None:
     array = np.arange(math.prod(shape)).reshape(shape)
-    assert json.loads(shown(array, "json", tmp_path))["data"] == array.tolist()
+    assert json.loads(shown(array, "json", tmp_path)) == array.tolist()
+    typed = json.loads(b"".join(show_file(written(array, tmp_path), "json", typed=True)))
+    assert typed["data"] == array.tolist()
+    assert (typed["dtype"], typed["shape"]) == ("int64", list(shape))
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()
@@ -312,7 +320,7 @@ def test_csv_of_levels(tmp_path: Path) -> None:
         (pd.DataFrame({"a": [1, 2]}, index=["x", "y"]), ",a\nx,1\ny,2\n"),
         (pd.DataFrame({"a": [1, 2]}, index=pd.Index([7, 8], name="n")), "n,a\n7,1\n8,2\n"),
         (pd.DataFrame({"a": [[1, {"$b": None}]], "c": [b"x"]}), 'a,c\n"[1,{""$b"":null}]",eA==\n'),
-        (pd.DataFrame({"c": [1 + 2j], "t": np.array([1500], "m8[ms]")}), "c,t\n(1+2j),1500 ms\n"),
+        (pd.DataFrame({"c": [1 + 2j], "t": np.array([1500], "m8[ms]")}), "c,t\n(1+2j),PT1.5S\n"),
         (pd.Series([1.0, None], name="v"), 'v\n1.0\n""\n'),
         (pd.Series([1, 2]), "0\n1\n2\n"),
         (pd.Series([1, 2], index=["a", "b"], name="v"), ",v\na,1\nb,2\n"),
@@ -360,6 +368,52 @@ def test_html_escapes(tmp_path: Path) -> None:
     assert "<tr><td></td></tr>" in shown(pd.DataFrame({"a": [None]}), "html", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"v": {"count": 2.0, "mean": 0.1}}, ",v\ncount,2.0\nmean,0.1\n"),
+        ({"v": {"a": 1, "b": None}, "w": {"b": "x", "a": True}}, ",v,w\na,1,True\nb,,x\n"),
+        ({"$v": {"a.b": 2**64, "\\": 5}}, ",$v\na.b,18446744073709551616\n\\,5\n"),
+        ({5: {25.5: 1}}, ",5\n25.5,1\n"),
+    ],
+)
+def test_columns_with_the_same_labels_are_a_table(value: Any, text: str) -> None:
+    stored = encode_result(value).value
+    assert b"".join(show_value(stored, "csv")).decode() == text
+    assert b"".join(show_value(stored, "txt")).decode() == text.replace(",", "\t").replace(
+        "\\", "\\\\"
+    )
+    assert b"".join(show_value(stored, "html")).count(b"<tr>") == text.count("\n")
+    assert b"".join(show_value(stored, "json")) == dumps(restore_keys(stored)) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *({}, {"v": {}}, {"v": 1}, {"v": {"a": 1}, "w": 2}, {"v": {"a": 1}, "w": {"b": 1}}),
+        *({"v": {"a": [1]}}, {"v": {"a": {"b": 1}}}, {"v": {"a": 1}, "w": {"a": 1, "b": 2}}),
+    ],
+)
+def test_other_objects_are_not_tables(value: Any) -> None:
+    with pytest.raises(UnsupportedType, match="is not a table"):
+        show_value(value, "csv")
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_a_workbook_is_the_same_from_a_file(name: str, tmp_path: Path) -> None:
+    large = b"".join(show_file(written(FRAMES[name], tmp_path), "xlsx"))
+    assert large == b"".join(show_value(encode_result(FRAMES[name]).value, "xlsx"))
+
+
+@pytest.mark.parametrize("name", [name for name in FRAMES if name not in ("far datetime", "all")])
+def test_parquet_has_the_same_content_from_a_file(name: str, tmp_path: Path) -> None:
+    large = b"".join(show_file(written(FRAMES[name], tmp_path), "parquet"))
+    small = b"".join(show_value(encode_result(FRAMES[name]).value, "parquet"))
+    tables = [pq.read_table(io.BytesIO(content)) for content in (large, small)]
+    assert tables[0].schema == tables[1].schema
+    assert repr(tables[0].to_pydict()) == repr(tables[1].to_pydict())
+
+
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
@@ -368,21 +422,25 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
     [
         (PNG, {"json", "png"}, "is a picture and cannot be shown as .*, only as json or png"),
         ("t\u00e4xt" * 20, {"json", "txt"}, "is a text and cannot be shown as"),
-        (b"bytes", {"json"}, "is bytes"),
+        (b"bytes", {"json", "bin"}, "is bytes"),
         ({"a": [1]}, {"json"}, "is not a table and cannot be shown as .*, only as json"),
         ({"type": "series", "data": []}, {"json"}, "is not a table"),
-        (np.zeros((2, 3)), {"json", "csv", "html", "txt"}, "is a table"),
+        (np.zeros((2, 3)), {"json", "csv", "html", "txt", "xlsx", "parquet"}, "is a table"),
         (
             np.zeros((2, 2, 2)),
             {"json"},
-            "An array of 3 dimensions is not a table; ask for json|as png",
+            "An array of 3 dimensions is not a table; ask for json|as (png|bin)",
         ),
-        (np.zeros((2, 7)), {"json"}, "An array of 7 columns is too wide .* ask for json|as png"),
+        (
+            np.zeros((2, 7)),
+            {"json"},
+            "An array of 7 columns is too wide .* ask for json|as (png|bin)",
+        ),
     ],
 )
 def test_each_kind_has_its_forms(value: Any, forms: set[str], words: str, tmp_path: Path) -> None:
     small, large = encode_result(value).value, written(value, tmp_path)
-    for form in ("json", "csv", "html", "txt", "png"):
+    for form in ("json", "csv", "html", "txt", "xlsx", "parquet", "png", "bin"):
         if form in forms:
             assert b"".join(show_file(large, form)) == b"".join(show_value(small, form))
             continue
@@ -394,6 +452,7 @@ def test_each_kind_has_its_forms(value: Any, forms: set[str], words: str, tmp_pa
 
 def test_a_picture_and_a_text_come_as_they_are() -> None:
     assert b"".join(show_value(PNG, "png")) == PNG
+    assert b"".join(show_value(b"bytes", "bin")) == b"bytes"
     assert b"".join(show_value("t\u00e4xt", "txt")).decode() == "t\u00e4xt"
 
 
@@ -407,6 +466,8 @@ FRAME = encode_result(pd.DataFrame({"a": [1, 2]})).value
         ARRAY | {"shape": [3]},
         ARRAY | {"shape": "x"},
         ARRAY | {"data": 5},
+        ARRAY | {"data": "ab"},
+        FRAME | {"data": {"a": "ab"}},
         FRAME | {"columns": ["a", "b"]},
         FRAME | {"columns": None},
         FRAME | {"index": [1]},

@@ -127,9 +127,10 @@ def test_a_large_table_of_all_kinds(client: httpx.Client) -> None:
 
 def test_a_large_array(client: httpx.Client) -> None:
     job = give(client, "cube", side=104)
-    answer = client.get(job["result"]["href"]).json()
+    answer = client.get(job["result"]["href"], params={"typed": "true"}).json()
     assert answer["shape"] == [104, 104, 104]
     np.testing.assert_array_equal(answer["data"], cube(104))
+    np.testing.assert_array_equal(client.get(job["result"]["href"]).json(), cube(104))
     refused = client.get(job["result"]["href"], params={"format": "csv"})
     assert refused.status_code == 415
     assert "3 dimensions" in refused.json()["message"]
@@ -149,6 +150,7 @@ def test_texts_bytes_and_pictures(client: httpx.Client) -> None:
     assert client.get(job["result"]["href"]).json() == text(9)
     job = give(client, "binary", mib=9)
     assert b64decode(client.get(job["result"]["href"]).json()) == binary(9)
+    assert shown(client, job, "bin") == binary(9)
     job = give(client, "picture", mib=9)
     answer = client.get(job["result"]["href"], params={"format": "png"})
     assert answer.headers["Content-Type"] == "image/png"

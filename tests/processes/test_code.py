@@ -96,6 +96,10 @@ def test_a_traceback_shows_the_line_of_the_code(client: httpx.Client) -> None:
     assert "jobserver" not in log
 
 
+def test_a_generator_of_code_is_collected(client: httpx.Client) -> None:
+    assert result(client, "(n**2 for n in range(3))") == [0, 1, 4]
+
+
 @pytest.mark.parametrize(
     ("code", "expected"),
     [

@@ -201,12 +201,16 @@ def test_a_folder_that_is_none_is_told_about(tmp_path: Path) -> None:
     assert "folder cannot be read" in errors(registry)["scripts"]
 
 
-def test_an_async_function_is_told_about(load: Load) -> None:
-    registry = load(later="async def fetch(): pass\ndef fine(): pass")
-    assert names(registry) == ["fine", "summary"]
-    assert errors(registry) == {
-        "later": "fetch: is async: make it a plain function that calls asyncio.run"
-    }
+@pytest.mark.parametrize("body", ["return 1", "yield 1"])
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_a_script_may_be_async_and_yield(load: Load, kind: str, body: str) -> None:
+    registry = load(later=f"{kind} fetch(n: int, m: float = 2.5):\n    'Fetch.'\n    {body}")
+    assert names(registry) == ["fetch", "summary"]
+    assert errors(registry) == {}
+    described = registry.lookup("fetch").describe()
+    assert described["description"] == "Fetch."
+    assert described["parameters"]["required"] == ["n"]
+    assert described["parameters"]["properties"]["m"] == {"default": 2.5, "type": "number"}
 
 
 def test_a_function_that_tells_no_signature_breaks_nothing_else(load: Load) -> None:
