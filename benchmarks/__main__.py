@@ -29,6 +29,7 @@ from benchmarks import (
     read,
     slots,
     start,
+    tables,
 )
 from benchmarks.figures import Figure
 
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "listing": listing.measure,
     "logins": logins.measure,
     "idle": idle.measure,
+    "tables": tables.measure,
 }
 #: Benchmarks that need more than the project brings, and what reports the lack of it.
 MISSING: dict[str, Callable[[], str]] = {"peer": peer.missing}

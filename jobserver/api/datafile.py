@@ -21,7 +21,7 @@ from jobserver.api.framework.schemas import (
     Deleted,
     Uploaded,
 )
-from jobserver.data.files import DataFiles, check_name
+from jobserver.data.files import DataFiles
 from jobserver.errors import BadRequest, Problem, TooLarge
 from jobserver.execution.preview import MEDIA_TYPES, is_as_it_is, show
 from jobserver.sizes import MIB, rounded_size
@@ -87,10 +87,10 @@ def _pieces(content: BinaryIO) -> Iterator[bytes]:
 )
 def upload_datafile(name: str) -> Answer:
     """Upload a new data file as the field `file` of a multipart form."""
-    check_name(name)
-    parts = services()
+    parts, files, owner = services(), own_datafiles(), actor().id
+    files.check_name(name)
     limit = parts.settings.MAX_UPLOAD_SIZE
-    file, files, owner = _sent_file(limit), own_datafiles(), actor().id
+    file = _sent_file(limit)
     size = file.seek(0, SEEK_END)
     file.seek(0)
     with parts.jobs.quotas.room(owner, name, size, files.sizes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path, PurePath
@@ -30,8 +30,13 @@ EXTENSIONS = tuple(
 )
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, more: Sequence[str] = ()) -> None:
     """Check the name of a data file.
+
+    Parameters
+    ----------
+    more : sequence of str
+        Further extensions: the setting ``DATAFILE_EXTENSIONS``.
 
     Raises
     ------
@@ -45,8 +50,9 @@ def check_name(name: str) -> None:
             "A file name has 1 to 100 letters, digits, '.', '_', '-' and spaces, starts with a "
             "letter, a digit or '_', ends with an extension and is not the name of a device."
         )
-    if name.rpartition(".")[2].lower() not in EXTENSIONS or "." not in name:
-        raise UnsupportedType(f"Data files have one of these extensions: {', '.join(EXTENSIONS)}.")
+    known = (*EXTENSIONS, *more)
+    if name.rpartition(".")[2].lower() not in known or "." not in name:
+        raise UnsupportedType(f"Data files have one of these extensions: {', '.join(known)}.")
 
 
 class Storage(Protocol):
@@ -94,25 +100,35 @@ class DataFiles:
         Their storage.
     options : KeptOptions
         How they are read.
+    extensions : sequence of str
+        Extensions beside `EXTENSIONS`.
     """
 
-    def __init__(self, storage: Storage, options: KeptOptions) -> None:
+    def __init__(
+        self, storage: Storage, options: KeptOptions, extensions: Sequence[str] = ()
+    ) -> None:
         self._storage = storage
         self._options = options
+        self._extensions = extensions
+
+    def check_name(self, name: str) -> None:
+        """Check the name of a file; see `check_name`."""
+        check_name(name, self._extensions)
 
     @classmethod
     def from_settings(cls, database: Database, settings: Settings) -> DataFiles:
         """Return the data files in the storage named by ``DATAFILE_STORAGE``."""
-        options = KeptOptions(database)
+        storage: Storage = FolderStorage(settings.data_path, settings.home)
         if settings.DATAFILE_STORAGE == "gridfs":
-            return cls(GridfsStorage(database), options)
-        return cls(FolderStorage(settings.data_path, settings.home), options)
+            storage = GridfsStorage(database)
+        return cls(storage, KeptOptions(database), settings.DATAFILE_EXTENSIONS)
 
     def for_owner(self, owner: ObjectId | None) -> DataFiles:
         """Return a user's files; without a user those of a server without login."""
         if owner is None:
             return self
-        return DataFiles(self._storage.for_owner(owner), self._options.for_owner(owner))
+        own = self._storage.for_owner(owner), self._options.for_owner(owner)
+        return DataFiles(*own, self._extensions)
 
     def clear(self) -> None:
         """Delete the remains of interrupted uploads."""
@@ -125,7 +141,7 @@ class DataFiles:
 
     def info(self, name: str) -> Document:
         """Return name, path and size of a file; `NotFound` if there is none."""
-        check_name(name)
+        self.check_name(name)
         if found := self._find(name):
             return self._info(*found)
         raise _not_found(name)
@@ -182,7 +198,7 @@ class DataFiles:
         Unavailable
             If it cannot be stored now.
         """
-        check_name(name)
+        self.check_name(name)
         limited = _Limited(content, limit)
         if found := self._find(name):
             raise _taken(found[0])

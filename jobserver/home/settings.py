@@ -92,6 +92,9 @@ class Settings:
         choices=("folder", "gridfs"),
     )
     DATA_PATH: str = setting("data", "Folder of data files.")
+    DATAFILE_EXTENSIONS: tuple[str, ...] = setting(
+        (), "Extensions of data files beside the usual ones, such as rdb; they are read as text."
+    )
     MAX_JSON_SIZE: int = setting(4 * MIB, "Largest JSON body of a request.", minimum=2)
     MAX_UPLOAD_SIZE: int = setting(256 * MIB, "Largest data file that can be uploaded.", minimum=1)
 

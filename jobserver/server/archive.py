@@ -151,15 +151,15 @@ def _files(settings: Settings) -> Iterator[tuple[str, Path]]:
     shared = [("data", settings.data_path), ("scripts", settings.scripts_path)]
     for kind, folder in (*shared, *sorted(own)):
         for file in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if file.is_file() and not file.is_symlink() and _belongs(kind, file.name):
+            if file.is_file() and not file.is_symlink() and _belongs(kind, file.name, settings):
                 yield kind, file
 
 
-def _belongs(kind: str, name: str) -> bool:
+def _belongs(kind: str, name: str, settings: Settings) -> bool:
     if kind == "scripts":
         return bool(_SCRIPT.fullmatch(name))
     try:
-        check_name(name)
+        check_name(name, settings.DATAFILE_EXTENSIONS)
     except ApiError:
         return False
     return bool(_DATA.fullmatch(kind))
@@ -170,7 +170,7 @@ def _read_file(
 ) -> bool:
     """Add a file; return whether it already exists."""
     name = entry.filename.rpartition("/")[2]
-    if not _belongs(kind, name):
+    if not _belongs(kind, name, settings):
         raise InvalidArchive(f"The archive contains an invalid file name {entry.filename!r}.")
     below = settings.data_path / kind.partition("/")[2]
     folder = settings.scripts_path if kind == "scripts" else below

@@ -102,12 +102,12 @@ def read_file(path: Path, options: Options) -> Any:
         return read_utf8(path, options).decode()
     if datatype == "json" and kind != ".json":
         return read_json(path, options)
-    if kind not in _READERS:
+    if kind in _OPAQUE:
         raise UnreadableTable(
             f"has an extension ({kind}) that only the script can read: annotate its first "
             "parameter as pathlib.Path to get the file itself"
         )
-    value = _READERS[kind](path, options)
+    value = _READERS.get(kind, _table)(path, options)
     is_as_it_is = kind in _EITHER and "datatype" not in options
     return value if is_as_it_is else convert(value, datatype, options)
 
@@ -115,7 +115,7 @@ def read_file(path: Path, options: Options) -> Any:
 def can_read(path: Path) -> bool:
     """Whether there is a reader of files with the extension of a file."""
     try:
-        return inner_extension(path) in _READERS
+        return inner_extension(path) not in _OPAQUE
     except UnreadableTable:
         return True  # the reader says what is wrong
 
@@ -164,6 +164,11 @@ _READERS: dict[str, Callable[[Path, Options], object]] = {
     **dict.fromkeys((".nc", ".nc4"), _with_types(read_netcdf)),
     **dict.fromkeys((".h5", ".hdf5"), _with_types(read_hdf5)),
 }
+#: Extensions of files that only scripts can read. Those that an administrator adds are text.
+_OPAQUE = (
+    *(".jpeg", ".jpg", ".npz", ".png", ".tif", ".tiff", ".xml", ".yaml", ".yml"),
+    *(".bz2", ".gz", ".xz", ".zip"),
+)
 #: Datatypes of files that are not tables.
 _NATURAL = {".geojson": "json"}
 #: Files that hold a table or an array, which a script gets as it is.

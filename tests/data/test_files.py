@@ -245,3 +245,11 @@ def test_a_new_file_does_not_inherit_options(files: DataFiles, folder: Path) -> 
         save(files)
         assert "options" not in files.described("a.csv")
         files.delete("a.csv")
+
+
+def test_extensions_can_be_added(folder: Path, options: KeptOptions) -> None:
+    files = DataFiles(FolderStorage(folder, folder.parent), options, ("rdb",))
+    save(files, "a.RDB")
+    assert files.info("a.rdb")["name"] == "a.RDB"
+    with pytest.raises(UnsupportedType, match="rdb"):
+        save(files, "a.exe")

@@ -383,3 +383,8 @@ def _same(kind: str, cell: str, found: Any) -> bool:
     if kind in ("number", "integer"):
         return bool(float(cell) == found)
     return bool(pd.Timestamp(cell) == found if kind == "time" else found == cell)
+
+
+def test_files_of_other_extensions_are_text(read: Read) -> None:
+    assert read("a,b\n1,2\n", "a.rdb").to_dict("list") == {"a": [1], "b": [2]}
+    assert "pathlib.Path" in why(read, "a,b\n1,2\n", "a.png")
