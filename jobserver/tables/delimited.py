@@ -203,12 +203,13 @@ class _Reader:
             if len(row.cells) < width and separator == " ":
                 raise AmbiguousTable(
                     f"has a blank cell in line {row.line}, with {len(row.cells)} of {width} cells "
-                    "parted by spaces: write a value such as NA there, or part cells by commas"
+                    "parted by spaces: write a value such as NA there, or part cells by commas; "
+                    "to read columns of fixed widths, let the script take the pathlib.Path"
                 )
             if len(row.cells) < width and _is_foreign(row, typed, width):
                 raise AmbiguousTable(
                     f"has {separator.join(row.cells)[:60]!r} in line {row.line}, which is not a "
-                    "row of the table: remove it"
+                    f"row of the table: remove it, or, if the table is below, {advise('skip')}"
                 )
         short = [row.line for row in rows if len(row.cells) < width]
         if short and self.layout.surplus is None:
@@ -230,11 +231,7 @@ class _Reader:
     def _finished(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the table with names, typed columns, and without what rows have in addition."""
         frame.columns = self.names
-        blank = [
-            n
-            for n in (frame.shape[1] - 1,)
-            if self.layout.names and _is_unnamed(frame.columns[n]) and frame.iloc[:, n].isna().all()
-        ]
+        blank = self._blank_end(frame)
         if self.layout.surplus == "end" and not blank:
             row = int(frame.iloc[:, -1].notna().to_numpy().argmax())
             raise AmbiguousTable(f"has more cells in {self.where(row)} than its header has names")
@@ -252,6 +249,15 @@ class _Reader:
         frame = with_types(frame, {**self.options, **inner}, self.where)
         frame.attrs.update(units)
         return self._labelled(frame)
+
+    def _blank_end(self, frame: pd.DataFrame) -> list[int]:
+        """Return the last columns if they have no names and no cells."""
+        blank: list[int] = []
+        for n in reversed(range(frame.shape[1]) if self.layout.names else ()):
+            if not _is_unnamed(frame.columns[n]) or not frame.iloc[:, n].isna().all():
+                break
+            blank.append(n)
+        return blank
 
     def _inner_times(self, kept: list[int]) -> Any:
         """Return the option ``times`` with the numbers of its columns among those read."""

@@ -44,7 +44,7 @@ def find_header(
         has_names = _names_columns(table)
     if not has_names or not table:
         return table, None, None
-    names, body = tuple(table[0].cells), table[1:]
+    names, body = _without_comment_sign(table[0].cells), table[1:]
     return body, names, _surplus(names, body, separator)
 
 
@@ -61,6 +61,12 @@ def find_units(
     if wanted is None:
         wanted = _are_units(body)
     return (tuple(body[0].cells), body[1:]) if wanted else (None, body)
+
+
+def _without_comment_sign(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return names without the # before them, which other lines above keep from being a comment."""
+    first = cells[0].removeprefix("#").strip()
+    return (first or cells[0], *cells[1:])
 
 
 def _commented(comment: str, table: Sequence[Row], separator: str) -> tuple[str, ...] | None:

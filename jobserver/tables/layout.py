@@ -245,5 +245,6 @@ def _rdb(lines: Sequence[str]) -> Layout | None:
     names = tuple(cell.strip() for cell in lines[start].split("\t"))
     if len(kinds) != len(names) or not all(map(_RDB_KIND.fullmatch, kinds)):
         return None
-    text = frozenset(n for n, kind in enumerate(kinds) if kind[-1] in "sS")
+    texts = [n for n, kind in enumerate(kinds) if kind[-1] in "sS"]
+    text = frozenset(n for n in texts if not names[n].endswith("_va"))  # latitudes are declared 16s
     return Layout("\t", ".", names, start + 2, len(names), text=text)

@@ -151,15 +151,30 @@ def _padded(rows: Sequence[Row]) -> int:
 
 
 def _runs(rows: list[Row]) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of each run of rows of one width; shorter rows may be in between."""
+    """Yield start and stop of each run of rows of one width; shorter rows may be in between.
+
+    Another width and names of columns below a blank line start another table.
+    """
     start = 0
     while start < len(rows):
         width, stop = len(rows[start].cells), start + 1
         while stop < len(rows) and 2 <= len(rows[stop].cells) <= width:
+            if _starts_another(rows, stop):
+                break
             stop += 1
         if width > 1:
             yield start, stop
         start = stop if width > 1 else start + 1
+
+
+def _starts_another(rows: Sequence[Row], n: int) -> bool:
+    """Whether a row names the columns of another table than the rows above it."""
+    above, row = rows[n - 1], rows[n]
+    if row.line == above.line + 1 or len(row.cells) == len(above.cells):
+        return False
+    widths = len(row.cells), len(row.cells) + 1
+    below = [each for each in rows[n : n + _MOST_PADDED] if len(each.cells) in widths]
+    return _is_header(below) and not any(map(is_typed, row.cells))
 
 
 def _typed_cells(rows: Sequence[Row]) -> int:
