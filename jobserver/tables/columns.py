@@ -209,7 +209,7 @@ def _typed(
     look_alike = present.map(is_time).astype(bool)
     if 2 * look_alike.sum() > len(present):
         fits = are_iso_times(present)
-    elif 2 * fits.sum() <= len(present):
+    elif 2 * fits.sum() < len(present):
         if times and all(is_typed(cell) and not is_clock(cell) for cell in present.head(100)):
             _remark_time(column, present.iloc[0], _where(column, present, 0, where), remarks)
         return column

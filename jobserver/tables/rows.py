@@ -43,9 +43,9 @@ def split_rows(lines: Sequence[str], separator: str, first: int = 1) -> Iterator
     first : int
         Number of the first line.
     """
-    collapsed = (" ".join(line.split()) for line in lines)
-    source = collapsed if separator == " " else (line + "\n" for line in lines)
-    reader = csv.reader(source, delimiter=separator, skipinitialspace=True)
+    source = (" ".join(line.split()) if separator == " " else line for line in lines)
+    ended = (line + "\n" for line in source)
+    reader = csv.reader(ended, delimiter=separator, skipinitialspace=True)
     before = 0
     try:
         for cells in reader:
@@ -78,7 +78,7 @@ def typed_share(rows: list[Row], options: Options) -> float:
     """
     start, stop = find_table(rows) if options.get("skip") is None else (0, len(rows))
     table = rows[start:stop]
-    if not table or not _is_table(table):
+    if not table or not _is_table(table) or (len(table) == 1 and stop < len(rows)):
         return 0
     cells = [cell for row in table[1:] or table for cell in row.cells]
     times = sum(is_date(day) and is_clock(clock) for day, clock in pairwise(cells))  # one, parted

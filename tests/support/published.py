@@ -300,7 +300,7 @@ PUBLISHED = {
         ['"times": "1"'],
     ),
     "GHCN-Daily, `dly`": Published(
-        "ghcn_dly.txt", {}, says=["fixed widths", "pathlib.Path"], is_refused=True
+        "ghcn_dly.txt", {}, says=["numbers in its first row", '"header"'], is_refused=True
     ),
     "Campbell TOA5": Published(
         "campbell_toa5.dat",

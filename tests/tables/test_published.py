@@ -91,3 +91,9 @@ def test_a_published_file_is_a_time_series_with_the_documented_options(
     assert isinstance(frame.index, pd.DatetimeIndex)
     times = next(v for v in PUBLISHED[name].right.values() if re.match(r"\d{4}-\d\d-", str(v[0])))
     assert frame.index.tolist() == [pd.Timestamp(time) for time in times]
+
+
+def test_columns_of_fixed_widths_are_refused_with_advice(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(JobNotRunnable) as refused:
+        read("GHCN-Daily, `dly`", caplog, header=False)
+    assert "pathlib.Path" in refused.value.errors[0].problem
