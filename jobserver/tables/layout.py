@@ -123,6 +123,11 @@ def _infer(lines: list[str], options: Options) -> tuple[Layout, bool]:
     check_widths(table, options)
     body, names, surplus = find_header(top.names, table, separator, options)
     units, body = find_units(names, body, options)
+    if not body and stop < len(rows):
+        raise AmbiguousTable(
+            f"has only the row in line {rows[begin].line} as a table, and other lines below it: "
+            f"fix the file, or {advise('separator', 'skip')}"
+        )
     start = body[0].line - 1 if body else top.line - 1 + len(top.below)
     skipped = max(rows[begin].line - top.line, 0) if rows else 0
     width = max([len(row.cells) for row in body] + [len(names or ())])

@@ -161,6 +161,7 @@ def test_what_tables_are(
         ("date;clock; q\n2020-01-01;--:--; 1\n2020-01-02;--:--;; 2", {}, ["4 in line 3"]),
         ("# a,b,c\n1,20,3,\n1,21,4\n1,22,5", {}, ["line 2", '"header"']),
         ("a b c\nd: e f g h\nx,y\n1,2\nnote\n3,4\n5,6", {}, ["different lengths"]),
+        ("made on 01-05-2021\nand in more words\nx\n", {"separator": " "}, ["row in line 1"]),
         ("a\tb\n5s\t5n\nx\t1\ty\t2\n", {}, ["4 cells in line 3"]),
         ("a,b\n1,2", {"columns": ["c"]}, ["'c'", "a, b"]),
         ("t,q\n01/02/2020,1", {"times": "t"}, ['"%d/%m/%Y"', '"%m/%d/%Y"']),
