@@ -362,10 +362,8 @@ def _holds_integers(column: pd.Series[Any]) -> bool:
         return True
     if column.dtype.kind != "f":
         return False
-    present = column.dropna()
-    return len(present) > 0 and all(
-        bool((part == part.round()).all()) for part in (present[:1000], present[1000:])
-    )
+    parts = (part.dropna() for part in (column[:1000], column[1000:]))
+    return all(bool((part == part.round()).all()) for part in parts) and bool(column.notna().any())
 
 
 def _may_have_leading_zeros(data: bytes, separator: str) -> bool:

@@ -192,6 +192,8 @@ def _separator(top: _Top, options: Options) -> str:
         rows = list(split_rows(top.below, separator, top.line))
         if share := typed_share(rows, options):
             found[separator] = share
+        if share > 1:  # nothing but numbers and times: no other separator does better
+            break
     best = max(found, key=lambda each: found[each], default=None)
     if best and (best != " " or not _holds_separators(top)):
         return best

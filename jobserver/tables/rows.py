@@ -144,7 +144,7 @@ def _padded(rows: Sequence[Row]) -> int:
     """Return the number of rows above the header that spreadsheets padded to its width."""
     for n, row in enumerate(rows[:_MOST_PADDED]):
         if all(row.cells):
-            return n if _is_header(rows[n:]) else 0
+            return n if n and _is_header(rows[n:]) else 0
         if sum(map(bool, row.cells)) * 2 > len(row.cells):
             return 0
     return 0
