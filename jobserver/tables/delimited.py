@@ -137,7 +137,7 @@ class _Reader:
         if b'"' not in self.data:
             return
         lines = self.data.count(b"\n", _offset(self.data, self.layout.start))
-        if lines > len(frame):
+        if lines + (not self.data.endswith(b"\n")) > len(frame):
             rows = [row for row in self._rows() if any("\n" in cell for cell in row.cells)]
             if rows:
                 _log.warning(

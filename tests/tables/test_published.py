@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,45 @@ def test_columns_of_fixed_widths_are_refused_with_advice(caplog: pytest.LogCaptu
     with pytest.raises(JobNotRunnable) as refused:
         read("GHCN-Daily, `dly`", caplog, header=False)
     assert "pathlib.Path" in refused.value.errors[0].problem
+
+
+#: What may happen to a row of a file.
+DAMAGES: dict[str, Callable[[str], str]] = {
+    "a blank line": lambda line: "\n" + line,
+    "a stray line": lambda line: "the gauge was moved by hand\n" + line,
+    "half a row": lambda line: line[: len(line) // 2],
+    "two rows in one": lambda line: line + line,
+    "an open quote": lambda line: '"' + line,
+    "a word": lambda line: re.sub(r"\d(?=\D*$)", "x", line),
+    "another decimal mark": lambda line: re.sub(r"(\d)\.(\d)", r"\1,\2", line),
+}
+TABLES = [name for name, case in PUBLISHED.items() if case.right and "json" not in case.file]
+
+
+def rows(frame: pd.DataFrame, without: int) -> list[list[Any]]:
+    """Return the rows of a table but one; missing values are None."""
+    texts = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+    return [row for n, row in enumerate(texts) if n != without]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", TABLES)
+def test_damage_to_a_row_changes_no_other_row_in_silence(
+    name: str, damage: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    frame, said = read(name, caplog, **options_for(name))
+    known = re.sub(r"\d+", "", said)
+    path = tmp_path / PUBLISHED[name].file
+    lines = (FILES / path.name).read_text("utf-8", "surrogateescape").rstrip("\n").split("\n")
+    for n in range(len(frame)):
+        damaged = [*lines]
+        damaged[n - len(frame)] = DAMAGES[damage](damaged[n - len(frame)])
+        path.write_text("\n".join(damaged), "utf-8", "surrogateescape")
+        caplog.clear()
+        try:
+            found = load({"path": str(path), **options_for(name)}, as_path=False)
+        except JobNotRunnable:
+            continue
+        messages = {re.sub(r"\d+", "", record.getMessage()) for record in caplog.records}
+        if all(message in known for message in messages):
+            assert rows(found, n) == rows(frame, n)
