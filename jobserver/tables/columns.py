@@ -7,6 +7,7 @@ reported in the job's log, with the cell that prevents it.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _log = logging.getLogger("jobserver")
-#: Numbers that stand for missing values in many published tables: -999, 9999, -99.9, -32768...
-_CODE = re.compile(r"-9{2,9}|9{3,9}|-?9+\.9+|-?7999|-?32768|-?32767|-?6999")
+#: Numbers that stand for missing values in many published tables: -999, 9999, -99.9, -777...
+_CODE = re.compile(r"-9{2,9}|9{3,9}|-?9+\.9+|-7{3,9}|-8{3,9}(\.8+)?|-?7999|-?32768|-?32767|-?6999")
+#: Integers that may be times: the year, month and day of 1800 to 2199, maybe hour, minute, second.
+_COMPACT = {8: 1, 10: 100, 12: 10_000, 14: 1_000_000}
 _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _LEADING_ZERO = r"[+-]?0[0-9]+"
 
@@ -110,6 +113,7 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
         elif option is None and _are_compact_dates(frame.iloc[:, n]):
             _remark_time(frame.iloc[:, n], frame.iloc[0, n], where(0), remarks)
     if option is None:
+        _name_clocks(frame, remarks)
         frame = _with_joined_times(frame, text)
     else:
         frame = _with_times(frame, option, parts, where)
@@ -205,7 +209,7 @@ def _typed(
     look_alike = present.map(is_time).astype(bool)
     if 2 * look_alike.sum() > len(present):
         fits = are_iso_times(present)
-    elif 2 * fits.sum() <= len(present):
+    elif 2 * fits.sum() < len(present):
         if times and all(is_typed(cell) and not is_clock(cell) for cell in present.head(100)):
             _remark_time(column, present.iloc[0], _where(column, present, 0, where), remarks)
         return column
@@ -221,17 +225,33 @@ def _where(column: pd.Series[Any], present: pd.Series[Any], row: int, where: Whe
 
 
 def _remark_time(column: pd.Series[Any], cell: object, where: str, remarks: dict[str, str]) -> None:
-    name = str(column.name)
-    remarks[name] = f'{cell} in {where} may be a time; if so, set "times": "{name}" in "data"'
+    remarks[str(column.name)] = f"{cell} in {where} may be a time; if so, {_advice([column.name])}"
+
+
+def _advice(names: list[Any]) -> str:
+    columns = json.dumps([str(name) for name in names] if names[1:] else str(names[0]))
+    return f'set "times": {columns} in "data"'
+
+
+def _name_clocks(frame: pd.DataFrame, remarks: dict[str, str]) -> None:
+    """Name the times of day beside a date in the remark that it may be a time."""
+    for n, name in enumerate(frame.columns[:-1]):
+        remark, beside = remarks.get(str(name), ""), frame.iloc[:, n + 1]
+        if not remark.endswith(_advice([name])) or not _is_text(beside):
+            continue
+        if all(map(is_clock, beside.head(100).dropna())):
+            remarks[str(name)] = remark.replace(_advice([name]), _advice([name, beside.name]))
 
 
 def _are_compact_dates(column: pd.Series[Any]) -> bool:
-    """Whether integers are such as 20200131, year, month and day."""
+    """Whether integers are such as 20200131, year, month and day, or 202001312359."""
     if column.dtype.kind not in "iu" or column.empty:
         return False
-    if not column.between(18_000_101, 21_991_231).all():
+    scale = _COMPACT.get(len(str(column.iloc[0])), 0)
+    if not scale or not column.between(18_000_101 * scale, 21_991_231 * scale + scale).all():
         return False
-    return bool(((column // 100 % 100).between(1, 12) & (column % 100).between(1, 31)).all())
+    days = column // scale
+    return bool(((days // 100 % 100).between(1, 12) & (days % 100).between(1, 31)).all())
 
 
 def _number_pattern(options: Options) -> str:

@@ -148,8 +148,9 @@ def _check_cells(value: object, columns: dict[str, list[object]]) -> None:
 
 
 def _not_a_table(value: object) -> DatatypeMismatch:
-    paths = [*islice(_lists(value), 3)]
-    hint = f', or set "records" to {" or ".join(paths)}' if paths else ""
+    found = sorted(islice(_lists(value), 1000), key=lambda each: -each[1])
+    paths = " or ".join(path for path, _ in found[:3])
+    hint = f', or set "records" to {paths}' if paths else ""
     return DatatypeMismatch(f"is an object, but not a table: {_ADVICE}{hint}")
 
 
@@ -175,14 +176,14 @@ def shape_of(value: object) -> tuple[int, ...]:
     return (len(value), *(shapes.pop() if shapes else ()))
 
 
-def _lists(value: object, depth: int = 6) -> Iterator[str]:
-    """Yield paths to lists of objects."""
+def _lists(value: object, depth: int = 6) -> Iterator[tuple[str, int]]:
+    """Yield paths to lists of objects, and their lengths."""
     items = value.items() if isinstance(value, dict) else enumerate(value)  # type: ignore[arg-type]
     for key, item in items:
         if isinstance(item, list) and item and isinstance(item[0], dict):
-            yield str(key)
+            yield str(key), len(item)
         if isinstance(item, dict | list) and depth and not (isinstance(value, list) and key):
-            yield from (f"{key}.{path}" for path in _lists(item, depth - 1))
+            yield from ((f"{key}.{path}", size) for path, size in _lists(item, depth - 1))
 
 
 _ADVICE = "send an object of columns, a list of rows, or name another datatype"

@@ -53,9 +53,24 @@ def read_table(data: bytes, options: Options) -> pd.DataFrame:
         raise UnreadableTable("is empty")
     if layout.width > _WIDEST:
         raise UnreadableTable(f"has {layout.width} columns; at most {_WIDEST} can be read")
+    _report_skipped_row(data, layout, options)
     if layout.skipped:
         _log.info("The %d lines above the table were left out", layout.skipped)
     return _Reader(data, layout, options).read()
+
+
+def _report_skipped_row(data: bytes, layout: Layout, options: Options) -> None:
+    """Report that the last line that ``skip`` leaves out is like the first row of values."""
+    skip = options.get("skip")
+    if not skip:
+        return
+    lines = _head(data).split("\n")
+    kinds = []
+    for line in (skip - 1, layout.start):
+        row = next(split_rows(lines[line : line + 1], layout.separator), None)
+        kinds.append([is_typed(cell) for cell in row.cells] if row else [])
+    if kinds[0] == kinds[1] and any(kinds[0]):
+        _log.warning("Line %d, which skip leaves out, looks like a row of the table", skip)
 
 
 def _without_blank_end(data: bytes) -> bytes:
@@ -109,8 +124,27 @@ class _Reader:
             frame = self._parsed()
             if frame is None:
                 raise UnreadableTable("is not a table: a cell starts with a quote that never ends")
+        self._report_long_rows(frame)
         frame = self._with_leading_zeros(frame)
         return self._finished(frame)
+
+    def _report_long_rows(self, frame: pd.DataFrame) -> None:
+        """Report rows of several lines: a quote that is missing may join rows."""
+        if any("\n" in name for name in self.layout.names or ()):
+            if frame.empty:
+                raise UnreadableTable("has a quote in its header that never ends")
+            _log.warning("The header goes over several lines, as a name in quotes does")
+        if b'"' not in self.data:
+            return
+        lines = self.data.count(b"\n", _offset(self.data, self.layout.start))
+        if lines + (not self.data.endswith(b"\n")) > len(frame):
+            rows = [row for row in self._rows() if any("\n" in cell for cell in row.cells)]
+            if rows:
+                _log.warning(
+                    "Rows that go over several lines, as a cell in quotes does: %d, the first "
+                    "from line %d on",
+                    *(len(rows), rows[0].line),
+                )
 
     def where(self, row: int) -> str:
         """Return where a row stands."""
@@ -182,7 +216,7 @@ class _Reader:
         """Return the first row that belongs to a footer; the number of rows without one."""
         width = self.layout.width
         gaps = [n for n in range(1, len(rows)) if rows[n].line > rows[n - 1].line + 1]
-        odd = [n for n, row in enumerate(rows) if len(row.cells) != width]
+        odd = [n for n, row in enumerate(rows) if len(row.cells) <= max(width // 2, 1) < width]
         for start in sorted({*gaps, *odd}):
             if not start:
                 continue
@@ -203,12 +237,13 @@ class _Reader:
             if len(row.cells) < width and separator == " ":
                 raise AmbiguousTable(
                     f"has a blank cell in line {row.line}, with {len(row.cells)} of {width} cells "
-                    "parted by spaces: write a value such as NA there, or part cells by commas"
+                    "parted by spaces: write a value such as NA there, or part cells by commas; "
+                    "to read columns of fixed widths, let the script take the pathlib.Path"
                 )
             if len(row.cells) < width and _is_foreign(row, typed, width):
                 raise AmbiguousTable(
                     f"has {separator.join(row.cells)[:60]!r} in line {row.line}, which is not a "
-                    "row of the table: remove it"
+                    f"row of the table: remove it, or, if the table is below, {advise('skip')}"
                 )
         short = [row.line for row in rows if len(row.cells) < width]
         if short and self.layout.surplus is None:
@@ -217,12 +252,22 @@ class _Reader:
 
     def _with_leading_zeros(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose columns of integers with leading zeros are text."""
-        integers = [n for n in range(frame.shape[1]) if _holds_integers(frame.iloc[:, n])]
-        if not integers or not _may_have_leading_zeros(self.data, self.layout.separator):
+        separator = self.layout.separator
+        in_head = _may_have_leading_zeros(self.data[:_HEAD], separator)
+        found = [
+            n
+            for n, dtype in enumerate(frame.dtypes)
+            if dtype.kind in "iuf" and (in_head or _holds_integers(frame[n]))
+        ]
+        if not found or not (in_head or _may_have_leading_zeros(self.data, separator)):
             return frame
-        texts = self._parsed(usecols=integers, dtype="str", parse_dates=[])
+        texts = self._parsed(usecols=found, dtype="str", parse_dates=[])
         for n, column in texts.items() if texts is not None else ():
             if has_leading_zeros(column):
+                if not _holds_integers(frame[n]):
+                    _log.warning(
+                        "The column %s: is text, as it has zeros at the start", self.names[n]
+                    )
                 self.texts.add(n)
                 frame[n] = column
         return frame
@@ -230,11 +275,7 @@ class _Reader:
     def _finished(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the table with names, typed columns, and without what rows have in addition."""
         frame.columns = self.names
-        blank = [
-            n
-            for n in (frame.shape[1] - 1,)
-            if self.layout.names and _is_unnamed(frame.columns[n]) and frame.iloc[:, n].isna().all()
-        ]
+        blank = self._blank_end(frame)
         if self.layout.surplus == "end" and not blank:
             row = int(frame.iloc[:, -1].notna().to_numpy().argmax())
             raise AmbiguousTable(f"has more cells in {self.where(row)} than its header has names")
@@ -252,6 +293,15 @@ class _Reader:
         frame = with_types(frame, {**self.options, **inner}, self.where)
         frame.attrs.update(units)
         return self._labelled(frame)
+
+    def _blank_end(self, frame: pd.DataFrame) -> list[int]:
+        """Return the last columns if they have no names and no cells."""
+        blank: list[int] = []
+        for n in reversed(range(frame.shape[1]) if self.layout.names else ()):
+            if not _is_unnamed(frame.columns[n]) or not frame.iloc[:, n].isna().all():
+                break
+            blank.append(n)
+        return blank
 
     def _inner_times(self, kept: list[int]) -> Any:
         """Return the option ``times`` with the numbers of its columns among those read."""
@@ -312,17 +362,18 @@ def _holds_integers(column: pd.Series[Any]) -> bool:
         return True
     if column.dtype.kind != "f":
         return False
-    present = column.dropna()
-    return len(present) > 0 and all(
-        bool((part == part.round()).all()) for part in (present[:1000], present[1000:])
-    )
+    parts = (part.dropna() for part in (column[:1000], column[1000:]))
+    return all(bool((part == part.round()).all()) for part in parts) and bool(column.notna().any())
 
 
 def _may_have_leading_zeros(data: bytes, separator: str) -> bool:
     """Whether a zero starts a cell, and a digit follows it."""
     import numpy as np
 
-    text = np.frombuffer(b"\n" + data, np.uint8)
-    before, zero, after = text[:-2], text[1:-1], text[2:]
-    found = np.flatnonzero((zero == ord("0")) & (after - ord("0") < 10))
-    return bool(np.isin(before[found], list(f'{separator}\n" +-'.encode())).any())
+    text = np.frombuffer(b"\n\n" + data, np.uint8)
+    found = np.flatnonzero((text[2:-1] == ord("0")) & (text[3:] - ord("0") < 10)) + 1
+    before = text[found]
+    starts, signs = np.zeros((2, 256), bool)
+    starts[list(f'{separator}\n"'.encode())] = signs[list(b" +-")] = True
+    signed = text[found[signs[before]] - 1]
+    return bool(starts[before].any() or starts[signed].any() or (signed == ord(" ")).any())

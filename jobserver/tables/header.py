@@ -17,6 +17,8 @@ from jobserver.tables.rows import (
     split_rows,
 )
 
+#: Digits of a date without marks, which names nothing above others like it.
+_LONG = 8
 _RULE = re.compile(r"[-=_]+", re.ASCII)
 
 
@@ -44,7 +46,7 @@ def find_header(
         has_names = _names_columns(table)
     if not has_names or not table:
         return table, None, None
-    names, body = tuple(table[0].cells), table[1:]
+    names, body = _without_comment_sign(table[0].cells), table[1:]
     return body, names, _surplus(names, body, separator)
 
 
@@ -61,6 +63,12 @@ def find_units(
     if wanted is None:
         wanted = _are_units(body)
     return (tuple(body[0].cells), body[1:]) if wanted else (None, body)
+
+
+def _without_comment_sign(cells: Sequence[str]) -> tuple[str, ...]:
+    """Return names without the # before them, which other lines above keep from being a comment."""
+    first = cells[0].removeprefix("#").strip()
+    return (first or cells[0], *cells[1:])
 
 
 def _commented(comment: str, table: Sequence[Row], separator: str) -> tuple[str, ...] | None:
@@ -81,18 +89,25 @@ def _names_columns(table: Sequence[Row]) -> bool:
     if not table:
         return False
     first, body = table[0].cells, table[1:]
-    labels = len(body[0].cells) - len(first) if body else 0
+    labels = max(len(body[0].cells) - len(first), 0) if body else 0
     columns = columns_of_rows(body, len(first) + labels)[labels:]
     typed = [n for n, cells in enumerate(columns) if cells and is_typed_column(cells)]
     cells = [first[n] for n in typed or range(len(first)) if not is_blank(first[n])]
     if not cells or not all(map(is_typed, cells)):
-        return bool(cells) or not typed
+        return not any(_is_value(first[n], columns[n]) for n in typed) or _ask_header(table[0])
     if not _may_be_names(cells):
         return False
     texts = [n for n in range(len(first)) if typed and n not in typed and not is_typed(first[n])]
     if any(first[n] in columns[n] for n in texts):
         return False
     return bool(texts and _counts_up(cells)) or _ask_header(table[0])
+
+
+def _is_value(cell: str, below: Sequence[str]) -> bool:
+    """Whether a cell above numbers and times is one of them, and not a name such as 2020."""
+    if not is_typed(cell) or cell in below or not INTEGER.fullmatch(cell):
+        return is_typed(cell)
+    return len(cell) >= _LONG and {len(each) for each in below if is_number(each)} == {len(cell)}
 
 
 def _may_be_names(cells: Sequence[str]) -> bool:
@@ -108,7 +123,7 @@ def _counts_up(cells: Sequence[str]) -> bool:
 
 def _ask_header(first: Row) -> bool:
     raise AmbiguousTable(
-        f"has only integers in its first row (line {first.line}: {shown_cells(first)}), "
+        f"has numbers in its first row (line {first.line}: {shown_cells(first)}), "
         'which may be column names or values: set "header": true or false in "data"'
     )
 

@@ -31,6 +31,7 @@ from jobserver.tables.rows import (
     columns_of_rows,
     differing_lengths,
     find_table,
+    is_typed_column,
     split_rows,
     typed_share,
 )
@@ -112,6 +113,7 @@ def _infer(lines: list[str], options: Options) -> tuple[Layout, bool]:
     """Return the layout, and whether the table has numbers or times."""
     if options.get("skip") is None and (known := _toa5(lines) or _rdb(lines)):
         rows = list(split_rows(lines[known.start :], known.separator, known.start + 1))
+        _check_known(known, rows)
         return _with_types(known, rows, options), True
     top = _Top.read(lines, options)
     separator = options.get("separator") or top.separator or _separator(top, options)
@@ -121,12 +123,26 @@ def _infer(lines: list[str], options: Options) -> tuple[Layout, bool]:
     check_widths(table, options)
     body, names, surplus = find_header(top.names, table, separator, options)
     units, body = find_units(names, body, options)
+    if not body and stop < len(rows):
+        raise AmbiguousTable(
+            f"has only the row in line {rows[begin].line} as a table, and other lines below it: "
+            f"fix the file, or {advise('separator', 'skip')}"
+        )
     start = body[0].line - 1 if body else top.line - 1 + len(top.below)
     skipped = max(rows[begin].line - top.line, 0) if rows else 0
     width = max([len(row.cells) for row in body] + [len(names or ())])
     layout = Layout(separator, ".", names, start, width, surplus, units, skipped=skipped)
     is_sure = any(is_typed(cell) for row in body for cell in row.cells)
     return _with_types(layout, body, options), is_sure
+
+
+def _check_known(known: Layout, rows: Sequence[Row]) -> None:
+    """Raise `AmbiguousTable` if the first row does not fit: longer ones below are found later."""
+    if rows and len(rows[0].cells) > known.width:
+        raise AmbiguousTable(
+            f"has {len(rows[0].cells)} cells in line {rows[0].line}, and {known.width} columns: "
+            "fix the file"
+        )
 
 
 def _with_types(layout: Layout, body: list[Row], options: Options) -> Layout:
@@ -176,16 +192,27 @@ def _separator(top: _Top, options: Options) -> str:
         rows = list(split_rows(top.below, separator, top.line))
         if share := typed_share(rows, options):
             found[separator] = share
-    if found:
-        return max(found, key=lambda each: found[each])
-    for separator in SEPARATORS[:-1]:
+        if share > 1:  # nothing but numbers and times: no other separator does better
+            break
+    best = max(found, key=lambda each: found[each], default=None)
+    if best and (best != " " or not _holds_separators(top)):
+        return best
+    for separator in SEPARATORS:
         rows = list(split_rows(top.below[:LINES], separator, top.line))
-        if any(_splits(row, separator) for row in rows):
+        split = [row for row in rows if _splits(row, separator)]
+        if split and (separator != " " or is_typed_column([c for row in split for c in row.cells])):
             raise AmbiguousTable(
                 f"has rows of different lengths, {differing_lengths(rows)}, with {separator!r} "
                 f"between cells: fix the file, or {advise('separator', 'skip')}"
             )
     return SEPARATORS[0]  # a single column
+
+
+def _holds_separators(top: _Top) -> bool:
+    """Whether most rows have another separator in their cells than the spaces between these."""
+    rows = list(split_rows(top.below[:LINES], " ", top.line))
+    odd = [any(c in cell for c in "\t;|" for cell in row.cells) for row in rows]
+    return 2 * sum(odd) > len(rows)
 
 
 def _splits(row: Row, separator: str) -> bool:
@@ -232,8 +259,9 @@ def _toa5(lines: Sequence[str]) -> Layout | None:
     """Return the layout of a Campbell Scientific TOA5 file: four rows above the values."""
     if not lines or not lines[0].lstrip('"').startswith("TOA5") or len(lines) < 4:
         return None
-    names, units = (tuple(row.cells) for row in islice(split_rows(lines[1:3], ","), 2))
-    return Layout(",", ".", names, 4, len(names), units=units)
+    names, units, kinds = (row.cells for row in islice(split_rows(lines[1:4], ","), 3))
+    start = 3 if is_time(kinds[0]) else 4  # some programs leave out the row of kinds
+    return Layout(",", ".", tuple(names), start, len(names), units=tuple(units))
 
 
 def _rdb(lines: Sequence[str]) -> Layout | None:
@@ -245,5 +273,6 @@ def _rdb(lines: Sequence[str]) -> Layout | None:
     names = tuple(cell.strip() for cell in lines[start].split("\t"))
     if len(kinds) != len(names) or not all(map(_RDB_KIND.fullmatch, kinds)):
         return None
-    text = frozenset(n for n, kind in enumerate(kinds) if kind[-1] in "sS")
+    texts = [n for n, kind in enumerate(kinds) if kind[-1] in "sS"]
+    text = frozenset(n for n in texts if not names[n].endswith("_va"))  # latitudes are declared 16s
     return Layout("\t", ".", names, start + 2, len(names), text=text)

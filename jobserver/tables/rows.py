@@ -43,9 +43,9 @@ def split_rows(lines: Sequence[str], separator: str, first: int = 1) -> Iterator
     first : int
         Number of the first line.
     """
-    collapsed = (" ".join(line.split()) for line in lines)
-    source = collapsed if separator == " " else (line + "\n" for line in lines)
-    reader = csv.reader(source, delimiter=separator, skipinitialspace=True)
+    source = (" ".join(line.split()) if separator == " " else line for line in lines)
+    ended = (line + "\n" for line in source)
+    reader = csv.reader(ended, delimiter=separator, skipinitialspace=True)
     before = 0
     try:
         for cells in reader:
@@ -78,7 +78,7 @@ def typed_share(rows: list[Row], options: Options) -> float:
     """
     start, stop = find_table(rows) if options.get("skip") is None else (0, len(rows))
     table = rows[start:stop]
-    if not table or not _is_table(table):
+    if not table or not _is_table(table) or (len(table) == 1 and stop < len(rows)):
         return 0
     cells = [cell for row in table[1:] or table for cell in row.cells]
     times = sum(is_date(day) and is_clock(clock) for day, clock in pairwise(cells))  # one, parted
@@ -144,22 +144,37 @@ def _padded(rows: Sequence[Row]) -> int:
     """Return the number of rows above the header that spreadsheets padded to its width."""
     for n, row in enumerate(rows[:_MOST_PADDED]):
         if all(row.cells):
-            return n if _is_header(rows[n:]) else 0
+            return n if n and _is_header(rows[n:]) else 0
         if sum(map(bool, row.cells)) * 2 > len(row.cells):
             return 0
     return 0
 
 
 def _runs(rows: list[Row]) -> Iterator[tuple[int, int]]:
-    """Yield start and stop of each run of rows of one width; shorter rows may be in between."""
+    """Yield start and stop of each run of rows of one width; shorter rows may be in between.
+
+    Another width and names of columns below a blank line start another table.
+    """
     start = 0
     while start < len(rows):
         width, stop = len(rows[start].cells), start + 1
         while stop < len(rows) and 2 <= len(rows[stop].cells) <= width:
+            if _starts_another(rows, stop):
+                break
             stop += 1
         if width > 1:
             yield start, stop
         start = stop if width > 1 else start + 1
+
+
+def _starts_another(rows: Sequence[Row], n: int) -> bool:
+    """Whether a row names the columns of another table than the rows above it."""
+    above, row = rows[n - 1], rows[n]
+    if row.line == above.line + 1 or len(row.cells) == len(above.cells):
+        return False
+    widths = len(row.cells), len(row.cells) + 1
+    below = [each for each in rows[n : n + _MOST_PADDED] if len(each.cells) in widths]
+    return _is_header(below) and not any(map(is_typed, row.cells))
 
 
 def _typed_cells(rows: Sequence[Row]) -> int:

@@ -125,6 +125,16 @@ DAYS = ["2020-01-01 00:00:00", "2020-01-02 00:00:00"]
             [[DAYS[0], 1.5, 2], [None, None, None], [DAYS[1], 2.5, 3]],
         ),
         ("q,T\n,1\n2,3", {}, ["q", "T"], [[None, 1], [2, 3]]),
+        ("id,q\n007,1\n1.5,2", {}, ["id", "q"], [["007", 1], ["1.5", 2]]),
+        ("Well 1\n# id;q\n5;1\n6;2", {}, ["id", "q"], [[5, 1], [6, 2]]),
+        ("year,1,2\n2020,3,4\n2021,5,6", {}, ["year", "1", "2"], [[2020, 3, 4], [2021, 5, 6]]),
+        ("date,01013500\n2020-01-01,3.5", {}, ["date", "01013500"], [[DAYS[0], 3.5]]),
+        (
+            "well,x\na,1\n\ndate,q,,\n2020-01-01,1.5,,,\n2020-01-02,2.5,,,",
+            {"skip": 3},
+            ["date", "q"],
+            [[DAYS[0], 1.5], [DAYS[1], 2.5]],
+        ),
     ],
 )
 def test_what_tables_are(
@@ -144,6 +154,15 @@ def test_what_tables_are(
         ("a,b\n1,2\n1,2,3", {}, ["3 in line 3", '"separator"']),
         ("date,flow\n2020-01-01,1\nbroken\n2020-01-02,2", {}, ["'broken'", "line 3"]),
         ("a;b\n1,234;5\n", {}, ["1,234", "line 2", '"decimal"']),
+        ("2020-01-01,1.5*\n2020-01-02,2.5\n2020-01-03,3.5", {}, ["line 1", '"header"']),
+        ("01999990 1980 x\n01999990 1981 2\n01999990 1982 3", {}, ["line 1", '"header"']),
+        ("20200101 12.5%\n20200102 13.5\n20200103 14.5", {}, ["line 1", '"header"']),
+        ("Level\n2020 1 1.5\n2020 2 2.5", {}, ["1 in line 1", '"skip"']),
+        ("date;clock; q\n2020-01-01;--:--; 1\n2020-01-02;--:--;; 2", {}, ["4 in line 3"]),
+        ("# a,b,c\n1,20,3,\n1,21,4\n1,22,5", {}, ["line 2", '"header"']),
+        ("a b c\nd: e f g h\nx,y\n1,2\nnote\n3,4\n5,6", {}, ["different lengths"]),
+        ("made on 01-05-2021\nand in more words\nx\n", {"separator": " "}, ["row in line 1"]),
+        ("a\tb\n5s\t5n\nx\t1\ty\t2\n", {}, ["4 cells in line 3"]),
         ("a,b\n1,2", {"columns": ["c"]}, ["'c'", "a, b"]),
         ("t,q\n01/02/2020,1", {"times": "t"}, ['"%d/%m/%Y"', '"%m/%d/%Y"']),
         ("t,q\n2020-02-30,1", {"times": "t"}, ["'2020-02-30'", "line 2"]),
@@ -176,6 +195,13 @@ def test_refusals_name_line_cell_and_option(
     told = why(read, text, **options)
     assert [fact for fact in facts if fact not in told] == []
     assert all(option in told for option in OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "text", ['# a,b\n"1,2\n3,4\n', 'a,"b\n1,2\n3,4\n', 'a,b\n1,2\n3,"4\n5,6\n']
+)
+def test_a_quote_that_never_ends_is_refused(read: Read, text: str) -> None:
+    assert "quote" in why(read, text)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +267,7 @@ def test_campbell_toa5(read: Read) -> None:
     assert rows(frame)[1] == ["2020-01-01 00:10:00", 2, 3.5]
     assert frame["Temp"].isna().tolist() == [True, False]
     assert frame.attrs["units"]["Temp"] == "Deg C"
+    assert len(read(text.replace('"","","Avg"\n', ""), "a.dat")) == 2
 
 
 def test_what_is_left_out_is_told(read: Read, caplog: pytest.LogCaptureFixture) -> None:
@@ -265,6 +292,11 @@ def test_what_is_left_out_is_told(read: Read, caplog: pytest.LogCaptureFixture) 
         assert '"missing"' in text
         assert told(f"q\n131.5\n{code}\n120.25\n", missing=[float(code)]) == ""
     assert told("q\n-99.9\n-98\n-120\n-101\n") == ""
+    assert "1, the first from line 2" in told('a,b,c\n1,"x,3\n2,"y,4\n3,z,5\n')
+    assert "header goes over several lines" in told('a,"b\nm"\n1,2\n')
+    assert "zeros at the start" in told("id,q\n007,1\n1.5,2")
+    assert "'2*' in line 3" in told("a,b\n1,1\n2*,1\n")
+    assert "Line 2, which skip leaves out" in told("x,y\n2020-01-01,1\n2020-01-02,2", skip=2)
 
 
 def test_a_footer_in_mid_table_is_not_left_out(read: Read) -> None:
