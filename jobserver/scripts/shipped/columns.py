@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import MinLen
 
-from jobserver.tables.cells import REMARKS
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -228,7 +226,7 @@ def _almost_times(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 def _remarks(table: pd.DataFrame) -> dict[str, str]:
     """Return what the reader of the table remarked about its columns."""
-    found: dict[str, str] = table.attrs.get(REMARKS, {})
+    found: dict[str, str] = table.attrs.get("remarks", {})
     return found
 
 
