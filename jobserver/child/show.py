@@ -1,7 +1,8 @@
 """Write a data file in another format: ``python -m jobserver.child.show``, started by a server.
 
-Its arguments are the file's path, the output format, the options as JSON, and the bytes of memory
-it may take. It ends with `NOT_SHOWN` and the reason on standard error if the file cannot be read.
+Its arguments are the file's path, the output format, and the bytes of memory it may take; the
+options come as JSON on standard input. It ends with `NOT_SHOWN` and the reason on standard error if
+the file cannot be read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from jobserver.encoding import Encoder, dumps, restore_keys
 from jobserver.encoding.table_columns import ColumnTable
 from jobserver.encoding.text_tables import write_text
 from jobserver.errors import UnsupportedType
-from jobserver.system.process_tree import NOT_SHOWN
+from jobserver.system.process_tree import NOT_SHOWN, OUT_OF_MEMORY
 from jobserver.tables.conversion import convert
 from jobserver.tables.loading import REFUSALS, explain, read_file
 from jobserver.tables.options import Options, datatype_of
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Seconds of processor time.
-_SECONDS = 60
+_SECONDS = 30
 _JSON = (".json", ".geojson")
 
 
 def main() -> None:
     """Write the file named on the command line to standard output."""
-    path, output_format, options, memory = sys.argv[1:]
+    path, output_format, memory = sys.argv[1:]
+    options = json.load(sys.stdin)
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
     import pandas as pd  # noqa: F401 - its memory does not count
 
@@ -41,12 +43,14 @@ def main() -> None:
         limit = size * resource.getpagesize() + int(memory)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
-        for piece in pieces(Path(path), output_format, json.loads(options)):
+        for piece in pieces(Path(path), output_format, options):
             sys.stdout.buffer.write(piece)
     except (*REFUSALS, UnsupportedType) as error:
         reason = f"The file {explain(error)}" if isinstance(error, REFUSALS) else str(error)
         sys.stderr.write(reason)
         sys.exit(NOT_SHOWN)
+    except MemoryError:
+        sys.exit(OUT_OF_MEMORY)
 
 
 def pieces(path: Path, output_format: str, options: Options) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import Any, BinaryIO, cast
 
 from jobserver.errors import Unavailable, UnsupportedType
 from jobserver.execution.supervision.child_process import clean_environment
-from jobserver.system.process_tree import NOT_SHOWN
+from jobserver.system.process_tree import NOT_SHOWN, OUT_OF_MEMORY
 from jobserver.tables.loading import can_read
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,13 @@ MEDIA_TYPES = {
     "txt": "text/plain; charset=utf-8",
 }
 #: Seconds that reading a file may take, and that a request waits for its turn.
-_SECONDS = 60.0
-_WAIT_SECONDS = 10.0
-#: Processes at once.
+_SECONDS = 30.0
+_WAIT_SECONDS = 5.0
+#: How the process ends at a limit: without memory, or ended by the system.
+_LIMITS = (OUT_OF_MEMORY, -signal.SIGKILL, -signal.SIGXCPU)
+#: Processes at once, and requests that may wait for them: each holds a thread of the server.
 _turns = threading.BoundedSemaphore(2)
+_waiting = threading.BoundedSemaphore(6)
 
 
 def is_as_it_is(name: str, output_format: str, options: Mapping[str, Any]) -> bool:
@@ -66,7 +70,7 @@ def show(path: Path, output_format: str, options: Mapping[str, Any], memory: int
         raise UnsupportedType(
             f"A {path.suffix.lower()[1:]} file cannot be shown as {output_format}, only as txt."
         )
-    if not _turns.acquire(timeout=_WAIT_SECONDS):
+    if not _take_turn():
         raise Unavailable("Too many files are being read at the moment. Try again soon.")
     output = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
     try:
@@ -80,14 +84,24 @@ def show(path: Path, output_format: str, options: Mapping[str, Any], memory: int
     return output
 
 
+def _take_turn() -> bool:
+    """Wait for a turn; return False if it takes too long, or too many wait already."""
+    if not _waiting.acquire(blocking=False):
+        return False
+    try:
+        return _turns.acquire(timeout=_WAIT_SECONDS)
+    finally:
+        _waiting.release()
+
+
 def _run(
     path: Path, output_format: str, options: Mapping[str, Any], memory: int, output: BinaryIO
 ) -> None:
-    arguments = [str(path), output_format, json.dumps(dict(options)), str(memory)]
+    arguments = [str(path), output_format, str(memory)]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "jobserver.child.show", *arguments],
-            stdin=subprocess.DEVNULL,
+            input=json.dumps(dict(options)).encode(),
             stdout=output,
             stderr=subprocess.PIPE,
             env=clean_environment(),
@@ -102,4 +116,6 @@ def _run(
         raise UnsupportedType(f"{done.stderr.decode(errors='replace').strip()}. Ask for txt.")
     if done.returncode:
         log.warning("Reading a data file failed: %s", done.stderr.decode(errors="replace"))
-        raise UnsupportedType("Reading the file takes too much memory or time. Ask for txt.")
+        if done.returncode in _LIMITS:
+            raise UnsupportedType("Reading the file takes too much memory or time. Ask for txt.")
+        raise UnsupportedType("The file cannot be read; the log of the server says why.")

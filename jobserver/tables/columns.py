@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from jobserver.tables.cells import MISSING, REMARKS, is_clock, is_time, is_typed
+from jobserver.tables.cells import MISSING, REMARKS, is_clock, is_number, is_time, is_typed
 from jobserver.tables.errors import NotTimes, UnknownColumn
 from jobserver.tables.options import Options
 from jobserver.tables.times import (
@@ -32,6 +32,8 @@ _log = logging.getLogger("jobserver")
 _CODE = re.compile(r"-9{2,9}|9{3,9}|-?9+\.9+|-7{3,9}|-8{3,9}(\.8+)?|-?7999|-?32768|-?32767|-?6999")
 #: Integers that may be times: the year, month and day of 1800 to 2199, maybe hour, minute, second.
 _COMPACT = {8: 1, 10: 100, 12: 10_000, 14: 1_000_000}
+#: Digits with marks between them: maybe a number, if not of this table.
+_DIGITS = re.compile(r"[+-]?\d[\d.,' ]*", re.ASCII)
 _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _LEADING_ZERO = r"[+-]?0[0-9]+"
 
@@ -210,13 +212,19 @@ def _typed(
     if 2 * look_alike.sum() > len(present):
         fits = are_iso_times(present)
     elif 2 * fits.sum() < len(present):
-        if times and all(is_typed(cell) and not is_clock(cell) for cell in present.head(100)):
+        if times and all(map(_may_be_time, present.head(100))):
             _remark_time(column, present.iloc[0], _where(column, present, 0, where), remarks)
-        return column
+            return column
+        if not _DIGITS.fullmatch(present.iloc[0]):
+            return column
     row = int((~fits).to_numpy().argmax())
     place = _where(column, present, row, where)
     remarks[str(column.name)] = f"is text, as {present.iloc[row]!r} in {place} does not fit"
     return column
+
+
+def _may_be_time(cell: str) -> bool:
+    return is_typed(cell) and not is_clock(cell) and not is_number(cell)
 
 
 def _where(column: pd.Series[Any], present: pd.Series[Any], row: int, where: Where) -> str:

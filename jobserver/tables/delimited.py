@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HEAD = 64 * 1024
+_LONG_HEAD = 8 * 1024 * 1024
 #: Most columns of a table: as many as a sheet of a workbook has.
 _WIDEST = 16_384
 _log = logging.getLogger("jobserver")
@@ -49,14 +50,29 @@ def read_table(data: bytes, options: Options) -> pd.DataFrame:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     data = _without_blank_end(data)
     layout = infer(_head(data), options)
+    if not layout.width and len(data) > _HEAD:  # it begins with nothing but comments
+        layout = infer(_head(data, _LONG_HEAD), options)
     if not layout.width:
         raise UnreadableTable("is empty")
     if layout.width > _WIDEST:
         raise UnreadableTable(f"has {layout.width} columns; at most {_WIDEST} can be read")
     _report_skipped_row(data, layout, options)
+    _check_comments(data, layout)
     if layout.skipped:
         _log.info("The %d lines above the table were left out", layout.skipped)
     return _Reader(data, layout, options).read()
+
+
+def _check_comments(data: bytes, layout: Layout) -> None:
+    """Check that no line within the table is a comment: its cells might be read as values."""
+    start = _offset(data, layout.start)
+    found = start if data.startswith(b"#", start) else data.find(b"\n#", start) + 1
+    if found and layout.start:
+        line = data.count(b"\n", 0, found) + 1
+        raise AmbiguousTable(
+            f"has a line that starts with # within its rows, line {line}: remove it if it is a "
+            "comment, or put its first cell in quotes"
+        )
 
 
 def _report_skipped_row(data: bytes, layout: Layout, options: Options) -> None:
@@ -81,9 +97,9 @@ def _without_blank_end(data: bytes) -> bytes:
     return data if last == len(data) else data[:last]
 
 
-def _head(data: bytes) -> str:
-    head = data[:_HEAD]
-    if len(data) > _HEAD and b"\n" in head:
+def _head(data: bytes, size: int = _HEAD) -> str:
+    head = data[:size]
+    if len(data) > size and b"\n" in head:
         head = head[: head.rindex(b"\n") + 1]
     return head.decode("utf-8", "replace")
 

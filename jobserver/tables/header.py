@@ -20,6 +20,8 @@ from jobserver.tables.rows import (
 #: Digits of a date without marks, which names nothing above others like it.
 _LONG = 8
 _RULE = re.compile(r"[-=_]+", re.ASCII)
+#: Starts of cells that are values, if not plain numbers: <0.1, ~5, a minus of typography.
+_VALUE = re.compile(r"[<>\u2264\u2265~\u2248\u00b1\u2212\u2013+-]?\s*\d")
 
 
 def find_header(
@@ -149,4 +151,5 @@ def _are_units(body: Sequence[Row]) -> bool:
     typed = [n for n, cells in enumerate(columns) if cells and all(map(is_typed, cells))]
     found = [first[n] for n in typed]
     has_text = any(not is_blank(cell) for cell in found)
-    return len(typed) > 1 and has_text and not any(map(is_typed, found))
+    is_value = any(is_typed(cell) or _VALUE.match(cell) for cell in found)
+    return len(typed) > 1 and has_text and not is_value

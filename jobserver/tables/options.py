@@ -5,7 +5,10 @@ A job sets them in its ``data``; others are kept with a data file. Both use this
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -17,6 +20,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import ErrorDetails
 
 from jobserver.errors import Problem
 from jobserver.tables.datatypes import DATATYPES, check_datatype, pick_records
@@ -33,7 +37,23 @@ def _check_encoding(name: str) -> str:
         "".encode(name)
     except LookupError as error:
         raise ValueError("unknown") from error
+    if codecs.lookup(name).name in _NO_ENCODINGS:
+        raise ValueError("not an encoding of files")
     return name
+
+
+def _check_format(text: str) -> str:
+    """Raise `ValueError` if a format is unknown, or names a part of the time in two ways."""
+    codes = set(re.findall(r"%(.)", text))
+    if not codes & {"Y", "y"} or ("p" in codes) != ("I" in codes):
+        raise ValueError("contradictory or incomplete")
+    if "j" in codes and codes & {"m", "d", "b", "B"}:
+        raise ValueError("contradictory")
+    try:
+        datetime.strptime(datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC).strftime(text), text)
+    except re.error as error:
+        raise ValueError("a code is repeated") from error
+    return text
 
 
 def _check_zone(name: str) -> str:
@@ -50,6 +70,9 @@ def _check_datatype(name: str) -> str:
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _Number = Annotated[int, Field(ge=0, lt=16_384)]
 Column = _Name | _Number
+_Columns = Annotated[list[Column], Field(min_length=1, max_length=8)]
+#: Codecs of Python that are not encodings of text files.
+_NO_ENCODINGS = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7")
 
 
 class _Model(BaseModel):
@@ -59,10 +82,10 @@ class _Model(BaseModel):
 class Times(_Model):
     """The columns that hold the times of a table, and how they are written."""
 
-    columns: list[Column] | Column = Field(
+    columns: _Columns | Column = Field(
         description="a column, or the columns of date and time, or of year, month and day"
     )
-    format: _Name | None = Field(
+    format: Annotated[_Name, AfterValidator(_check_format)] | None = Field(
         None, description='how times are written, such as "%d.%m.%Y %H:%M"'
     )
     zone: Annotated[_Name, AfterValidator(_check_zone)] | None = Field(
@@ -98,15 +121,19 @@ class TableOptions(_Model):
         None, description="true or false: whether the row below the header holds units"
     )
     missing: list[_Name | int | float] | None = Field(
-        None, description="a list of values that stand for a missing one, such as [-999]"
+        None,
+        max_length=100,
+        description="a list of values that stand for a missing one, such as [-999]",
     )
     text: list[Column] | None = Field(
-        None, description="a list of columns, by name or number from 0, that are kept as text"
+        None,
+        max_length=1000,
+        description="a list of columns, by name or number from 0, that are kept as text",
     )
     columns: list[Column] | None = Field(
-        None, description="a list of the columns to read, by name or number from 0"
+        None, max_length=1000, description="a list of the columns to read, by name or number from 0"
     )
-    times: Times | list[Column] | Column | None = Field(
+    times: Times | _Columns | Column | None = Field(
         None, description="a column, or an object of columns, format and zone"
     )
     sheet: Column | None = Field(
@@ -132,14 +159,24 @@ def option_problems(options: Options, field: str = "") -> Iterator[Problem]:
     try:
         _ADAPTER.validate_python(dict(options))
     except ValidationError as error:
-        names = dict.fromkeys(str(each["loc"][0]) for each in error.errors())
-        for name in names:
-            if name in OPTIONS:
-                expected = TableOptions.model_fields[name].description
-                yield Problem(f"{field}{name}", f"must be {expected}")
-            else:
-                known = ", ".join(OPTIONS)
-                yield Problem(f"{field}{name}", f"is unknown; the options are: {known}")
+        found = dict(map(_expected, error.errors()))
+        for name, expected in found.items():
+            if name != "times" or len(found) == 1:  # else a part of it says more
+                yield Problem(f"{field}{name}", expected)
+    thousands, decimal = options.get("thousands"), options.get("decimal")
+    if thousands is not None and thousands == decimal:
+        yield Problem(f"{field}thousands", "must be another mark than decimal")
+
+
+def _expected(error: ErrorDetails) -> tuple[str, str]:
+    """Return the option that an error is about, and what it must be."""
+    name, *inner = map(str, error["loc"])
+    if name not in OPTIONS:
+        return name, f"is unknown; the options are: {', '.join(OPTIONS)}"
+    part = next((each for each in inner[1:2] if each in ("format", "zone")), None)
+    if part and inner[0] == "Times":
+        return f"{name}.{part}", f"must be {Times.model_fields[part].description}"
+    return name, f"must be {TableOptions.model_fields[name].description}"
 
 
 def options_of(fields: Options) -> dict[str, Any]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobserver.child.show import pieces
-from jobserver.errors import UnsupportedType
+from jobserver.errors import Unavailable, UnsupportedType
+from jobserver.execution import preview
 from jobserver.execution.preview import is_as_it_is, show
 from tests.support.contract import strict_json
 
@@ -120,3 +122,15 @@ def test_the_table_in_json(tmp_path: Path) -> None:
     assert shown(tmp_path, split, "csv", "a.json").decode() == ",x\np,True\nq,\n"
     records = '{"a": {"b": [{"x": "1"}]}}'
     assert shown(tmp_path, records, "json", "a.json", records="a.b") == b'[{"x":1}]'
+
+
+def test_few_requests_wait_for_a_turn(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("a,b\n1,2\n", "ascii")
+    with ExitStack() as others:
+        for _ in range(6):
+            others.enter_context(preview._waiting)
+        with pytest.raises(Unavailable, match="Try again"):
+            show(path, "json", {}, 0)
+    with show(path, "json", {}, 0) as file:
+        assert file.read() == b'[{"a":1,"b":2}]'

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from jobserver.errors import JobNotRunnable
 from jobserver.tables.loading import load
-from jobserver.tables.options import OPTIONS
+from jobserver.tables.options import OPTIONS, option_problems
 from tests.support.strategies import fuzzed
 
 Read = Callable[..., Any]
@@ -420,3 +420,45 @@ def _same(kind: str, cell: str, found: Any) -> bool:
 def test_files_of_other_extensions_are_text(read: Read) -> None:
     assert read("a,b\n1,2\n", "a.rdb").to_dict("list") == {"a": [1], "b": [2]}
     assert "pathlib.Path" in why(read, "a,b\n1,2\n", "a.png")
+
+
+@pytest.mark.parametrize("cells", [("<0.1", "<0.2"), ("\u22125", "\u22126"), ("~5", "6 ?")])
+def test_a_first_row_of_values_is_not_taken_for_units(read: Read, cells: tuple[str, str]) -> None:
+    frame = read(f"a,b\n{','.join(cells)}\n0.5,0.6\n0.7,0.8\n")
+    assert len(frame) == 3
+    assert cells[0] in frame.attrs["remarks"]["a"]
+
+
+def test_numbers_that_are_not_grouped_by_three_digits_are_told(read: Read) -> None:
+    for text in ("a;b\n1.5;2\n2.25;4\n", 'a;b\n"1.00.000";1\n"2.00.000";2\n'):
+        frame = read(text, thousands=".")
+        assert "line 2" in frame.attrs["remarks"]["a"]
+        assert "times" not in frame.attrs["remarks"]["a"]
+
+
+def test_a_comment_within_a_table_is_refused(read: Read) -> None:
+    told = why(read, "date,v\n2020-01-01,2\n#2020-01-02,400\n2020-01-03,6\n")
+    assert "line 3" in told
+
+
+def test_a_table_far_below_comments_is_found(read: Read) -> None:
+    comments = ("# " + "x" * 70 + "\n") * 951
+    assert read(comments + "a,b\n1,2\n3,4\n").to_dict("list") == {"a": [1, 3], "b": [2, 4]}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"times": {"columns": "t", "zone": "Europe"}}, "times.zone"),
+        ({"times": {"columns": "t", "format": "%Q"}}, "times.format"),
+        ({"times": {"columns": "t", "format": "%Y-%j-%d"}}, "times.format"),
+        ({"times": {"columns": "t", "format": "%d.%m.%Y %H:%M %p"}}, "times.format"),
+        ({"times": {"columns": "t", "format": "%Y-%m-%d%Y"}}, "times.format"),
+        ({"times": []}, "times"),
+        ({"thousands": ".", "decimal": "."}, "thousands"),
+        ({"encoding": "utf-7"}, "encoding"),
+        ({"missing": ["x"] * 200}, "missing"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], field: str) -> None:
+    assert [problem.field for problem in option_problems(options)] == [field]
