@@ -18,7 +18,7 @@ from jobserver.tables.columns import find_columns, has_leading_zeros, unique_nam
 from jobserver.tables.errors import AmbiguousTable, UnreadableTable
 from jobserver.tables.layout import Layout, infer
 from jobserver.tables.options import Options, advise
-from jobserver.tables.rows import Row, split_rows
+from jobserver.tables.rows import CellCounts, Row, split_rows
 from jobserver.tables.times import TimesOption
 
 if TYPE_CHECKING:
@@ -233,17 +233,21 @@ class _Reader:
         width = self.layout.width
         gaps = [n for n in range(1, len(rows)) if rows[n].line > rows[n - 1].line + 1]
         odd = [n for n, row in enumerate(rows) if len(row.cells) <= max(width // 2, 1) < width]
-        for start in sorted({*gaps, *odd}):
-            if not start:
-                continue
-            typed = _typed_columns(rows[:start], width)
-            if typed and all(_is_foreign(row, typed, width) for row in rows[start:]):
+        starts, above = {*gaps, *odd}, CellCounts(width)
+        for start, row in enumerate(rows):
+            typed = above.typed_columns() if start in starts else []
+            below = range(start, len(rows))
+            if typed and all(_is_foreign(rows[n], typed, width) for n in below):
                 return start
+            above.add(row)
         return len(rows)
 
     def _check_widths(self, rows: Sequence[Row]) -> None:
         width, separator = self.layout.width, self.layout.separator
-        typed = _typed_columns(rows, width)
+        counts = CellCounts(width)
+        for row in rows:
+            counts.add(row)
+        typed = counts.typed_columns()
         for row in rows:
             if len(row.cells) > width:
                 raise AmbiguousTable(
@@ -355,16 +359,6 @@ def _offset(data: bytes, lines: int) -> int:
 
 def _is_unnamed(name: object) -> bool:
     return name == "" or str(name).startswith("Unnamed: ")
-
-
-def _typed_columns(rows: Sequence[Row], width: int) -> list[int]:
-    """Return the columns that hold numbers or times in nearly all rows."""
-    typed = []
-    for n in range(width):
-        cells = [row.cells[n] for row in rows if n < len(row.cells) and not is_blank(row.cells[n])]
-        if cells and sum(map(is_typed, cells)) > 0.9 * len(cells):
-            typed.append(n)
-    return typed
 
 
 def _is_foreign(row: Row, typed: Sequence[int], width: int) -> bool:

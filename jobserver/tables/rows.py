@@ -66,6 +66,26 @@ def columns_of_rows(rows: Sequence[Row], width: int) -> list[list[str]]:
     ]
 
 
+class CellCounts:
+    """Counts the cells of each column, and the numbers and times among them, row by row."""
+
+    def __init__(self, width: int) -> None:
+        self._present = [0] * width
+        self._typed = [0] * width
+
+    def add(self, row: Row) -> None:
+        """Count the cells of a row."""
+        for n, cell in enumerate(row.cells[: len(self._present)]):
+            if not is_blank(cell):
+                self._present[n] += 1
+                self._typed[n] += is_typed(cell)
+
+    def typed_columns(self) -> list[int]:
+        """Return the columns that hold numbers or times in nearly all rows."""
+        pairs = enumerate(zip(self._typed, self._present, strict=True))
+        return [n for n, (typed, present) in pairs if typed > 0.9 * present]
+
+
 def is_typed_column(cells: Sequence[str]) -> bool:
     """Whether most cells are numbers or times."""
     return 2 * sum(map(is_typed, cells)) > len(cells)
