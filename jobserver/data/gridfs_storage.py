@@ -93,5 +93,9 @@ class GridfsStorage:
         return self._database.call(self._names.find_one, {"_id": self._key(name)})
 
     def _key(self, name: str) -> str:
-        """Return the id of a file's document; no name contains a slash."""
-        return name if self._owner is None else f"{self._owner}/{name}"
+        return file_key(name, self._owner)
+
+
+def file_key(name: str, owner: ObjectId | None) -> str:
+    """Return the id of a document about a user's file; no name contains a slash."""
+    return name if owner is None else f"{owner}/{name}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from jobserver.data.gridfs_storage import file_key
 from jobserver.storage.database import Database
 
 
@@ -32,12 +33,12 @@ class KeptOptions:
 
     def get(self, name: str) -> dict[str, Any]:
         """Return the options of a file; none if it has none."""
-        found = self._database.call(self._collection.find_one, {"_id": self._key(name)})
+        found = self._database.call(self._collection.find_one, self._key(name))
         return found["options"] if found else {}
 
     def set(self, name: str, options: Mapping[str, Any]) -> None:
         """Keep options with a file instead of those it had; forget these if there are none."""
-        key = {"_id": self._key(name)}
+        key = self._key(name)
         if options:
             document = {**key, "options": dict(options)}
             self._database.check_room()
@@ -45,6 +46,5 @@ class KeptOptions:
         else:
             self._database.call(self._collection.delete_one, key)
 
-    def _key(self, name: str) -> str:
-        """Return the id of a file's options; no name contains a slash."""
-        return name if self._owner is None else f"{self._owner}/{name}"
+    def _key(self, name: str) -> dict[str, str]:
+        return {"_id": file_key(name, self._owner)}

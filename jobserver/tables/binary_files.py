@@ -66,11 +66,9 @@ def chosen_names(names: Sequence[str], options: Mapping[str, Any]) -> list[str]:
         If there is no such column.
     """
     wanted = options.get("columns")
-    return (
-        list(names)
-        if wanted is None
-        else [names[n] for n in find_columns(names, wanted, "columns")]
-    )
+    if wanted is None:
+        return list(names)
+    return [names[n] for n in find_columns(names, wanted, "columns")]
 
 
 def decoded(values: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:

@@ -82,6 +82,18 @@ def find_columns(names: Sequence[Any], wanted: Sequence[str | int], option: str)
     return found
 
 
+def find_times(names: Sequence[Any], options: Options) -> tuple[TimesOption | None, list[int]]:
+    """Return the option ``times``, if it is set, and the positions of its columns.
+
+    Raises
+    ------
+    UnknownColumn
+        If there is no such column.
+    """
+    option = TimesOption.parse(options.get("times"))
+    return option, find_columns(names, option.columns, "times") if option else []
+
+
 def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFrame:
     """Return a table with typed columns.
 
@@ -103,8 +115,7 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
     """
     names = list(frame.columns)
     text = set(find_columns(names, options.get("text") or (), "text"))
-    option = TimesOption.parse(options.get("times"))
-    parts = find_columns(names, option.columns, "times") if option else []
+    option, parts = find_times(names, options)
     remarks: dict[str, str] = {}
     for n, dtype in enumerate(frame.dtypes):
         if dtype.kind == "M" and frame.iloc[:, n].dt.tz is not None:
@@ -155,8 +166,7 @@ def with_own_types(
     """
     frame = without_missing(frame, options)
     names = list(frame.columns)
-    option = TimesOption.parse(options.get("times"))
-    parts = find_columns(names, option.columns, "times") if option else []
+    option, parts = find_times(names, options)
     text = find_columns(names, options.get("text") or (), "text")
     for n in range(frame.shape[1]):
         column = frame.iloc[:, n]
@@ -183,14 +193,16 @@ def _is_float(text: str) -> bool:
 
 def _is_text(column: pd.Series[Any]) -> bool:
     """Whether a column holds text, maybe beside numbers as in JSON and workbooks."""
-    if column.dtype.kind != "O":
-        return False
+    if column.dtype != object:
+        return bool(column.dtype.kind == "O")  # the text of pandas
     kinds = set(map(type, column.dropna()))
     return str in kinds and kinds <= {str, int, float}
 
 
 def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return a column of text and numbers as text."""
+    if column.dtype != object:
+        return column
     return column.map(str, na_action="ignore").astype("str")
 
 

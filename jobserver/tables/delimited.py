@@ -14,12 +14,17 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from jobserver.tables.cells import is_blank, is_typed
-from jobserver.tables.columns import find_columns, has_leading_zeros, unique_names, with_types
+from jobserver.tables.columns import (
+    find_columns,
+    find_times,
+    has_leading_zeros,
+    unique_names,
+    with_types,
+)
 from jobserver.tables.errors import AmbiguousTable, UnreadableTable
 from jobserver.tables.layout import Layout, infer
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import CellCounts, Row, split_rows
-from jobserver.tables.times import TimesOption
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,8 +71,10 @@ def read_table(data: bytes, options: Options) -> pd.DataFrame:
 def _check_comments(data: bytes, layout: Layout) -> None:
     """Check that no line within the table is a comment: its cells might be read as values."""
     start = _offset(data, layout.start)
+    if not layout.start or data.find(b"#", start) < 0:  # quick, as most tables have none
+        return
     found = start if data.startswith(b"#", start) else data.find(b"\n#", start) + 1
-    if found and layout.start:
+    if found:
         line = data.count(b"\n", 0, found) + 1
         raise AmbiguousTable(
             f"has a line that starts with # within its rows, line {line}: remove it if it is a "
@@ -130,8 +137,7 @@ class _Reader:
         self.options = {**self.options, "decimal": layout.decimal}
         self.texts = set(find_columns(self.names, self.options.get("text") or (), "text"))
         self.texts |= layout.text
-        option = TimesOption.parse(self.options.get("times"))
-        self.parts = find_columns(self.names, option.columns, "times") if option else []
+        _, self.parts = find_times(self.names, self.options)
 
     def read(self) -> pd.DataFrame:
         frame = self._parsed()

@@ -36,18 +36,6 @@ SHIPPED = Path(__file__).parents[2] / "data" / "timeseries.csv"
 quick = settings(max_examples=fuzzed(60), deadline=None)
 
 
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    """Write a file and read it as a script would get it."""
-
-    def write_and_read(content: str | bytes, name: str = "a.csv", **options: Any) -> Any:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return load({"path": str(path), **options}, as_path=False)
-
-    return write_and_read
-
-
 def told(read: Read, content: str | bytes, name: str = "a.csv", **options: Any) -> str:
     """Why a file is not read."""
     with pytest.raises(JobNotRunnable) as refused:

@@ -23,18 +23,6 @@ from tests.support.strategies import fuzzed
 Read = Callable[..., Any]
 
 
-@pytest.fixture
-def read(tmp_path: Path) -> Read:
-    """Write a file and read it as a script would get it."""
-
-    def write_and_read(content: str | bytes, name: str = "a.csv", **options: Any) -> Any:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return load({"path": str(path), **options}, as_path=False)
-
-    return write_and_read
-
-
 def why(read: Read, content: str, name: str = "a.csv", **options: Any) -> str:
     """Why a file is not read."""
     with pytest.raises(JobNotRunnable) as refused:
