@@ -178,6 +178,8 @@ class Warm:
         if os.getpid() != pid:  # a module forked: this is the copy
             os._exit(0)
         Attempt(registry, self._setup["home"], spec, channel).run()
+        while self._setup["can_fork"]:  # killed once its output is read: what it left may print
+            receive(channel)
 
 
 def _activity() -> tuple[int, set[int], int]:
