@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -61,7 +60,7 @@ def init(folder: Path) -> None:
 def run(home: Path, config: str, host: str, port: int) -> None:
     """Serve a home over HTTP."""
     from jobserver.home.settings import load
-    from jobserver.server.shutdown import exit_on_sigterm
+    from jobserver.server.shutdown import exit_on_sigterm, leave
 
     exit_on_sigterm()
     settings = load(home, config)
@@ -79,7 +78,7 @@ def run(home: Path, config: str, host: str, port: int) -> None:
         opened.serve_at(address)
     line = f"Jobserver {jobserver.__version__} on {address}, {_described(opened)}"
     serve(opened, sock, partial(click.echo, line, err=True))
-    sys.exit(0)
+    leave()
 
 
 @main.command()
@@ -91,13 +90,14 @@ def worker(home: Path, config: str) -> None:
     """
     from jobserver.home.settings import load
     from jobserver.server.server import Server
-    from jobserver.server.shutdown import exit_on_sigterm, wait
+    from jobserver.server.shutdown import exit_on_sigterm, leave, wait
 
     exit_on_sigterm()
     settings = load(home, config)
     opened = Server(settings).open()
     line = f"Jobserver {jobserver.__version__} worker with {settings.workers} slots, "
     wait(opened, partial(click.echo, line + _described(opened), err=True))
+    leave()
 
 
 def _described(home: Server) -> str:

@@ -60,9 +60,15 @@ def create(client: httpx.Client, script: str, fields: Job | None = None, **kwarg
 def start(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> str:
     """Create a job and start it; its id."""
     job_id = create(client, script, fields, **kwargs)
-    answer = client.post(f"/job/{job_id}/run")
+    answer = until(lambda: _run_unless_loading(client, job_id))
     assert answer.status_code == 202, answer.text
     return job_id
+
+
+def _run_unless_loading(client: httpx.Client, job_id: str) -> httpx.Response | None:
+    answer = client.post(f"/job/{job_id}/run")
+    is_loading = answer.status_code == 503 and "being imported" in answer.text
+    return None if is_loading else answer
 
 
 def carry_out(client: httpx.Client, script: str, fields: Job | None = None, **kwargs: Any) -> Job:
