@@ -52,7 +52,8 @@ def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dic
         value = reader.read(text)
     except json.JSONDecodeError as error:
         position = f"line {error.lineno}, column {error.colno}"
-        raise BadRequest(f"The body is not valid JSON: {error.msg} at {position}.") from error
+        text = f"The body is not valid JSON: {error.msg} at {position}."
+        raise BadRequest(text + _hint(error)) from error
     if problems := reader.problems:
         more = " There are more; see errors." if len(problems) > 1 else ""
         first = f"The body cannot be stored: {problems[0].field} {problems[0].problem}."
@@ -60,6 +61,16 @@ def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dic
     if not isinstance(value, dict):
         raise BadRequest('The body must be a JSON object, such as {"foo": 42}.')
     return value
+
+
+def _hint(error: json.JSONDecodeError) -> str:
+    """Return what to change in JSON that is nearly right."""
+    before, at = error.doc[: error.pos].rstrip(), error.doc[error.pos : error.pos + 1]
+    if at in ("}", "]") and before.endswith(","):
+        return f" Remove the comma before '{at}'."
+    if at == "'":
+        return " Use double quotes."
+    return ""
 
 
 def _decode(body: bytes) -> str:

@@ -63,6 +63,26 @@ def test_wrong_methods(client: httpx.Client, method: str, path: str, allowed: st
 
 
 @pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        *(("/jobs/", "/jobs"), ("/job/a1/", "/job/a1"), ("/job//a1", "/job/a1")),
+        *(("/Jobs", "/jobs"), ("/datafle/a.csv", "/datafile/a.csv"), ("/script", "/scripts")),
+    ],
+)
+def test_a_path_that_is_nearly_right_is_named(client: httpx.Client, path: str, meant: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["message"].endswith(f"Did you mean {meant}?")
+
+
+def test_a_wrong_method_is_told_what_the_others_do(client: httpx.Client) -> None:
+    message = client.post("/job", json={}).json()["message"]
+    assert "PUT /job (create a job" in message
+    message = client.patch("/jobs", json={}).json()["message"]
+    assert all(each in message for each in ("DELETE /jobs (delete", "GET /jobs (list", "POST"))
+
+
+@pytest.mark.parametrize(
     ("method", "path"),
     [
         *(("GET", path) for path in ("/", "/info", "/health", "/openapi.json", "/datafiles")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import httpx
 import pytest
 
@@ -145,3 +147,16 @@ def test_a_body_in_chunks(server: Server) -> None:
     answer = server.client.put("/job", content=pieces, headers=headers)
     assert answer.status_code == 201
     assert answer.json()["a"] == "1"
+
+
+@pytest.mark.parametrize("request_line", WRITES)
+def test_a_compressed_body_is_refused_by_the_name_of_its_header(
+    server: Server, request_line: str
+) -> None:
+    method, path = request_line.split()
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    with server.unchanged():
+        body = gzip.compress(b'{"a": 1}')
+        answer = server.client.request(method, path, content=body, headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Encoding" in answer.json()["message"]

@@ -168,6 +168,19 @@ def test_what_is_no_json_is_refused_with_its_place(body: bytes, place: str) -> N
     assert place in str(refused(body))
 
 
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b'{"a": 1,}', "Remove the comma before '}'"),
+        (b'{"a": [1, 2 , ]}', "Remove the comma before ']'"),
+        (b"{'a': 1}", "Use double quotes"),
+    ],
+)
+def test_json_that_is_nearly_right_is_told_what_to_change(body: bytes, hint: str) -> None:
+    text = str(refused(body))
+    assert hint in text or "trailing comma" in text  # as Python 3.13 says itself
+
+
 def test_what_is_not_utf8_is_refused_with_its_place() -> None:
     assert "byte 7 is 0xff" in str(refused(b'{"a": "\xff"}'))
     assert "not UTF-8" in str(refused('{"a": 1}'.encode("utf-16")))

@@ -232,6 +232,8 @@ def read_body(*, stored: bool, form: bool = False) -> dict[str, object]:
         return {}
     if request.mimetype != "application/json":
         raise UnsupportedType("Send JSON with the header 'Content-Type: application/json'.")
+    if request.content_encoding not in (None, "", "identity"):
+        raise UnsupportedType("Send the body as it is, without the header 'Content-Encoding'.")
     return read_object(data, stored=stored)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Iterable
+from difflib import get_close_matches
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import MapAdapter
 
 from jobserver.encoding import dumps
 from jobserver.errors import ApiError, JobNotRunnable
@@ -27,8 +30,8 @@ MESSAGES = {
     503: "The server's disk is full. Try again after its administrator has freed some space.",
     501: "This transfer encoding is not supported. Send the body plain or chunked.",
 }
-
-
+#: Characters of a path that is named in a message.
+_LONGEST_HINT = 200
 #: How a client can authenticate.
 _CHALLENGES = [
     ("WWW-Authenticate", 'Basic realm="jobserver", charset="UTF-8"'),
@@ -76,14 +79,41 @@ def _http(error: HTTPException) -> Response:
     status = error.code or 500
     text = MESSAGES.get(status, error.name + ".")
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        *others, last = sorted(set(error.valid_methods) - {"HEAD", "OPTIONS"})
-        allowed = f"{', '.join(others)} or {last}" if others else last
-        text = f"{request.method} is not supported here. Use {allowed}."
+        text = f"{request.method} is not supported here. Use {_uses(error.valid_methods)}."
+    elif status == 404 and (meant := _similar_path()):
+        text += f" Did you mean {meant}?"
     response = _response(status, error_body(status, text))
     for name, value in error.get_headers():
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value
     return response
+
+
+def _uses(methods: Iterable[str]) -> str:
+    """Describe the methods of the requested URL: ``PUT /job (create a job ...)``."""
+    urls, found = _urls(), []
+    for method in sorted({*methods} - {"HEAD", "OPTIONS"}):
+        rule, _ = urls.match(method=method, return_rule=True)
+        doc = current_app.view_functions[rule.endpoint].__doc__ or ""
+        first = doc.strip().split("\n")[0].rstrip(".")
+        found.append(f"{method} {rule.rule} ({first[:1].lower()}{first[1:]})")
+    return " or ".join(found)
+
+
+def _similar_path() -> str | None:
+    """Return the path that was probably meant: other slashes, or a similar first part."""
+    urls = _urls()
+    first, *rest = [part for part in request.path.split("/") if part] or [""]
+    known = {rule.rule.split("/")[1] for rule in current_app.url_map.iter_rules()}
+    for similar in (first, *get_close_matches(first.lower()[:100], known, 3)):
+        path = "/" + "/".join([similar, *rest])
+        if path != request.path and len(path) <= _LONGEST_HINT and urls.allowed_methods(path):
+            return path
+    return None
+
+
+def _urls() -> MapAdapter:
+    return current_app.url_map.bind_to_environ(request.environ)
 
 
 def _disk_full(error: OSError) -> Response:
