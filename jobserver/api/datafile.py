@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import SEEK_END
+from mimetypes import MimeTypes
 from pathlib import PurePath
-from typing import IO, Any, BinaryIO, Literal
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any, BinaryIO, Literal, cast
 
 from flask import Blueprint, Response, request, url_for
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestedRangeNotSatisfiable, RequestEntityTooLarge
+from werkzeug.wsgi import FileWrapper
 
 from jobserver.api.framework.endpoint import Answer, Query, endpoint, refuse_filter
+from jobserver.api.framework.headers import disposition
 from jobserver.api.framework.identity import actor, own_datafiles, services
 from jobserver.api.framework.schemas import (
     AllDeleted,
@@ -31,6 +35,8 @@ datafile = Blueprint("datafile", __name__)
 FORM_OVERHEAD = 64 * 1024
 #: Bytes sent at once.
 _PIECE = MIB // 4
+#: Media types of packed files.
+_PACKED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 datafiles = Blueprint("datafiles", __name__)
 
 
@@ -55,25 +61,55 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     if query.format is None:
         return Answer(files.described(name))
     content = _content(files, name, query.format)
-    shown = f'inline; filename="{PurePath(name).stem}.{query.format}"'
+    shown = disposition("inline", f"{PurePath(name).stem}.{query.format}")
+    return _sent(content, MEDIA_TYPES[query.format], shown)
+
+
+@endpoint(
+    datafile,
+    "GET",
+    "/datafile/<path:name>/content",
+    policy="datafile.read",
+    answers={200: "*/*", 206: "*/*"},
+    refusals=(404, 415, 416),
+)
+def download_datafile(name: str) -> Response:
+    """Download a data file as it is, or a part of it."""
+    found = own_datafiles().open(name)
+    shown = disposition("attachment", found.name)
+    response = _sent(found.content, _media_type(name), shown)
+    response.content_length = found.size
+    response.headers["Cache-Control"] = "no-cache"
+    response.last_modified = found.modified
+    response.set_etag(found.tag)
+    try:
+        response.make_conditional(request, accept_ranges=True, complete_length=found.size)
+    except RequestedRangeNotSatisfiable:
+        found.content.close()
+        raise
+    return response
+
+
+def _sent(content: BinaryIO, media_type: str, shown: str) -> Response:
     headers = {"Content-Disposition": shown}
-    response = Response(_pieces(content), headers=headers, content_type=MEDIA_TYPES[query.format])
+    response = Response(FileWrapper(content, _PIECE), headers=headers, content_type=media_type)
     response.call_on_close(content.close)  # even if it is not read
     return response
+
+
+def _media_type(name: str) -> str:
+    """Return a file's media type, the same on every machine."""
+    kind, packed = MimeTypes().guess_type(name)
+    return (_PACKED.get(packed) if packed else kind) or "application/octet-stream"
 
 
 def _content(files: DataFiles, name: str, output_format: str) -> BinaryIO:
     """Return a file's content in a format: as it is, or as scripts get it."""
     options = files.described(name).get("options", {})
     if is_as_it_is(name, output_format, options):
-        return files.open(name)
+        return files.open(name).content
     with files.as_file(name) as path:
         return show(path, output_format, options, services().settings.JOB_MEMORY_LIMIT)
-
-
-def _pieces(content: BinaryIO) -> Iterator[bytes]:
-    while piece := content.read(_PIECE):
-        yield piece
 
 
 @endpoint(
@@ -86,7 +122,7 @@ def _pieces(content: BinaryIO) -> Iterator[bytes]:
     refusals=(409, 429),
 )
 def upload_datafile(name: str) -> Answer:
-    """Upload a new data file as the field `file` of a multipart form."""
+    """Upload a new data file: as the body, or as the field `file` of a multipart form."""
     parts, files, owner = services(), own_datafiles(), actor().id
     files.check_name(name)
     limit = parts.settings.MAX_UPLOAD_SIZE
@@ -123,12 +159,26 @@ def change_datafile(name: str, body: dict[str, Any] | None) -> Answer:
 def _sent_file(limit: int) -> IO[bytes]:
     request.max_content_length = limit + FORM_OVERHEAD
     try:
+        if not request.mimetype.startswith("multipart/"):
+            return _sent_body()
         files = request.files.getlist("file")
     except RequestEntityTooLarge as error:
         raise TooLarge(f"The data file is larger than {rounded_size(limit)}.") from error
     if len(files) != 1:
         raise BadRequest("Send one file, in the field 'file' of a multipart/form-data form.")
     return files[0].stream
+
+
+def _sent_body() -> IO[bytes]:
+    """Return the body of the request as a file that can be read twice."""
+    body = SpooledTemporaryFile(MIB)  # noqa: SIM115 - as long as the request
+    copyfileobj(request.stream, body, _PIECE)
+    if not body.tell():
+        raise BadRequest(
+            "The body is empty. Send the file as the body, as 'curl -T FILE' does, or in the field "
+            "'file' of a multipart/form-data form."
+        )
+    return cast("IO[bytes]", body)
 
 
 @endpoint(

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from jobserver.api.event_streams import job_events, jobs_events, streamed
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, Query, endpoint
+from jobserver.api.framework.headers import disposition
 from jobserver.api.framework.identity import actor, owner_filter, services, session_still_valid
 from jobserver.api.framework.schemas import JobDocument, Result
 from jobserver.api.job import readable, shown
@@ -181,5 +182,5 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
 
 def _answer(job_id: str, extension: str, content: bytes | Iterator[bytes]) -> Response:
     shown = "attachment" if extension in ("xlsx", "parquet", "bin") else "inline"
-    headers = {"Content-Disposition": f'{shown}; filename="{job_id}.{extension}"'}
+    headers = {"Content-Disposition": disposition(shown, f"{job_id}.{extension}")}
     return Response(content, headers=headers, content_type=_MEDIA_TYPES[extension])

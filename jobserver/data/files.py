@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
+from unicodedata import normalize
 
 from bson import ObjectId
 
@@ -16,7 +17,7 @@ from jobserver.data.kept_options import KeptOptions
 from jobserver.errors import BadRequest, Conflict, InvalidName, NotFound, TooLarge, UnsupportedType
 from jobserver.home.settings import Settings
 from jobserver.sizes import rounded_size
-from jobserver.storage.blobs import Content
+from jobserver.storage.blobs import Content, OpenFile
 from jobserver.storage.database import Database, Document
 from jobserver.system.disk import is_file_name
 from jobserver.tables.options import option_problems, options_of
@@ -49,10 +50,17 @@ def check_name(name: str, more: Sequence[str] = ()) -> None:
         raise InvalidName(
             "A file name has 1 to 100 letters, digits, '.', '_', '-' and spaces, starts with a "
             "letter, a digit or '_', ends with an extension and is not the name of a device."
+            + _hint(name)
         )
     known = (*EXTENSIONS, *more)
     if name.rpartition(".")[2].lower() not in known or "." not in name:
         raise UnsupportedType(f"Data files have one of these extensions: {', '.join(known)}.")
+
+
+def _hint(name: str) -> str:
+    """Return the name that was probably meant: without folders, or composed."""
+    meant = normalize("NFC", PurePath(name).name)
+    return f" Did you mean {meant}?" if meant != name and is_file_name(meant) else ""
 
 
 class Storage(Protocol):
@@ -81,7 +89,7 @@ class Storage(Protocol):
     def remove(self, name: str) -> None:
         """Delete a file if it exists."""
 
-    def open(self, name: str) -> BinaryIO | None:
+    def open(self, name: str) -> OpenFile | None:
         """Open a file for reading; None if it does not exist."""
 
     def as_file(self, name: str) -> AbstractContextManager[Path]:
@@ -173,7 +181,7 @@ class DataFiles:
             with suppress(InvalidName, UnsupportedType, NotFound):  # not ours, or just deleted
                 yield self.info(name)
 
-    def open(self, name: str) -> BinaryIO:
+    def open(self, name: str) -> OpenFile:
         """Open a file for reading; `NotFound` if there is none."""
         file = self._storage.open(self.info(name)["name"])
         if file is None:

@@ -8,6 +8,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ from bson import ObjectId
 
 from jobserver.errors import Unavailable
 from jobserver.sizes import MIB
-from jobserver.storage.blobs import Content
+from jobserver.storage.blobs import Content, OpenFile
 from jobserver.system.disk import check_room, sync, sync_folder
 
 _PIECE = MIB
@@ -78,11 +79,16 @@ class FolderStorage:
         """Delete a file if it exists."""
         (self._path / name).unlink(missing_ok=True)
 
-    def open(self, name: str) -> BinaryIO | None:
+    def open(self, name: str) -> OpenFile | None:
         """Open a file for reading; None if it does not exist."""
-        with suppress(FileNotFoundError):
-            return (self._path / name).open("rb")
-        return None
+        try:
+            file = (self._path / name).open("rb")
+        except FileNotFoundError:
+            return None
+        found = os.fstat(file.fileno())
+        tag = f"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"
+        modified = datetime.fromtimestamp(found.st_mtime, UTC)
+        return OpenFile(name, file, found.st_size, modified, tag)
 
     @contextmanager
     def as_file(self, name: str) -> Iterator[Path]:

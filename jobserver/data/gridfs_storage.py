@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import BinaryIO
 
 from bson import ObjectId
 
 from jobserver.errors import NotFound
-from jobserver.storage.blobs import CHUNK_SIZE, Blobs, Content
+from jobserver.storage.blobs import CHUNK_SIZE, Blobs, Content, OpenFile
 from jobserver.storage.database import Database, Document
 from jobserver.system.disk import temporary_folder
 
@@ -68,10 +67,14 @@ class GridfsStorage:
             with self._blobs.settled({found["file"]: found["_id"]}):
                 self._database.call(self._names.delete_one, found)
 
-    def open(self, name: str) -> BinaryIO | None:
+    def open(self, name: str) -> OpenFile | None:
         """Open a file for reading; None if it does not exist."""
         found = self._find(name)
-        return self._blobs.open(found["file"]) if found else None
+        if not found:
+            return None
+        key: ObjectId = found["file"]
+        content = self._blobs.open(key)
+        return OpenFile(name, content, found["size"], key.generation_time, str(key))
 
     @contextmanager
     def as_file(self, name: str) -> Iterator[Path]:

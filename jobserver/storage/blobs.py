@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from io import SEEK_SET, BufferedReader, RawIOBase
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -41,6 +42,29 @@ class Content(Protocol):
 
     def seek(self, offset: int, /) -> int:
         """Go to an offset."""
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """A stored file that is open for reading.
+
+    Attributes
+    ----------
+    content : BinaryIO
+        The file.
+    size : int
+        In bytes.
+    modified : datetime
+        When it was stored, or changed by hand.
+    tag : str
+        Another one for each content.
+    """
+
+    name: str
+    content: BinaryIO
+    size: int
+    modified: datetime
+    tag: str
 
 
 class Blobs:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import socket
 import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
+from unicodedata import category, is_normalized
 
 import psutil
 
@@ -22,7 +22,9 @@ from jobserver.sizes import MIB, rounded_size
 _RESERVE = 64 * MIB
 _FRACTION = 4
 _REMEMBERED = 1000
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._ -]{0,99}", re.ASCII)
+#: Characters of a file name; and bytes, as file systems allow them.
+_LONGEST_NAME = 100
+_LARGEST_NAME = 255
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{n}{i}" for n in ("com", "lpt") for i in range(10))}
 
 
@@ -110,6 +112,22 @@ def _sum(path: str, _inode: int, _size: int, _changed: int) -> str:
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name is fit for a file: 1 to 100 harmless characters, and not a device."""
+    """Whether a name is fit for a file.
+
+    It has 1 to 100 letters and digits of any language, dots, spaces, ``_`` and ``-``, begins with
+    a letter, a digit or ``_``, is in Unicode's form NFC, and is not the name of a device.
+    """
     stem = name.split(".", maxsplit=1)[0].strip().lower()
-    return bool(_NAME.fullmatch(name)) and name == name.rstrip(" .") and stem not in _DEVICES
+    return (
+        0 < len(name) <= _LONGEST_NAME
+        and _is_letter(name[0])
+        and all(_is_letter(each) or each in ". -" or category(each)[0] == "M" for each in name)
+        and name == name.rstrip(" .")
+        and stem not in _DEVICES
+        and is_normalized("NFC", name)
+        and len(name.encode()) <= _LARGEST_NAME
+    )
+
+
+def _is_letter(character: str) -> bool:
+    return character == "_" or category(character)[0] == "L" or category(character) == "Nd"

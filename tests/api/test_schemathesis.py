@@ -13,8 +13,9 @@ from tests.support.strategies import fuzzed
 
 #: A schema cannot say whether a job has what it needs to run.
 LEFT_OUT = "positive_data_acceptance"
-#: Streams end when the server does, and the files of a page are not of the interface.
-PATHS = "/events$|^/docs"
+#: Streams end when the server does, the files of a page are not of the interface, and data files
+#: hold what users put into them, such as JSON that is none.
+PATHS = "/events$|^/docs|/content$"
 
 
 @pytest.mark.hypothesis  # which schemathesis is made of

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from unicodedata import category, is_normalized
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,9 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+LETTERS = ("Lu", "Ll", "Lt", "Lm", "Lo")
+
+
 @given(st.text() | st.from_regex(r"[\w.\\/~ -]{1,110}(\.csv)?", fullmatch=True))
 def test_a_name_that_is_taken_is_harmless(name: str) -> None:
     try:
@@ -62,7 +66,14 @@ def test_a_name_that_is_taken_is_harmless(name: str) -> None:
     except (InvalidName, UnsupportedType):
         return
     assert Path("/data", name).resolve().parent == Path("/data")
-    assert name.isascii()
+    assert is_normalized("NFC", name)
+    assert {category(each) for each in name if each not in "._- "} <= {
+        *LETTERS,
+        "Nd",
+        "Mn",
+        "Mc",
+        "Me",
+    }
     assert name.isprintable()
     assert len(name) <= 100
     assert not name.startswith((".", "-", " "))
@@ -88,7 +99,7 @@ def test_devices_are_no_files(name: str) -> None:
 def test_info(files: DataFiles, folder: Path) -> None:
     save(files)
     assert files.info("a.csv") == {"name": "a.csv", "path": "data/a.csv", "size": "4 B"}
-    with files.open("a.csv") as file:
+    with files.open("a.csv").content as file:
         assert file.read() == b"1,2\n"
     with files.as_file("a.csv") as path:
         assert path == folder / "a.csv"

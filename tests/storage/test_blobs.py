@@ -74,7 +74,7 @@ def test_an_upload_to_a_taken_name_leaves_nothing(database: Database) -> None:
     with pytest.raises(Conflict):
         files.save("a.csv", BytesIO(b"second"), 100)
     assert kept(database, "datafiles") == ONE
-    assert files.open("a.csv").read() == b"first"
+    assert files.open("a.csv").content.read() == b"first"
     files.delete("a.csv")
     assert kept(database, "datafiles") == NOTHING
 
@@ -104,7 +104,7 @@ def test_what_was_stored_before_the_kill_is_kept(database: Database) -> None:
     files = DataFiles(GridfsStorage(database), KeptOptions(database))
     files.save("b.csv", BytesIO(b"b"), 100)  # it clears too
     assert [info["name"] for info in files.list()] == ["a.csv", "b.csv"]
-    assert files.open("a.csv").read() == b"cut off"
+    assert files.open("a.csv").content.read() == b"cut off"
     assert kept(database, "datafiles")[".marks"] == 0
 
 

@@ -70,7 +70,12 @@ class Answer:
     def response(self) -> Response:
         """Return the answer as a Flask response."""
         body = dumps(self.content, strings=self.strings) + b"\n"
-        return Response(body, self.status, dict(self.headers), mimetype="application/json")
+        response = Response(body, self.status, dict(self.headers), mimetype="application/json")
+        if request.method in ("GET", "HEAD") and self.status == 200:
+            response.headers.setdefault("Cache-Control", "no-cache")
+            response.add_etag()
+            response.make_conditional(request)
+        return response
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,8 @@ class Endpoint:
     refusals : tuple of int
         Status codes of errors that are specific to this endpoint.
     upload : bool
-        Whether the body is a multipart form with a ``file``; with a ``body`` too, it may also be
-        JSON, and is None for a form.
+        Whether the body is a file, or a multipart form with a ``file``; with a ``body`` too, it may
+        also be JSON, and is None for a file.
     form : bool
         Whether the body may also be an HTML form.
     policy : str
@@ -104,6 +109,11 @@ class Endpoint:
     upload: bool
     form: bool
     policy: str
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it sends events, which have no end."""
+        return "text/event-stream" in self.answers.get(200, ())
 
 
 #: All endpoints, in the order of declaration.

@@ -7,6 +7,8 @@ its type, or show it in a frame of another site. The only exceptions are the ser
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from flask import Flask, Response
 
 from jobserver.home.settings import Settings
@@ -34,6 +36,21 @@ ALWAYS = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
 )
 _YEAR = 365 * 86400
+
+
+def disposition(how: str, name: str) -> str:
+    """Return the header that names the file an answer is to be saved as.
+
+    Parameters
+    ----------
+    how : str
+        ``inline`` or ``attachment``.
+    name : str
+        A valid file name.
+    """
+    if name.isascii():
+        return f'{how}; filename="{name}"'
+    return f"{how}; filename*=UTF-8''{quote(name)}"
 
 
 def register(app: Flask, settings: Settings) -> None:

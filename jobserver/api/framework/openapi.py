@@ -28,6 +28,7 @@ _REFUSALS = {
     409: "Its state does not allow it.",
     413: "It is too large.",
     415: "Its type is not supported.",
+    416: "The range is beyond the end.",
     422: "The job cannot run; every reason is listed.",
     429: "A limit was reached.",
     503: "Temporarily unavailable; try again later.",
@@ -48,7 +49,7 @@ _PARTS: dict[str, Schema] = {
     "job_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
     "data_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
     "path:name": {
-        "pattern": rf"^[A-Za-z0-9_][A-Za-z0-9._ -]{{0,80}}\.({'|'.join(EXTENSIONS)})$",
+        "pattern": rf"^[^/]{{1,90}}\.({'|'.join(EXTENSIONS)})$",
         "examples": ["timeseries.csv"],
     },
 }
@@ -99,6 +100,8 @@ def _operation(entry: Endpoint, login: bool) -> Schema:
         "parameters": [*_path_parameters(entry), *_query_parameters(entry)],
         "responses": {str(code): _answer(*bodies) for code, bodies in entry.answers.items()},
     }
+    if entry.method == "GET" and 200 in entry.answers and not entry.is_stream:
+        operation["responses"]["304"] = {"description": "It has still the ETag in If-None-Match."}
     operation["x-policy"] = entry.policy
     if login:
         operation["security"] = [{"password": []}, {"token": []}] if _takes_user(entry) else []
@@ -118,6 +121,7 @@ def _accepted(entry: Endpoint) -> Schema:
     if entry.upload:
         form = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
         content["multipart/form-data"] = {"schema": form | {"required": ["file"]}}
+        content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
     return content
 
 
