@@ -7,13 +7,15 @@ from mimetypes import MimeTypes
 from pathlib import PurePath
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any, BinaryIO, Literal, cast
+from typing import IO, BinaryIO, Literal, cast
 
 from flask import Blueprint, Response, request, url_for
+from pydantic import field_validator
 from werkzeug.exceptions import RequestedRangeNotSatisfiable, RequestEntityTooLarge
 from werkzeug.wsgi import FileWrapper
 
-from jobserver.api.framework.endpoint import Answer, Query, endpoint, refuse_filter
+from jobserver.api.framework.body import Body
+from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.headers import disposition
 from jobserver.api.framework.identity import actor, own_datafiles, services
 from jobserver.api.framework.schemas import (
@@ -21,14 +23,14 @@ from jobserver.api.framework.schemas import (
     DataFileAnswer,
     DataFileInfo,
     DataFileList,
-    DataFileOptions,
     Deleted,
     Uploaded,
 )
 from jobserver.data.files import DataFiles
-from jobserver.errors import BadRequest, Problem, TooLarge
+from jobserver.errors import BadRequest, TooLarge
 from jobserver.execution.preview import MEDIA_TYPES, is_as_it_is, show
 from jobserver.sizes import MIB, rounded_size
+from jobserver.tables.options import TableOptions, option_problems
 
 datafile = Blueprint("datafile", __name__)
 #: Largest multipart framing around an uploaded file.
@@ -44,6 +46,20 @@ class FormatQuery(Query):
     """The format of a file's content."""
 
     format: Literal["csv", "json", "html", "txt"] | None = None
+
+
+class DataFileOptions(Body):
+    """Options of reading to keep with a data file; an empty object removes them."""
+
+    options: TableOptions
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _check(cls, options: object) -> object:
+        """Refuse options in the words that jobs are refused in."""
+        if isinstance(options, dict) and (problems := [*option_problems(options, "options.")]):
+            raise BadRequest("The options are invalid. Nothing was changed.", problems)
+        return options
 
 
 @endpoint(
@@ -146,14 +162,12 @@ def upload_datafile(name: str) -> Answer:
     answers={200: DataFileInfo, 201: Uploaded},
     refusals=(404, 409, 429),
 )
-def change_datafile(name: str, body: dict[str, Any] | None) -> Answer:
+def change_datafile(name: str, body: DataFileOptions | None) -> Answer:
     """Upload a new data file; or, as JSON, keep options of reading with a file."""
     if body is None:
         return upload_datafile(name)
-    unknown = [Problem(name, "is unknown") for name in body if name != "options"]
-    if unknown or not isinstance(body.get("options"), dict):
-        raise BadRequest('Send {"options": {...}}, and nothing else, as JSON.', unknown)
-    return Answer(own_datafiles().keep_options(name, body["options"]))
+    options = body.options.model_dump(exclude_none=True)
+    return Answer(own_datafiles().keep_options(name, options))
 
 
 def _sent_file(limit: int) -> IO[bytes]:
@@ -209,11 +223,9 @@ def list_datafiles() -> Answer:
     "/datafiles",
     policy="datafile.delete",
     answers={200: AllDeleted},
-    refusals=(413, 415),
 )
 def delete_datafiles() -> Answer:
     """Delete all data files, without confirmation."""
-    refuse_filter()
     deleted = own_datafiles().delete_all()
     return Answer(
         {

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import chain, islice
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import (
     Answer,
     DocumentQuery,
     endpoint,
-    refuse_filter,
     wants_strings,
 )
 from jobserver.api.framework.identity import actor, owner_filter, services
-from jobserver.api.framework.schemas import AllDeleted, Filter, JobList
+from jobserver.api.framework.schemas import AllDeleted, JobList
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, InvalidId, Problem
 from jobserver.jobs.job import PRIVATE, Job, State
@@ -37,6 +37,13 @@ _PART_SIZE = 64 * KIB
 #: Fields without subfields, which every list needs.
 _SCALARS = ("_id", "created")
 _CURSOR_SEPARATOR = "~"
+
+
+class Filter(Body):
+    """A filter on fields of jobs, in MongoDB's syntax."""
+
+    model_config = ConfigDict(extra="allow")
+    is_stored: ClassVar[bool] = False
 
 
 class JobsQuery(DocumentQuery):
@@ -72,9 +79,10 @@ def list_jobs(query: JobsQuery) -> Answer | Response:
     query=JobsQuery,
     answers={200: JobList},
 )
-def search_jobs(body: dict[str, object], query: JobsQuery) -> Answer | Response:
+def search_jobs(body: Filter, query: JobsQuery) -> Answer | Response:
     """List the jobs that match a filter, oldest first."""
-    return _listed(compile_filter(body, choices={"state": [state.value for state in State]}), query)
+    states = [state.value for state in State]
+    return _listed(compile_filter(body.sent(), choices={"state": states}), query)
 
 
 @endpoint(
@@ -83,11 +91,9 @@ def search_jobs(body: dict[str, object], query: JobsQuery) -> Answer | Response:
     "/jobs",
     policy="jobs.delete",
     answers={200: AllDeleted},
-    refusals=(413, 415),
 )
 def delete_jobs() -> Answer:
     """Delete all jobs except those queued or running."""
-    refuse_filter()
     deleted, total = services().jobs.delete_all(actor().id)
     message = f"{deleted} of {total} jobs were deleted."
     return Answer(

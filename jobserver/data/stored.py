@@ -17,7 +17,7 @@ from bson import ObjectId
 from jobserver.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
 from jobserver.storage.blobs import Blobs
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import OWNER, JobId, check_fields, owned_by, utcnow
+from jobserver.storage.documents import OWNER, JobId, owned_by, utcnow
 from jobserver.system.disk import temporary_folder
 from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
 
@@ -64,16 +64,15 @@ class StoredData:
         Parameters
         ----------
         fields : mapping
-            ``data``, optionally ``datatype``, and any others.
+            ``data``, and optionally ``datatype``.
 
         Raises
         ------
         BadRequest
-            If ``data`` is missing, does not match its datatype, or a field is the server's.
+            If ``data`` is missing, or does not match its datatype.
         Conflict
             If the id is taken.
         """
-        check_fields(fields, SERVER_FIELDS)
         described = {"datatype": "json", **fields}
         value = described.pop("data", _ABSENT)
         _check(value, described["datatype"])
@@ -108,13 +107,12 @@ class StoredData:
         Raises
         ------
         BadRequest
-            If there are no fields, one is the server's, or the data does not match its datatype.
+            If there are no fields, or the data does not match its datatype.
         NotFound
             If there is no such data.
         """
         if not fields:
             raise BadRequest("Send the fields to change as a JSON object.")
-        check_fields(fields, SERVER_FIELDS)
         described = {**fields, "edited": utcnow()}
         value = described.pop("data", _ABSENT)
         key = ObjectId()

@@ -10,7 +10,6 @@ from typing import Self
 from bson import ObjectId
 
 from jobserver.encoding import plain, restore_keys
-from jobserver.errors import BadRequest, Problem
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import (
     OWNER,
@@ -284,14 +283,6 @@ def _as_sent(fields: Document) -> Document:
         data = fields["data"]
         sent["data"] = {name: data[name] for name in data if name not in ("path", "size")}
     return sent
-
-
-def check_flags(fields: Mapping[str, object]) -> None:
-    """Raise if a flag is not a boolean: a job might be deleted or shown by mistake."""
-    for name in FLAGS:
-        if not isinstance(fields.get(name, False), bool):
-            problem = Problem(name, "must be true or false")
-            raise BadRequest(f"The field {name} must be true or false.", [problem])
 
 
 def _without_source(part: object) -> object:

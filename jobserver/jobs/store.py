@@ -9,14 +9,14 @@ from bson import ObjectId
 
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.jobs.deletion import NEEDED_TO_DELETE, JobDeleter
-from jobserver.jobs.job import FLAGS, SERVER_FIELDS, Job, State, check_flags
+from jobserver.jobs.job import FLAGS, Job, State
 from jobserver.jobs.listing import Listing, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import JobId, check_fields, utcnow
+from jobserver.storage.documents import JobId, utcnow
 
 _BATCH = 200
 _ANYBODYS: Mapping[str, object] = {}
@@ -55,7 +55,6 @@ class Jobs:
         Conflict
             If the id is taken.
         """
-        check_flags(fields)
         return self._insert(Job.new(fields, job_id, owner))
 
     def create_again(
@@ -75,10 +74,8 @@ class Jobs:
         NotFound
             If there is no such job that may be seen.
         """
-        check_fields(fields, SERVER_FIELDS)
         old = self.get(job_id, visible)
         again = {**_seed_of(old), **old.inherited(fields), **fields}
-        check_flags(again)
         return self._insert(Job.new(again, owner=old.owner).updated({"rerun_of": str(job_id)}))
 
     def _insert(self, job: Job) -> Job:
@@ -108,14 +105,12 @@ class Jobs:
         Raises
         ------
         BadRequest
-            If there are no fields, or only the server sets one of them.
+            If there are no fields.
         NotFound, Conflict
             If there is no such job, or it was started.
         """
         if not fields:
             raise BadRequest("Send the fields to change as a JSON object.")
-        check_fields(fields, SERVER_FIELDS)
-        check_flags(fields)
         guard = {} if fields.keys() <= set(FLAGS) else {"state": State.CREATED}
         self.database.check_room()
         changed = self.change(job_id, {**guard, **visible}, {**fields, "edited": utcnow()})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from jobserver.errors import Problem
 from jobserver.scripts.wording import printable, shortened
 
 _FLAG, _WHOLE, _NUMBER, _TEXT = "true or false", "a whole number", "a number", "text"
@@ -86,16 +89,63 @@ _OTHERS = {
     "assertion_error": "{error}",
 }
 _KINDS: dict[type, str] = {list: _LIST, dict: _OBJECT}
+#: Problems reported for one value.
+_MOST_PROBLEMS = 20
+#: Characters of a key in the name of a field.
+_LONGEST_STEP = 60
 
 
-def problem_of(details: list[ErrorDetails]) -> str:
-    """Return what is wrong with a value, for one error or those of a union's members.
+def problems_of(
+    error: ValidationError, value: object, field: str = "", known: Sequence[str] = ()
+) -> list[Problem]:
+    """Return one problem for each field, joining those of a union's members.
 
     Parameters
     ----------
-    details : list of dict
-        Pydantic's errors for the same value, with context and input.
+    value : object
+        What pydantic refused.
+    field : str
+        Its field; none for a whole body or query string.
+    known : sequence of str
+        Names to suggest for unknown ones.
     """
+    details = error.errors(include_url=False)
+    by_field: dict[str, list[ErrorDetails]] = {}
+    for detail in details[:_MOST_PROBLEMS]:
+        by_field.setdefault(_field(detail, field, value), []).append(detail)
+    problems = [
+        Problem(name, _problem(found) + _hint(name, found[0], known))
+        for name, found in by_field.items()
+    ]
+    if len(details) > _MOST_PROBLEMS:
+        problems.append(Problem(field, f"has {len(details) - _MOST_PROBLEMS} more problems"))
+    return problems
+
+
+def _field(detail: ErrorDetails, field: str, value: object) -> str:
+    """Return the field of a detail, without pydantic's steps that name members of unions."""
+    steps = detail["loc"]
+    for step in steps:
+        if isinstance(value, dict) and step in value:
+            field, value = _inside(field, step), value[step]
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            field, value = f"{field}[{step}]", value[step]
+    return _inside(field, steps[-1]) if detail["type"] == "missing" else field
+
+
+def _hint(name: str, detail: ErrorDetails, known: Sequence[str]) -> str:
+    """Return the known name that an unknown one may stand for."""
+    close = get_close_matches(name, known, 1) if detail["type"] == "extra_forbidden" else []
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _inside(field: str, name: str | int) -> str:
+    """Return the path of a name in a field."""
+    return f"{field}.{str(name)[:_LONGEST_STEP]}".removeprefix(".")
+
+
+def _problem(details: list[ErrorDetails]) -> str:
+    """Return what is wrong with a value, for one error or those of a union's members."""
     expected = [_MUST_BE[each["type"]].format(**_context(each)) for each in details if _is(each)]
     others = [_other(each) for each in details if not _is(each)]
     if expected:

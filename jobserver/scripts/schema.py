@@ -20,16 +20,12 @@ from typing import (
 import orjson
 import typing_extensions
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError, to_json
+from pydantic_core import PydanticCustomError, to_json
 
 from jobserver.errors import Problem
-from jobserver.scripts.problems import problem_of
+from jobserver.scripts.problems import problems_of
 from jobserver.scripts.wording import without_paths
 
-#: Problems reported for one value.
-_MOST_PROBLEMS = 20
-#: Characters of a key in the name of a field.
-_LONGEST_STEP = 60
 _NUMBERS = (int, float)
 _PATH_FORMATS = ["path", "file-path", "directory-path"]
 
@@ -60,7 +56,7 @@ class SchemaRule:
         try:
             return self._adapter.validate_python(value)
         except ValidationError as error:
-            problems.extend(_problems(error, field, value))
+            problems.extend(problems_of(error, value, field))
         except Exception as error:  # a user's validator may raise anything
             text = without_paths(f"{type(error).__name__}: {error}")
             problems.append(Problem(field, f"cannot be checked ({text})"))
@@ -164,26 +160,3 @@ def _refuse_bool(value: object) -> object:
     if isinstance(value, bool):
         raise PydanticCustomError("number", "must be a number")
     return value
-
-
-def _problems(error: ValidationError, field: str, value: object) -> list[Problem]:
-    """Return one problem for each field, joining those of a union's members."""
-    details = error.errors(include_url=False)
-    by_field: dict[str, list[ErrorDetails]] = {}
-    for detail in details[:_MOST_PROBLEMS]:
-        by_field.setdefault(_field(detail, field, value), []).append(detail)
-    problems = [Problem(name, problem_of(found)) for name, found in by_field.items()]
-    if len(details) > _MOST_PROBLEMS:
-        problems.append(Problem(field, f"has {len(details) - _MOST_PROBLEMS} more problems"))
-    return problems
-
-
-def _field(detail: ErrorDetails, field: str, value: object) -> str:
-    """Return the field of a detail, without pydantic's steps that name members of unions."""
-    steps = detail["loc"]
-    for step in steps:
-        if isinstance(value, dict) and step in value:
-            field, value = f"{field}.{str(step)[:_LONGEST_STEP]}", value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            field, value = f"{field}[{step}]", value[step]
-    return f"{field}.{steps[-1]}" if detail["type"] == "missing" else field

@@ -160,3 +160,23 @@ def test_a_compressed_body_is_refused_by_the_name_of_its_header(
         answer = server.client.request(method, path, content=body, headers=headers)
     assert answer.status_code == 415
     assert "Content-Encoding" in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "GET /jobs",
+        "POST /job/mine/run",
+        "GET /job/mine/run",
+        "POST /job/mine/cancel",
+        "GET /job/mine",
+    ],
+)
+def test_a_body_that_nothing_would_read_is_refused(server: Server, request_line: str) -> None:
+    method, path = request_line.split()
+    server.client.put("/job/mine", json={"script_name": "noop"})
+    with server.unchanged():
+        answer = server.client.request(method, path, json={"kwargs": {}, "state": "failed"})
+        assert answer.status_code == 400
+        assert {entry["field"] for entry in answer.json()["errors"]} == {"kwargs", "state"}
+        assert "no other body" in answer.json()["message"]

@@ -86,3 +86,32 @@ def test_the_upload_is_a_form(document: Document) -> None:
         schema = content["multipart/form-data"]["schema"]
         assert schema["properties"]["file"]["format"] == "binary"
         assert schema["required"] == ["file"]
+
+
+def bodies(document: Document) -> Iterator[tuple[str, Document]]:
+    """The schema of each JSON body of jobs and data, with its path."""
+    for path, _, operation in operations(document):
+        content = operation.get("requestBody", {}).get("content", {})
+        if path.startswith(("/job", "/data")) and "application/json" in content:
+            name = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            yield path, document["components"]["schemas"][name]
+
+
+def test_no_body_has_defaults_that_a_client_would_send_with_every_change(
+    document: Document,
+) -> None:
+    found = dict(bodies(document))
+    assert {"/job", "/job/{job_id}", "/jobs", "/data/{data_id}"} <= found.keys()
+    for path, schema in found.items():
+        fields = schema.get("properties", {})
+        assert [name for name in fields if "default" in fields[name]] == [], path
+
+
+def test_only_jobs_and_filters_have_fields_of_the_clients(document: Document) -> None:
+    for path, schema in bodies(document):
+        assert schema["additionalProperties"] is path.startswith("/job"), path
+
+
+def test_a_body_with_required_fields_is_required(document: Document) -> None:
+    assert document["paths"]["/data"]["put"]["requestBody"]["required"]
+    assert not document["paths"]["/job"]["put"]["requestBody"]["required"]

@@ -102,13 +102,13 @@ def test_files_are_ones_own(alice: Member, bob: Member, members: Members) -> Non
 
 
 def test_data_is_ones_own(alice: Member, bob: Member) -> None:
-    data_id = alice.client.put("/data", json={"data": [1], "secret": "s"}).json()["_id"]
+    data_id = alice.client.put("/data", json={"data": [1]}).json()["_id"]
     fields = {"script_name": "echo", "data": {"type": "mongodb", "id": data_id}}
     assert run_through(alice.client, **fields)["result"] == [1]
     job_id = bob.client.put("/job", json=fields).json()["_id"]
     assert bob.client.post(f"/job/{job_id}/run").status_code == 422
     assert bob.client.get("/data").json()["found"] == 0
-    assert bob.client.post(f"/data/{data_id}", json={"x": 1}).status_code == 404
+    assert bob.client.post(f"/data/{data_id}", json={"data": 1}).status_code == 404
     assert bob.client.delete(f"/data/{data_id}").status_code == 404
 
 

@@ -94,7 +94,8 @@ def expected(entry: Endpoint, asking: str, thing: str) -> str:
 
 def ask(stage: Stage, entry: Endpoint, asking: str, parts: dict[str, str]) -> httpx.Response:
     path = re.sub(r"<(?:(path:))?(\w+)>", lambda at: parts[(at[1] or "") + at[2]], entry.path)
-    options: dict[str, Any] = {"json": {"note": "x"}} if entry.body else {}
+    body = {"data": 1} if entry.path.startswith("/data/") else {"note": "x"}
+    options: dict[str, Any] = {"json": body} if entry.body else {}
     with stage.asking[asking].client.stream(entry.method, path, **options) as answer:
         if "event-stream" not in answer.headers["Content-Type"]:
             answer.read()

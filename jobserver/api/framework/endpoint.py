@@ -1,37 +1,32 @@
 """A thin layer over Flask's routes: one declaration validates and documents a view.
 
 A view is a plain function. Its arguments are the parameters of its path, and, if declared, the
-validated query string as ``query`` and the JSON object of the body as ``body``. It returns an
-`Answer`, or a response of its own.
+validated query string as ``query`` and the validated body as ``body``. It returns an `Answer`, or
+a response of its own. A body that no view would read is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, TypeVar
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
-from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed
 
+from jobserver.api.framework.body import Body, read_body, read_content
 from jobserver.api.framework.identity import actor, services
-from jobserver.api.framework.schemas import Filter
-from jobserver.encoding import dumps, read_object
-from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
-from jobserver.scripts.problems import problem_of
-from jobserver.sizes import rounded_size
+from jobserver.encoding import dumps
+from jobserver.errors import BadRequest, Problem
+from jobserver.scripts.problems import problems_of
 from jobserver.users.policy import POLICY, Who, authorize
 
 View = Callable[..., Any]
 V = TypeVar("V", bound=View)
-#: Content types of HTML forms.
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 #: Content of an answer: JSON of a model, or any content of a media type.
-Body = type[BaseModel] | str
+Content = type[BaseModel] | str
 
 
 class Query(BaseModel):
@@ -102,7 +97,7 @@ class Endpoint:
     name: str
     summary: str
     tag: str
-    answers: Mapping[int, tuple[Body, ...]]
+    answers: Mapping[int, tuple[Content, ...]]
     refusals: tuple[int, ...]
     query: type[Query] | None
     body: type[BaseModel] | None
@@ -126,7 +121,7 @@ def endpoint(  # noqa: PLR0913 - a declaration is complete
     path: str,
     *,
     policy: str,
-    answers: Mapping[int, Body | tuple[Body, ...]],
+    answers: Mapping[int, Content | tuple[Content, ...]],
     refusals: tuple[int, ...] = (),
     query: type[Query] | None = None,
     body: type[BaseModel] | None = None,
@@ -178,14 +173,21 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
             arguments["query"] = _read_query(query) if request.query_string else default
         elif request.query_string:
             _read_query(Query)
-        if body and entry.upload and request.mimetype != "application/json":
-            arguments["body"] = None
+        if not entry.upload or (body and request.mimetype == "application/json"):
+            read = _read_body(body, entry.form)
+            arguments |= {"body": read} if body else {}
         elif body:
-            arguments["body"] = read_body(stored=body is not Filter, form=entry.form)
+            arguments["body"] = None
         answer = view(**arguments)
         return answer.response() if isinstance(answer, Answer) else answer
 
     return serve
+
+
+def _read_body(model: type[BaseModel] | None, form: bool) -> Body | dict[str, object]:
+    if model is None or issubclass(model, Body):
+        return read_body(model or Body, form=form)
+    return read_content(stored=True, form=form)
 
 
 def _read_query(model: type[Query]) -> Query:
@@ -200,66 +202,9 @@ def _read_query(model: type[Query]) -> Query:
     if twice:
         raise BadRequest(message, twice)
     try:
-        return model.model_validate({name: value for name, (value,) in given.items()})
+        return model.model_validate(values := {name: value for name, (value,) in given.items()})
     except ValidationError as error:
-        problems = [_query_problem(entry, known) for entry in error.errors()]
-        raise BadRequest(message, problems) from error
-
-
-def _query_problem(entry: ErrorDetails, known: list[str]) -> Problem:
-    name = ".".join(map(str, entry["loc"]))
-    close = get_close_matches(name[:100], known, 1) if entry["type"] == "extra_forbidden" else []
-    hint = f": did you mean {close[0]}?" if close else ""
-    return Problem(name, problem_of([entry]) + hint)
-
-
-def read_body(*, stored: bool, form: bool = False) -> dict[str, object]:
-    """Return the JSON object in the body of the request; an empty body is an empty object.
-
-    Parameters
-    ----------
-    stored : bool
-        Whether its names must be valid in the database; those of a filter need not be.
-    form : bool
-        Whether it may also be an HTML form.
-
-    Raises
-    ------
-    BadRequest
-        If it is not a strict JSON object.
-    TooLarge, UnsupportedType
-        If it is too large, or not sent as JSON.
-    """
-    limit = services().settings.MAX_JSON_SIZE
-    request.max_content_length = limit
-    try:
-        if form and request.mimetype in FORMS:
-            return {**request.form.to_dict()}
-        data = request.get_data(cache=False)
-    except RequestEntityTooLarge as error:
-        raise TooLarge(f"The JSON body is larger than {rounded_size(limit)}.") from error
-    if not data:
-        return {}
-    if request.mimetype != "application/json":
-        raise UnsupportedType("Send JSON with the header 'Content-Type: application/json'.")
-    if request.content_encoding not in (None, "", "identity"):
-        raise UnsupportedType("Send the body as it is, without the header 'Content-Encoding'.")
-    return read_object(data, stored=stored)
-
-
-def refuse_filter() -> None:
-    """Refuse a body for an endpoint that deletes everything, as it might be meant as a filter.
-
-    Raises
-    ------
-    BadRequest, TooLarge, UnsupportedType
-        If the body is not empty.
-    """
-    if read_body(stored=False):
-        raise BadRequest(
-            "This endpoint deletes everything and takes no filter. Nothing was deleted. Send no "
-            "body, or delete one by one."
-        )
+        raise BadRequest(message, problems_of(error, values, known=known)) from error
 
 
 def wants_strings(query: DocumentQuery) -> bool:

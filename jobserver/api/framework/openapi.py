@@ -8,10 +8,11 @@ from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 import jobserver
-from jobserver.api.framework.endpoint import ENDPOINTS, FORMS, Body, Endpoint
+from jobserver.api.framework.body import FORMS
+from jobserver.api.framework.endpoint import ENDPOINTS, Content, Endpoint
 from jobserver.api.framework.schemas import ErrorBody
 from jobserver.data.files import EXTENSIONS
 from jobserver.users.policy import POLICY, Who
@@ -33,12 +34,10 @@ _REFUSALS = {
     429: "A limit was reached.",
     503: "Temporarily unavailable; try again later.",
 }
-#: Errors of any endpoint.
-_ALWAYS = (400, 403, 503)
+#: Errors of any endpoint; each refuses a body that it does not take.
+_ALWAYS = (400, 403, 413, 415, 503)
 #: Further errors of endpoints that need a user.
 _WITH_USERS = (401, 429)
-#: Further errors of endpoints that read a body.
-_OF_BODIES = (413, 415)
 _SCHEMES = {
     "password": {"type": "http", "scheme": "basic"},
     "token": {"type": "http", "scheme": "bearer"},
@@ -83,9 +82,8 @@ def document(*, login: bool = True) -> Schema:
 
 def refused(entry: Endpoint) -> list[int]:
     """Return the status codes of all errors of an endpoint."""
-    of_body = _OF_BODIES if entry.body or entry.upload else ()
     of_user = _WITH_USERS if _takes_user(entry) else ()
-    return sorted({*entry.refusals, *_ALWAYS, *of_body, *of_user})
+    return sorted({*entry.refusals, *_ALWAYS, *of_user})
 
 
 def _takes_user(entry: Endpoint) -> bool:
@@ -109,7 +107,9 @@ def _operation(entry: Endpoint, login: bool) -> Schema:
         description, content = _REFUSALS[code], _content(ErrorBody)
         operation["responses"][str(code)] = {"description": description, "content": content}
     if accepted := _accepted(entry):
-        operation["requestBody"] = {"required": entry.upload, "content": accepted}
+        fields = entry.body.model_fields.values() if entry.body else ()
+        required = entry.upload or any(field.is_required() for field in fields)
+        operation["requestBody"] = {"required": required, "content": accepted}
     return operation
 
 
@@ -151,27 +151,26 @@ def _query_schema(model: type[BaseModel]) -> Schema:
     return model.model_json_schema(ref_template=_REFERENCE)
 
 
-def _answer(*bodies: Body) -> Schema:
+def _answer(*bodies: Content) -> Schema:
     texts = [(body.__doc__ or "").strip() for body in bodies if not isinstance(body, str)]
     description = (texts or ["The content."])[0].split("\n")[0]
     content = {kind: schema for body in bodies for kind, schema in _content(body).items()}
     return {"description": description, "content": content}
 
 
-def _content(body: Body) -> Schema:
+def _content(body: Content) -> Schema:
     if isinstance(body, str):
         return {body: {"schema": {"type": "string"}}}
     return {_JSON: {"schema": {"$ref": _REFERENCE.format(model=body.__name__)}}}
 
 
 def _schemas() -> Schema:
-    models: dict[type[BaseModel], None] = {ErrorBody: None}
+    models: dict[type[BaseModel], JsonSchemaMode] = {ErrorBody: "serialization"}
     for entry in ENDPOINTS:
         bodies = chain.from_iterable(entry.answers.values())
-        models |= {body: None for body in bodies if not isinstance(body, str)}
-        models |= {entry.body: None} if entry.body else {}
-    wanted = [(model, "serialization") for model in models]
-    _, definitions = models_json_schema(wanted, ref_template=_REFERENCE)  # type: ignore[arg-type]
+        models |= {body: "serialization" for body in bodies if not isinstance(body, str)}
+        models |= {entry.body: "validation"} if entry.body else {}
+    _, definitions = models_json_schema([*models.items()], ref_template=_REFERENCE)
     schemas: Schema = definitions["$defs"]
     for entry in ENDPOINTS:
         schemas |= _query_schema(entry.query).get("$defs", {}) if entry.query else {}

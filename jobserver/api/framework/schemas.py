@@ -6,33 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from jobserver.data import stored as data_model
-from jobserver.jobs.job import SERVER_FIELDS
-from jobserver.tables.datatypes import DATATYPES
 from jobserver.tables.options import TableOptions
 from jobserver.users.policy import Scope
-
-
-class JobFields(BaseModel):
-    """Fields of a job that the server reads; it checks most types only when the job is started."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "propertyNames": {"pattern": "^[^$.][^.]*$", "not": {"enum": [*sorted(SERVER_FIELDS)]}}
-        },
-    )
-
-    script_name: object = Field(None, description="Name of the script to run.")
-    script: object = Field(None, description="Type, and name, args, kwargs, code, steps or over.")
-    datafile: object = Field(None, description="Data file as the script's first argument.")
-    raw_data: object = Field(None, description="Any JSON as the script's first argument.")
-    data: object = Field(None, description="Type, and name, id or data.")
-    timeout: object = Field(None, description="Longest run time in seconds.")
-    retries: object = Field(None, description="Number of retries after a failure.")
-    notify: object = Field(None, description="Email address to notify when the job ends.")
-    public: bool = Field(False, description="Whether every user may read parameters and result.")
-    pinned: bool = Field(False, description="Whether RESULT_TTL does not apply.")
 
 
 class JobDocument(BaseModel):
@@ -67,27 +42,6 @@ class JobList(BaseModel):
     next: str | None = None
 
 
-class DataFields(BaseModel):
-    """Fields of stored data that the server reads. Clients may add others."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "propertyNames": {
-                "pattern": "^[^$.][^.]*$",
-                "not": {"enum": [*sorted(data_model.SERVER_FIELDS)]},
-            }
-        },
-    )
-
-    data: object = Field(None, description="Any JSON that fits the datatype.")
-    datatype: str = Field(
-        "json",
-        description="Type of the argument that a script receives.",
-        json_schema_extra={"enum": [*DATATYPES]},
-    )
-
-
 class ListedData(BaseModel):
     """Stored data without the data itself. Every value is a string, as in `JobDocument`."""
 
@@ -113,12 +67,6 @@ class DataList(BaseModel):
 
 class Result(RootModel[object]):
     """The return value of the script."""
-
-
-class Filter(BaseModel):
-    """A filter on fields of jobs, in MongoDB's syntax."""
-
-    model_config = ConfigDict(extra="allow")
 
 
 class ScriptInfo(BaseModel):
@@ -193,14 +141,6 @@ class DataFileInfo(BaseModel):
     path: str
     size: str
     options: TableOptions | None = Field(None, description="How it is read; absent if not set.")
-
-
-class DataFileOptions(BaseModel):
-    """Options of reading to keep with a data file; an empty object removes them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    options: TableOptions
 
 
 class DataFileAnswer(RootModel[DataFileInfo | list[object] | dict[str, object]]):

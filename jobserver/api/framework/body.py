@@ -1,0 +1,117 @@
+"""Bodies of requests: one model of a body validates and documents it."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from jobserver.api.framework.identity import services
+from jobserver.encoding import read_object
+from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
+from jobserver.scripts.problems import problems_of
+from jobserver.sizes import rounded_size
+from jobserver.storage.documents import check_fields
+
+B = TypeVar("B", bound="Body")
+#: Content types of HTML forms.
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class Body(BaseModel):
+    """The JSON object in the body of a request. Unknown fields and other types are refused.
+
+    Attributes
+    ----------
+    is_stored : bool
+        Whether its names, inner ones too, must be valid in the database.
+    reserved : frozenset of str
+        Fields that only the server sets.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    is_stored: ClassVar[bool] = True
+    reserved: ClassVar[frozenset[str]] = frozenset()
+
+    def sent(self) -> dict[str, object]:
+        """Return the fields that were sent: defaults must not replace what a merge keeps."""
+        return {name: value for name, value in self if name in self.model_fields_set}
+
+    @classmethod
+    def read(cls, content: dict[str, object]) -> Self:
+        """Return the body with this content.
+
+        Raises
+        ------
+        BadRequest
+            With every problem.
+        """
+        check_fields(content, cls.reserved)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            known = [*cls.model_fields]
+            message = _message(problems := problems_of(error, content, known=known), known)
+            raise BadRequest(message, problems) from error
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Leave out defaults: generated clients would send them with every change."""
+        found = handler(schema)
+        for field in handler.resolve_ref_schema(found).get("properties", {}).values():
+            field.pop("default", None)
+        return found
+
+
+def _message(problems: list[Problem], known: list[str]) -> str:
+    """Return the message about a body, with its first problem."""
+    if not known:
+        return "This endpoint takes no filter and no other body. Nothing was changed: send none."
+    first, *others = problems
+    end = "" if first.problem.endswith("?") else "."
+    more = " There are more problems; see errors." if others else ""
+    return f"{first.field} {first.problem}{end} This endpoint takes: {', '.join(known)}.{more}"
+
+
+def read_body(model: type[B], *, form: bool = False) -> B:
+    """Return the body of the request; an empty one is an empty object.
+
+    Parameters
+    ----------
+    form : bool
+        Whether it may also be an HTML form.
+
+    Raises
+    ------
+    BadRequest
+        If it is not a strict JSON object, or does not fit the model.
+    TooLarge, UnsupportedType
+        If it is too large, or not sent as JSON.
+    """
+    return model.read(read_content(stored=model.is_stored, form=form))
+
+
+def read_content(*, stored: bool, form: bool = False) -> dict[str, object]:
+    """Return the JSON object in the body of the request; see `read_body`."""
+    limit = services().settings.MAX_JSON_SIZE
+    request.max_content_length = limit
+    try:
+        if form and request.mimetype in FORMS:
+            return {**request.form.to_dict()}
+        data = request.get_data(cache=False)
+    except RequestEntityTooLarge as error:
+        raise TooLarge(f"The JSON body is larger than {rounded_size(limit)}.") from error
+    if not data:
+        return {}
+    if request.mimetype != "application/json":
+        raise UnsupportedType("Send JSON with the header 'Content-Type: application/json'.")
+    if request.content_encoding not in (None, "", "identity"):
+        raise UnsupportedType("Send the body as it is, without the header 'Content-Encoding'.")
+    return read_object(data, stored=stored)
