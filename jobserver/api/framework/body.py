@@ -72,8 +72,6 @@ class Body(BaseModel):
 
 def _message(problems: list[Problem], known: list[str]) -> str:
     """Return the message about a body, with its first problem."""
-    if not known:
-        return "This endpoint takes no filter and no other body. Nothing was changed: send none."
     first, *others = problems
     end = "" if first.problem.endswith("?") else "."
     more = " There are more problems; see errors." if others else ""

@@ -19,6 +19,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from jobserver.api.framework.body import Body, read_body, read_content
 from jobserver.api.framework.identity import actor, services
 from jobserver.encoding import dumps
+from jobserver.encoding.json_reader import MOST_PROBLEMS
 from jobserver.errors import BadRequest, Problem
 from jobserver.scripts.problems import problems_of
 from jobserver.users.policy import POLICY, Who, authorize
@@ -174,7 +175,7 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
         elif request.query_string:
             _read_query(Query)
         if not entry.upload or (body and request.mimetype == "application/json"):
-            read = _read_body(body, entry.form)
+            read = _read_body(entry)
             arguments |= {"body": read} if body else {}
         elif body:
             arguments["body"] = None
@@ -184,10 +185,26 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
     return serve
 
 
-def _read_body(model: type[BaseModel] | None, form: bool) -> Body | dict[str, object]:
-    if model is None or issubclass(model, Body):
-        return read_body(model or Body, form=form)
-    return read_content(stored=True, form=form)
+def _read_body(entry: Endpoint) -> Body | dict[str, object] | None:
+    """Return the body of the request; None if the endpoint takes none."""
+    if entry.body and issubclass(entry.body, Body):
+        return read_body(entry.body, form=entry.form)
+    content = read_content(stored=entry.body is not None, form=entry.form)
+    if content and entry.body is None:
+        refusal = "This endpoint takes no filter and no other body. Nothing was changed."
+        problems = [Problem(name, "is not read here") for name in [*content][:MOST_PROBLEMS]]
+        raise BadRequest(refusal + _takers(entry), problems)
+    return content if entry.body else None
+
+
+def _takers(entry: Endpoint) -> str:
+    """Return which endpoints at the same path, or above it, take a body."""
+    above = [
+        f"{other.method} {other.path}"
+        for other in ENDPOINTS
+        if other.body and f"{entry.path}/".startswith(f"{other.path}/")
+    ]
+    return f" These do: {', '.join(above)}." if above else ""
 
 
 def _read_query(model: type[Query]) -> Query:
