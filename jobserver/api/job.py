@@ -30,15 +30,36 @@ class JobBody(Body):
     )
     reserved: ClassVar[frozenset[str]] = SERVER_FIELDS
 
-    script_name: object = Field(None, description="Name of the script to run.")
-    script: object = Field(None, description="Type, and name, args, kwargs, code, steps or over.")
-    datafile: object = Field(None, description="Data file as the script's first argument.")
-    raw_data: object = Field(None, description="Any JSON as the script's first argument.")
-    data: object = Field(None, description="Type, and name, id or data.")
-    timeout: object = Field(None, description="Longest run time in seconds.")
-    retries: object = Field(None, description="Number of retries after a failure.")
-    seed: object = Field(None, description="Seed of the random numbers of the run.")
-    notify: object = Field(None, description="Email address to notify when the job ends.")
+    script_name: object = Field(
+        None, description="Name of a script to run without parameters.", examples=["summary"]
+    )
+    script: object = Field(
+        None,
+        description="The script to run: type, and name, args, kwargs, code, steps or over.",
+        examples=[{"name": "summary", "kwargs": {"column": "value"}}],
+    )
+    datafile: object = Field(
+        None,
+        description="Data file as the script's first argument.",
+        examples=["timeseries.csv"],
+    )
+    raw_data: object = Field(
+        None, description="Any JSON as the script's first argument.", examples=[[1, 2.5]]
+    )
+    data: object = Field(
+        None,
+        description="Data as the script's first argument: type, and name, id or data; and options "
+        "of reading.",
+        examples=[{"type": "datafile", "name": "timeseries.csv", "separator": ","}],
+    )
+    timeout: object = Field(None, description="Longest run time in seconds.", examples=[60])
+    retries: object = Field(None, description="Number of retries after a failure.", examples=[2])
+    seed: object = Field(None, description="Seed of the run's random numbers.", examples=[42])
+    notify: object = Field(
+        None,
+        description="Email address to notify when the job ends.",
+        examples=["user@example.org"],
+    )
     public: bool = Field(False, description="Whether every user may read parameters and result.")
     pinned: bool = Field(False, description="Whether RESULT_TTL does not apply.")
 

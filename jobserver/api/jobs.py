@@ -42,7 +42,10 @@ _CURSOR_SEPARATOR = "~"
 class Filter(Body):
     """A filter on fields of jobs, in MongoDB's syntax."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"examples": [{"state": "finished", "time_sec": {"$gt": 1}}]},
+    )
     is_stored: ClassVar[bool] = False
 
 
