@@ -57,7 +57,7 @@ class JobBody(Body):
     seed: object = Field(None, description="Seed of the run's random numbers.", examples=[42])
     notify: object = Field(
         None,
-        description="Email address to notify when the job ends.",
+        description="Address to mail when the job ends; true for the owner's own.",
         examples=["user@example.org"],
     )
     public: bool = Field(False, description="Whether every user may read parameters and result.")
