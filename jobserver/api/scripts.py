@@ -13,7 +13,7 @@ from jobserver.api.framework.identity import services
 from jobserver.api.framework.schemas import ScriptInfo, ScriptList
 from jobserver.errors import NotFound
 from jobserver.processes import executable
-from jobserver.scripts.wording import unknown_script
+from jobserver.scripts.registry import unknown_script
 from jobserver.storage.database import Document
 
 scripts = Blueprint("scripts", __name__)

@@ -27,8 +27,8 @@ from jobserver.processes.run_context import (
     use_context,
 )
 from jobserver.processes.seeds import Seeds, plant
+from jobserver.scripts.wording import import_folders, without
 from jobserver.sizes import exact_size
-from jobserver.system.paths import import_folders, without
 from jobserver.system.process_tree import flush, flush_files, work_in
 from jobserver.system.protocol import send
 

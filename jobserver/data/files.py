@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Protocol
 from unicodedata import normalize
 
 from bson import ObjectId
 
 from jobserver.data.folder_storage import FolderStorage
-from jobserver.data.gridfs_storage import GridfsStorage
-from jobserver.data.kept_options import KeptOptions
+from jobserver.data.gridfs_storage import GridfsStorage, file_key
 from jobserver.errors import BadRequest, Conflict, InvalidName, NotFound, TooLarge, UnsupportedType
 from jobserver.home.settings import Settings
 from jobserver.sizes import rounded_size
 from jobserver.storage.blobs import Content, OpenFile
 from jobserver.storage.database import Database, Document
 from jobserver.system.disk import is_file_name
-from jobserver.tables.options import option_problems, options_of
+from jobserver.tables.options import Options, option_problems, options_of
 
 #: Registered extensions.
 EXTENSIONS = tuple(
@@ -61,6 +60,45 @@ def _hint(name: str) -> str:
     """Return the name that was probably meant: without folders, or composed."""
     meant = normalize("NFC", PurePath(name).name)
     return f" Did you mean {meant}?" if meant != name and is_file_name(meant) else ""
+
+
+class KeptOptions:
+    """The options kept with the files of an owner.
+
+    Parameters
+    ----------
+    database : Database
+        The database.
+    owner : ObjectId, optional
+        The user who owns the files.
+    """
+
+    def __init__(self, database: Database, owner: ObjectId | None = None) -> None:
+        self._database = database
+        self._owner = owner
+        self._collection = database["datafiles.options"]
+
+    def for_owner(self, owner: ObjectId) -> KeptOptions:
+        """Return the options of a user's files."""
+        return KeptOptions(self._database, owner)
+
+    def get(self, name: str) -> dict[str, object]:
+        """Return the options of a file; none if it has none."""
+        found = self._database.call(self._collection.find_one, self._key(name))
+        return found["options"] if found else {}
+
+    def set(self, name: str, options: Options) -> None:
+        """Keep options with a file instead of those it had; forget these if there are none."""
+        key = self._key(name)
+        if options:
+            document = {**key, "options": dict(options)}
+            self._database.check_room()
+            self._database.call(self._collection.replace_one, key, document, upsert=True)
+        else:
+            self._database.call(self._collection.delete_one, key)
+
+    def _key(self, name: str) -> dict[str, str]:
+        return {"_id": file_key(name, self._owner)}
 
 
 class Storage(Protocol):
@@ -160,7 +198,7 @@ class DataFiles:
         options = self._options.get(info["name"])
         return {**info, "options": options} if options else info
 
-    def keep_options(self, name: str, options: Mapping[str, Any]) -> Document:
+    def keep_options(self, name: str, options: Options) -> Document:
         """Keep options with a file, instead of those it had, and return `described`.
 
         Raises

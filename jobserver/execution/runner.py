@@ -21,11 +21,11 @@ from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import NOT_BEGUN, UNSTORABLE, Outcome
 from jobserver.processes import seeds
+from jobserver.scripts.wording import import_folders
 from jobserver.sizes import MIB
 from jobserver.storage.database import Document
 from jobserver.storage.documents import JobId
 from jobserver.system.disk import temporary_folder
-from jobserver.system.paths import import_folders
 from jobserver.system.protocol import RunSpec
 
 log = logging.getLogger(__name__)

@@ -10,13 +10,12 @@ import difflib
 import os
 import runpy
 import warnings
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from jobserver.errors import SettingsError
-from jobserver.home.coercion import coerce
 from jobserver.sizes import GIB, MIB
 
 PREFIX = "JOBSERVER_"
@@ -206,7 +205,7 @@ def load(
     values = {}
     for key, value in given.items():
         if key in known:
-            values[key] = coerce(*known[key], value)
+            values[key] = _coerce(*known[key], value)
         else:
             _warn_unknown(key, list(known))
     return Settings(home=home, config=config, **values)
@@ -239,3 +238,73 @@ def _warn_unknown(key: str, known: list[str]) -> None:
     close = difflib.get_close_matches(key, known, 1)
     hint = f" Did you mean {close[0]}?" if close else ""
     warnings.warn(f"There is no setting {key}; it is ignored.{hint}", stacklevel=3)
+
+
+def _coerce(entry: Field[object], kind: object, value: object) -> Any:
+    """Return the value of a setting in its type, within its limits; secrets are not repeated."""
+    shown = "a secret" if entry.metadata["secret"] else repr(value)
+    try:
+        result = _READERS[kind](value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{entry.name} is {shown}, but must be {_NAMES[kind]}.") from error
+    choices, minimum = entry.metadata["choices"], entry.metadata["minimum"]
+    if choices and result not in choices:
+        raise SettingsError(f"{entry.name} is {shown}, but must be one of: {', '.join(choices)}.")
+    if isinstance(result, int | float) and not result >= minimum:
+        raise SettingsError(f"{entry.name} is {shown}, but must be at least {minimum}.")
+    return result
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return words[str(value).strip().lower()]
+    except KeyError as error:
+        raise ValueError(value) from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | os.PathLike) or value == "":
+        raise ValueError(value)
+    return os.fspath(value)
+
+
+def _optional_text(value: object) -> str | None:
+    return None if value is None or value == "" else _text(value)
+
+
+def _number(kind: type[int] | type[float]) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        accepted = str | int if kind is int else str | int | float
+        if isinstance(value, bool) or not isinstance(value, accepted):
+            raise ValueError(value)
+        return kind(value)
+
+    return read
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, Iterable):
+        raise TypeError(value)
+    return tuple(_text(part).strip() for part in parts if part)
+
+
+_READERS: dict[object, Callable[[object], object]] = {
+    bool: _boolean,
+    str: _text,
+    str | None: _optional_text,
+    int: _number(int),
+    float: _number(float),
+    tuple[str, ...]: _texts,
+}
+_NAMES: dict[object, str] = {
+    bool: "true or false",
+    str: "text",
+    str | None: "text or None",
+    int: "a whole number",
+    float: "a number",
+    tuple[str, ...]: "a list of strings",
+}

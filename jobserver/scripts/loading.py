@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn, cast
 
-from jobserver.scripts.wording import explain
+from jobserver.scripts.wording import printable, without_paths
 
 SHIPPED = "jobserver.scripts"
 #: Prefix for the module of a file named like an installed module.
@@ -30,6 +31,9 @@ PREFIX = "jobserver_home_scripts."
 
 #: Depth of packages and number of files examined, before every run.
 DEPTH, MOST_FILES = 4, 2000
+#: Characters of an error's message, and files whose frames are not those of user code.
+_LONGEST = 500
+_MACHINERY = ("<frozen importlib", importlib.__file__, str(Path(__file__).parent))
 #: Entered while user code of a module runs, with its name and the action, such as "importing".
 ModuleWatch = Callable[[str, str], AbstractContextManager[None]]
 #: Modification time (ns) and size of each file by name, to detect changes.
@@ -122,6 +126,31 @@ def load_modules(
         except BaseException as error:  # a file may raise anything, SystemExit too
             errors.append({"module": name, "error": explain(error, folder)})
     return modules, errors
+
+
+def explain(error: BaseException, folder: Path | None) -> str:
+    """Describe an error in user code in one line: type, message, and the nearest line of code.
+
+    Parameters
+    ----------
+    error : BaseException
+        The error with its traceback.
+    folder : Path or None
+        Folder of the user's files; a line in them is preferred to one in a library.
+    """
+    # Unlike str(error), a TracebackException copes with an error that cannot be printed.
+    trace = traceback.TracebackException.from_exception(error, lookup_lines=False)
+    message = printable(without_paths(" ".join(str(trace).split())))[:_LONGEST]
+    has_line = isinstance(error, SyntaxError) and error.filename
+    line = "" if has_line else _line(trace.stack, folder)
+    return f"{type(error).__name__}: {message}".removesuffix(": ") + line
+
+
+def _line(stack: traceback.StackSummary, folder: Path | None) -> str:
+    frames = [frame for frame in stack if not frame.filename.startswith(_MACHINERY)]
+    own = [frame for frame in frames if folder and Path(frame.filename).parent == folder]
+    nearest = (own or frames)[-1:]
+    return "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in nearest)
 
 
 def _plan(

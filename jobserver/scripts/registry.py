@@ -6,15 +6,16 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from types import FunctionType, ModuleType
 
 from jobserver.errors import JobNotRunnable, Problem
-from jobserver.scripts.loading import ModuleWatch, load_modules, stamps, unwatched
+from jobserver.scripts.loading import ModuleWatch, explain, load_modules, stamps, unwatched
 from jobserver.scripts.script import Script
 from jobserver.scripts.signature import parameters_of
 from jobserver.scripts.version import base_packages, version_of
-from jobserver.scripts.wording import explain, unknown_script
+from jobserver.scripts.wording import shortened
 from jobserver.sizes import MIB
 from jobserver.system.protocol import Message, Setup
 
@@ -308,6 +309,23 @@ class Registry:
             return f"{name} exists more than once: use {names}."
         failed = [*(error["module"] for error in self.errors), *self.failed]
         return unknown_script(name, self._table, failed)
+
+
+def unknown_script(name: object, known: Iterable[str], failed: Iterable[str]) -> str:
+    """Return that a script is unknown, and what to do; it continues "The script".
+
+    Parameters
+    ----------
+    known : iterable of str
+        The names of all scripts.
+    failed : iterable of str
+        The modules that could not be loaded.
+    """
+    close = get_close_matches(name[:100], known, n=3) if isinstance(name, str) else []
+    hint = f" Did you mean {' or '.join(close)}?" if close else " GET /scripts lists them."
+    names = ", ".join(dict.fromkeys(failed))
+    failures = f" Modules with errors: {names}." if names else ""
+    return f"{shortened(name)} is unknown.{hint}{failures}"
 
 
 def _absolute(folder: Path | None) -> Path | None:

@@ -23,8 +23,7 @@ from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, to_json
 
 from jobserver.errors import Problem
-from jobserver.scripts.problems import problems_of
-from jobserver.scripts.wording import without_paths
+from jobserver.scripts.wording import problems_of, without_paths
 
 _NUMBERS = (int, float)
 _PATH_FORMATS = ["path", "file-path", "directory-path"]

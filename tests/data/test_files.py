@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobserver.data.files import EXTENSIONS, DataFiles, check_name
+from jobserver.data.files import EXTENSIONS, DataFiles, KeptOptions, check_name
 from jobserver.data.folder_storage import FolderStorage
-from jobserver.data.kept_options import KeptOptions
 from jobserver.errors import (
     BadRequest,
     Conflict,

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import JobNotRunnable
-from jobserver.scripts.loading import stamps
+from jobserver.scripts.loading import explain, stamps
 from jobserver.scripts.registry import Registry, ScriptSources
-from jobserver.scripts.wording import explain, shortened, without_paths
+from jobserver.scripts.wording import shortened, without_paths
 
 Load = Callable[..., Registry]
 SHIPPED = ["baseflow", "flow_duration_curve", "gaps", "plot", "resample", "return_periods"]

@@ -11,9 +11,8 @@ import pytest
 from bson import ObjectId
 from gridfs import GridFSBucket
 
-from jobserver.data.files import DataFiles
+from jobserver.data.files import DataFiles, KeptOptions
 from jobserver.data.gridfs_storage import GridfsStorage
-from jobserver.data.kept_options import KeptOptions
 from jobserver.data.stored import StoredData
 from jobserver.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from jobserver.storage import blobs as blobs_module

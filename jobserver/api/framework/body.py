@@ -13,7 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from jobserver.api.framework.identity import services
 from jobserver.encoding import read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
-from jobserver.scripts.problems import problems_of
+from jobserver.scripts.wording import problems_of
 from jobserver.sizes import rounded_size
 from jobserver.storage.documents import check_fields
 

@@ -21,7 +21,7 @@ from jobserver.api.framework.identity import actor, services
 from jobserver.encoding import dumps
 from jobserver.encoding.json_reader import MOST_PROBLEMS
 from jobserver.errors import BadRequest, Problem
-from jobserver.scripts.problems import problems_of
+from jobserver.scripts.wording import problems_of
 from jobserver.users.policy import POLICY, Who, authorize
 
 View = Callable[..., Any]
