@@ -11,6 +11,7 @@
         ├── Forbidden      403
         ├── NotFound       404
         ├── Conflict       409
+        ├── Changed        412
         ├── TooLarge       413
         ├── UnsupportedType   415
         ├── JobNotRunnable    422
@@ -114,6 +115,12 @@ class Conflict(ApiError):
     """The state of the object does not allow it."""
 
     status = 409
+
+
+class Changed(ApiError):
+    """The object is not as the client saw it."""
+
+    status = 412
 
 
 class TooLarge(ApiError):

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
 from typing import Annotated, ClassVar
 
-from flask import Blueprint, url_for
+from flask import Blueprint, request, url_for
 from pydantic import ConfigDict, Field
+from werkzeug.http import generate_etag
 
 from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument
+from jobserver.errors import Changed
 from jobserver.jobs.job import SERVER_FIELDS, Job
-from jobserver.jobs.store import no_job
+from jobserver.jobs.store import merge_patch, no_job
 from jobserver.storage.documents import parse_id
 from jobserver.users.policy import authorize
 
 job = Blueprint("job", __name__)
 
 
-class JobBody(Body):
+class JobFields(Body):
     """Fields of a job. Those that describe its run are checked as a whole when it is started."""
 
     model_config = ConfigDict(
@@ -60,8 +64,20 @@ class JobBody(Body):
         description="Address to mail when the job ends; true for the owner's own.",
         examples=["user@example.org"],
     )
+
+
+class JobBody(JobFields):
+    """Fields of a job. Those that describe its run are checked as a whole when it is started."""
+
     public: bool = Field(False, description="Whether every user may read parameters and result.")
     pinned: bool = Field(False, description="Whether RESULT_TTL does not apply.")
+
+
+class JobPatch(JobFields):
+    """Fields of a job to change; null removes one."""
+
+    public: bool | None = Field(None, description="Whether every user may read it.")
+    pinned: bool | None = Field(None, description="Whether RESULT_TTL does not apply.")
 
 
 class JobQuery(DocumentQuery):
@@ -86,6 +102,21 @@ def readable(job_id: str) -> Job:
     found = services().jobs.get(parsed)
     authorize(actor(), "job.read", found.document, no_job(parsed))
     return found
+
+
+def check_match(found: Job) -> None:
+    """Raise `Changed` if the header ``If-Match`` is sent and has none of the job's ETags."""
+    if request.if_match and not any(request.if_match.contains(tag) for tag in _tags(found)):
+        raise Changed(
+            f"The job {found.id} has changed since. Read it with GET /job/{found.id}, then send "
+            "the request with its new ETag."
+        )
+
+
+def _tags(found: Job) -> Iterator[str]:
+    """Yield the ETags of the answers that show a job as it is."""
+    for typed, strings in product((False, True), repeat=2):
+        yield generate_etag(Answer(found.public(typed=typed), strings=strings).body())
 
 
 @endpoint(
@@ -144,11 +175,29 @@ def read_job(job_id: str, query: JobQuery) -> Answer:
     body=JobBody,
     query=DocumentQuery,
     answers={200: JobDocument},
-    refusals=(404, 409),
+    refusals=(404, 409, 412),
 )
 def change_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
     """Merge fields into a job that has not been started."""
-    return shown(services().jobs.edit(parse_id(job_id), body.sent(), owner_filter()), query)
+    edit = services().jobs.edit
+    return shown(edit(parse_id(job_id), body.sent(), owner_filter(), check_match), query)
+
+
+@endpoint(
+    job,
+    "PATCH",
+    "/job/<job_id>",
+    policy="job.change",
+    body=JobPatch,
+    query=DocumentQuery,
+    answers={200: JobDocument},
+    refusals=(404, 409, 412),
+)
+def patch_job(job_id: str, body: JobPatch, query: DocumentQuery) -> Answer:
+    """Merge a patch into a job that has not been started; null removes a field (RFC 7396)."""
+    edit, visible = services().jobs.edit, owner_filter()
+    patched = edit(parse_id(job_id), body.sent(), visible, check_match, merge=merge_patch)
+    return shown(patched, query)
 
 
 @endpoint(
@@ -174,10 +223,10 @@ def rerun_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
     "/job/<job_id>",
     policy="job.delete",
     answers={200: Deleted},
-    refusals=(404, 409),
+    refusals=(404, 409, 412),
 )
 def delete_job(job_id: str) -> Answer:
     """Delete a job that is neither queued nor running."""
-    services().jobs.delete(parse_id(job_id), owner_filter())
+    services().jobs.delete(parse_id(job_id), owner_filter(), check_match)
     message = f"The job {job_id} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})

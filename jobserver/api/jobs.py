@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from itertools import chain, islice
 from typing import Annotated, ClassVar, Literal
@@ -19,10 +20,10 @@ from jobserver.api.framework.endpoint import (
     wants_strings,
 )
 from jobserver.api.framework.identity import actor, owner_filter, services
-from jobserver.api.framework.schemas import AllDeleted, JobList
+from jobserver.api.framework.schemas import AllDeleted, Cancelled, JobList
 from jobserver.encoding import dumps, stringify
-from jobserver.errors import BadRequest, InvalidId, Problem
-from jobserver.jobs.job import PRIVATE, Job, State
+from jobserver.errors import BadRequest, Conflict, InvalidId, NotFound, Problem
+from jobserver.jobs.job import ACTIVE, PRIVATE, Job, State
 from jobserver.jobs.listing import Cursor, Selection
 from jobserver.sizes import KIB
 from jobserver.storage.database import Document
@@ -84,8 +85,7 @@ def list_jobs(query: JobsQuery) -> Answer | Response:
 )
 def search_jobs(body: Filter, query: JobsQuery) -> Answer | Response:
     """List the jobs that match a filter, oldest first."""
-    states = [state.value for state in State]
-    return _listed(compile_filter(body.sent(), choices={"state": states}), query)
+    return _listed(_compiled(body), query)
 
 
 @endpoint(
@@ -108,6 +108,33 @@ def delete_jobs() -> Answer:
             "message": message,
         }
     )
+
+
+@endpoint(
+    jobs,
+    "POST",
+    "/jobs/cancel",
+    policy="jobs.cancel",
+    body=Filter,
+    answers={200: Cancelled},
+)
+def cancel_jobs(body: Filter) -> Answer:
+    """Cancel the queued and running jobs that match a filter; all of them without one."""
+    parts, visible = services(), owner_filter()
+    active = {"state": {"$in": [state.value for state in ACTIVE]}}
+    query = {"$and": [active, matching]} if (matching := _compiled(body)) else active
+    selection = Selection(query, ("state",), owner=visible.get(OWNER))
+    cancelled = 0
+    for job in [*parts.listing.read(selection)]:
+        with suppress(Conflict, NotFound):  # it has just ended
+            parts.executor.cancel(job.id, visible)
+            cancelled += 1
+    message = f"{cancelled} jobs were cancelled."
+    return Answer({"status": 200, "cancelled": cancelled, "message": message})
+
+
+def _compiled(body: Filter) -> Document:
+    return compile_filter(body.sent(), choices={"state": [state.value for state in State]})
 
 
 def _listed(matching: Document, query: JobsQuery) -> Answer | Response:

@@ -14,7 +14,7 @@ from jobserver.api.framework.endpoint import Answer, DocumentQuery, Query, endpo
 from jobserver.api.framework.headers import disposition
 from jobserver.api.framework.identity import actor, owner_filter, services, session_still_valid
 from jobserver.api.framework.schemas import JobDocument, Result
-from jobserver.api.job import readable, shown
+from jobserver.api.job import check_match, readable, shown
 from jobserver.encoding import show_file, show_value
 from jobserver.errors import Conflict, Forbidden
 from jobserver.jobs import logs
@@ -51,7 +51,7 @@ class LogQuery(Query):
     policy="job.run",
     query=DocumentQuery,
     answers={202: JobDocument},
-    refusals=(404, 409, 422, 429),
+    refusals=(404, 409, 412, 422, 429),
 )
 def run_job(job_id: str, query: DocumentQuery) -> Answer:
     """Start a job: check it, queue it, and run it."""
@@ -62,13 +62,18 @@ def run_job(job_id: str, query: DocumentQuery) -> Answer:
 def authorize_run(job: Job) -> str | None:
     """Refuse code unless sender and owner are superusers; return the owner's email address.
 
+    A job that is not as ``If-Match`` says is refused, too.
+
     Without login, anybody on this machine may run code if the administrator has allowed it.
 
     Raises
     ------
+    Changed
+        If the job has changed since the client saw it.
     Unauthorized, Forbidden
-        If the job contains code that the sender or the owner may not run.
+        If it contains code that the sender or the owner may not run.
     """
+    check_match(job)
     parts = services()
     if not parts.settings.LOGIN_REQUIRED:
         return None

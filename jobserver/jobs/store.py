@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 
 from bson import ObjectId
@@ -20,6 +20,16 @@ from jobserver.storage.documents import JobId, utcnow
 
 _BATCH = 200
 _ANYBODYS: Mapping[str, object] = {}
+Merge = Callable[[Job, Mapping[str, object]], Document]
+
+
+def _anything(_: Job) -> None:
+    """Accept any job."""
+
+
+def _replaced(_: Job, fields: Mapping[str, object]) -> Document:
+    """Return fields that replace those of a job."""
+    return dict(fields)
 
 
 class Jobs:
@@ -98,9 +108,21 @@ class Jobs:
         return Job(document)
 
     def edit(
-        self, job_id: JobId, fields: Mapping[str, object], visible: Mapping[str, object] = _ANYBODYS
+        self,
+        job_id: JobId,
+        fields: Mapping[str, object],
+        visible: Mapping[str, object] = _ANYBODYS,
+        check: Callable[[Job], None] = _anything,
+        merge: Merge = _replaced,
     ) -> Job:
         """Merge fields into a job that was not started yet, or flags alone into any job.
+
+        Parameters
+        ----------
+        check : callable
+            Raises if the job is not to be changed as it is.
+        merge : callable
+            Returns the fields of a job as they will be; `merge_patch` removes some.
 
         Raises
         ------
@@ -111,17 +133,23 @@ class Jobs:
         """
         if not fields:
             raise BadRequest("Send the fields to change as a JSON object.")
-        guard = {} if fields.keys() <= set(FLAGS) else {"state": State.CREATED}
+        is_flags = fields.keys() <= set(FLAGS)
         self.database.check_room()
-        changed = self.change(job_id, {**guard, **visible}, {**fields, "edited": utcnow()})
-        job = self.get(job_id, visible)
-        if not changed:
-            raise Conflict(
-                f"The job {job_id} {job.state.described} and can no longer be changed, apart from "
-                f"'pinned' and 'public' alone. POST /job/{job_id}/rerun creates a copy with the "
-                "fields you send."
-            )
-        return job
+        while True:
+            job = self.get(job_id, visible)
+            check(job)
+            if job.state is not State.CREATED and not is_flags:
+                raise Conflict(
+                    f"The job {job_id} {job.state.described} and can no longer be changed, apart "
+                    f"from 'pinned' and 'public' alone. POST /job/{job_id}/rerun creates a copy "
+                    "with the fields you send."
+                )
+            merged = merge(job, fields)
+            removed = {"unset": dict.fromkeys(fields.keys() - merged.keys(), "")}
+            values = {**merged, "edited": utcnow()}
+            change = GuardedUpdate.if_unchanged(job, values, removed if removed["unset"] else {})
+            if self.updates.make(change)[0]:
+                return change.applied(job)
 
     def change(
         self,
@@ -148,15 +176,26 @@ class Jobs:
         """
         return self.updates.make(GuardedUpdate.build(job_id, guard, values, operators))[0]
 
-    def delete(self, job_id: JobId, visible: Mapping[str, object] = _ANYBODYS) -> None:
+    def delete(
+        self,
+        job_id: JobId,
+        visible: Mapping[str, object] = _ANYBODYS,
+        check: Callable[[Job], None] = _anything,
+    ) -> None:
         """Delete a job and all that was stored for it.
+
+        Parameters
+        ----------
+        check : callable
+            Raises if the job is not to be deleted as it is.
 
         Raises
         ------
         NotFound, Conflict
             If there is no such job, or it is queued or running.
         """
-        if not self.deleter.delete([self.get(job_id, visible)]):
+        check(job := self.get(job_id, visible))
+        if not self.deleter.delete([job]):
             job = self.get(job_id, visible)  # raises NotFound if another request was faster
             raise Conflict(
                 f"The job {job_id} {job.state.described}. Cancel it, or wait for it to end."
@@ -176,6 +215,30 @@ class Jobs:
             total += len(batch)
             deleted += self.deleter.delete(batch)
         return deleted, total
+
+
+def merge_patch(job: Job, patch: Mapping[str, object]) -> Document:
+    """Return fields of a job as a JSON merge patch changes them; null removes a field.
+
+    See RFC 7396.
+    """
+    return {
+        name: _patched(job.document.get(name), value)
+        for name, value in patch.items()
+        if value is not None
+    }
+
+
+def _patched(value: object, patch: object) -> object:
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(value) if isinstance(value, Mapping) else {}
+    for name, new in patch.items():
+        if new is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _patched(merged.get(name), new)
+    return merged
 
 
 def no_job(job_id: JobId) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bson import ObjectId
 from pymongo import UpdateOne
@@ -72,8 +72,9 @@ class GuardedUpdate:
         return cls(job_id, query, update, change_id)
 
     def applied(self, job: Job) -> Job:
-        """Return a job with the fields that this update sets."""
-        return job.updated(self.update["$set"])
+        """Return a job as this update leaves it: with the fields set, without those removed."""
+        kept = {k: v for k, v in job.document.items() if k not in self.update.get("$unset", ())}
+        return replace(job, document=kept).updated(self.update["$set"])
 
 
 class GuardedUpdates:

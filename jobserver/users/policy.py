@@ -75,6 +75,7 @@ POLICY: Mapping[str, Rule] = {
     "job.run": Rule(Who.OWNER, Scope.RUN),
     "job.cancel": Rule(Who.OWNER, Scope.RUN),
     "jobs.list": Rule(Who.USER, Scope.READ),
+    "jobs.cancel": Rule(Who.USER, Scope.RUN),
     "jobs.delete": Rule(Who.USER, Scope.WRITE),
     "data.list": Rule(Who.USER, Scope.READ),
     "data.create": Rule(Who.USER, Scope.WRITE),

@@ -1,11 +1,15 @@
-"""Answers that are sent only if they changed since the client saw them."""
+"""Answers that are sent, and jobs that are changed, depending on what the client saw; patches."""
 
 from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from tests.api.test_datafile import CSV, upload
+from tests.support.server import Job, Server, finished
 
 
 def seen(client: httpx.Client, path: str) -> dict[str, str]:
@@ -46,3 +50,94 @@ def test_the_options_kept_with_a_file_change_its_tag(client: httpx.Client) -> No
     kept = client.post("/datafile/a.csv", json={"options": {"separator": ","}})
     assert kept.status_code == 200
     assert client.get("/datafile/a.csv", headers=headers).status_code == 200
+
+
+def etag(client: httpx.Client, job_id: str, query: str = "") -> dict[str, str]:
+    """The header that asks for a change of a job as it is now."""
+    return {"If-Match": client.get(f"/job/{job_id}{query}").headers["ETag"]}
+
+
+CHANGES = ["POST /job/a1", "PATCH /job/a1", "DELETE /job/a1", "POST /job/a1/run"]
+
+
+@pytest.mark.parametrize("request_line", CHANGES)
+def test_a_job_that_changed_since_it_was_seen_stays_as_it_is(
+    server: Server, request_line: str
+) -> None:
+    client = server.client
+    assert (
+        client.put("/job/a1", json={"script_name": "summary", "raw_data": [1]}).status_code == 201
+    )
+    headers = etag(client, "a1")
+    assert client.post("/job/a1", json={"note": 1}).status_code == 200
+    method, path = request_line.split()
+    body = {"note": 2} if path == "/job/a1" and method != "DELETE" else None
+    with server.unchanged():
+        answer = client.request(method, path, headers=headers, json=body)
+    assert answer.status_code == 412
+    assert "GET /job/a1" in answer.json()["message"]
+    for query in ("?stringify=false", "?typed=true"):  # each answer has a tag of its own
+        fresh = etag(client, "a1", query)
+    assert client.request(method, path, headers=fresh, json=body).status_code in (200, 202)
+
+
+def test_any_job_that_is_there_matches_a_star(client: httpx.Client) -> None:
+    assert client.put("/job/a1", json={}).status_code == 201
+    star = {"If-Match": "*"}
+    assert client.post("/job/a1", json={"note": 1}, headers=star).status_code == 200
+    assert client.post("/job/none", json={"note": 1}, headers=star).status_code == 404
+
+
+def test_of_many_changes_of_one_state_a_single_one_is_made(client: httpx.Client) -> None:
+    assert client.put("/job/a1", json={}).status_code == 201
+    headers = etag(client, "a1")
+
+    def change(number: int) -> int:
+        return client.post("/job/a1", json={"note": number}, headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(change, range(8))) == [200] + [412] * 7
+
+
+PATCHES = [
+    ({"note": 1, "left": 2}, {"note": None}, {"left": 2}),
+    (
+        {"a": {"b": 1, "c": 2}},
+        {"a": {"b": None, "d": {"e": None, "f": 3}}},
+        {"a": {"c": 2, "d": {"f": 3}}},
+    ),
+    ({"a": [1, 2]}, {"a": [None]}, {"a": [None]}),
+    ({"a": 1}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+    ({"a": {"b": 1}}, {"a": "text"}, {"a": "text"}),
+    ({"pinned": True, "a": 1}, {"pinned": None, "b": False}, {"a": 1, "b": False}),
+]
+
+
+@pytest.mark.parametrize(("before", "patch", "after"), PATCHES)
+@pytest.mark.parametrize("kind", ["application/json", "application/merge-patch+json"])
+def test_a_patch_merges_and_null_removes(
+    client: httpx.Client, before: Job, patch: Job, after: Job, kind: str
+) -> None:
+    assert client.put("/job/a1", json=before).status_code == 201
+    answer = client.patch(
+        "/job/a1?stringify=false", content=json.dumps(patch), headers={"Content-Type": kind}
+    )
+    assert answer.status_code == 200
+    for job in (answer.json(), client.get("/job/a1?stringify=false").json()):
+        assert {name: job.get(name) for name in after} == after
+        assert not job.keys() & (before.keys() - after.keys())
+
+
+def test_a_patch_of_what_the_server_sets_or_of_a_started_job_is_refused(server: Server) -> None:
+    client = server.client
+    assert (
+        client.put("/job/a1", json={"script_name": "summary", "raw_data": [1]}).status_code == 201
+    )
+    with server.unchanged():
+        assert client.patch("/job/a1", json={"result": None}).status_code == 400
+        assert client.patch("/job/a1", json={}).status_code == 400
+        assert client.patch("/job/none", json={"a": 1}).status_code == 404
+    assert client.post("/job/a1/run").status_code == 202
+    finished(client, "a1")
+    with server.unchanged():
+        assert client.patch("/job/a1", json={"a": 1}).status_code == 409

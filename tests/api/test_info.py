@@ -43,7 +43,7 @@ def test_unknown_addresses(server: Server, path: str) -> None:
         ("GET", "/job", "PUT"),
         ("POST", "/job", "PUT"),
         ("DELETE", "/job", "PUT"),
-        ("PATCH", "/job/x", "DELETE, GET, POST, PUT"),
+        ("TRACE", "/job/x", "DELETE, GET, PATCH, POST, PUT"),
         ("DELETE", "/job/x/run", "GET, POST, PUT"),
         ("PUT", "/jobs", "DELETE, GET, POST"),
         ("PATCH", "/datafile/a.csv", "DELETE, GET, POST, PUT"),

@@ -72,3 +72,20 @@ def test_a_cancelled_run_is_not_tried_again(unruly: httpx.Client) -> None:
 def test_the_output_until_then_is_kept(unruly: httpx.Client) -> None:
     job = cancel(unruly, begin(unruly, "doze"))
     assert log_of(unruly, job["_id"]) == "begun\n"
+
+
+def test_those_that_a_filter_selects_are_cancelled(unruly: httpx.Client) -> None:
+    running = [begin(unruly, "doze", {"group": group}) for group in ("a", "b")]
+    done = carry_out(unruly, "pid", {"group": "a"})["_id"]
+    fresh = create(unruly, "doze", {"group": "a"})
+    answer = unruly.post("/jobs/cancel", json={"group": "a"})
+    assert (answer.status_code, answer.json()["cancelled"]) == (200, 1)
+    assert finished(unruly, running[0])["state"] == "cancelled"
+    states = [read(unruly, job_id)["state"] for job_id in (running[1], done, fresh)]
+    assert states == ["running", "finished", "created"]
+    queued = [start(unruly, "doze") for _ in range(WORKERS + 1)]
+    assert unruly.post("/jobs/cancel", json={}).json()["cancelled"] == len(queued) + 1
+    for job_id in (running[1], *queued):
+        assert finished(unruly, job_id)["state"] == "cancelled"
+    assert unruly.post("/jobs/cancel", json={}).json()["cancelled"] == 0
+    assert unruly.post("/jobs/cancel", json={"$where": "1"}).status_code == 400

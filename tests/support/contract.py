@@ -91,7 +91,7 @@ def _map() -> Map:
 
 def _endpoint(request: httpx.Request) -> Endpoint | None:
     """The declared endpoint that a request meant; none for HEAD and OPTIONS."""
-    if request.method not in {"GET", "PUT", "POST", "DELETE"}:
+    if request.method not in {"GET", "PUT", "POST", "PATCH", "DELETE"}:
         return None
     try:
         index: int = _map().bind("").match(request.url.path, request.method)[0]

@@ -18,6 +18,9 @@ from jobserver.sizes import rounded_size
 from jobserver.storage.documents import check_fields
 
 B = TypeVar("B", bound="Body")
+JSON = "application/json"
+#: Of RFC 7396.
+MERGE_PATCH = "application/merge-patch+json"
 #: Content types of HTML forms.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -108,7 +111,7 @@ def read_content(*, stored: bool, form: bool = False) -> dict[str, object]:
         raise TooLarge(f"The JSON body is larger than {rounded_size(limit)}.") from error
     if not data:
         return {}
-    if request.mimetype != "application/json":
+    if request.mimetype not in (JSON, MERGE_PATCH if request.method == "PATCH" else JSON):
         raise UnsupportedType("Send JSON with the header 'Content-Type: application/json'.")
     if request.content_encoding not in (None, "", "identity"):
         raise UnsupportedType("Send the body as it is, without the header 'Content-Encoding'.")

@@ -63,10 +63,14 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     strings: bool = False
 
+    def body(self) -> bytes:
+        """Return the body of the answer."""
+        return dumps(self.content, strings=self.strings) + b"\n"
+
     def response(self) -> Response:
         """Return the answer as a Flask response."""
-        body = dumps(self.content, strings=self.strings) + b"\n"
-        response = Response(body, self.status, dict(self.headers), mimetype="application/json")
+        headers = dict(self.headers)
+        response = Response(self.body(), self.status, headers, mimetype="application/json")
         if request.method in ("GET", "HEAD") and self.status == 200:
             response.headers.setdefault("Cache-Control", "no-cache")
             response.add_etag()

@@ -27,6 +27,7 @@ _REFUSALS = {
     403: "The user may not do this, or the request is from another web site or for another host.",
     404: "It does not exist.",
     409: "Its state does not allow it.",
+    412: "It is not as in the answer with the ETag in If-Match; nothing was changed.",
     413: "It is too large.",
     415: "Its type is not supported.",
     416: "The range is beyond the end.",

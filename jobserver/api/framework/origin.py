@@ -21,9 +21,12 @@ LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 #: Cached addresses: nearly all requests use the same few.
 _ADDRESSES = 64
 #: Methods allowed for an unknown path, so that the page can read the 404.
-_METHODS = {"DELETE", "GET", "POST", "PUT"}
-_ALLOWED_HEADERS = "Authorization, Content-Type, Last-Event-ID"
-_EXPOSED_HEADERS = "Content-Disposition, Location, Retry-After, WWW-Authenticate"
+_METHODS = {"DELETE", "GET", "PATCH", "POST", "PUT"}
+_ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, Range"
+_EXPOSED_HEADERS = (
+    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Retry-After, "
+    "WWW-Authenticate"
+)
 #: Seconds a browser may cache a preflight; none caches it longer than two hours.
 _MAX_AGE = "7200"
 

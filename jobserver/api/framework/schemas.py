@@ -160,6 +160,12 @@ class DataFileList(BaseModel):
     files: list[ListedDataFile]
 
 
+class Cancelled(Message):
+    """How many jobs were cancelled."""
+
+    cancelled: int
+
+
 class Uploaded(Message):
     """A data file was stored."""
 
