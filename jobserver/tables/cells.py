@@ -15,10 +15,6 @@ COUNT = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 #: A number, with either decimal mark.
 NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?inf", re.ASCII | re.I)
-#: Digits in groups of three, whatever parts them.
-GROUPED = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+|([.,]\d{3}){2,})", re.ASCII)
-#: A number whose comma may part groups of digits, or decimals.
-GROUP_OR_DECIMALS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 
 _CLOCK = r"\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
 _ZONE = r" ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)"

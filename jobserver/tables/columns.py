@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobserver.tables.cells import MISSING, REMARKS, is_clock, is_number, is_time, is_typed
-from jobserver.tables.errors import NotTimes, UnknownColumn
+from jobserver.tables.errors import NotTimes, UnknownColumn, counted
+from jobserver.tables.numbers import advise_cells, number_pattern, parse_numbers
 from jobserver.tables.options import Options
 from jobserver.tables.times import (
     TimesOption,
@@ -121,10 +122,10 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
         if dtype.kind == "M" and frame.iloc[:, n].dt.tz is not None:
             frame.isetitem(n, frame.iloc[:, n].dt.tz_convert("UTC").array)
         if n not in text and n not in parts and _is_text(frame.iloc[:, n]):
-            column = _typed(_as_texts(frame.iloc[:, n]), options, where, remarks, option is None)
+            column = _typed(_as_texts(frame.iloc[:, n]), options, where, remarks)
             frame.isetitem(n, column.array)
         elif option is None and _are_compact_dates(frame.iloc[:, n]):
-            _remark_time(frame.iloc[:, n], frame.iloc[0, n], where(0), remarks)
+            remarks[str(names[n])] = _time_remark(frame.iloc[:, n], frame.iloc[0, n], where(0))
     if option is None:
         _name_clocks(frame, remarks)
         frame = _with_joined_times(frame, text)
@@ -207,7 +208,7 @@ def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _typed(
-    column: pd.Series[Any], options: Options, where: Where, remarks: dict[str, str], times: bool
+    column: pd.Series[Any], options: Options, where: Where, remarks: dict[str, str]
 ) -> pd.Series[Any]:
     """Return a column of text as numbers or times if it is one; remark why if it almost is."""
     known = column.mask(column.isin(MISSING))
@@ -215,24 +216,53 @@ def _typed(
     if present.empty:
         is_number = bool(column.isin(_NOT_A_NUMBER).any())
         return known.astype(float) if is_number else column
-    fits = present.str.strip().str.fullmatch(_number_pattern(options)).astype(bool)
+    text = present.str.strip()
+    fits = text.str.fullmatch(number_pattern(options)).astype(bool)
     if fits.all():
-        return column if has_leading_zeros(present) else _numbers(column, present, options)
-    if times and (found := iso_times(known)) is not None:
+        if has_leading_zeros(present):
+            return column
+        _report_missing(column)
+        return parse_numbers(text, options).reindex(column.index)
+    if options.get("times") is None and (found := iso_times(known)) is not None:
         return found
-    look_alike = present.map(is_time).astype(bool)
-    if 2 * look_alike.sum() > len(present):
-        fits = are_iso_times(present)
-    elif 2 * fits.sum() < len(present):
-        if times and all(map(_may_be_time, present.head(100))):
-            _remark_time(column, present.iloc[0], _where(column, present, 0, where), remarks)
-            return column
-        if not _DIGITS.fullmatch(present.iloc[0]):
-            return column
-    row = int((~fits).to_numpy().argmax())
-    place = _where(column, present, row, where)
-    remarks[str(column.name)] = f"is text, as {present.iloc[row]!r} in {place} does not fit"
+    if remark := _remark_text(column, present, ~fits, options, where):
+        remarks[str(column.name)] = remark
     return column
+
+
+def _remark_text(
+    column: pd.Series[Any],
+    present: pd.Series[Any],
+    wrong: pd.Series[bool],
+    options: Options,
+    where: Where,
+) -> str | None:
+    """Return why a column is not numbers or times, if it almost is."""
+    are_times, kind = present.map(is_time).astype(bool), "a number"
+    if 2 * are_times.sum() > len(present):
+        wrong, kind = ~are_iso_times(present), "a time like the others"
+    elif 2 * wrong.sum() > len(present):
+        if options.get("times") is None and all(map(_may_be_time, present.head(100))):
+            return _time_remark(column, present.iloc[0], _where(column, present, 0, where))
+        if not _DIGITS.fullmatch(present.iloc[0]):
+            return None
+    if not wrong.any():  # times, but another column is named by the option
+        return None
+    row = int(wrong.to_numpy().argmax())
+    cell, place = present.iloc[row], _where(column, present, row, where)
+    advice = advise_cells(present.str.strip(), present[wrong].str.strip(), options)
+    return f"is text, as {cell!r} in {place} is not {kind}{advice}"
+
+
+def _report_missing(column: pd.Series[Any]) -> None:
+    """Report which text counts as missing in a column of numbers."""
+    lost = column[column.isin(MISSING)]
+    if not lost.empty:
+        tokens = ", ".join(sorted(lost.unique()))
+        _log.info(
+            "The column %s: %s taken as missing: %s",
+            *(column.name, counted(len(lost), "cell"), tokens),
+        )
 
 
 def _may_be_time(cell: str) -> bool:
@@ -244,8 +274,8 @@ def _where(column: pd.Series[Any], present: pd.Series[Any], row: int, where: Whe
     return where(int(column.index.get_indexer([present.index[row]])[0]))
 
 
-def _remark_time(column: pd.Series[Any], cell: object, where: str, remarks: dict[str, str]) -> None:
-    remarks[str(column.name)] = f"{cell} in {where} may be a time; if so, {_advice([column.name])}"
+def _time_remark(column: pd.Series[Any], cell: object, where: str) -> str:
+    return f"{cell} in {where} may be a time; if so, {_advice([column.name])}"
 
 
 def _advice(names: list[Any]) -> str:
@@ -272,30 +302,6 @@ def _are_compact_dates(column: pd.Series[Any]) -> bool:
         return False
     days = column // scale
     return bool(((days // 100 % 100).between(1, 12) & (days % 100).between(1, 31)).all())
-
-
-def _number_pattern(options: Options) -> str:
-    decimal = re.escape(options.get("decimal") or ".")
-    n = "[0-9]"
-    digits = rf"(?:{n}{{1,300}}(?:{decimal}{n}*)?|{decimal}{n}+)(?:[eE][+-]?{n}+)?|inf|Inf|INF"
-    if thousands := options.get("thousands"):
-        digits = rf"{n}{{1,3}}(?:{re.escape(thousands)}{n}{{3}})+(?:{decimal}{n}*)?|{digits}"
-    return rf"[+-]?(?:{digits})"
-
-
-def _numbers(column: pd.Series[Any], present: pd.Series[Any], options: Options) -> pd.Series[Any]:
-    import pandas as pd
-
-    text = present.str.strip()
-    if thousands := options.get("thousands"):
-        text = text.str.replace(thousands, "", regex=False)
-    if options.get("decimal") == ",":
-        text = text.str.replace(",", ".", regex=False)
-    lost = len(column.dropna()) - len(present)
-    if lost:
-        tokens = ", ".join(sorted(set(column.dropna()) & MISSING))
-        _log.info("The column %s: %d cells count as missing: %s", column.name, lost, tokens)
-    return pd.to_numeric(text).reindex(column.index)
 
 
 def _with_times(
@@ -358,9 +364,9 @@ def _report_codes(frame: pd.DataFrame) -> None:
             if _CODE.fullmatch(f"{code:.15g}") and _is_far_off(column, code):
                 count = int((column == code).sum())
                 _log.warning(
-                    "The column %s: %.15g in %d rows looks like a missing value; if it is, "
+                    "The column %s: %.15g in %s looks like a missing value; if it is, "
                     'set "missing": [%.15g] in "data"',
-                    *(name, code, count, code),
+                    *(name, code, counted(count, "row"), code),
                 )
 
 

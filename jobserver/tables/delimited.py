@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from jobserver.tables.cells import is_blank, is_typed
+from jobserver.tables.cells import is_typed
 from jobserver.tables.columns import (
     find_columns,
     find_times,
@@ -21,10 +21,11 @@ from jobserver.tables.columns import (
     unique_names,
     with_types,
 )
-from jobserver.tables.errors import AmbiguousTable, UnreadableTable
+from jobserver.tables.errors import AmbiguousTable, UnreadableTable, counted
 from jobserver.tables.layout import Layout, infer
-from jobserver.tables.options import Options, advise
-from jobserver.tables.rows import CellCounts, Row, split_rows
+from jobserver.tables.numbers import check_points, prove_point
+from jobserver.tables.options import Options
+from jobserver.tables.rows import Row, check_rows, find_footer, split_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,8 @@ _HEAD = 64 * 1024
 _LONG_HEAD = 8 * 1024 * 1024
 #: Most columns of a table: as many as a sheet of a workbook has.
 _WIDEST = 16_384
+#: Rows in which numbers mostly show whether points are decimal.
+_FEW = 1000
 _log = logging.getLogger("jobserver")
 
 
@@ -64,7 +67,7 @@ def read_table(data: bytes, options: Options) -> pd.DataFrame:
     _report_skipped_row(data, layout, options)
     _check_comments(data, layout)
     if layout.skipped:
-        _log.info("The %d lines above the table were left out", layout.skipped)
+        _log.info("Left out: %s above the table", counted(layout.skipped, "line"))
     return _Reader(data, layout, options).read()
 
 
@@ -147,6 +150,7 @@ class _Reader:
             if frame is None:
                 raise UnreadableTable("is not a table: a cell starts with a quote that never ends")
         self._report_long_rows(frame)
+        self._check_points()
         frame = self._with_leading_zeros(frame)
         return self._finished(frame)
 
@@ -168,6 +172,17 @@ class _Reader:
                     *(len(rows), rows[0].line),
                 )
 
+    def _check_points(self) -> None:
+        """Check that points in numbers are decimal, if they may group digits."""
+        if self.layout.point_in_doubt and not prove_point(self._texts(nrows=_FEW)):
+            check_points(self._texts(), self.where)
+
+    def _texts(self, **more: Any) -> list[pd.Series[Any]]:
+        """Return the columns that may become numbers, as text."""
+        frame = self._parsed(dtype="str", parse_dates=[], na_values=[""], **more)
+        others = {*self.texts, *self.parts}
+        return [] if frame is None else [frame[n] for n in frame if n not in others]
+
     def where(self, row: int) -> str:
         """Return where a row stands."""
         if self.lines is None and b'"' in self.data:  # a cell may go over several lines
@@ -181,7 +196,8 @@ class _Reader:
         times = [] if self.parts else [n for n in self.layout.times if n not in self.texts]
         dtypes: Any = dict.fromkeys({*self.texts, *self.parts}, "str")
         dtypes = "str" if self.options.get("thousands") else dtypes
-        options: dict[str, Any] = {"dtype": dtypes, "parse_dates": times, **more}
+        missing = ["", *(self.options.get("missing") or ())]
+        options = {"dtype": dtypes, "parse_dates": times, "na_values": missing, **more}
         file = BytesIO(self.data)
         file.seek(_offset(self.data, self.layout.start))
         try:
@@ -192,7 +208,6 @@ class _Reader:
                 header=None,
                 names=range(self.layout.width),
                 keep_default_na=False,
-                na_values=["", *(self.options.get("missing") or ())],
                 skipinitialspace=f"{self.layout.separator} ".encode() in self.data[:_HEAD],
                 skip_blank_lines=self.lines is not None,  # seen as missing values otherwise
                 date_format="ISO8601",
@@ -217,7 +232,7 @@ class _Reader:
     def _examine(self) -> None:
         """Find short and long rows and what follows blank lines; cut off a footer."""
         rows = self._rows()
-        end = self._footer(rows)
+        end = find_footer(rows, self.layout.width)
         if end < len(rows):
             first = rows[end].line
             self.data = self.data[: _offset(self.data, first - 1)]
@@ -225,7 +240,8 @@ class _Reader:
                 "What stands below the table was left out: lines %d to %d, from %r on",
                 *(first, rows[-1].line, self.layout.separator.join(rows[end].cells)[:60]),
             )
-        self._check_widths(rows[:end])
+        check_rows(rows[:end], self.layout.width, self.layout.separator)
+        self._report_short_rows(rows[:end])
         self.lines = [row.line for row in rows[:end]]
 
     def _rows(self) -> list[Row]:
@@ -234,46 +250,10 @@ class _Reader:
         lines = self.data[start:].decode("utf-8", "replace").split("\n")
         return list(split_rows(lines, self.layout.separator, self.layout.start + 1))
 
-    def _footer(self, rows: list[Row]) -> int:
-        """Return the first row that belongs to a footer; the number of rows without one."""
-        width = self.layout.width
-        gaps = [n for n in range(1, len(rows)) if rows[n].line > rows[n - 1].line + 1]
-        odd = [n for n, row in enumerate(rows) if len(row.cells) <= max(width // 2, 1) < width]
-        starts, above = {*gaps, *odd}, CellCounts(width)
-        for start, row in enumerate(rows):
-            typed = above.typed_columns() if start in starts else []
-            below = range(start, len(rows))
-            if typed and all(_is_foreign(rows[n], typed, width) for n in below):
-                return start
-            above.add(row)
-        return len(rows)
-
-    def _check_widths(self, rows: Sequence[Row]) -> None:
-        width, separator = self.layout.width, self.layout.separator
-        counts = CellCounts(width)
-        for row in rows:
-            counts.add(row)
-        typed = counts.typed_columns()
-        for row in rows:
-            if len(row.cells) > width:
-                raise AmbiguousTable(
-                    f"has {len(row.cells)} cells in line {row.line}, {width} in the first row: "
-                    f"fix the file, or {advise('separator', 'skip')}"
-                )
-            if len(row.cells) < width and separator == " ":
-                raise AmbiguousTable(
-                    f"has a blank cell in line {row.line}, with {len(row.cells)} of {width} cells "
-                    "parted by spaces: write a value such as NA there, or part cells by commas; "
-                    "to read columns of fixed widths, let the script take the pathlib.Path"
-                )
-            if len(row.cells) < width and _is_foreign(row, typed, width):
-                raise AmbiguousTable(
-                    f"has {separator.join(row.cells)[:60]!r} in line {row.line}, which is not a "
-                    f"row of the table: remove it, or, if the table is below, {advise('skip')}"
-                )
-        short = [row.line for row in rows if len(row.cells) < width]
-        if short and self.layout.surplus is None:
-            shown = ", ".join(map(str, short[:5])) + (", ..." if len(short) > 5 else "")
+    def _report_short_rows(self, rows: Sequence[Row]) -> None:
+        lines = [row.line for row in rows if len(row.cells) < self.layout.width]
+        if lines and self.layout.surplus is None:
+            shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
             _log.warning("Lines with too few cells, the others count as missing: %s", shown)
 
     def _with_leading_zeros(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -365,12 +345,6 @@ def _offset(data: bytes, lines: int) -> int:
 
 def _is_unnamed(name: object) -> bool:
     return name == "" or str(name).startswith("Unnamed: ")
-
-
-def _is_foreign(row: Row, typed: Sequence[int], width: int) -> bool:
-    """Whether a row is not one of the table's: too long, or text where others have numbers."""
-    cells = [row.cells[n] for n in typed if n < len(row.cells) and not is_blank(row.cells[n])]
-    return len(row.cells) > width or not cells or not all(map(is_typed, cells))
 
 
 def _holds_integers(column: pd.Series[Any]) -> bool:

@@ -61,3 +61,8 @@ def translated_errors(kind: str) -> Iterator[None]:
             f"is damaged or not {kind} ({type(error).__name__}): check it with the program that "
             "wrote it, and upload it again"
         ) from error
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts, for a message: 1 row, 2 rows."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -15,15 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from jobserver.tables.cells import (
-    GROUP_OR_DECIMALS,
-    GROUPED,
-    is_number,
-    is_time,
-    is_typed,
-)
+from jobserver.tables.cells import is_time, is_typed
 from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.header import find_header, find_units
+from jobserver.tables.numbers import doubts_points, find_decimal
 from jobserver.tables.options import SEPARATORS, Options, advise
 from jobserver.tables.rows import (
     Row,
@@ -69,6 +64,8 @@ class Layout:
         Columns whose first cells are ISO times.
     skipped : int
         Lines above the header that are not comments.
+    point_in_doubt : bool
+        Whether points in numbers may group digits, as far as the first rows show.
     """
 
     separator: str
@@ -81,6 +78,7 @@ class Layout:
     text: frozenset[int] = frozenset()
     times: tuple[int, ...] = ()
     skipped: int = 0
+    point_in_doubt: bool = False
 
 
 def infer(head: str, options: Options) -> Layout:
@@ -148,7 +146,9 @@ def _check_known(known: Layout, rows: Sequence[Row]) -> None:
 def _with_types(layout: Layout, body: list[Row], options: Options) -> Layout:
     columns = columns_of_rows(body, layout.width)
     times = tuple(n for n, cells in enumerate(columns) if cells and all(map(is_time, cells)))
-    return replace(layout, decimal=_decimal(body, options), times=times)
+    decimal = find_decimal(body, options)
+    in_doubt = decimal == "." and doubts_points(body, layout.separator, options)
+    return replace(layout, decimal=decimal, point_in_doubt=in_doubt, times=times)
 
 
 @dataclass(frozen=True)
@@ -218,41 +218,6 @@ def _holds_separators(top: _Top) -> bool:
 def _splits(row: Row, separator: str) -> bool:
     """Whether a separator splits anything but a single number."""
     return len(row.cells) > 1 and not is_typed(separator.join(row.cells))
-
-
-def _decimal(body: Sequence[Row], options: Options) -> str:
-    given: str | None = options.get("decimal")
-    thousands = options.get("thousands")
-    if given is not None:
-        return given
-    cells = [cell for row in body for cell in row.cells]
-    if thousands is not None:
-        return "," if thousands == "." else "."
-    if grouped := next(filter(GROUPED.fullmatch, cells), None):
-        raise AmbiguousTable(
-            f"has numbers with grouped digits, such as {grouped} in {_line_of(grouped, body)}: "
-            f"{advise('thousands')} to the mark that groups them"
-        )
-    numbers = [cell for cell in cells if is_number(cell)]
-    commas = [cell for cell in numbers if "," in cell]
-    if not commas:
-        return "."
-    line = _line_of(commas[0], body)
-    if any("." in cell for cell in numbers):
-        raise AmbiguousTable(
-            f"has numbers such as {commas[0]} in {line}, and others with a point: "
-            f"{advise('decimal', 'thousands')}"
-        )
-    if all(map(GROUP_OR_DECIMALS.fullmatch, commas)):
-        raise AmbiguousTable(
-            f"has a comma in {commas[0]} in {line}, for decimals or thousands: "
-            f"{advise('decimal', 'thousands')}"
-        )
-    return ","
-
-
-def _line_of(cell: str, body: Sequence[Row]) -> str:
-    return next(f"line {row.line}" for row in body if cell in row.cells)
 
 
 def _toa5(lines: Sequence[str]) -> Layout | None:

@@ -6,6 +6,7 @@ A job sets them in its ``data``; others are kept with a data file. Both use this
 from __future__ import annotations
 
 import codecs
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -212,7 +213,26 @@ def check_data(value: object, options: Options, natural: str) -> None:
     check_datatype(picked, datatype_of(options, natural), has_times="times" in options)
 
 
-def advise(*names: str) -> str:
-    """Return the advice to set options, for a refusal."""
-    wanted = " or ".join(f'"{name}"' for name in names)
-    return f'set {wanted} in "data"'
+def advise(*settings: str | Options) -> str:
+    """Return the advice to set options, for a refusal.
+
+    Parameters
+    ----------
+    *settings : str or mapping
+        The options to choose from: names, or names and values that can be pasted.
+    """
+    return f'set {" or ".join(map(_shown, settings))} in "data"'
+
+
+def _shown(setting: str | Options) -> str:
+    if isinstance(setting, str):
+        return f'"{setting}" ({_CHOICES[setting]})'
+    return json.dumps(setting, ensure_ascii=False)[1:-1]
+
+
+#: What options may be, where a refusal cannot name the right value.
+_CHOICES = {
+    "separator": '";", ",", "|", "\\t" or " "',
+    "skip": "the number of lines above the header",
+    "header": "true or false",
+}

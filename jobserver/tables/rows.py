@@ -139,6 +139,51 @@ def check_widths(rows: Sequence[Row], options: Options) -> None:
         )
 
 
+def find_footer(rows: Sequence[Row], width: int) -> int:
+    """Return the first row that belongs to a footer; the number of rows without one."""
+    gaps = [n for n in range(1, len(rows)) if rows[n].line > rows[n - 1].line + 1]
+    odd = [n for n, row in enumerate(rows) if len(row.cells) <= max(width // 2, 1) < width]
+    starts, above = {*gaps, *odd}, CellCounts(width)
+    for start, row in enumerate(rows):
+        typed = above.typed_columns() if start in starts else []
+        below = range(start, len(rows))
+        if typed and all(_is_foreign(rows[n], typed, width) for n in below):
+            return start
+        above.add(row)
+    return len(rows)
+
+
+def check_rows(rows: Sequence[Row], width: int, separator: str) -> None:
+    """Raise `AmbiguousTable` if a row is longer than the first, or not one of the table's."""
+    counts = CellCounts(width)
+    for row in rows:
+        counts.add(row)
+    typed = counts.typed_columns()
+    for row in rows:
+        if len(row.cells) > width:
+            raise AmbiguousTable(
+                f"has {len(row.cells)} cells in line {row.line}, {width} in the first row: "
+                f"fix the file, or {advise('separator', 'skip')}"
+            )
+        if len(row.cells) < width and separator == " ":
+            raise AmbiguousTable(
+                f"has a blank cell in line {row.line}, with {len(row.cells)} of {width} cells "
+                "parted by spaces: write a value such as NA there, or part cells by commas; "
+                "to read columns of fixed widths, let the script take the pathlib.Path"
+            )
+        if len(row.cells) < width and _is_foreign(row, typed, width):
+            raise AmbiguousTable(
+                f"has {separator.join(row.cells)[:60]!r} in line {row.line}, which is not a "
+                f"row of the table: remove it, or, if the table is below, {advise('skip')}"
+            )
+
+
+def _is_foreign(row: Row, typed: Sequence[int], width: int) -> bool:
+    """Whether a row is not one of the table's: too long, or text where others have numbers."""
+    cells = [row.cells[n] for n in typed if n < len(row.cells) and not is_blank(row.cells[n])]
+    return len(row.cells) > width or not cells or not all(map(is_typed, cells))
+
+
 def differing_lengths(rows: list[Row]) -> str:
     """Return where the rows of different lengths are."""
     first = rows[0]

@@ -104,7 +104,7 @@ PUBLISHED = {
             "TMK": [1.3, -0.4, -2.2, 0],
         },
         {"MESS_DATUM": [20210101, 20210102, 20210103, 20210104], "RSK": [0, 2.7, -999, 11.8]},
-        ['"times": "MESS_DATUM"', "RSK: -999 in 1 rows", '"missing": [-999]'],
+        ['"times": "MESS_DATUM"', "RSK: -999 in 1 row ", '"missing": [-999]'],
     ),
     "DWD, hourly": Published(
         "dwd_hourly.txt",
@@ -191,7 +191,7 @@ PUBLISHED = {
             "Datum": ["01.01.2021", "01.01.2021", "01.01.2021", "13.01.2021"],
             "Wert[m³/s]": [12.5, 12.75, None, 1013],
         },
-        [ENCODING, "5 lines above", "1 cells count as missing: ---", '"times": ["Datum", "Zeit"]'],
+        [ENCODING, "5 lines above", "1 cell taken as missing: ---", '"times": ["Datum", "Zeit"]'],
     ),
     "WISKI, ZRXP": Published(
         "wiski_zrxp.txt",
@@ -242,7 +242,7 @@ PUBLISHED = {
             "precipitation": [0.17, 4.2, 0],
             "discharge_vol": [None, 6.213, 7.154],
         },
-        says=["discharge_vol: 1 cells count as missing: NaN"],
+        says=["discharge_vol: 1 cell taken as missing: NaN"],
     ),
     "Rijkswaterstaat Waterinfo": Published(
         "rws_waterinfo.csv",
@@ -258,7 +258,7 @@ PUBLISHED = {
         {"WAARNEMINGDATUM": ["01-05-2021"] * 4, "NUMERIEKEWAARDE": [-44.5, -41, 999999999, 102]},
         [
             '"times": ["WAARNEMINGDATUM", "WAARNEMINGTIJD (MET/CET)"]',
-            "NUMERIEKEWAARDE: 999999999 in 1 rows",
+            "NUMERIEKEWAARDE: 999999999 in 1 row ",
             '"missing": [999999999]',
         ],
     ),
@@ -311,7 +311,7 @@ PUBLISHED = {
             "Rain_mm_Tot": [0, 0.2, 1.4],
             "WindDir": [271.5, None, 12],
         },
-        says=["units: TS, RN, Deg C, mm, degrees", "AirTC_Avg: 1 cells count as missing: NAN"],
+        says=["units: TS, RN, Deg C, mm, degrees", "AirTC_Avg: 1 cell taken as missing: NAN"],
     ),
     "HOBO": Published(
         "hobo.csv",
@@ -329,7 +329,7 @@ PUBLISHED = {
                 *("05/14/21 01:00:00 PM", "05/14/21 01:02:13 PM"),
             ]
         },
-        ["1 lines above the table", '"times": "Date Time, GMT+01:00"'],
+        ["1 line above the table", '"times": "Date Time, GMT+01:00"'],
     ),
     "Solinst": Published(
         "solinst.csv",

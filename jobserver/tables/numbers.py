@@ -1,0 +1,186 @@
+"""How the numbers of a table are written: its decimal mark, and what groups their digits.
+
+A point or comma before exactly three digits may do either: ``1.250`` is 1.25 or 1250. It is decided
+by another number of the table, such as ``0.5``, or refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jobserver.tables.cells import MISSING, is_number
+from jobserver.tables.errors import AmbiguousTable
+from jobserver.tables.options import Options, advise
+from jobserver.tables.rows import Row
+from jobserver.tables.times import Where
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Most different cells that a remark names as missing values.
+_FEW = 5
+#: Digits in groups of three, whatever parts them.
+_GROUPED = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+|([.,]\d{3}){2,})", re.ASCII)
+#: A number whose point or comma may part groups of digits, or decimals; -999.000 is a code.
+_EITHER = re.compile(r"(?!-999[.,]000)[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
+#: A date as it is written where numbers mostly have a decimal comma.
+_GERMAN_DATE = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}\b.*", re.ASCII)
+#: How numbers are written, apart from ``1.5``: the settings that a cell may need.
+_WAYS: tuple[Options, ...] = (
+    {"decimal": ","},
+    {"thousands": ","},
+    {"thousands": ".", "decimal": ","},
+    *({"thousands": mark} for mark in (" ", "'", "\u00a0", "\u202f")),
+    *({"thousands": mark, "decimal": ","} for mark in (" ", "'", "\u00a0", "\u202f")),
+)
+
+
+def find_decimal(body: Sequence[Row], options: Options) -> str:
+    """Return the decimal mark of a table, by its first rows.
+
+    Raises
+    ------
+    AmbiguousTable
+        If its numbers have commas or grouped digits that can be read in two ways.
+    """
+    given: str | None = options.get("decimal")
+    if given is not None:
+        return given
+    if thousands := options.get("thousands"):
+        return "," if thousands == "." else "."
+    cells = [cell for row in body for cell in row.cells]
+    if grouped := next(filter(_GROUPED.fullmatch, cells), None):
+        raise AmbiguousTable(
+            f"has numbers with grouped digits, such as {grouped} in {_line_of(grouped, body)}: "
+            f"{advise(_grouping(grouped))}"
+        )
+    numbers = [cell for cell in cells if is_number(cell)]
+    commas = [cell for cell in numbers if "," in cell]
+    if not commas:
+        return "."
+    line = _line_of(commas[0], body)
+    if any("." in cell for cell in numbers):
+        raise AmbiguousTable(
+            f"has numbers such as {commas[0]} in {line}, and others with a point: "
+            f"{advise({'decimal': ','}, {'thousands': ','})}"
+        )
+    if all(map(_EITHER.fullmatch, commas)):
+        raise _unsure(commas[0], line)
+    return ","
+
+
+def doubts_points(body: Sequence[Row], separator: str, options: Options) -> bool:
+    """Whether points in numbers may group digits, by the first rows of a table.
+
+    They may where numbers mostly have a decimal comma: in tables with semicolons, or with dates
+    such as 31.12.2020. Cells parted by commas have a decimal point.
+    """
+    if separator == "," or options.get("decimal") or options.get("thousands"):
+        return False
+    cells = (cell for row in body for cell in row.cells)
+    return separator == ";" or any(map(_GERMAN_DATE.fullmatch, cells))
+
+
+def prove_point(columns: Iterable[pd.Series[Any]]) -> bool:
+    """Whether a number in columns of text, such as 0.5, shows that points are decimal."""
+    return any(not pointed.str.fullmatch(_EITHER).all() for pointed in _pointed(columns))
+
+
+def check_points(columns: Sequence[pd.Series[Any]], where: Where) -> None:
+    """Check that the points in columns of text, as far as these are numbers, are decimal.
+
+    Raises
+    ------
+    AmbiguousTable
+        If each of them may group digits.
+    """
+    if prove_point(columns):
+        return
+    for pointed in _pointed(columns):
+        raise _unsure(pointed.iloc[0], where(int(pointed.index[0])))
+
+
+def _pointed(columns: Iterable[pd.Series[Any]]) -> Iterator[pd.Series[Any]]:
+    """Yield the numbers with a point of each column that holds nothing but numbers."""
+    for column in columns:
+        present = column[column.notna() & ~column.isin(MISSING)].str.strip()
+        pointed = present[present.str.contains(".", regex=False).astype(bool)]
+        if len(pointed) and present.str.fullmatch(number_pattern({})).all():
+            yield pointed
+
+
+def number_pattern(options: Options) -> str:
+    """Return the pattern of numbers with the decimal mark and the groups that options set."""
+    decimal = re.escape(options.get("decimal") or ".")
+    n = "[0-9]"
+    digits = rf"(?:{n}{{1,300}}(?:{decimal}{n}*)?|{decimal}{n}+)(?:[eE][+-]?{n}+)?|inf|Inf|INF"
+    if thousands := options.get("thousands"):
+        digits = rf"{n}{{1,3}}(?:{re.escape(thousands)}{n}{{3}})+(?:{decimal}{n}*)?|{digits}"
+    return rf"[+-]?(?:{digits})"
+
+
+def parse_numbers(text: pd.Series[Any], options: Options) -> pd.Series[Any]:
+    """Return text, all of which matches `number_pattern`, as numbers."""
+    import pandas as pd
+
+    if thousands := options.get("thousands"):
+        text = text.str.replace(thousands, "", regex=False)
+    if options.get("decimal") == ",":
+        text = text.str.replace(",", ".", regex=False)
+    return pd.to_numeric(text)
+
+
+def advise_cells(present: pd.Series[Any], wrong: pd.Series[Any], options: Options) -> str:
+    """Return how to make a column numbers or times, for a remark; empty if that is unclear.
+
+    Parameters
+    ----------
+    present : Series of shape (n,)
+        Its cells, without missing ones.
+    wrong : Series
+        Those of them that are neither numbers nor times.
+    """
+    cells = wrong.unique().tolist()
+    if ways := list(_ways(present, wrong, options)):
+        return f"; {advise(*ways)}"
+    if len(cells) > _FEW:
+        return ""
+    fix = "fix it, or " if any(re.search(r"\d", cell) for cell in cells) else ""
+    return f"; {fix}{advise({'missing': cells})}"
+
+
+def _ways(present: pd.Series[Any], wrong: pd.Series[Any], options: Options) -> Iterator[Options]:
+    """Yield the settings with which all cells are numbers."""
+    found: list[Options] = []
+    for way in _WAYS:
+        marks = {**options, **way}
+        if marks.get("thousands") == (marks.get("decimal") or ".") or any(
+            shorter.items() <= way.items() for shorter in found
+        ):
+            continue
+        pattern = number_pattern(marks)
+        if wrong.str.fullmatch(pattern).all() and present.str.fullmatch(pattern).all():
+            found.append(way)
+            yield way
+
+
+def _grouping(cell: str) -> Options:
+    """Return the settings that read a number with grouped digits."""
+    marks = re.sub(r"[^.,]", "", cell)
+    other = {",": ".", ".": ","}[marks[0]]
+    return {"thousands": marks[0]} | ({"decimal": other} if other in marks else {})
+
+
+def _unsure(cell: str, line: str) -> AmbiguousTable:
+    mark = "point" if "." in cell else "comma"
+    sign = "." if "." in cell else ","
+    return AmbiguousTable(
+        f"has a {mark} in {cell} in {line}, for decimals or thousands: "
+        f"{advise({'decimal': sign}, {'thousands': sign})}"
+    )
+
+
+def _line_of(cell: str, body: Sequence[Row]) -> str:
+    return next(f"line {row.line}" for row in body if cell in row.cells)

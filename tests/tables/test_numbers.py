@@ -1,0 +1,131 @@
+"""Numbers that can be read in two ways, and what makes a column text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobserver.errors import JobNotRunnable
+
+Read = Callable[..., Any]
+DAYS = ["01.02.2020", "02.02.2020"]
+
+
+def why(read: Read, text: str, **options: Any) -> str:
+    """Return why a table is refused."""
+    with pytest.raises(JobNotRunnable) as refused:
+        read(text, **options)
+    return refused.value.errors[0].problem
+
+
+def remark(read: Read, text: str, column: str, **options: Any) -> str:
+    """Return why a column is text."""
+    found: str = read(text, **options).attrs["remarks"][column]
+    return found
+
+
+@pytest.mark.parametrize("mark", [".", ","])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Datum;Abfluss\n01.02.2020;1{}250\n02.02.2020;3{}400\n",
+        "Datum\tAbfluss\n01.02.2020\t1{}250\n02.02.2020\t3{}400\n",
+        "a;b\n1{}250;NA\n3{}400;1{}000\n",
+        "clock;q\n12:30;1{}250\n13:30;3{}400\n",
+    ],
+)
+def test_a_mark_before_three_digits_is_asked_about(read: Read, text: str, mark: str) -> None:
+    told = why(read, text.replace("{}", mark))
+    assert f"1{mark}250 in line 2" in told
+    assert f'"decimal": "{mark}"' in told
+    assert f'"thousands": "{mark}"' in told
+
+
+@pytest.mark.parametrize("thousands", [".", ","])
+def test_either_answer_is_taken(read: Read, thousands: str) -> None:
+    text = f"a;b\n1{thousands}250;1\n3{thousands}400;2\n"
+    assert read(text, thousands=thousands)["a"].tolist() == [1250, 3400]
+    assert read(text, decimal=thousands)["a"].tolist() == [1.25, 3.4]
+
+
+@pytest.mark.parametrize(
+    "proof", ["0.123", "-0.500", "1.5", "1250.125", "1.250e3", ".250", "-999.000"]
+)
+def test_a_number_that_has_decimals_for_certain_settles_the_others(read: Read, proof: str) -> None:
+    assert read(f"a;b\n1.250;5\n3.400;{proof}\n")["a"].tolist() == [1.25, 3.4]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Datum,Abfluss\n01.02.2020,1.250\n02.02.2020,3.400\n",
+        "Datum\tAbfluss\n2020-02-01\t1.250\n2020-02-02\t3.400\n",
+        "Datum Abfluss\n2020-02-01 1.250\n2020-02-02 3.400\n",
+    ],
+)
+def test_three_decimals_are_not_asked_about_where_points_are_usual(read: Read, text: str) -> None:
+    assert read(text)["Abfluss"].tolist() == [1.25, 3.4]
+
+
+def test_the_whole_file_shows_whether_points_are_decimal(read: Read) -> None:
+    text = "a;b\n" + "850;x\n" * 20_000 + "1.250;y\n"
+    assert "1.250 in line 20002" in why(read, text)
+    assert read(text + "0.5;z\n")["a"].tolist()[-2:] == [1.25, 0.5]
+
+
+def test_columns_that_are_not_numbers_say_nothing_about_points(read: Read) -> None:
+    text = "Datum;Uhr;Q\n01.02.2020;12.30;1.250\n02.02.2020;13.30;3.400\n"
+    times = {"columns": ["Datum", "Uhr"], "format": "%d.%m.%Y %H.%M"}
+    assert "1.250 in line 2" in why(read, text, times=times)
+    assert read("a;version\n5;1.250\n6;1.300\n", text=["version"])["version"].tolist() == [
+        *("1.250", "1.300")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "settings"),
+    [
+        ("1.250.000", '"thousands": "."'),
+        ("1.177,55", '"thousands": ".", "decimal": ","'),
+        ("1,177.55", '"thousands": ","'),
+    ],
+)
+def test_grouped_digits_name_the_settings_that_read_them(
+    read: Read, cell: str, settings: str
+) -> None:
+    assert f"set {settings}" in why(read, f"a;b\n{cell};1\n2;2\n")
+    late = "a;b\n" + "850;1\n" * 20_000 + f"{cell};1\n"
+    assert f"'{cell}' in line 20002" in (told := remark(read, late, "a"))
+    assert f"set {settings}" in told
+
+
+@pytest.mark.parametrize(
+    ("cell", "facts"),
+    [
+        ("Ice", ["'Ice' in line 3", 'set "missing": ["Ice"]']),
+        ("2*", ["'2*' in line 3", 'fix it, or set "missing": ["2*"]']),
+        ("1,5", ["'1,5'", 'set "decimal": ","']),
+        ("1,250", ["'1,250'", '"decimal": ","', '"thousands": ","']),
+        ("1 250", ['set "thousands": " "']),
+        ("1 250,5", ['set "thousands": " ", "decimal": ","']),
+    ],
+)
+def test_a_cell_that_makes_a_column_text_comes_with_its_remedy(
+    read: Read, cell: str, facts: list[str]
+) -> None:
+    late = "".join(f"{n};1\n" for n in range(200)) + f"{cell};1\n"
+    told = remark(read, f"a;b\n850;1\n{cell};1\n" if cell in ("Ice", "2*") else f"a;b\n{late}", "a")
+    assert [fact for fact in facts if fact not in told] == []
+
+
+def test_an_impossible_date_comes_with_its_remedy(read: Read) -> None:
+    told = remark(read, "t,q\n2020-01-01,1\n2020-02-30,2\n2020-01-03,3\n", "t")
+    assert "'2020-02-30' in line 3" in told
+    assert '"missing": ["2020-02-30"]' in told
+
+
+def test_many_different_words_are_not_advised_to_be_missing_values(read: Read) -> None:
+    words = "".join(f"{n};1\nword{n};1\n" for n in range(20))
+    assert '"missing"' not in remark(read, f"a;b\n1;1\n{words}", "a")
