@@ -11,9 +11,10 @@ import json
 import logging
 from pathlib import Path
 
+from jobserver.sizes import KIB
 from jobserver.tables.compression import open_decompressed
 from jobserver.tables.errors import UnreadableTable
-from jobserver.tables.options import Options
+from jobserver.tables.options import Options, advise
 
 _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -23,6 +24,10 @@ _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _GUESSES = ("utf-8", "cp1252", "latin-1")
+#: Characters of which a table has some, and those of which a text has none.
+_USUAL = frozenset("0123456789,;\t\n")
+_CONTROLS = [chr(n) for n in range(1, 32) if chr(n) not in "\t\n\v\f\r\x1a"]
+_HEAD = 64 * KIB
 _log = logging.getLogger("jobserver")
 
 
@@ -50,10 +55,14 @@ def read_utf8(path: Path, options: Options) -> bytes:
             text = content.decode(encoding)
         except UnicodeError:
             continue
-        if encoding in _GUESSES[1:]:
+        if options.get("encoding"):
+            _check_encoding(content, text, encoding)
+        elif encoding in _GUESSES[1:]:
             _log.warning("%s is not UTF-8; it was read as %s", path.name, encoding)
         return content if encoding == "utf-8" else text.encode("utf-8", "replace")
-    raise UnreadableTable('is not in the encoding it seems to have: set "encoding"')
+    raise UnreadableTable(
+        f"is not in {_encodings(content, options)[0]}: {_advise_encoding(content)}"
+    )
 
 
 def read_json(path: Path, options: Options) -> object:
@@ -79,5 +88,29 @@ def _encodings(content: bytes, options: Options) -> tuple[str, ...]:
     if found:
         return (found,)
     if b"\0" in content:
-        raise UnreadableTable('is not text, or in an unusual encoding: set "encoding"')
+        raise UnreadableTable(
+            f"is not text, or in an unusual encoding: {_advise_encoding(content)}"
+        )
     return _GUESSES
+
+
+def _check_encoding(content: bytes, text: str, encoding: str) -> None:
+    """Check that an encoding which a job sets makes text: most make something of any bytes.
+
+    Raises
+    ------
+    UnreadableTable
+        If the text lacks all characters of a table, or has many that no text has.
+    """
+    head = text[:_HEAD]
+    control = sum(map(head.count, _CONTROLS))
+    if "\0" in head or 20 * control > len(head) or (head and not _USUAL & set(head)):
+        raise UnreadableTable(f"is not text in {encoding}: {_advise_encoding(content)}")
+
+
+def _advise_encoding(content: bytes) -> str:
+    """Return the encoding that a text may have: in UTF-16 about every second byte is zero."""
+    if b"\0" in content and not content.startswith(tuple(_BOMS)):
+        first, second = content[::2].count(0), content[1::2].count(0)
+        return advise({"encoding": "utf-16-be" if first > second else "utf-16-le"})
+    return f'leave out "encoding", or {advise({"encoding": "latin-1"})} or another one'

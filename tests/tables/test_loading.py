@@ -442,3 +442,33 @@ def test_is_time(text: str) -> None:
 @pytest.mark.parametrize("value", ["2018", "2018-09", "05.09.2018", "20180905", "", 2018, None])
 def test_is_not_surely_a_time(value: Any) -> None:
     assert not is_time(value)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "true"),
+    [
+        ("latin-1", "utf-16"),
+        ("latin-1", "utf-16-le"),
+        ("utf-8", "utf-16-be"),
+        ("utf-16", "utf-8"),
+        ("utf-16-le", "latin-1"),
+        ("utf-16-be", "utf-16-le"),
+        ("utf-32", "utf-8"),
+        ("cp500", "latin-1"),
+        ("utf-8", "latin-1"),
+    ],
+)
+def test_an_encoding_that_does_not_fit_is_refused(read: Read, wrong: str, true: str) -> None:
+    content = "date,level [m]\n2020-01-01,1.5 à\n2020-01-02,2.5\n".encode(true)
+    problem = told(read, content, encoding=wrong)
+    assert wrong in problem
+    assert '"encoding"' in problem
+    advised = true if true in ("utf-16-be", "utf-16-le") else None
+    assert read(content, encoding=advised)["date"].dt.day.tolist() == [1, 2]
+    assert advised is None or f'"encoding": "{advised}"' in problem
+
+
+def test_text_in_an_encoding_without_a_byte_order_mark_names_it(read: Read) -> None:
+    content = "a,b\n1,2\n".encode("utf-16-le")
+    assert '"encoding": "utf-16-le"' in told(read, content)
+    assert read(content, encoding="utf-16-le").to_dict("list") == {"a": [1], "b": [2]}
