@@ -25,6 +25,23 @@ _OTHER_DATE = re.compile(
     rf"|\d{{1,2}}[ -][A-Za-z]{{3}}[ -]\d{{4}})([T ,]+{_CLOCK_TIME.pattern}({_ZONE})?)?",
     re.ASCII,
 )
+#: Words of units, and signs that only these have.
+_UNITS = frozenset(
+    """
+    m mm cm dm km um µm nm ft in inch inches feet foot mi l ml cfs cms cumec cumecs gpm mgd kg g mg
+    ug µg ng t s sec min h hr hrs hour hours d day days month yr year years pa hpa kpa mpa bar mbar
+    psi atm k c f deg degc degf degree degrees celsius fahrenheit kelvin w kw mw j kj mj v mv ma kwh
+    wh hz ppm ppb ppt psu ntu fnu us ms ds ph mol mmol pct percent meter meters metre metres liter
+    litres knots kn mph asl amsl nap ts rn avg smp tot
+    """.split()  # noqa: SIM905 - easier to read and to add to
+)
+_UNIT_SIGN = re.compile(r"[/°º%³²µμ^*\[(]")
+
+
+def is_unit(text: str) -> bool:
+    """Whether a cell is certainly a unit, such as m3/s, Deg C or [mm]."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    return bool(_UNIT_SIGN.search(text)) or (bool(words) and _UNITS.issuperset(words))
 
 
 def is_time(text: object) -> bool:

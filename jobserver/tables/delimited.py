@@ -11,9 +11,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from jobserver.tables.cells import is_typed
+from jobserver.tables.cells import is_time, is_typed
 from jobserver.tables.columns import (
     find_columns,
     find_times,
@@ -24,7 +24,7 @@ from jobserver.tables.columns import (
 from jobserver.tables.errors import AmbiguousTable, UnreadableTable, counted
 from jobserver.tables.layout import Layout, infer
 from jobserver.tables.numbers import check_points, prove_point
-from jobserver.tables.options import Options
+from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import Row, check_rows, find_footer, split_rows
 
 if TYPE_CHECKING:
@@ -61,14 +61,22 @@ def read_table(data: bytes, options: Options) -> pd.DataFrame:
     if not layout.width and len(data) > _HEAD:  # it begins with nothing but comments
         layout = infer(_head(data, _LONG_HEAD), options)
     if not layout.width:
-        raise UnreadableTable("is empty")
+        _refuse_empty(data, options)
     if layout.width > _WIDEST:
         raise UnreadableTable(f"has {layout.width} columns; at most {_WIDEST} can be read")
     _report_skipped_row(data, layout, options)
     _check_comments(data, layout)
+    _report_odd_name(layout)
     if layout.skipped:
         _log.info("Left out: %s above the table", counted(layout.skipped, "line"))
     return _Reader(data, layout, options).read()
+
+
+def _refuse_empty(data: bytes, options: Options) -> NoReturn:
+    lines, skip = counted(len(data.splitlines()), "line"), options.get("skip")
+    if skip and data:
+        raise UnreadableTable(f'has {lines}, of which "skip" leaves out {skip}: set a lower number')
+    raise UnreadableTable(f"has {lines}, all of them blank or comments" if data else "is empty")
 
 
 def _check_comments(data: bytes, layout: Layout) -> None:
@@ -82,6 +90,16 @@ def _check_comments(data: bytes, layout: Layout) -> None:
         raise AmbiguousTable(
             f"has a line that starts with # within its rows, line {line}: remove it if it is a "
             "comment, or put its first cell in quotes"
+        )
+
+
+def _report_odd_name(layout: Layout) -> None:
+    """Report a time among the names, as it may come from a line above the table."""
+    times = [name for name in layout.names or () if is_time(name)]
+    if layout.names and 0 < 2 * len(times) < len(layout.names):
+        _log.warning(
+            "The column name %s looks like a value; if its line does not belong to the table, %s",
+            *(times[0], advise({"skip": layout.start})),
         )
 
 

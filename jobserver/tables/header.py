@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Sequence, Set
+from itertools import pairwise, zip_longest
 
-from jobserver.tables.cells import INTEGER, is_blank, is_number, is_time, is_typed
+from jobserver.tables.cells import INTEGER, is_blank, is_number, is_time, is_typed, is_unit
 from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import (
@@ -19,6 +19,8 @@ from jobserver.tables.rows import (
 
 #: Digits of a date without marks, which names nothing above others like it.
 _LONG = 8
+#: Rows among which the first time of a column is looked for.
+_LINES = 100
 _RULE = re.compile(r"[-=_]+", re.ASCII)
 #: Starts of cells that are values, if not plain numbers: <0.1, ~5, a minus of typography.
 _VALUE = re.compile(r"[<>\u2264\u2265~\u2248\u00b1\u2212\u2013+-]?\s*\d")
@@ -55,16 +57,45 @@ def find_header(
 def find_units(
     names: Sequence[str] | None, body: list[Row], options: Options
 ) -> tuple[tuple[str, ...] | None, list[Row]]:
-    """Return the row of units, without rules of dashes, and the rows below it."""
+    """Return the row of units, without rules of dashes, and the rows below it.
+
+    Raises
+    ------
+    AmbiguousTable
+        If the first row may hold units or something else, or is not one of the table's.
+    """
     if names is None or not body:
         return None, body
     first = [cell for cell in body[0].cells if cell]
     if body[1:] and first and all(map(_RULE.fullmatch, first)):
         return None, body[1:]
+    missing = set(map(str, options.get("missing") or ()))
+    if options.get("skip") is None:
+        _check_start(body, missing)
     wanted = options.get("units")
     if wanted is None:
-        wanted = _are_units(body)
+        wanted = _are_units(body, missing)
     return (tuple(body[0].cells), body[1:]) if wanted else (None, body)
+
+
+def _check_start(body: Sequence[Row], missing: Set[str]) -> None:
+    """Check that the rows above the first time of a column are not lines above the table.
+
+    One of them may hold units.
+    """
+    for cells in zip_longest(*(row.cells for row in body[:_LINES]), fillvalue=""):
+        are_dates = [is_typed(cell) and not is_number(cell) for cell in cells]
+        start = are_dates.index(True) if any(are_dates) else 0
+        above, dates = cells[:start], are_dates[start:]
+        if start < 2 or len(dates) < 3 or not all(dates):
+            continue
+        if not any(is_number(cell) or is_blank(cell) or cell in missing for cell in above):
+            last, line = body[start - 1].line, body[start].line
+            raise AmbiguousTable(
+                f"has text above its times, {above[0]!r} in line {body[0].line}, so its table may "
+                f"begin in line {line}: {advise({'skip': line - 1})}; to {last - 1} if line {last} "
+                "names the columns"
+            )
 
 
 def _without_comment_sign(cells: Sequence[str]) -> tuple[str, ...]:
@@ -144,12 +175,27 @@ def _surplus(names: Sequence[str], body: Sequence[Row], separator: str) -> str |
     return "label"
 
 
-def _are_units(body: Sequence[Row]) -> bool:
-    """Whether the first row is text in all columns of numbers and times, of which two or more."""
+def _are_units(body: Sequence[Row], missing: Set[str]) -> bool:
+    """Whether the first row is text in all columns of numbers and times, of which two or more.
+
+    Raises
+    ------
+    AmbiguousTable
+        If none of it is known as a unit.
+    """
     first, others = body[0].cells, body[1:]
     columns = columns_of_rows(others, len(first))
     typed = [n for n, cells in enumerate(columns) if cells and all(map(is_typed, cells))]
-    found = [first[n] for n in typed]
-    has_text = any(not is_blank(cell) for cell in found)
+    found = [first[n] for n in typed if not is_blank(first[n]) and first[n] not in missing]
     is_value = any(is_typed(cell) or _VALUE.match(cell) for cell in found)
-    return len(typed) > 1 and has_text and not is_value
+    if len(typed) < 2 or not found or is_value:
+        return False
+    units = [first[n] for n in typed if first[n] in found and any(map(is_number, columns[n]))]
+    if units and not any(map(is_unit, units)):
+        raise AmbiguousTable(
+            f"has text above its numbers, {units[0]!r} in line {body[0].line}: for units, "
+            f"{advise({'units': True})}; for missing values, "
+            f"{advise({'missing': [*dict.fromkeys(units)]})}; if the table begins below it, "
+            f"{advise({'skip': body[0].line}, {'skip': body[0].line - 1})}"
+        )
+    return True

@@ -274,7 +274,7 @@ PUBLISHED = {
     "NRFA": Published(
         "nrfa.csv",
         {0: [f"1990-10-0{day}" for day in range(1, 6)], 1: [5.748, 5.5, None, 4.446, 12]},
-        says=["'1990-10-01,5.748' in line 17", '"skip"'],
+        says=["'database' in line 2", "line 17", '"skip": 16'],
         is_refused=True,
     ),
     "GHCN-Daily, a station": Published(

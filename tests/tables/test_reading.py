@@ -425,6 +425,46 @@ def test_numbers_that_are_not_grouped_by_three_digits_are_told(read: Read) -> No
         assert "times" not in frame.attrs["remarks"]["a"]
 
 
+METADATA = "file,timestamp,2024-03-01T10:00:00\ndatabase,id,river\nstation,name,Kingston\n"
+
+
+def test_lines_above_a_table_that_it_was_taken_for_name_skip(read: Read) -> None:
+    values = "".join(f"2020-01-{day:02},{day}.5\n" for day in range(1, 29))
+    assert '"skip": 3' in why(read, METADATA + values)
+    named = METADATA + "date,flow\n" + values
+    assert '"skip": 4' in (told := why(read, named))
+    assert "to 3 if line 4 names" in told
+    assert read(named, skip=3)["flow"].sum() == read(METADATA + values, skip=3)[1].sum() == 420
+
+
+def test_a_time_among_the_names_is_reported(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    read("file,timestamp,2024-03-01T10:00:00\n2020-01-01,1.5,M\n2020-01-02,2.5,M\n")
+    assert '"skip": 1' in caplog.text
+    caplog.clear()
+    read("station,2020-01-01,2020-01-02\nA,1.5,2\nB,2.5,2\n", header=True)
+    assert caplog.text == ""
+
+
+def test_skip_past_the_end_names_the_lines_there_are(read: Read) -> None:
+    assert "3 lines" in (told := why(read, "a,b\n1,2\n3,4\n", skip=9))
+    assert '"skip"' in told
+    assert "empty" in why(read, "")
+    assert "comments" in why(read, "# a\n# b\n")
+
+
+def test_words_above_numbers_are_units_only_if_known(read: Read) -> None:
+    flags = "q,T\nIce,Ice\n1.5,2\n2.5,3\n"
+    told = why(read, flags)
+    assert "'Ice' in line 2" in told
+    assert '"units": true' in told
+    assert '"missing": ["Ice"]' in told
+    assert rows(read(flags, missing=["Ice"])) == [[None, None], [1.5, 2], [2.5, 3]]
+    assert read(flags, units=True).attrs["units"] == {"q": "Ice", "T": "Ice"}
+    assert read(flags, units=False).attrs["remarks"].keys() == {"q", "T"}
+    for units in ("m3/s,Deg C", "[mm],mm", "cfs,feet", "m³ s-1,°C", "mm,"):
+        assert len(read(f"q,T\n{units}\n1.5,2\n2.5,3\n")) == 2
+
+
 def test_a_comment_within_a_table_is_refused(read: Read) -> None:
     told = why(read, "date,v\n2020-01-01,2\n#2020-01-02,400\n2020-01-03,6\n")
     assert "line 3" in told
