@@ -19,7 +19,7 @@ from jobserver.sizes import rounded_size
 from jobserver.storage.blobs import Content, OpenFile
 from jobserver.storage.database import Database, Document
 from jobserver.system.disk import is_file_name
-from jobserver.tables.options import Options, option_problems, options_of
+from jobserver.tables.options import Options, extension_of, option_problems, options_of
 
 #: Registered extensions.
 EXTENSIONS = tuple(
@@ -208,7 +208,7 @@ class DataFiles:
         NotFound
             If there is no such file.
         """
-        if problems := list(option_problems(options, "options.")):
+        if problems := list(option_problems(options, "options.", extension_of(name))):
             raise BadRequest("The options are invalid. Nothing was changed.", problems)
         self._options.set(self.info(name)["name"], options_of(options))
         return self.described(name)

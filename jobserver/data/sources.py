@@ -13,7 +13,13 @@ from jobserver.errors import JobNotRunnable, Problem
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
 from jobserver.tables.datatypes import DatatypeMismatch
-from jobserver.tables.options import check_data, is_read_as_table, option_problems, options_of
+from jobserver.tables.options import (
+    check_data,
+    extension_of,
+    is_read_as_table,
+    option_problems,
+    options_of,
+)
 
 
 @dataclass(frozen=True)
@@ -84,14 +90,15 @@ class DataSources:
                 yield {**options_of(data), "path": str(path)}
 
     def _bind_datafile(self, data: Document) -> Document:
-        _check_options(data, {"type", "name", "path", "size"})
+        extension = extension_of(str(data.get("name")))
+        _check_options(data, {"type", "name", "path", "size"}, extension)
         if not isinstance(data.get("name"), str):
             raise JobNotRunnable("", [Problem("data.name", "must be the name of a data file")])
         info = self.datafiles.described(data["name"])
         return {**info.pop("options", {}), **data, **info}
 
     def _bind_stored(self, data: Document) -> Document:
-        _check_options(data, {"type", "id"})
+        _check_options(data, {"type", "id"}, "")
         if not isinstance(data.get("id"), str):
             raise JobNotRunnable("", [Problem("data.id", "must be the id of stored data")])
         stored = self.data.describe(parse_id(data["id"]))
@@ -99,7 +106,7 @@ class DataSources:
         return {**natural, **data}
 
     def _bind_raw_data(self, data: Document) -> Document:
-        _check_options(data, {"type", "data"})
+        _check_options(data, {"type", "data"}, "")
         if "data" not in data:
             raise JobNotRunnable("", [Problem("data.data", "is missing: put the data there")])
         try:
@@ -109,8 +116,10 @@ class DataSources:
         return data
 
 
-def _check_options(data: Document, own: Set[str]) -> None:
+def _check_options(data: Document, own: Set[str], extension: str | None) -> None:
     """Check the fields of a job's ``data`` that are not those of its kind.
+
+    ``extension`` is that of the data; see `option_problems`.
 
     Raises
     ------
@@ -118,5 +127,5 @@ def _check_options(data: Document, own: Set[str]) -> None:
         With every problem.
     """
     options = {name: value for name, value in data.items() if name not in own}
-    if problems := list(option_problems(options, "data.")):
+    if problems := list(option_problems(options, "data.", extension)):
         raise JobNotRunnable("The data cannot be bound.", problems)

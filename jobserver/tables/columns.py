@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from jobserver.tables.cells import MISSING, REMARKS, is_clock, is_number, is_time, is_typed
-from jobserver.tables.errors import NotTimes, UnknownColumn, counted
-from jobserver.tables.numbers import advise_cells, number_pattern, parse_numbers
+from jobserver.tables.errors import NotTimes, UnknownColumn, counted, did_you_mean
+from jobserver.tables.numbers import advise_cells, decimal_mark, number_pattern, parse_numbers
 from jobserver.tables.options import Options
 from jobserver.tables.times import (
     TimesOption,
@@ -79,7 +79,10 @@ def find_columns(names: Sequence[Any], wanted: Sequence[str | int], option: str)
             found.append(labels.index(each))
         else:
             known = ", ".join(labels[:30]) + (", ..." if len(labels) > 30 else "")
-            raise UnknownColumn(f'has no column {each!r}, which "{option}" names, only: {known}')
+            raise UnknownColumn(
+                f'has no column {each!r}, which "{option}" names, but: {known or "no columns"}'
+                + (did_you_mean(each, labels) if isinstance(each, str) else "")
+            )
     return found
 
 
@@ -122,8 +125,9 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
         if dtype.kind == "M" and frame.iloc[:, n].dt.tz is not None:
             frame.isetitem(n, frame.iloc[:, n].dt.tz_convert("UTC").array)
         if n not in text and n not in parts and _is_text(frame.iloc[:, n]):
-            column = _typed(_as_texts(frame.iloc[:, n]), options, where, remarks)
-            frame.isetitem(n, column.array)
+            texts = _as_texts(frame.iloc[:, n], decimal_mark(options))
+            column = _typed(texts, options, where, remarks)
+            frame.isetitem(n, (_as_texts(frame.iloc[:, n]) if column is texts else column).array)
         elif option is None and _are_compact_dates(frame.iloc[:, n]):
             remarks[str(names[n])] = _time_remark(frame.iloc[:, n], frame.iloc[0, n], where(0))
     if option is None:
@@ -200,11 +204,15 @@ def _is_text(column: pd.Series[Any]) -> bool:
     return str in kinds and kinds <= {str, int, float}
 
 
-def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return a column of text and numbers as text."""
+def _as_texts(column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
+    """Return a column of text and numbers as text, the numbers with a decimal mark."""
     if column.dtype != object:
         return column
-    return column.map(str, na_action="ignore").astype("str")
+    written = column.map(
+        lambda cell: str(cell).replace(".", decimal) if isinstance(cell, float) else str(cell),
+        na_action="ignore",
+    )
+    return written.astype("str")
 
 
 def _typed(

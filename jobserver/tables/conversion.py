@@ -19,6 +19,7 @@ from jobserver.tables.datatypes import (
     parse_labels,
     pick_records,
 )
+from jobserver.tables.numbers import check_points, doubts_points
 from jobserver.tables.options import Options
 from jobserver.tables.times import iso_times
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 Table = TypeVar("Table", "pd.DataFrame", "pd.Series[Any]")
 
 _NO_OPTIONS: Options = {}
+#: Cells of each column that show how its dates are written.
+_FEW = 100
 
 
 def convert(value: object, datatype: str, options: Options = _NO_OPTIONS) -> Any:
@@ -73,7 +76,22 @@ def finish(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
     frame = without_missing(frame, options)
     if wanted := options.get("columns"):
         frame = frame.iloc[:, find_columns(list(frame.columns), wanted, "columns")]
-    return with_types(frame, options, lambda row: f"row {row + 1}")
+    _check_points(frame, options)
+    return with_types(frame, options, _row)
+
+
+def _row(row: int) -> str:
+    return f"row {row + 1}"
+
+
+def _check_points(frame: pd.DataFrame, options: Options) -> None:
+    """Check that points in text are decimal beside dates such as 31.12.2020."""
+    text = set(find_columns(list(frame.columns), options.get("text") or (), "text"))
+    rows = frame.reset_index(drop=True)
+    columns = [rows.iloc[:, n].dropna() for n in range(frame.shape[1]) if n not in text]
+    texts = [column for column in columns if set(map(type, column)) == {str}]
+    if doubts_points((cell for column in texts for cell in column.head(_FEW)), "", options):
+        check_points([column.astype("str") for column in texts], _row)
 
 
 def _decode(value: dict[str, Any]) -> object:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 
 class TableError(ValueError):
@@ -66,3 +67,13 @@ def translated_errors(kind: str) -> Iterator[None]:
 def counted(number: int, noun: str) -> str:
     """Return a number and what it counts, for a message: 1 row, 2 rows."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return the question whether a similar name was meant; empty if there is none.
+
+    It ends a message.
+    """
+    folded = {each.casefold(): each for each in known}
+    close = get_close_matches(str(name)[:100].casefold(), folded, 1)
+    return f"; did you mean {folded[close[0]]}?" if close else ""

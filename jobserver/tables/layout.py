@@ -147,7 +147,8 @@ def _with_types(layout: Layout, body: list[Row], options: Options) -> Layout:
     columns = columns_of_rows(body, layout.width)
     times = tuple(n for n, cells in enumerate(columns) if cells and all(map(is_time, cells)))
     decimal = find_decimal(body, options)
-    in_doubt = decimal == "." and doubts_points(body, layout.separator, options)
+    cells = (cell for row in body for cell in row.cells)
+    in_doubt = decimal == "." and doubts_points(cells, layout.separator, options)
     return replace(layout, decimal=decimal, point_in_doubt=in_doubt, times=times)
 
 

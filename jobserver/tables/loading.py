@@ -29,7 +29,7 @@ from jobserver.tables.errors import TableError, UnreadableTable
 from jobserver.tables.geojson import feature_properties
 from jobserver.tables.hdf5_files import read_hdf5
 from jobserver.tables.netcdf_files import read_netcdf
-from jobserver.tables.options import OPTIONS, Options, datatype_of
+from jobserver.tables.options import OPTIONS, Options, datatype_of, inapplicable
 from jobserver.tables.text_files import read_json, read_utf8
 from jobserver.tables.workbooks import read_workbook
 
@@ -97,6 +97,8 @@ def read_file(path: Path, options: Options) -> Any:
         If it cannot be read.
     """
     kind = inner_extension(path)
+    for name, problem in inapplicable(options, kind):
+        raise UnreadableTable(f'cannot be read with "{name}": it {problem}')
     datatype = datatype_of(options, _NATURAL.get(kind, "dataframe"))
     if datatype == "text":
         return read_utf8(path, options).decode()

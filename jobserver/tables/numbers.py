@@ -45,11 +45,8 @@ def find_decimal(body: Sequence[Row], options: Options) -> str:
     AmbiguousTable
         If its numbers have commas or grouped digits that can be read in two ways.
     """
-    given: str | None = options.get("decimal")
-    if given is not None:
-        return given
-    if thousands := options.get("thousands"):
-        return "," if thousands == "." else "."
+    if options.get("decimal") or options.get("thousands"):
+        return decimal_mark(options)
     cells = [cell for row in body for cell in row.cells]
     if grouped := next(filter(_GROUPED.fullmatch, cells), None):
         raise AmbiguousTable(
@@ -71,15 +68,19 @@ def find_decimal(body: Sequence[Row], options: Options) -> str:
     return ","
 
 
-def doubts_points(body: Sequence[Row], separator: str, options: Options) -> bool:
-    """Whether points in numbers may group digits, by the first rows of a table.
+def decimal_mark(options: Options) -> str:
+    """Return the decimal mark that options set; a point if they do not."""
+    return str(options.get("decimal") or ("," if options.get("thousands") == "." else "."))
+
+
+def doubts_points(cells: Iterable[str], separator: str, options: Options) -> bool:
+    """Whether points in numbers may group digits, by the first cells of a table.
 
     They may where numbers mostly have a decimal comma: in tables with semicolons, or with dates
     such as 31.12.2020. Cells parted by commas have a decimal point.
     """
     if separator == "," or options.get("decimal") or options.get("thousands"):
         return False
-    cells = (cell for row in body for cell in row.cells)
     return separator == ";" or any(map(_GERMAN_DATE.fullmatch, cells))
 
 
@@ -113,7 +114,7 @@ def _pointed(columns: Iterable[pd.Series[Any]]) -> Iterator[pd.Series[Any]]:
 
 def number_pattern(options: Options) -> str:
     """Return the pattern of numbers with the decimal mark and the groups that options set."""
-    decimal = re.escape(options.get("decimal") or ".")
+    decimal = re.escape(decimal_mark(options))
     n = "[0-9]"
     digits = rf"(?:{n}{{1,300}}(?:{decimal}{n}*)?|{decimal}{n}+)(?:[eE][+-]?{n}+)?|inf|Inf|INF"
     if thousands := options.get("thousands"):
@@ -127,7 +128,7 @@ def parse_numbers(text: pd.Series[Any], options: Options) -> pd.Series[Any]:
 
     if thousands := options.get("thousands"):
         text = text.str.replace(thousands, "", regex=False)
-    if options.get("decimal") == ",":
+    if decimal_mark(options) == ",":
         text = text.str.replace(",", ".", regex=False)
     return pd.to_numeric(text)
 
@@ -156,7 +157,7 @@ def _ways(present: pd.Series[Any], wrong: pd.Series[Any], options: Options) -> I
     found: list[Options] = []
     for way in _WAYS:
         marks = {**options, **way}
-        if marks.get("thousands") == (marks.get("decimal") or ".") or any(
+        if marks.get("thousands") == decimal_mark(marks) or any(
             shorter.items() <= way.items() for shorter in found
         ):
             continue

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -25,6 +26,7 @@ from pydantic_core import ErrorDetails
 
 from jobserver.errors import Problem
 from jobserver.tables.datatypes import DATATYPES, check_datatype, pick_records
+from jobserver.tables.errors import did_you_mean
 from jobserver.tables.times import zone_of
 
 #: Options of a table, as a job or a data file holds them: JSON.
@@ -146,16 +148,45 @@ class TableOptions(_Model):
 
 
 OPTIONS = tuple(TableOptions.model_fields)
+_TYPED = ("datatype", "missing", "text", "columns", "times")
+_JSON = (*_TYPED, "decimal", "thousands", "records")
+#: Options that apply to files of an extension; any other file is delimited text, or has none.
+_APPLICABLE: dict[str, tuple[str, ...]] = {
+    ".json": (*_JSON, "encoding"),
+    ".geojson": (*_TYPED, "decimal", "thousands", "encoding"),
+    **dict.fromkeys(
+        (".xls", ".xlsx"),
+        (*_TYPED, "decimal", "thousands", "header", "skip", "units", "sheet"),
+    ),
+    **dict.fromkeys((".parquet", ".feather"), _TYPED),
+    **dict.fromkeys((".nc", ".nc4", ".h5", ".hdf5"), (*_TYPED, "records")),
+    ".npy": ("datatype",),
+}
+_TEXT = tuple(name for name in OPTIONS if name not in ("sheet", "records"))
+#: What other libraries call some options.
+_SYNONYMS = {
+    **dict.fromkeys(("sep", "delimiter"), "separator"),
+    **dict.fromkeys(("skiprows", "skip_rows"), "skip"),
+    **dict.fromkeys(("na_values", "null_values"), "missing"),
+    **dict.fromkeys(("parse_dates", "date", "time"), "times"),
+    "usecols": "columns",
+    "sheet_name": "sheet",
+}
 _ADAPTER = TypeAdapter(TableOptions)
 
 
-def option_problems(options: Options, field: str = "") -> Iterator[Problem]:
+def option_problems(
+    options: Options, field: str = "", extension: str | None = None
+) -> Iterator[Problem]:
     """Yield what is wrong with options, each in the field before its name.
 
     Parameters
     ----------
     field : str
         Where the options stand, such as ``data.``.
+    extension : str, optional
+        That of the file they are for, below its compression; ``""`` for JSON in a job or the
+        database; None if it is unknown.
     """
     try:
         _ADAPTER.validate_python(dict(options))
@@ -167,15 +198,42 @@ def option_problems(options: Options, field: str = "") -> Iterator[Problem]:
     thousands, decimal = options.get("thousands"), options.get("decimal")
     if thousands is not None and thousands == decimal:
         yield Problem(f"{field}thousands", "must be another mark than decimal")
+    if extension is not None:
+        for name, problem in inapplicable(options_of(options), extension):
+            yield Problem(f"{field}{name}", problem)
+
+
+def inapplicable(options: Options, extension: str) -> Iterator[tuple[str, str]]:
+    """Yield the options that do not apply to files of an extension, and why; see `OPTIONS`."""
+    applicable = _APPLICABLE.get(extension, _TEXT) if extension else _JSON
+    data = f"{extension[1:]} files" if extension else "JSON"
+    for name in OPTIONS:
+        if options.get(name) is not None and name not in applicable:
+            yield name, f"does not apply to {data}; these options do: {', '.join(applicable)}"
+
+
+def extension_of(name: str) -> str | None:
+    """Return the extension of a file below that of its compression; None if it is not known."""
+    *_, inner, last = ["", "", *(suffix.lower() for suffix in PurePath(name).suffixes)]
+    if last == ".zip":  # its member has an extension of its own
+        return None
+    return (inner if last in (".gz", ".bz2", ".xz") else last) or None
 
 
 def _expected(error: ErrorDetails) -> tuple[str, str]:
     """Return the option that an error is about, and what it must be."""
     name, *inner = map(str, error["loc"])
     if name not in OPTIONS:
-        return name, f"is unknown; the options are: {', '.join(OPTIONS)}"
-    part = next((each for each in inner[1:2] if each in ("format", "zone")), None)
-    if part and inner[0] == "Times":
+        meant = f"; did you mean {_SYNONYMS[name]}?" if name in _SYNONYMS else ""
+        meant = meant or did_you_mean(name, OPTIONS)
+        return name, f"is unknown; the options are: {', '.join(OPTIONS)}{meant}"
+    part = inner[1] if inner[:1] == ["Times"] and inner[1:] else None
+    if part and error["type"] == "extra_forbidden":
+        known = ", ".join(Times.model_fields)
+        return f"{name}.{part}", f"is unknown; an object of times has {known}" + did_you_mean(
+            part, Times.model_fields
+        )
+    if part in ("format", "zone"):
         return f"{name}.{part}", f"must be {Times.model_fields[part].description}"
     return name, f"must be {TableOptions.model_fields[name].description}"
 

@@ -105,7 +105,19 @@ def read_workbook(path: Path, options: Options) -> pd.DataFrame:
         frame.attrs["units"] = dict(zip(frame.columns, units, strict=True))
     if wanted := options.get("columns"):
         frame = frame.iloc[:, find_columns(list(frame.columns), wanted, "columns")]
+    _check_marks(frame, options)
     return with_own_types(frame, options, lambda row: f"row {body[row].line}")
+
+
+def _check_marks(frame: pd.DataFrame, options: Options) -> None:
+    """Check that ``decimal`` and ``thousands`` have text to read: not so in cells of numbers."""
+    given = [name for name in ("decimal", "thousands") if options.get(name) is not None]
+    kinds = [set(map(type, column.dropna())) for _, column in frame.items()]
+    if given and not any(str in found and found & {int, float} for found in kinds):
+        raise UnreadableTable(
+            f'has no text among the numbers of a column, which "{given[0]}" applies to: leave it '
+            "out, as cells of numbers are read as they are"
+        )
 
 
 def _as_text(cell: Cell) -> str:

@@ -240,6 +240,10 @@ def test_options_that_are_wrong_are_refused(files: DataFiles) -> None:
     problems = {problem.field: problem.problem for problem in refused.value.errors}
     assert problems.keys() == {"options.separator", "options.skip", "options.delimiter"}
     assert "separator" in problems["options.delimiter"]
+    with pytest.raises(BadRequest) as refused:
+        files.keep_options("a.csv", {"sheet": 1})
+    assert [problem.field for problem in refused.value.errors] == ["options.sheet"]
+    assert "options" not in files.described("a.csv")
     with pytest.raises(NotFound):
         files.keep_options("b.csv", {})
 

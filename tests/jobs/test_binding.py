@@ -188,6 +188,8 @@ def test_scripts_that_ask_for_a_path(client: httpx.Client) -> None:
         ({"type": "datafile"}, "data.name", "must be"),
         ({**SHIPPED, "datatype": "table"}, "data.datatype", "one of dataframe"),
         ({**SHIPPED, "seperator": ";"}, "data.seperator", "is unknown"),
+        ({**SHIPPED, "sheet": 1}, "data.sheet", "does not apply to csv files"),
+        ({"type": "raw_data", "data": [1], "skip": 1}, "data.skip", "does not apply to JSON"),
         ({**SHIPPED, "separator": "::"}, "data.separator", "must be"),
         ({**SHIPPED, "decimal": 1}, "data.decimal", "must be"),
         ({**SHIPPED, "header": "yes"}, "data.header", "true or false"),

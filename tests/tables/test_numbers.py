@@ -129,3 +129,22 @@ def test_an_impossible_date_comes_with_its_remedy(read: Read) -> None:
 def test_many_different_words_are_not_advised_to_be_missing_values(read: Read) -> None:
     words = "".join(f"{n};1\nword{n};1\n" for n in range(20))
     assert '"missing"' not in remark(read, f"a;b\n1;1\n{words}", "a")
+
+
+def test_numbers_of_json_stay_what_they_are_beside_text(read: Read) -> None:
+    frame = read('[{"q": 1.125}, {"q": "1.250"}, {"q": 3}]', "a.json", thousands=".")
+    assert frame["q"].tolist() == [1.125, 1250, 3]
+    frame = read('[{"q": 1.125}, {"q": "1.5"}, {"q": "1,5"}]', "a.json", thousands=".")
+    assert "'1.5' in row 2" in frame.attrs["remarks"]["q"]
+    assert frame["q"].tolist() == ["1.125", "1.5", "1,5"]
+
+
+def test_points_in_text_of_json_are_asked_about_beside_german_dates(read: Read) -> None:
+    rows = '[{"t": "01.02.2020", "q": "1.250", "x": null}, {"t": "02.02.2020", "q": "%s"}]'
+    assert "1.250 in row 1" in why(read, rows % "3.400", name="a.json")
+    assert read(rows % "3.4", "a.json")["q"].tolist() == [1.25, 3.4]
+    assert read(rows % "3.400", "a.json", decimal=".")["q"].tolist() == [1.25, 3.4]
+    iso = rows.replace("01.02.2020", "2020-02-01").replace("02.02.2020", "2020-02-02")
+    assert read(iso % "3.400", "a.json")["q"].tolist() == [1.25, 3.4]
+    labelled = '{"t": {"a": "01.02.2020", "b": "02.02.2020"}, "q": {"a": null, "b": "3.400"}}'
+    assert "3.400 in row 2" in why(read, labelled, name="a.json")

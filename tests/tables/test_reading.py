@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jobserver.errors import JobNotRunnable
 from jobserver.tables.loading import load
-from jobserver.tables.options import OPTIONS, option_problems
+from jobserver.tables.options import OPTIONS, extension_of, option_problems
 from tests.support.strategies import fuzzed
 
 Read = Callable[..., Any]
@@ -491,6 +491,71 @@ def test_a_table_far_below_comments_is_found(read: Read) -> None:
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], field: str) -> None:
     assert [problem.field for problem in option_problems(options)] == [field]
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "meant"),
+    [
+        ({"seperator": ";"}, "seperator", "did you mean separator?"),
+        ({"delimiter": ";"}, "delimiter", "did you mean separator?"),
+        ({"skiprows": 3}, "skiprows", "did you mean skip?"),
+        ({"times": {"column": "t"}}, "times.column", "did you mean columns?"),
+        ({"times": {"columns": "t", "zones": "UTC"}}, "times.zones", "did you mean zone?"),
+    ],
+)
+def test_a_misspelled_option_names_the_one_meant(
+    options: dict[str, Any], field: str, meant: str
+) -> None:
+    (problem,) = option_problems(options)
+    assert problem.field == field
+    assert meant in problem.problem
+
+
+def test_a_misspelled_column_names_the_one_meant(read: Read) -> None:
+    told = why(read, "datum,abfluss\n2020-01-01,1\n", columns=["Abflus"])
+    assert "did you mean abfluss?" in told
+    assert "did you mean" not in why(read, "a,b\n1,2\n", times="when")
+
+
+@pytest.mark.parametrize(
+    ("extension", "options", "refused"),
+    [
+        (".parquet", {"separator": ";", "columns": ["a"]}, ["separator"]),
+        (".csv", {"sheet": 1, "decimal": ","}, ["sheet"]),
+        (".xlsx", {"encoding": "latin-1", "separator": ";", "sheet": 1}, ["separator", "encoding"]),
+        (".nc", {"records": "a", "units": True}, ["units"]),
+        ("", {"skip": 1, "times": "t"}, ["skip"]),
+        (".rdb", {"separator": ";", "skip": 1}, []),
+    ],
+)
+def test_options_that_do_not_apply_to_a_format_are_refused(
+    extension: str, options: dict[str, Any], refused: list[str]
+) -> None:
+    problems = list(option_problems(options, "data.", extension))
+    assert [problem.field for problem in problems] == [f"data.{name}" for name in refused]
+    for problem in problems:
+        assert extension[1:] in problem.problem
+        assert "columns" in problem.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "extension"),
+    [
+        ("a.csv", ".csv"),
+        ("A.V1.JSON.gz", ".json"),
+        ("a.csv.zip", None),
+        ("a.gz", None),
+        ("a", None),
+    ],
+)
+def test_the_extension_of_a_file_is_below_its_compression(name: str, extension: str | None) -> None:
+    assert extension_of(name) == extension
+
+
+def test_an_option_kept_for_another_format_is_refused_on_reading(read: Read) -> None:
+    told = why(read, '[{"a": 1}]', "a.json", separator=";")
+    assert '"separator"' in told
+    assert "records" in told
 
 
 def test_blank_lines_between_all_rows_cost_little(read: Read) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 from openpyxl.chart import BarChart
 
+from jobserver.errors import JobNotRunnable
 from jobserver.tables import workbooks
 from jobserver.tables.errors import UnreadableTable
 from jobserver.tables.loading import load
@@ -344,3 +345,13 @@ def test_text_among_numbers_is_told(tmp_path: Path, caplog: pytest.LogCaptureFix
     frame = table(tmp_path, ["t", "q"], [NOON, 1.5], [NOON, "Ice"], [NOON, 2])
     assert frame["q"].tolist() == ["1.5", "Ice", "2"]
     assert any("'Ice' in row 3" in message for message in caplog.messages)
+
+
+def test_marks_of_numbers_apply_to_text_among_numbers_only(tmp_path: Path) -> None:
+    with pytest.raises(JobNotRunnable) as refused:
+        table(tmp_path, ["q", "T"], [1.5, 2], [2.5, 3], decimal=",")
+    assert '"decimal"' in refused.value.errors[0].problem
+    for options in ({"decimal": ","}, {"thousands": "."}):
+        frame = table(tmp_path, ["q", "T"], [1.125, 2], ["2,5", 3], [1250, 4], **options)
+        assert frame["q"].tolist() == [1.125, 2.5, 1250]
+        assert frame["T"].tolist() == [2, 3, 4]
