@@ -7,20 +7,19 @@ reported in the job's log, with the cell that prevents it.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jobserver.tables.cells import MISSING, REMARKS, is_clock, is_number, is_time, is_typed
+from jobserver.tables.cells import REMARKS, is_clock
 from jobserver.tables.errors import NotTimes, UnknownColumn, counted, did_you_mean
-from jobserver.tables.numbers import advise_cells, decimal_mark, number_pattern, parse_numbers
 from jobserver.tables.options import Options
+from jobserver.tables.text_columns import TextColumns, advise_times, time_remark
 from jobserver.tables.times import (
     TimesOption,
     Where,
-    are_iso_times,
     iso_times,
     parse_times,
 )
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _log = logging.getLogger("jobserver")
+#: Most columns whose remarks are logged.
+_MOST_LOGGED = 50
 #: Numbers that stand for missing values in many published tables: -999, 9999, -99.9, -777...
 _CODE = re.compile(r"-9{2,9}|9{3,9}|-?9+\.9+|-7{3,9}|-8{3,9}(\.8+)?|-?7999|-?32768|-?32767|-?6999")
 #: Integers that may be times: the year, month and day of 1800 to 2199, maybe hour, minute, second.
 _COMPACT = {8: 1, 10: 100, 12: 10_000, 14: 1_000_000}
-#: Digits with marks between them: maybe a number, if not of this table.
-_DIGITS = re.compile(r"[+-]?\d[\d.,' ]*", re.ASCII)
-_NOT_A_NUMBER = ("NaN", "nan", "NAN")
-_LEADING_ZERO = r"[+-]?0[0-9]+"
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
@@ -120,23 +117,28 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
     names = list(frame.columns)
     text = set(find_columns(names, options.get("text") or (), "text"))
     option, parts = find_times(names, options)
-    remarks: dict[str, str] = {}
+    typer = TextColumns(options, where)
+    remarks = typer.remarks
     for n, dtype in enumerate(frame.dtypes):
-        if dtype.kind == "M" and frame.iloc[:, n].dt.tz is not None:
-            frame.isetitem(n, frame.iloc[:, n].dt.tz_convert("UTC").array)
-        if n not in text and n not in parts and _is_text(frame.iloc[:, n]):
-            texts = _as_texts(frame.iloc[:, n], decimal_mark(options))
-            column = _typed(texts, options, where, remarks)
-            frame.isetitem(n, (_as_texts(frame.iloc[:, n]) if column is texts else column).array)
-        elif option is None and _are_compact_dates(frame.iloc[:, n]):
-            remarks[str(names[n])] = _time_remark(frame.iloc[:, n], frame.iloc[0, n], where(0))
+        if dtype.kind in "fb":  # most columns of a wide table: each look at one costs 50 us
+            continue
+        column = frame.iloc[:, n]
+        if dtype.kind == "M" and column.dt.tz is not None:
+            frame.isetitem(n, column.dt.tz_convert("UTC").array)
+        elif n not in text and n not in parts and _is_text(column):
+            frame.isetitem(n, typer.typed(column).array)
+        elif option is None and _are_compact_dates(column):
+            typer.remarks[str(names[n])] = time_remark(names[n], column.iloc[0], where(0))
     if option is None:
         _name_clocks(frame, remarks)
         frame = _with_joined_times(frame, text)
     else:
         frame = _with_times(frame, option, parts, where)
-    for name, remark in remarks.items():
+    for name, remark in islice(remarks.items(), _MOST_LOGGED):
         _log.warning("The column %s: %s", name, remark)
+    if len(remarks) > _MOST_LOGGED:
+        more = counted(len(remarks) - _MOST_LOGGED, "other column")
+        _log.warning("The same may be true of %s, as the remarks of the table say", more)
     _report_codes(frame)
     if remarks:
         frame.attrs[REMARKS] = remarks
@@ -183,11 +185,6 @@ def with_own_types(
     return with_types(frame, {**options, "text": text}, where)
 
 
-def has_leading_zeros(column: pd.Series[Any]) -> bool:
-    """Whether some cells of text are integers with leading zeros, which name something."""
-    return bool(column.str.fullmatch(_LEADING_ZERO).any())
-
-
 def _is_float(text: str) -> bool:
     try:
         float(text)
@@ -204,101 +201,15 @@ def _is_text(column: pd.Series[Any]) -> bool:
     return str in kinds and kinds <= {str, int, float}
 
 
-def _as_texts(column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
-    """Return a column of text and numbers as text, the numbers with a decimal mark."""
-    if column.dtype != object:
-        return column
-    written = column.map(
-        lambda cell: str(cell).replace(".", decimal) if isinstance(cell, float) else str(cell),
-        na_action="ignore",
-    )
-    return written.astype("str")
-
-
-def _typed(
-    column: pd.Series[Any], options: Options, where: Where, remarks: dict[str, str]
-) -> pd.Series[Any]:
-    """Return a column of text as numbers or times if it is one; remark why if it almost is."""
-    known = column.mask(column.isin(MISSING))
-    present = known.dropna()
-    if present.empty:
-        is_number = bool(column.isin(_NOT_A_NUMBER).any())
-        return known.astype(float) if is_number else column
-    text = present.str.strip()
-    fits = text.str.fullmatch(number_pattern(options)).astype(bool)
-    if fits.all():
-        if has_leading_zeros(present):
-            return column
-        _report_missing(column)
-        return parse_numbers(text, options).reindex(column.index)
-    if options.get("times") is None and (found := iso_times(known)) is not None:
-        return found
-    if remark := _remark_text(column, present, ~fits, options, where):
-        remarks[str(column.name)] = remark
-    return column
-
-
-def _remark_text(
-    column: pd.Series[Any],
-    present: pd.Series[Any],
-    wrong: pd.Series[bool],
-    options: Options,
-    where: Where,
-) -> str | None:
-    """Return why a column is not numbers or times, if it almost is."""
-    are_times, kind = present.map(is_time).astype(bool), "a number"
-    if 2 * are_times.sum() > len(present):
-        wrong, kind = ~are_iso_times(present), "a time like the others"
-    elif 2 * wrong.sum() > len(present):
-        if options.get("times") is None and all(map(_may_be_time, present.head(100))):
-            return _time_remark(column, present.iloc[0], _where(column, present, 0, where))
-        if not _DIGITS.fullmatch(present.iloc[0]):
-            return None
-    if not wrong.any():  # times, but another column is named by the option
-        return None
-    row = int(wrong.to_numpy().argmax())
-    cell, place = present.iloc[row], _where(column, present, row, where)
-    advice = advise_cells(present.str.strip(), present[wrong].str.strip(), options)
-    return f"is text, as {cell!r} in {place} is not {kind}{advice}"
-
-
-def _report_missing(column: pd.Series[Any]) -> None:
-    """Report which text counts as missing in a column of numbers."""
-    lost = column[column.isin(MISSING)]
-    if not lost.empty:
-        tokens = ", ".join(sorted(lost.unique()))
-        _log.info(
-            "The column %s: %s taken as missing: %s",
-            *(column.name, counted(len(lost), "cell"), tokens),
-        )
-
-
-def _may_be_time(cell: str) -> bool:
-    return is_typed(cell) and not is_clock(cell) and not is_number(cell)
-
-
-def _where(column: pd.Series[Any], present: pd.Series[Any], row: int, where: Where) -> str:
-    """Return where a row of the cells that are present stands."""
-    return where(int(column.index.get_indexer([present.index[row]])[0]))
-
-
-def _time_remark(column: pd.Series[Any], cell: object, where: str) -> str:
-    return f"{cell} in {where} may be a time; if so, {_advice([column.name])}"
-
-
-def _advice(names: list[Any]) -> str:
-    columns = json.dumps([str(name) for name in names] if names[1:] else str(names[0]))
-    return f'set "times": {columns} in "data"'
-
-
 def _name_clocks(frame: pd.DataFrame, remarks: dict[str, str]) -> None:
     """Name the times of day beside a date in the remark that it may be a time."""
-    for n, name in enumerate(frame.columns[:-1]):
-        remark, beside = remarks.get(str(name), ""), frame.iloc[:, n + 1]
-        if not remark.endswith(_advice([name])) or not _is_text(beside):
+    names = list(frame.columns)
+    for n in range(len(names) - 1) if remarks else ():
+        remark, advice = remarks.get(str(names[n]), ""), advise_times([names[n]])
+        if not remark.endswith(advice) or not _is_text(frame.iloc[:, n + 1]):
             continue
-        if all(map(is_clock, beside.head(100).dropna())):
-            remarks[str(name)] = remark.replace(_advice([name]), _advice([name, beside.name]))
+        if all(map(is_clock, frame.iloc[:, n + 1].head(100).dropna())):
+            remarks[str(names[n])] = remark.replace(advice, advise_times(names[n : n + 2]))
 
 
 def _are_compact_dates(column: pd.Series[Any]) -> bool:
@@ -369,12 +280,17 @@ def _report_codes(frame: pd.DataFrame) -> None:
             continue
         cells = column.to_numpy()
         for code in {np.fmin.reduce(cells), np.fmax.reduce(cells)}:
-            if _CODE.fullmatch(f"{code:.15g}") and _is_far_off(column, code):
-                count = int((column == code).sum())
+            if np.isinf(code):
+                _log.warning(
+                    "The column %s: infinite in %s",
+                    name,
+                    counted(int((column == code).sum()), "row"),
+                )
+            elif _CODE.fullmatch(f"{code:.15g}") and _is_far_off(column, code):
                 _log.warning(
                     "The column %s: %.15g in %s looks like a missing value; if it is, "
                     'set "missing": [%.15g] in "data"',
-                    *(name, code, counted(count, "row"), code),
+                    *(name, code, counted(int((column == code).sum()), "row"), code),
                 )
 
 

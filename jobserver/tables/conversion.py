@@ -5,6 +5,7 @@ Loaded data is JSON, maybe a table as results are stored, or the content of a fi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +20,7 @@ from jobserver.tables.datatypes import (
     parse_labels,
     pick_records,
 )
-from jobserver.tables.numbers import check_points, doubts_points
+from jobserver.tables.numbers import check_points, doubts_points, holds_large
 from jobserver.tables.options import Options
 from jobserver.tables.times import iso_times
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 Table = TypeVar("Table", "pd.DataFrame", "pd.Series[Any]")
 
+_log = logging.getLogger("jobserver")
 _NO_OPTIONS: Options = {}
 #: Cells of each column that show how its dates are written.
 _FEW = 100
@@ -111,7 +113,20 @@ def _frame(value: Any, options: Options) -> pd.DataFrame:
     if not isinstance(value, dict | list):
         return _frame_of_array(value)
     columns = columns_of(value)
-    return finish(pd.DataFrame(columns.data, index=columns.index), options)
+    frame = pd.DataFrame(columns.data, index=columns.index)
+    for n, cells in enumerate(columns.data.values()):
+        if holds_large(frame.iloc[:, n]) and any(map(_is_inexact, cells)):
+            frame.isetitem(n, pd.array(cells, dtype=object))
+            _log.warning(
+                "The column %s: stays Python integers, which have more digits than floats keep",
+                frame.columns[n],
+            )
+    return finish(frame, options)
+
+
+def _is_inexact(cell: object) -> bool:
+    """Whether a float loses digits of an integer."""
+    return isinstance(cell, int) and int(float(cell)) != cell
 
 
 def _frame_of_array(array: np.ndarray[Any, Any]) -> pd.DataFrame:

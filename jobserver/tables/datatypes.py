@@ -14,6 +14,8 @@ from typing import Any
 from jobserver.encoding import is_table
 from jobserver.tables.cells import COUNT, is_time
 
+#: Most columns of a table: as many as a sheet of a workbook has.
+WIDEST = 16_384
 _SPLIT = {"columns", "data"}
 #: Kinds of stored results that each datatype accepts.
 _STORED = {
@@ -128,12 +130,14 @@ def columns_of(value: object) -> Columns:
     if _SPLIT <= value.keys() <= _SPLIT | {"index"} and _all_are(list, value["data"]):
         return _from_split(value)
     if _all_are(dict, value.values()):
+        check_width(len(value))
         labels = list(dict.fromkeys(label for column in value.values() for label in column))
         cells = {name: [cell.get(label) for label in labels] for name, cell in value.items()}
         _check_cells(value, cells)
         return Columns(cells, parse_labels(labels))
     if not _all_are(list, value.values()):
         raise _not_a_table(value)
+    check_width(len(value))
     lengths = {name: len(column) for name, column in value.items()}
     if len(set(lengths.values())) > 1:
         raise DatatypeMismatch(f"has columns of different lengths: {_few(lengths)}")
@@ -189,9 +193,21 @@ def _lists(value: object, depth: int = 6) -> Iterator[tuple[str, int]]:
 _ADVICE = "send an object of columns, a list of rows, or name another datatype"
 
 
+def check_width(columns: int) -> None:
+    """Raise `DatatypeMismatch` if a table has too many columns: each takes memory of its own."""
+    if columns > WIDEST:
+        raise DatatypeMismatch(
+            f"has {columns} columns; at most {WIDEST} can be read: exchange rows and columns, "
+            "or name another datatype"
+        )
+
+
 def _from_rows(rows: list[Any]) -> Columns:
     if _all_are(dict, rows):
-        names = dict.fromkeys(name for row in rows for name in row)
+        names: dict[str, None] = {}
+        for row in rows:
+            names |= dict.fromkeys(row)
+            check_width(len(names))
         return Columns({name: [row.get(name) for row in rows] for name in names})
     if not _all_are(list, rows):
         if any(isinstance(row, list | dict) for row in rows):
@@ -200,12 +216,14 @@ def _from_rows(rows: list[Any]) -> Columns:
     widths = {len(row) for row in rows}
     if len(widths) > 1:
         raise DatatypeMismatch(f"has rows of different lengths: {_few(sorted(widths))}")
+    check_width(max(widths))
     return Columns({n: [row[n] for row in rows] for n in range(max(widths))})
 
 
 def _from_split(value: dict[str, Any]) -> Columns:
     names, rows = value["columns"], value["data"]
     index = value.get("index")
+    check_width(len(names) if isinstance(names, list) else 0)
     if not isinstance(names, list) or not all(isinstance(name, str | int) for name in names):
         raise DatatypeMismatch("needs a list of names as its columns")
     if len(set(names)) < len(names):

@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from math import isinf
 from typing import TYPE_CHECKING, Any
 
-from jobserver.tables.cells import MISSING, is_number
+from jobserver.tables.cells import INTEGER, MISSING, is_number
 from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import Row
 from jobserver.tables.times import Where
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 #: Most different cells that a remark names as missing values.
 _FEW = 5
+#: The least number of which not all integers are floats.
+_EXACT = 2**53
 #: Digits in groups of three, whatever parts them.
 _GROUPED = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+|([.,]\d{3}){2,})", re.ASCII)
 #: A number whose point or comma may part groups of digits, or decimals; -999.000 is a code.
@@ -122,15 +126,41 @@ def number_pattern(options: Options) -> str:
     return rf"[+-]?(?:{digits})"
 
 
-def parse_numbers(text: pd.Series[Any], options: Options) -> pd.Series[Any]:
-    """Return text, all of which matches `number_pattern`, as numbers."""
-    import pandas as pd
-
+def with_points(text: pd.Series[Any], options: Options) -> pd.Series[Any]:
+    """Return numbers in text with a decimal point, and without groups of digits."""
     if thousands := options.get("thousands"):
         text = text.str.replace(thousands, "", regex=False)
-    if decimal_mark(options) == ",":
-        text = text.str.replace(",", ".", regex=False)
-    return pd.to_numeric(text)
+    return text.str.replace(",", ".", regex=False) if decimal_mark(options) == "," else text
+
+
+def find_inexact(text: pd.Series[Any], numbers: pd.Series[Any]) -> tuple[int, str] | None:
+    """Return the row of a cell that floats cannot hold, and why; None if they hold all.
+
+    Parameters
+    ----------
+    text, numbers : Series of shape (n,)
+        The cells as they are written, with a decimal point, and the numbers read from them.
+    """
+    if not holds_large(numbers):
+        return None
+    for row in (numbers.abs() >= _EXACT).to_numpy().nonzero()[0].tolist():
+        cell = text.iloc[row]
+        if isinf(float(cell)):
+            if "inf" not in cell.lower():
+                return row, f"is too large; fix it, or {advise({'missing': [cell]})}"
+        elif INTEGER.fullmatch(cell) and int(cell) != int(float(cell)):
+            return row, "has more digits than a column of floats keeps"
+    return None
+
+
+def holds_large(numbers: pd.Series[Any]) -> bool:
+    """Whether a column of floats holds some that may have lost digits."""
+    import numpy as np
+
+    if numbers.dtype.kind != "f" or numbers.empty:
+        return False
+    cells = numbers.to_numpy()
+    return bool(max(np.fmax.reduce(cells), -np.fmin.reduce(cells)) >= _EXACT)
 
 
 def advise_cells(present: pd.Series[Any], wrong: pd.Series[Any], options: Options) -> str:
@@ -144,7 +174,7 @@ def advise_cells(present: pd.Series[Any], wrong: pd.Series[Any], options: Option
         Those of them that are neither numbers nor times.
     """
     cells = wrong.unique().tolist()
-    if ways := list(_ways(present, wrong, options)):
+    if ways := [way for way in _ways(cells, options) if _read_all(present, options, way)]:
         return f"; {advise(*ways)}"
     if len(cells) > _FEW:
         return ""
@@ -152,19 +182,21 @@ def advise_cells(present: pd.Series[Any], wrong: pd.Series[Any], options: Option
     return f"; {fix}{advise({'missing': cells})}"
 
 
-def _ways(present: pd.Series[Any], wrong: pd.Series[Any], options: Options) -> Iterator[Options]:
-    """Yield the settings with which all cells are numbers."""
+def _ways(cells: Sequence[str], options: Options) -> Iterator[Options]:
+    """Yield the settings, none of them needless, with which some cells are numbers."""
     found: list[Options] = []
     for way in _WAYS:
         marks = {**options, **way}
-        if marks.get("thousands") == decimal_mark(marks) or any(
-            shorter.items() <= way.items() for shorter in found
-        ):
+        is_needless = any(shorter.items() <= way.items() for shorter in found)
+        if is_needless or marks.get("thousands") == decimal_mark(marks):
             continue
-        pattern = number_pattern(marks)
-        if wrong.str.fullmatch(pattern).all() and present.str.fullmatch(pattern).all():
+        if all(map(re.compile(number_pattern(marks)).fullmatch, cells)):
             found.append(way)
             yield way
+
+
+def _read_all(present: pd.Series[Any], options: Options, way: Options) -> bool:
+    return bool(present.str.fullmatch(number_pattern({**options, **way})).all())
 
 
 def _grouping(cell: str) -> Options:
@@ -185,3 +217,28 @@ def _unsure(cell: str, line: str) -> AmbiguousTable:
 
 def _line_of(cell: str, body: Sequence[Row]) -> str:
     return next(f"line {row.line}" for row in body if cell in row.cells)
+
+
+def holds_integers(cells: np.ndarray[Any, Any]) -> bool:
+    """Whether numbers are integers, some of them maybe missing."""
+    import numpy as np
+
+    if cells.dtype.kind != "f":
+        return True
+    for part in (cells[:1000], cells[1000:]):
+        if not ((part == part.round()) | np.isnan(part)).all():
+            return False
+    return not bool(np.isnan(cells).all())
+
+
+def may_have_leading_zeros(data: bytes, separator: str) -> bool:
+    """Whether a zero starts a cell, and a digit follows it."""
+    import numpy as np
+
+    text = np.frombuffer(b"\n\n" + data, np.uint8)
+    found = np.flatnonzero((text[2:-1] == ord("0")) & (text[3:] - ord("0") < 10)) + 1
+    before = text[found]
+    starts, signs = np.zeros((2, 256), bool)
+    starts[list(f'{separator}\n"'.encode())] = signs[list(b" +-")] = True
+    signed = text[found[signs[before]] - 1]
+    return bool(starts[before].any() or starts[signed].any() or (signed == ord(" ")).any())

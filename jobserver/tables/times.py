@@ -138,7 +138,10 @@ def parse_times(parts: Sequence[pd.Series[Any]], option: TimesOption, where: Whe
     NotTimes
         If a cell is not a time, or the way they are written cannot be inferred.
     """
-    text = _joined(parts, numbered=len(parts) > 2 and option.format is None)
+    is_numbered = len(parts) > 2 and option.format is None
+    if is_numbered:
+        _check_years(parts[0].str.strip(), where)
+    text = _joined(parts, is_numbered)
     present = text.dropna()
     if present.empty:
         raise NotTimes("are all missing")
@@ -216,6 +219,17 @@ def _joined(parts: Sequence[pd.Series[Any]], numbered: bool) -> pd.Series[Any]:
     for part, before in zip(padded[1:], ("-", "-", " ", ":", ":"), strict=False):
         text = text + before + part
     return text
+
+
+def _check_years(years: pd.Series[Any], where: Where) -> None:
+    """Check that years have four digits: 20 is hardly the year 20."""
+    early = years.str.fullmatch(r"0*\d{1,3}(\.0*)?").fillna(False).astype(bool).to_numpy()
+    if early.any():
+        row = int(early.argmax())
+        raise NotTimes(
+            f'start with the year {years.iloc[row]} in {where(row)}: set "format" in "times", such '
+            'as "%y %m %d" for years of two digits, or "%Y %m %d" if they are right'
+        )
 
 
 def _guess(present: pd.Series[Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -148,3 +150,76 @@ def test_points_in_text_of_json_are_asked_about_beside_german_dates(read: Read) 
     assert read(iso % "3.400", "a.json")["q"].tolist() == [1.25, 3.4]
     labelled = '{"t": {"a": "01.02.2020", "b": "02.02.2020"}, "q": {"a": null, "b": "3.400"}}'
     assert "3.400 in row 2" in why(read, labelled, name="a.json")
+
+
+@pytest.mark.parametrize("beside", ["2", "NA", "", "1.5"])
+@pytest.mark.parametrize("cell", ["1e400", "-1e400", "9007199254740993"])
+def test_numbers_that_floats_cannot_hold_stay_text(read: Read, cell: str, beside: str) -> None:
+    frame = read(f"a,b\n{beside},1\n{cell},2\n")
+    if cell == "9007199254740993" and beside == "2":
+        assert frame["a"].tolist() == [2, 9007199254740993]
+        return
+    assert frame["a"].tolist()[1] == cell
+    assert f"{cell}" in (told := frame.attrs["remarks"]["a"])
+    assert "line 3" in told
+    assert f'"missing": ["{cell}"]' in told or "e400" not in cell
+
+
+def test_integers_of_json_keep_their_digits_beside_a_missing_one(read: Read) -> None:
+    rows = '[{"a": 9007199254740993, "b": 1}, {"a": null, "b": null}]'
+    frame = read(rows, "a.json")
+    assert frame["a"].tolist() == [9007199254740993, None]
+    assert frame["b"].tolist()[0] == 1
+
+
+def test_infinity_is_reported(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    assert read("a,b\ninf,1\n2,2\n")["a"].tolist() == [float("inf"), 2]
+    assert read('[{"q": 1e400}, {"q": 2}]', "a.json")["q"].tolist() == [float("inf"), 2]
+    assert "The column a: infinite in 1 row" in caplog.text
+    assert "The column q: infinite in 1 row" in caplog.text
+
+
+def test_years_without_a_century_are_asked_about(read: Read) -> None:
+    text = "y,m,d,q\n20,1,2,5\n21,1,3,6\n"
+    assert "20 in line 2" in (told := why(read, text, times=[*"ymd"]))
+    assert '"%y %m %d"' in told
+    frame = read(text, times={"columns": [*"ymd"], "format": "%y %m %d"})
+    assert frame["y"].dt.year.tolist() == [2020, 2021]
+    assert "0020" in why(read, text.replace("20,", "0020,"), times=[*"ymd"])
+
+
+def test_words_for_missing_values_leave_a_column_numbers(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    frame = read("a,b,c,d\n1.5,NA,x,NA\n-,2,NA,NA\n--,N/A,y,NA\n,3,z,NA\n")
+    assert [frame[name].isna().tolist() for name in "ab"] == [
+        *([False, True, True, True], [True, False, True, False])
+    ]
+    assert frame["c"].tolist() == ["x", "NA", "y", "z"]
+    assert frame["d"].tolist() == ["NA"] * 4
+    assert "a: 2 cells taken as missing: -, --" in caplog.text
+    assert "b: 2 cells taken as missing: N/A, NA" in caplog.text
+
+
+def test_a_table_of_10_000_columns_is_read(read: Read) -> None:
+    cells = [f"{n}.5" for n in range(10_000)]
+    names = [f"q{n}" for n in range(10_000)]
+    frame = read("\n".join(map(",".join, [names, cells, ["NA", *cells[1:]]])))
+    assert frame.iloc[0].tolist() == [n + 0.5 for n in range(10_000)]
+    assert frame["q0"].isna().tolist() == [False, True]
+
+
+def test_records_with_too_many_keys_are_refused(read: Read) -> None:
+    record = json.dumps([{f"q{n}": n for n in range(20_000)}])
+    assert "16384" in why(read, record, name="a.json")
+
+
+def test_the_log_names_some_of_many_columns_that_are_text(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"q{n}" for n in range(60)]
+    frame = read("\n".join(map(",".join, [names, ["1"] * 60, ["2"] * 60, ["x"] * 60])))
+    assert len(frame.attrs["remarks"]) == 60
+    assert len(caplog.messages) == 51
+    assert "10 other columns" in caplog.text

@@ -1,0 +1,148 @@
+"""Decide what a column of text holds: numbers, times or text, and why if almost something else."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jobserver.tables.cells import MISSING, is_clock, is_number, is_time, is_typed
+from jobserver.tables.errors import counted
+from jobserver.tables.numbers import (
+    advise_cells,
+    decimal_mark,
+    find_inexact,
+    number_pattern,
+    with_points,
+)
+from jobserver.tables.options import Options
+from jobserver.tables.times import Where, are_iso_times, iso_times
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_log = logging.getLogger("jobserver")
+#: Digits with marks between them: maybe a number, if not of this table.
+_DIGITS = re.compile(r"[+-]?\d[\d.,' ]*", re.ASCII)
+_NOT_A_NUMBER = ("NaN", "nan", "NAN")
+_LEADING_ZERO = r"[+-]?0[0-9]+"
+
+
+@dataclass(frozen=True)
+class TextColumns:
+    """Types the columns of a table that are text.
+
+    Attributes
+    ----------
+    options : mapping
+        ``times``, ``decimal``, ``thousands``.
+    where : callable
+        Returns where a row stands.
+    remarks : dict
+        Why columns are not numbers or times, if they almost are.
+    """
+
+    options: Options
+    where: Where
+    remarks: dict[str, str] = field(default_factory=dict)
+
+    def typed(self, column: pd.Series[Any]) -> pd.Series[Any]:
+        """Return a column of text, and maybe numbers, as numbers or times if it is one, or text."""
+        texts = _as_texts(column, decimal_mark(self.options))
+        typed = self._typed(texts)
+        return _as_texts(column) if typed is texts else typed
+
+    def _typed(self, column: pd.Series[Any]) -> pd.Series[Any]:
+        """Return a column as numbers or times if it is one; the column itself if not."""
+        known = column.mask(column.isin(MISSING))
+        present = known.dropna()
+        if present.empty:
+            has_nan = bool(column.isin(_NOT_A_NUMBER).any())
+            return known.astype(float) if has_nan else column
+        fits = present.str.strip().str.fullmatch(number_pattern(self.options)).astype(bool)
+        if fits.all():
+            return column if has_leading_zeros(present) else self._numbers(column, present)
+        if self.options.get("times") is None and (found := iso_times(known)) is not None:
+            return found
+        self._remark_text(column, present, ~fits)
+        return column
+
+    def _numbers(self, column: pd.Series[Any], present: pd.Series[Any]) -> pd.Series[Any]:
+        import pandas as pd
+
+        text = with_points(present.str.strip(), self.options)
+        numbers = pd.to_numeric(text).reindex(column.index)
+        if inexact := find_inexact(text, numbers[present.index]):
+            self._remark(column, present, *inexact)
+            return column
+        report_missing(column.name, column)
+        return numbers
+
+    def _remark_text(
+        self, column: pd.Series[Any], present: pd.Series[Any], wrong: pd.Series[bool]
+    ) -> None:
+        """Remark why a column is not numbers or times, if it almost is."""
+        may_have_times = self.options.get("times") is None
+        kind = "a number"
+        if 2 * present.map(is_time).astype(bool).sum() > len(present):
+            wrong, kind = ~are_iso_times(present), "a time like the others"
+        elif 2 * wrong.sum() > len(present):
+            if may_have_times and all(map(_may_be_time, present.head(100))):
+                where = self._where(column, present, 0)
+                self.remarks[str(column.name)] = time_remark(column.name, present.iloc[0], where)
+                return
+            if not _DIGITS.fullmatch(present.iloc[0]):
+                return
+        if wrong.any():  # not so in times, if the option names others
+            text = present.str.strip()
+            advice = advise_cells(text, text[wrong], self.options)
+            self._remark(column, present, int(wrong.to_numpy().argmax()), f"is not {kind}{advice}")
+
+    def _remark(self, column: pd.Series[Any], present: pd.Series[Any], row: int, why: str) -> None:
+        where = self._where(column, present, row)
+        self.remarks[str(column.name)] = f"is text, as {present.iloc[row]!r} in {where} {why}"
+
+    def _where(self, column: pd.Series[Any], present: pd.Series[Any], row: int) -> str:
+        """Return where a row of the cells that are present stands."""
+        return self.where(int(column.index.get_indexer([present.index[row]])[0]))
+
+
+def _as_texts(column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
+    """Return a column of text and numbers as text, the numbers with a decimal mark."""
+    if column.dtype != object:
+        return column
+    written = column.map(
+        lambda cell: str(cell).replace(".", decimal) if isinstance(cell, float) else str(cell),
+        na_action="ignore",
+    )
+    return written.astype("str")
+
+
+def has_leading_zeros(column: pd.Series[Any]) -> bool:
+    """Whether some cells of text are integers with leading zeros, which name something."""
+    return bool(column.str.fullmatch(_LEADING_ZERO).any())
+
+
+def report_missing(name: object, column: pd.Series[Any]) -> None:
+    """Report which words of a column of numbers are taken as missing."""
+    lost = column[column.isin(MISSING)]
+    if not lost.empty:
+        words = ", ".join(sorted(lost.unique()))
+        _log.info("The column %s: %s taken as missing: %s", name, counted(len(lost), "cell"), words)
+
+
+def time_remark(name: object, cell: object, where: str) -> str:
+    """Return the remark that a column may hold times."""
+    return f"{cell} in {where} may be a time; if so, {advise_times([name])}"
+
+
+def advise_times(names: list[Any]) -> str:
+    """Return the advice that columns hold the times."""
+    columns = json.dumps([str(name) for name in names] if names[1:] else str(names[0]))
+    return f'set "times": {columns} in "data"'
+
+
+def _may_be_time(cell: str) -> bool:
+    return is_typed(cell) and not is_clock(cell) and not is_number(cell)
