@@ -20,6 +20,7 @@ from jobserver.tables.datatypes import (
     parse_labels,
     pick_records,
 )
+from jobserver.tables.errors import set_one
 from jobserver.tables.numbers import check_points, doubts_points, holds_large
 from jobserver.tables.options import Options
 from jobserver.tables.times import iso_times
@@ -161,8 +162,8 @@ def _find_times(frame: pd.DataFrame) -> int:
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(str(frame.columns[n]) for n in found)
-        raise DatatypeMismatch(f'has several columns of times ({names}): set "times" to one')
+        advice = set_one("times", [str(frame.columns[n]) for n in found])
+        raise DatatypeMismatch(f"has several columns of times: {advice}")
     remarks = frame.attrs.get(REMARKS, {})
     why = "".join(f"; the column {name}: {remark}" for name, remark in remarks.items())
     raise DatatypeMismatch(

@@ -13,6 +13,7 @@ from typing import Any
 
 from jobserver.encoding import is_table
 from jobserver.tables.cells import COUNT, is_time
+from jobserver.tables.errors import set_one
 
 #: Most columns of a table: as many as a sheet of a workbook has.
 WIDEST = 16_384
@@ -153,8 +154,7 @@ def _check_cells(value: object, columns: dict[str, list[object]]) -> None:
 
 def _not_a_table(value: object) -> DatatypeMismatch:
     found = sorted(islice(_lists(value), 1000), key=lambda each: -each[1])
-    paths = " or ".join(path for path, _ in found[:3])
-    hint = f', or set "records" to {paths}' if paths else ""
+    hint = f", or {set_one('records', [path for path, _ in found[:3]])}" if found else ""
     return DatatypeMismatch(f"is an object, but not a table: {_ADVICE}{hint}")
 
 

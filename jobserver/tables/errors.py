@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+
+_SHOWN = 5
 
 
 class TableError(ValueError):
@@ -77,3 +80,10 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     folded = {each.casefold(): each for each in known}
     close = get_close_matches(str(name)[:100].casefold(), folded, 1)
     return f"; did you mean {folded[close[0]]}?" if close else ""
+
+
+def set_one(option: str, values: Iterable[object]) -> str:
+    """Return the advice to set an option to one of some values."""
+    shown = [f'"{option}": {json.dumps(value, ensure_ascii=False)}' for value in values]
+    more = f", or one of {len(shown) - _SHOWN} others" if len(shown) > _SHOWN else ""
+    return f"set {' or '.join(shown[:_SHOWN])}{more}"

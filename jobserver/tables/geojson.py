@@ -26,12 +26,12 @@ def feature_properties(value: object, name: str) -> list[dict[str, object]]:
     """
     features = value.get("features") if isinstance(value, dict) else None
     if not isinstance(features, list) or not all(isinstance(f, dict) for f in features):
-        raise UnreadableTable('is not a FeatureCollection: set "datatype" to json')
+        raise UnreadableTable('is not a FeatureCollection: set "datatype": "json"')
     rows = []
     for feature in features:
         properties = feature.get("properties") or {}
         if not isinstance(properties, dict):
-            raise UnreadableTable('has properties that are not objects: set "datatype" to json')
+            raise UnreadableTable('has properties that are not objects: set "datatype": "json"')
         label = {"id": feature["id"]} if "id" in feature else {}
         rows.append({**label, **properties})
     if any(feature.get("geometry") for feature in features):

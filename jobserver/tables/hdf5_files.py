@@ -15,7 +15,7 @@ from jobserver.tables.binary_files import (
     decoded,
     listed,
 )
-from jobserver.tables.errors import UnreadableTable, translated_errors
+from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,6 +99,7 @@ def _chosen(file: Any, name: object) -> Any:
             by_pandas.append(name)
 
     file.visititems(collect)
+    names = [*datasets]
     if isinstance(name, str):
         datasets = {one: item for one, item in datasets.items() if one == name.strip("/")}
         problem = f"has no dataset {name!r}"
@@ -110,7 +111,7 @@ def _chosen(file: Any, name: object) -> Any:
     else:
         problem = f"has {len(datasets)} datasets"
     if len(datasets) != 1:
-        raise UnreadableTable(f'{problem}: set "records" to one of: {listed([*datasets])}')
+        raise UnreadableTable(f"{problem}: {set_one('records', names) if names else AS_PATH}")
     return next(iter(datasets.values()))
 
 

@@ -19,7 +19,7 @@ from jobserver.sizes import MIB, exact_size
 from jobserver.tables.binary_files import check_signature
 from jobserver.tables.columns import find_columns, unique_names, with_own_types
 from jobserver.tables.compression import open_zip
-from jobserver.tables.errors import UnreadableTable, translated_errors
+from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
 from jobserver.tables.header import find_header, find_units
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, find_table
@@ -168,8 +168,8 @@ def _chosen(workbook: Any, wanted: object) -> Any:
         problem = f"has no sheet {wanted!r}"
     if len(found) == 1:
         return found[0]
-    numbered = ", ".join(f"{n} {sheet.title!r}" for n, sheet in enumerate(visible))
-    raise UnreadableTable(f'{problem}: set "sheet" to a name or number of: {numbered or "none"}')
+    titles = [sheet.title for sheet in visible or sheets]
+    raise UnreadableTable(f"{problem}: {set_one('sheet', titles)}")
 
 
 class _SheetReader:

@@ -372,7 +372,7 @@ PUBLISHED = {
             "field1": [21.5, None, 21.75],
             "field2": [1013, 1012, 1011],
         },
-        says=['"records" to feeds'],
+        says=['"records": "feeds"'],
         is_refused=True,
     ),
     "openSenseMap, csv": Published(
@@ -402,7 +402,7 @@ PUBLISHED = {
             "dateTime": [f"2021-07-01 04:{minute}+00:00" for minute in ("00", "15", "30")],
             "value": [112, None, 110.5],
         },
-        says=['"records" to value.timeSeries.0.values.0.value'],
+        says=['"records": "value.timeSeries.0.values.0.value"'],
         is_refused=True,
     ),
     "Hub'Eau": Published(
@@ -411,7 +411,7 @@ PUBLISHED = {
             "date_obs": [f"2021-05-14 12:{minute}+00:00" for minute in ("00", "05", "10")],
             "resultat_obs": [12500, None, 13000],
         },
-        says=['"records" to data'],
+        says=['"records": "data"'],
         is_refused=True,
     ),
     "Excel, German csv": Published(

@@ -310,7 +310,7 @@ def test_records_in_json(read: Read) -> None:
     speak = (
         '{"channel": {"id": 1}, "feeds": [{"created_at": "2020-01-01T00:00:00Z", "field1": "1.5"}]}'
     )
-    assert '"records" to feeds' in why(read, speak, "a.json")
+    assert '"records": "feeds"' in why(read, speak, "a.json")
     assert read(speak, "a.json", records="feeds")["field1"].tolist() == [1.5]
 
 
