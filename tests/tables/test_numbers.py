@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jobserver.errors import JobNotRunnable
+from jobserver.tables.cells import MISSING
 
 Read = Callable[..., Any]
 DAYS = ["01.02.2020", "02.02.2020"]
@@ -223,3 +226,14 @@ def test_the_log_names_some_of_many_columns_that_are_text(
     assert len(frame.attrs["remarks"]) == 60
     assert len(caplog.messages) == 51
     assert "10 other columns" in caplog.text
+
+
+def test_the_words_for_missing_values_are_documented(read: Read) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "tables.md").read_text("utf-8")
+    listed = guide.partition("empty cells and")[2].partition("Elsewhere")[0]
+    words = re.findall(r"`([^`]+)`", listed)
+    assert {*words} == MISSING
+    for below in ("1.5", "2020-01-01"):
+        frame = read("\n".join(["b,a", f"x,{below}", *(f'"{word}",{word}' for word in words)]))
+        assert frame["a"].isna().sum() == len(words)
+        assert frame["b"].tolist() == ["x", *words]
