@@ -58,7 +58,7 @@ def open_decompressed(path: Path) -> Iterator[BinaryIO]:
     UnreadableTable
         If it is damaged, larger than `LARGEST`, or a zip file without exactly one member.
     """
-    with path.open("rb") as raw:
+    with cast(BinaryIO, path.open("rb", buffering=0)) as raw:  # a buffer copies all of a text again
         head = raw.read(_HEAD)
         raw.seek(0)
         if _ZIP.match(head):

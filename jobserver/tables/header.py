@@ -84,6 +84,8 @@ def _check_start(body: Sequence[Row], missing: Set[str]) -> None:
     One of them may hold units.
     """
     for cells in zip_longest(*(row.cells for row in body[:_LINES]), fillvalue=""):
+        if not cells[0] or is_typed(cells[0]):  # nearly always
+            continue
         are_dates = [is_typed(cell) and not is_number(cell) for cell in cells]
         start = are_dates.index(True) if any(are_dates) else 0
         above, dates = cells[:start], are_dates[start:]

@@ -190,6 +190,8 @@ def _separator(top: _Top, options: Options) -> str:
     """Return the separator that makes a table, with the most numbers and times."""
     found: dict[str, float] = {}
     for separator in SEPARATORS:
+        if separator != " " and not any(separator in line for line in top.below):
+            continue
         rows = list(split_rows(top.below, separator, top.line))
         if share := typed_share(rows, options):
             found[separator] = share
