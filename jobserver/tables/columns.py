@@ -230,15 +230,20 @@ def _with_times(
     columns = [frame.iloc[:, n] for n in parts]
     if len(parts) == 1 and columns[0].dtype.kind == "M":
         return frame
-    texts = [column.astype("object").map(_as_text, na_action="ignore") for column in columns]
     try:
-        times = parse_times([text.astype("str") for text in texts], option, where)
+        times = parse_times([_as_texts(column) for column in columns], option, where)
     except NotTimes as error:
         names = " and ".join(str(column.name) for column in columns)
         raise NotTimes(f"has times, in {names}, that {error}") from error
     frame.isetitem(parts[0], times.array)
     rest = [n for n in range(frame.shape[1]) if n not in parts[1:]]
     return frame.iloc[:, rest]
+
+
+def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+    if column.dtype == "str":
+        return column
+    return column.astype("object").map(_as_text, na_action="ignore").astype("str")
 
 
 def _as_text(cell: Any) -> str:

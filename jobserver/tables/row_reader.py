@@ -35,6 +35,7 @@ from jobserver.tables.numbers import (
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, check_rows, find_footer, split_rows
 from jobserver.tables.text_columns import has_leading_zeros, report_missing
+from jobserver.tables.times import TimesOption
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,8 +128,8 @@ class RowReader:
         """Return the rows below the header; None if pandas finds too many cells in one."""
         import pandas as pd
 
-        times = [] if self.parts else [n for n in self.layout.times if n not in self.texts]
-        dtypes: Any = dict.fromkeys({*self.texts, *self.parts}, "str")
+        times = self._iso_times()
+        dtypes: Any = dict.fromkeys({*self.texts, *self.parts}.difference(times), "str")
         dtypes = "str" if self.options.get("thousands") else dtypes
         missing = ["", *(self.options.get("missing") or ())]
         options = {"dtype": dtypes, "parse_dates": times, "na_values": missing, **more}
@@ -152,6 +153,15 @@ class RowReader:
             return None
         except ValueError:  # an integer of thousands of digits
             return self._parsed(dtype="str", parse_dates=[])
+
+    def _iso_times(self) -> list[int]:
+        """Return the columns that pandas shall parse as ISO times, which it does at once."""
+        option = TimesOption.parse(self.options.get("times"))
+        found = [n for n in self.layout.times if n not in self.texts]
+        if option is None:
+            return found
+        is_plain = len(self.parts) == 1 and option.format is option.zone is None
+        return self.parts if is_plain and self.parts[0] in found else []
 
     def _agrees(self, frame: pd.DataFrame) -> bool:
         """Whether there are no blank lines, and as many separators as the rows need."""

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 Where = Callable[[int], str]
 
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
-_ZONED = re.compile(r"[T ].*?(?:Z|[+-]\d\d(?::?\d\d)?)$", re.ASCII)
+#: Times with a zone, and the last hour of a day; text, and without looking around, as Arrow has it.
+_ZONED = r"[T ].*?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$|[0-9] ?(?:UTC|GMT)$"
+_LATE = r"[T ]24(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$)"
 _NAMED_UTC = re.compile(r"(?<=\d) ?(?:UTC|GMT)$", re.ASCII)
 _MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$))", re.ASCII)
 #: Dates that are written in one way only, and two that are not.
@@ -111,7 +113,7 @@ def iso_times(column: pd.Series[Any]) -> pd.Series[Any] | None:
 
 def are_iso_times(present: pd.Series[Any]) -> pd.Series[bool]:
     """Return which cells are times written as ISO 8601, with a zone like most others."""
-    are_zoned = present.str.contains(_ZONED) | present.str.contains(_NAMED_UTC)
+    are_zoned = present.str.contains(_ZONED)
     is_common = are_zoned if 2 * are_zoned.sum() > len(present) else ~are_zoned
     return is_common & _parsed(present, "ISO8601", "coerce", True).notna()
 
@@ -171,14 +173,14 @@ def _is_text(column: pd.Series[Any]) -> bool:
 def _iso(column: pd.Series[Any], present: pd.Series[Any]) -> pd.Series[Any]:
     import pandas as pd
 
-    zoned = _ZONED.search(present.iloc[0]) or _NAMED_UTC.search(present.iloc[0])
+    zoned = re.search(_ZONED, present.iloc[0])
     if not zoned:
         try:
             return pd.to_datetime(column, format="ISO8601")
         except ValueError:
-            if not present.str.contains(_MIDNIGHT).any():
+            if not present.str.contains(_LATE).any():
                 raise
-    elif not (present.str.contains(_ZONED) | present.str.contains(_NAMED_UTC)).all():
+    elif not present.str.contains(_ZONED).all():
         raise ValueError("some have a zone and some have none")
     return _parsed(column, "ISO8601", "raise", bool(zoned))
 
@@ -187,7 +189,7 @@ def _coerced(text: pd.Series[Any], present: pd.Series[Any], how: str) -> pd.Seri
     """Return the times that can be parsed; the others are missing."""
     zoned = "%z" in how
     if how == "ISO8601":
-        are_zoned = present.str.contains(_ZONED) | present.str.contains(_NAMED_UTC)
+        are_zoned = present.str.contains(_ZONED)
         zoned = bool(are_zoned.any())
         if zoned and not are_zoned.all():
             raise NotTimes("have a zone in some rows only")
@@ -197,7 +199,7 @@ def _coerced(text: pd.Series[Any], present: pd.Series[Any], how: str) -> pd.Seri
 def _parsed(text: pd.Series[Any], how: str, errors: str, zoned: bool) -> pd.Series[Any]:
     import pandas as pd
 
-    late = text.str.contains(_MIDNIGHT).fillna(False).astype(bool)
+    late = text.str.contains(_LATE).fillna(False).astype(bool)
     if late.any():
         text = text.str.replace(_MIDNIGHT, "00", regex=True)
     if zoned and how == "ISO8601":
