@@ -39,6 +39,7 @@ _WAYS: tuple[Options, ...] = (
     *({"thousands": mark} for mark in (" ", "'", "\u00a0", "\u202f")),
     *({"thousands": mark, "decimal": ","} for mark in (" ", "'", "\u00a0", "\u202f")),
 )
+_EITHER_MARK: tuple[Options, ...] = ({"decimal": ","}, {"thousands": ","})
 
 
 def find_decimal(body: Sequence[Row], options: Options) -> str:
@@ -65,7 +66,7 @@ def find_decimal(body: Sequence[Row], options: Options) -> str:
     if any("." in cell for cell in numbers):
         raise AmbiguousTable(
             f"has numbers such as {commas[0]} in {line}, and others with a point: "
-            f"{advise({'decimal': ','}, {'thousands': ','})}"
+            f"{advise(*(list(_ways(numbers, {})) or _EITHER_MARK))}"
         )
     if all(map(_EITHER.fullmatch, commas)):
         raise _unsure(commas[0], line)

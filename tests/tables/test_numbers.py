@@ -107,6 +107,22 @@ def test_grouped_digits_name_the_settings_that_read_them(
 
 
 @pytest.mark.parametrize(
+    ("cells", "settings"),
+    [
+        (("12,5", "1.250"), 'set "thousands": ".", "decimal": "," in'),
+        (("12.5", "1,250"), 'set "thousands": "," in'),
+        (("12.5", "1,25"), '"decimal": ","'),
+    ],
+)
+def test_points_and_commas_name_the_settings_that_read_both(
+    read: Read, cells: tuple[str, str], settings: str
+) -> None:
+    told = why(read, f"a;b\n{cells[0]};1\n{cells[1]};2\n")
+    assert "line" in told
+    assert settings in told
+
+
+@pytest.mark.parametrize(
     ("cell", "facts"),
     [
         ("Ice", ["'Ice' in line 3", 'set "missing": ["Ice"]']),
