@@ -13,7 +13,7 @@ from typing import Any
 
 from jobserver.encoding import is_table
 from jobserver.tables.cells import COUNT, is_time
-from jobserver.tables.errors import set_one
+from jobserver.tables.errors import counted, set_one
 
 #: Most columns of a table: as many as a sheet of a workbook has.
 WIDEST = 16_384
@@ -229,9 +229,11 @@ def _from_split(value: dict[str, Any]) -> Columns:
     if len(set(names)) < len(names):
         raise DatatypeMismatch("has two columns of the same name")
     if any(len(row) != len(names) for row in rows):
-        raise DatatypeMismatch(f"has {len(names)} columns, but rows of other lengths")
+        raise DatatypeMismatch(f"has {counted(len(names), 'column')}, but rows of other lengths")
     if index is not None and not (isinstance(index, list) and len(index) == len(rows)):
-        raise DatatypeMismatch(f"has {len(rows)} rows, but another number of labels in its index")
+        raise DatatypeMismatch(
+            f"has {counted(len(rows), 'row')}, but another number of labels in its index"
+        )
     return Columns({name: [row[n] for row in rows] for n, name in enumerate(names)}, index)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from itertools import pairwise, zip_longest
 
 from jobserver.tables.cells import INTEGER, is_blank, is_number, is_time, is_typed, is_unit
-from jobserver.tables.errors import AmbiguousTable
+from jobserver.tables.errors import AmbiguousTable, counted
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import (
     Row,
@@ -171,8 +171,8 @@ def _surplus(names: Sequence[str], body: Sequence[Row], separator: str) -> str |
     labels = [row.cells[0] for row in body]
     if separator == " " and len(set(labels)) < len(labels):
         raise AmbiguousTable(
-            f"has {len(names)} words in line {body[0].line - 1} and {len(names) + 1} cells in the "
-            f"rows below it, so it may not name the columns: {advise('skip', 'header')}"
+            f"has {counted(len(names), 'word')} in line {body[0].line - 1}, {len(names) + 1} cells "
+            f"in the rows below it, so it may not name the columns: {advise('skip', 'header')}"
         )
     return "label"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from jobserver.tables.cells import is_blank, is_clock, is_date, is_number, is_time, is_typed
-from jobserver.tables.errors import AmbiguousTable
+from jobserver.tables.errors import AmbiguousTable, counted
 from jobserver.tables.options import Options, advise
 
 _SHORT = 40
@@ -134,8 +134,8 @@ def check_widths(rows: Sequence[Row], options: Options) -> None:
     if len(longest.cells) > width and lengths != {width + 1}:
         other = "skip" if options.get("separator") else "separator"
         raise AmbiguousTable(
-            f"has {width} columns in its first row, up to {len(longest.cells)} in others, as in "
-            f"line {longest.line}: fix the file, or {advise(other)}"
+            f"has {counted(width, 'column')} in its first row, up to {len(longest.cells)} in "
+            f"others, as in line {longest.line}: fix the file, or {advise(other)}"
         )
 
 

@@ -19,7 +19,7 @@ from jobserver.sizes import MIB, exact_size
 from jobserver.tables.binary_files import check_signature
 from jobserver.tables.columns import find_columns, unique_names, with_own_types
 from jobserver.tables.compression import open_zip
-from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
+from jobserver.tables.errors import UnreadableTable, counted, set_one, translated_errors
 from jobserver.tables.header import find_header, find_units
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, find_table
@@ -72,8 +72,8 @@ def rows_of_sheet(path: Path, options: Options) -> list[list[Cell]]:
         reader.check_merged(rows, options.get("skip") or 0)
     if reader.errors:
         _log.warning(
-            "%s, sheet %r: %d cells hold errors and count as missing: %s",
-            *(path.name, sheet.title, len(reader.errors), _listed(reader.errors)),
+            "%s, sheet %r: %s with an error taken as missing: %s",
+            *(path.name, sheet.title, counted(len(reader.errors), "cell"), _listed(reader.errors)),
         )
     return _rectangle(rows)
 

@@ -162,7 +162,7 @@ def test_errors_count_as_missing_and_are_reported(
     with caplog.at_level(logging.WARNING, "jobserver"):
         assert rows(tmp_path, workbook(cells))[1] == [None, 1, *[None] * 5]
     (message,) = caplog.messages
-    assert "6 cells hold errors and count as missing: A2 (#N/A), C2 (#REF!)" in message
+    assert "6 cells with an error taken as missing: A2 (#N/A), C2 (#REF!)" in message
     caplog.clear()
     rows(tmp_path, workbook([["fine"]]))
     assert caplog.messages == []
