@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from io import SEEK_END
 from mimetypes import MimeTypes
 from pathlib import PurePath
@@ -17,7 +18,7 @@ from werkzeug.wsgi import FileWrapper
 from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.headers import disposition
-from jobserver.api.framework.identity import actor, own_datafiles, services
+from jobserver.api.framework.identity import actor, client_is_gone, own_datafiles, services
 from jobserver.api.framework.schemas import (
     AllDeleted,
     DataFileAnswer,
@@ -28,13 +29,16 @@ from jobserver.api.framework.schemas import (
 )
 from jobserver.data.files import DataFiles
 from jobserver.errors import BadRequest, TooLarge
-from jobserver.execution.preview import MEDIA_TYPES, is_as_it_is, show
+from jobserver.execution.preview import MEDIA_TYPES, Shown, is_as_it_is, show
 from jobserver.sizes import MIB, rounded_size
 from jobserver.tables.options import TableOptions, option_problems
 
 datafile = Blueprint("datafile", __name__)
 #: Largest multipart framing around an uploaded file.
 FORM_OVERHEAD = 64 * 1024
+#: Header with what the reader of a data file remarked, and the most of its characters.
+REMARKS = "X-Remarks"
+_LONGEST_HEADER = 4000
 #: Bytes sent at once.
 _PIECE = MIB // 4
 #: Media types of packed files.
@@ -76,9 +80,12 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     files = own_datafiles()
     if query.format is None:
         return Answer(files.described(name))
-    content = _content(files, name, query.format)
-    shown = disposition("inline", f"{PurePath(name).stem}.{query.format}")
-    return _sent(content, MEDIA_TYPES[query.format], shown)
+    shown = _shown(files, name, query.format)
+    name = disposition("inline", f"{PurePath(name).stem}.{query.format}")
+    response = file_response(shown.content, MEDIA_TYPES[query.format], name)
+    if shown.remarks:
+        response.headers[REMARKS] = _as_header(shown.remarks)
+    return response
 
 
 @endpoint(
@@ -93,7 +100,7 @@ def download_datafile(name: str) -> Response:
     """Download a data file as it is, or a part of it."""
     found = own_datafiles().open(name)
     shown = disposition("attachment", found.name)
-    response = _sent(found.content, _media_type(name), shown)
+    response = file_response(found.content, _media_type(name), shown)
     response.content_length = found.size
     response.headers["Cache-Control"] = "no-cache"
     response.last_modified = found.modified
@@ -106,7 +113,14 @@ def download_datafile(name: str) -> Response:
     return response
 
 
-def _sent(content: BinaryIO, media_type: str, shown: str) -> Response:
+def file_response(content: BinaryIO, media_type: str, shown: str) -> Response:
+    """Return a response with the content of a file, which is closed then.
+
+    Parameters
+    ----------
+    shown : str
+        How a browser shows it; see `jobserver.api.framework.headers.disposition`.
+    """
     headers = {"Content-Disposition": shown}
     response = Response(FileWrapper(content, _PIECE), headers=headers, content_type=media_type)
     response.call_on_close(content.close)  # even if it is not read
@@ -119,13 +133,27 @@ def _media_type(name: str) -> str:
     return (_PACKED.get(packed) if packed else kind) or "application/octet-stream"
 
 
-def _content(files: DataFiles, name: str, output_format: str) -> BinaryIO:
+def _shown(files: DataFiles, name: str, output_format: str) -> Shown:
     """Return a file's content in a format: as it is, or as scripts get it."""
     options = files.described(name).get("options", {})
     if is_as_it_is(name, output_format, options):
-        return files.open(name).content
+        return Shown(files.open(name).content, [])
+    memory = services().settings.JOB_MEMORY_LIMIT
     with files.as_file(name) as path:
-        return show(path, output_format, options, services().settings.JOB_MEMORY_LIMIT)
+        return show(path, output_format, options, memory, client_is_gone())
+
+
+def _as_header(remarks: list[str]) -> str:
+    """Return remarks as a list in JSON: ASCII, and not longer than clients read headers."""
+    shown: list[str] = []
+    size = 0
+    for remark in remarks:
+        size += len(json.dumps(remark)) + 2
+        if size > _LONGEST_HEADER:
+            shown.append(f"{len(remarks) - len(shown)} more are in the log of a job")
+            break
+        shown.append(remark)
+    return json.dumps(shown)
 
 
 @endpoint(

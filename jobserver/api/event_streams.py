@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
-from flask import Response, request
+from flask import Response
 
+from jobserver.api.framework.identity import client_is_gone
 from jobserver.encoding import dumps
 from jobserver.errors import Unavailable
 from jobserver.jobs import logs
@@ -53,8 +54,7 @@ def streamed(events: Iterator[bytes]) -> Response:
     if not _permits.acquire(blocking=False):
         message = f"There are already {STREAMS} streams. Try again later, or poll GET /job/<id>."
         raise Unavailable(message, retry_after=5)
-    gone = request.environ.get("waitress.client_disconnected", bool)
-    response = Response(_kept_alive(events, gone), content_type="text/event-stream")
+    response = Response(_kept_alive(events, client_is_gone()), content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     response.call_on_close(_permits.release)

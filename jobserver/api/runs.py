@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Annotated, Literal
 
 from flask import Blueprint, Response, request
 from pydantic import Field
 
+from jobserver.api.datafile import file_response
 from jobserver.api.event_streams import job_events, jobs_events, streamed
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, Query, endpoint
 from jobserver.api.framework.headers import disposition
-from jobserver.api.framework.identity import actor, owner_filter, services, session_still_valid
+from jobserver.api.framework.identity import (
+    actor,
+    client_is_gone,
+    owner_filter,
+    services,
+    session_still_valid,
+)
 from jobserver.api.framework.schemas import JobDocument, Result
 from jobserver.api.job import check_match, readable, shown
-from jobserver.encoding import show_file, show_value
+from jobserver.encoding import BINARY_TABLES, show_file, show_value
 from jobserver.errors import Conflict, Forbidden
+from jobserver.execution.preview import write_result
 from jobserver.jobs import logs
 from jobserver.jobs.job import Job, State
 from jobserver.processes.forms import holds_code
@@ -176,16 +183,19 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
         raise Conflict(
             f"The job {job_id} {job.state.described} and has no result. See GET /job/{job_id}."
         )
+    kind = _MEDIA_TYPES[query.format]
+    way = "attachment" if query.format in (*BINARY_TABLES, "bin") else "inline"
+    shown = disposition(way, f"{job_id}.{query.format}")
     file = jobs.results.open(job)
+    if query.format in BINARY_TABLES:
+        result = job.result if file is None else file
+        memory = services().settings.JOB_MEMORY_LIMIT
+        written = write_result(result, query.format, memory, client_is_gone())
+        return file_response(written, kind, shown)
+    headers = {"Content-Disposition": shown}
     if file is None:
         content = show_value(job.result, query.format, typed=query.typed)
-        return _answer(job_id, query.format, b"".join(content))
+        return Response(b"".join(content), headers=headers, content_type=kind)
     pieces = iter(show_file(file, query.format, typed=query.typed))
     # Produce the first piece before the answer starts, while it can still be an error.
-    return _answer(job_id, query.format, chain(list(islice(pieces, 1)), pieces))
-
-
-def _answer(job_id: str, extension: str, content: bytes | Iterator[bytes]) -> Response:
-    shown = "attachment" if extension in ("xlsx", "parquet", "bin") else "inline"
-    headers = {"Content-Disposition": disposition(shown, f"{job_id}.{extension}")}
-    return Response(content, headers=headers, content_type=_MEDIA_TYPES[extension])
+    return Response(chain(list(islice(pieces, 1)), pieces), headers=headers, content_type=kind)

@@ -1,24 +1,34 @@
-"""Write a data file in another format: ``python -m jobserver.child.show``, started by a server.
+"""Write a data file or a result in another format, as a process that a server starts.
 
-Its arguments are the file's path, the output format, and the bytes of memory it may take; the
-options come as JSON on standard input. It ends with `NOT_SHOWN` and the reason on standard error if
-the file cannot be read.
+::
+
+    python -m jobserver.child.show SECONDS file FORMAT MEMORY PATH
+    python -m jobserver.child.show SECONDS result FORMAT MEMORY KIND FILE_FORMAT
+
+The first reads the options of the data file on standard input, as JSON; the second the content of a
+`jobserver.encoding.File`. The first line of the output is a list of remarks, in JSON. The process
+ends with `NOT_SHOWN` and the reason on standard error if it cannot be done.
 """
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from jobserver.encoding import Encoder, dumps, restore_keys
+from jobserver.encoding import Encoder, File, dumps, restore_keys, show_file
 from jobserver.encoding.table_columns import ColumnTable
 from jobserver.encoding.text_tables import write_text
 from jobserver.errors import UnsupportedType
-from jobserver.system.process_tree import NOT_SHOWN, OUT_OF_MEMORY
+from jobserver.system.process_tree import NOT_SHOWN, OUT_OF_MEMORY, end_with
 from jobserver.tables.conversion import convert
 from jobserver.tables.loading import REFUSALS, explain, read_file
 from jobserver.tables.options import Options, datatype_of
@@ -26,44 +36,96 @@ from jobserver.tables.options import Options, datatype_of
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Seconds of processor time.
-_SECONDS = 30
+#: Libraries that data files, and results in a format, need: their own memory does not count.
+_LIBRARIES = {"file": "pandas", "parquet": "pyarrow.parquet"}
 _JSON = (".json", ".geojson")
+#: Where the messages of the reader say that options stand: in a job, of which there is none here.
+_IN_A_JOB = ' in "data"'
 
 
 def main() -> None:
-    """Write the file named on the command line to standard output."""
-    path, output_format, memory = sys.argv[1:]
-    options = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
-    import pandas as pd  # noqa: F401 - its memory does not count
-
-    if int(memory):
-        size = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-        limit = size * resource.getpagesize() + int(memory)
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    """Write what the command line asks for to standard output."""
+    seconds, source, output_format, memory, *described = sys.argv[1:]
+    end_with(os.getppid())
+    if library := _LIBRARIES.get("file" if source == "file" else output_format):
+        with suppress(ImportError):  # the writer names what is missing
+            import_module(library)
+    _limit(ceil(float(seconds)), int(memory))
+    remarks = _Remarks()
+    logging.getLogger("jobserver").addHandler(remarks)
     try:
-        for piece in pieces(Path(path), output_format, options):
-            sys.stdout.buffer.write(piece)
-    except (*REFUSALS, UnsupportedType) as error:
-        reason = f"The file {explain(error)}" if isinstance(error, REFUSALS) else str(error)
-        sys.stderr.write(reason)
+        if source == "file":
+            content = pieces(Path(described[0]), output_format, json.load(sys.stdin))
+        else:
+            content = iter(show_file(_result(*described), output_format))
+        first = next(content, b"")  # everything is read then
+        sys.stdout.buffer.write(dumps(remarks.texts) + b"\n" + first)
+        sys.stdout.buffer.writelines(content)
+    except UnsupportedType as error:
+        sys.stderr.write(error.message)
         sys.exit(NOT_SHOWN)
     except MemoryError:
         sys.exit(OUT_OF_MEMORY)
 
 
+class _Remarks(logging.Handler):
+    """Collects what the reader warns of."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a warning."""
+        self.texts.append(record.getMessage().replace(_IN_A_JOB, ""))
+
+
+def _limit(seconds: int, memory: int) -> None:
+    """Limit the time of the processor, and the memory on top of what the process has."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    if memory:
+        size = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        limit = size * resource.getpagesize() + memory
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _result(kind: str, file_format: str) -> File:
+    """Return the result on standard input."""
+    fd = sys.stdin.fileno()
+    return File(kind, file_format, os.fstat(fd).st_size, lambda start, n: os.pread(fd, n, start))
+
+
 def pieces(path: Path, output_format: str, options: Options) -> Iterator[bytes]:
-    """Yield a data file in a format; see `jobserver.execution.preview.show`."""
+    """Yield a data file in a format; see `jobserver.execution.preview.show`.
+
+    Raises
+    ------
+    UnsupportedType
+        If it cannot be read.
+    """
     is_json = path.suffix.lower() in _JSON
     natural = "json" if is_json and output_format == "json" else "dataframe"
-    value = read_file(path, {**options, "datatype": datatype_of(options, natural)})
-    if natural == "json" and datatype_of(options, natural) in ("json", "text"):
-        yield dumps(value) + b"\n"
-        return
-    frame = _with_dates(convert(value, "dataframe"))
+    try:
+        value = read_file(path, {**options, "datatype": datatype_of(options, natural)})
+        if natural == "json" and datatype_of(options, natural) in ("json", "text"):
+            yield dumps(value) + b"\n"
+            return
+        frame = _with_dates(convert(value, "dataframe"))
+    except REFUSALS as error:
+        raise UnsupportedType(_refusal(path, explain(error))) from error
     table = cast(ColumnTable, Encoder(largest=-1).encode(frame))
     yield from _rows(table) if output_format == "json" else write_text(table, output_format)
+
+
+def _refusal(path: Path, reason: str) -> str:
+    """Return why a file cannot be read, and how to set the options that the reason names."""
+    plain = reason.replace(_IN_A_JOB, "").removesuffix(".")
+    if plain == reason.removesuffix("."):
+        return f"The file {plain}."
+    return (
+        f'The file {plain}. Keep options with it: POST {{"options": {{...}}}} as JSON to '
+        f"/datafile/{path.name}."
+    )
 
 
 def _with_dates(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,14 @@ from __future__ import annotations
 
 from jobserver.encoding.arrays import plain
 from jobserver.encoding.encoder import EncodedValue, Encoder
-from jobserver.encoding.formats import File, describes_file, show_file, show_value
+from jobserver.encoding.formats import (
+    BINARY_TABLES,
+    File,
+    check_format,
+    describes_file,
+    show_file,
+    show_value,
+)
 from jobserver.encoding.json_reader import is_deeper, read_object
 from jobserver.encoding.json_writer import dumps, stringify
 from jobserver.encoding.results import (
@@ -25,9 +32,11 @@ from jobserver.encoding.tables import decode_table, is_table
 from jobserver.encoding.text import restore_keys
 
 __all__ = [
+    "BINARY_TABLES",
     "EncodedValue",
     "Encoder",
     "File",
+    "check_format",
     "decode_result",
     "decode_table",
     "describes_file",

@@ -10,7 +10,9 @@ import codecs
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO, Any, Self
+
+import bson
 
 from jobserver.encoding.arrays import plain, untagged
 from jobserver.encoding.json_writer import bytes_json, dumps, table_json, text_json
@@ -30,8 +32,11 @@ _PIECE = 3 * 2**18
 #: Bytes of a binary file that stays in memory until it is sent.
 _IN_MEMORY = 8 * MIB
 _TABULAR = ("csv", "html", "txt")
-_BINARY = {"xlsx": write_workbook, "parquet": write_parquet}
-_TABLE = ("a table", ("json", *_TABULAR, *_BINARY))
+#: Binary formats of tables. They take much time or memory to write: `execution.preview` does it.
+BINARY_TABLES = {"xlsx": write_workbook, "parquet": write_parquet}
+#: The file format of a small result: its stored value, in BSON.
+VALUE = "value"
+_TABLE = ("a table", ("json", *_TABULAR, *BINARY_TABLES))
 #: Name of each kind of result, and its output formats.
 _KINDS = {
     **dict.fromkeys(("dataframe", "series", "index", "ndarray"), _TABLE),
@@ -44,14 +49,14 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class File:
-    """A large result.
+    """A result as a file.
 
     Attributes
     ----------
     kind : str
         See `jobserver.encoding.results.Encoded`.
     file_format : str
-        One of `jobserver.encoding.results.FILE_FORMATS`.
+        One of `jobserver.encoding.results.FILE_FORMATS`, or `VALUE`.
     size : int
         Size in bytes.
     read : callable
@@ -62,6 +67,18 @@ class File:
     file_format: str
     size: int
     read: Read
+
+    @classmethod
+    def of_value(cls, value: object) -> Self:
+        """Return a small result, a stored value, as a file in the format `VALUE`."""
+        encoded = bson.encode({"": value})
+        return cls(
+            kind_of(value), VALUE, len(encoded), lambda start, size: encoded[start : start + size]
+        )
+
+    def value(self) -> object:
+        """Return the stored value of a file in the format `VALUE`."""
+        return bson.decode(self.read(0, self.size))[""]
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the content piece by piece."""
@@ -88,7 +105,7 @@ def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterab
     """
     table = None if output_format == "json" else labelled_table(value)
     kind = kind_of(table or value)
-    _check_format(kind, output_format)
+    _check_kind(kind, output_format)
     if output_format == "json":
         return [dumps(restore_keys(value) if typed else plain(value)) + b"\n"]
     if output_format in ("png", "bin"):
@@ -100,7 +117,9 @@ def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterab
 
 def show_file(file: File, output_format: str, *, typed: bool = False) -> Iterable[bytes]:
     """Return a large result in a format; see `show_value`."""
-    _check_format(file.kind, output_format)
+    if file.file_format == VALUE:
+        return show_value(file.value(), output_format, typed=typed)
+    _check_kind(file.kind, output_format)
     as_json = output_format == "json"
     if file.file_format == TABLE:
         table = TableFile(file.read, file.size)
@@ -122,7 +141,7 @@ def show_file(file: File, output_format: str, *, typed: bool = False) -> Iterabl
 def _table(table: Readable, output_format: str) -> Iterable[bytes]:
     if output_format in _TABULAR:
         return write_text(table, output_format)
-    return _written(table, _BINARY[output_format])
+    return _written(table, BINARY_TABLES[output_format])
 
 
 def _written(table: Readable, write: Callable[[Readable, IO[bytes]], None]) -> Iterator[bytes]:
@@ -142,8 +161,15 @@ def describes_file(value: Any) -> bool:
     return bool(FILE_NAME.fullmatch(name)) and kind in _KINDS and file_format in FILE_FORMATS
 
 
-def _check_format(kind: str, output_format: str) -> None:
-    """Raise `UnsupportedType` if a kind of result cannot be shown in a format."""
+def check_format(result: object, output_format: str) -> None:
+    """Raise `UnsupportedType` if a stored value or a `File` cannot be shown in a format."""
+    if isinstance(result, File):
+        _check_kind(result.kind, output_format)
+    else:
+        _check_kind(kind_of(labelled_table(result) or result), output_format)
+
+
+def _check_kind(kind: str, output_format: str) -> None:
     name, known = _KINDS[kind]
     if output_format not in known:
         only = " or ".join(known)

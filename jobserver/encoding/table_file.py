@@ -11,7 +11,7 @@ offset and number of rows of each group.
 
 Not Parquet or Arrow: pyarrow would be the largest dependency by far, and stores neither dicts in
 cells nor labels of mixed types without pickling them. This format is read without numpy and pandas,
-which the web process loads only if it is asked for Parquet.
+which the web process does not load.
 """
 
 from __future__ import annotations

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
+import socket
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from jobserver.api.framework.headers import DATA_POLICY, DOCUMENT_POLICY
-from tests.support.server import Server, run_through
+from tests.support.server import Server, lives, run_through, until
 
 CSV = b"date,value\n2018-09-05,1.5\n2018-09-06,\n"
 
@@ -343,6 +346,44 @@ def test_a_file_that_is_no_table(client: httpx.Client) -> None:
     upload(client, "text.txt", b'a "word\n' + b'"' + b"x" * 200_000)
     answer = client.get("/datafile/text.txt", params={"format": "json"})
     assert answer.status_code == 415
+
+
+def test_remarks_of_the_reader_come_with_the_content(client: httpx.Client) -> None:
+    upload(client, "gauge.csv", "größe,b\n".encode() + b"1,2\n" * 5 + b"Ice,-999\n")
+    answer = client.get("/datafile/gauge.csv", params={"format": "json"})
+    assert answer.json()[-1] == {"größe": "Ice", "b": -999}
+    column, code = json.loads(answer.headers["X-Remarks"])
+    assert "größe" in column
+    assert '"missing": [-999]' in code
+    upload(client, "plain.csv")
+    plain = client.get("/datafile/plain.csv", params={"format": "json"})
+    assert "X-Remarks" not in plain.headers
+
+
+def test_many_remarks_fit_into_a_header(client: httpx.Client) -> None:
+    names = [f"column {number}" for number in range(200)]
+    rows = [names, *[["1"] * 200] * 5, ["Ice"] * 200]
+    upload(client, "wide.csv", "".join(",".join(row) + "\n" for row in rows).encode())
+    answer = client.get("/datafile/wide.csv", params={"format": "json"})
+    assert len(answer.headers["X-Remarks"]) < 5000
+    *shown, last = json.loads(answer.headers["X-Remarks"])
+    assert last.startswith(f"{200 - len(shown)} more")
+
+
+def test_a_client_that_leaves_ends_the_process_that_shows_a_file(server: Server) -> None:
+    (server.data / "long.dat").write_text("a;b\n" + "1,5;2,25\n" * 3_000_000, "ascii")
+
+    def is_shown() -> bool:
+        below = psutil.Process(server.process.pid).children()
+        return any(
+            "jobserver.child.show" in process.cmdline() for process in below if lives(process)
+        )
+
+    host, port = server.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /datafile/long.dat?format=json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        until(is_shown)
+    until(lambda: not is_shown(), 3)
 
 
 @pytest.mark.parametrize("form", ["xml", "CSV", "", "csv,json", "../csv"])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import sys
+from pathlib import Path
 
 import httpx
 import pandas as pd
@@ -66,6 +69,16 @@ def test_a_table_as_a_workbook_and_as_parquet(server: Server) -> None:
         found = read(io.BytesIO(answer.content))
         assert_frame_equal(found, expected, check_dtype=False, check_exact=True)
         assert found["date"].dtype.kind == "M"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_web_process_loads_no_library_of_tables(server: Server) -> None:
+    job_id = run_through(server.client, **TABLE)["_id"]
+    for form in FORMATS[:6]:
+        assert get(server.client, job_id, form).status_code == 200
+    mapped = Path(f"/proc/{server.process.pid}/maps").read_text(encoding="utf-8")
+    assert "libpython" in mapped or "python3" in mapped
+    assert not re.findall(r"\S*(?:numpy|pandas|pyarrow)\S*", mapped)
 
 
 @pytest.mark.parametrize("form", FORMATS[:6])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import psutil
 import pytest
 
 from jobserver.child.show import pieces
+from jobserver.encoding import encode_result
 from jobserver.errors import Unavailable, UnsupportedType
 from jobserver.execution import preview
-from jobserver.execution.preview import is_as_it_is, show
+from jobserver.execution.preview import is_as_it_is, show, write_result
 from tests.support.contract import strict_json
 
 
@@ -63,7 +68,7 @@ def test_formats(tmp_path: Path) -> None:
 def test_a_process_of_its_own_shows_a_file(tmp_path: Path) -> None:
     path = tmp_path / "large.csv"
     path.write_text("n,x\n" + "".join(f"{n},{n / 7}\n" for n in range(50_000)), "ascii")
-    with show(path, "json", {"text": ["n"]}, 10**9) as file:
+    with show(path, "json", {"text": ["n"]}, 10**9).content as file:
         rows = json.loads(file.read())
     assert rows == [{"n": str(n), "x": n / 7} for n in range(50_000)]
 
@@ -132,5 +137,88 @@ def test_few_requests_wait_for_a_turn(tmp_path: Path) -> None:
             others.enter_context(preview._waiting)
         with pytest.raises(Unavailable, match="Try again"):
             show(path, "json", {}, 0)
-    with show(path, "json", {}, 0) as file:
+    with show(path, "json", {}, 0).content as file:
         assert file.read() == b'[{"a":1,"b":2}]'
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Iterator[Path]:
+    """A file whose end never comes, as that of a damaged one may not."""
+    path = tmp_path / "endless.dat"
+    os.mkfifo(path)
+    writer = os.open(path, os.O_RDWR)
+    yield path
+    os.close(writer)
+
+
+def is_shown(path: Path) -> bool:
+    """Whether a process shows a file."""
+    below = psutil.Process().children(recursive=True)
+    return any(str(path) in process.cmdline() for process in below)
+
+
+def test_a_file_that_takes_too_long_is_refused(
+    endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview, "SECONDS", 0.2)
+    with pytest.raises(UnsupportedType, match=r"within 0\.2 seconds\. Ask for txt"):
+        show(endless, "json", {}, 0)
+    assert not is_shown(endless)
+
+
+def test_nothing_is_shown_to_a_client_that_left(endless: Path) -> None:
+    with pytest.raises(Unavailable, match="closed the connection"):
+        show(endless, "json", {}, 0, lambda: is_shown(endless))
+    assert not is_shown(endless)
+
+
+def test_a_refusal_names_the_options_that_are_kept_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rain.csv"
+    path.write_text("a,b\n1,2\n1,2,3\n", "ascii")
+    with pytest.raises(UnsupportedType, match=r'"options".*/datafile/rain\.csv') as refused:
+        show(path, "json", {}, 0)
+    assert '"data"' not in refused.value.message
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.nc", "a.npy"])
+def test_a_damaged_binary_file_is_not_shown_as_text(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(UnsupportedType, match="The file ") as refused:
+        show(path, "json", {}, 0)
+    assert "Ask for" not in refused.value.message
+    assert "options" not in refused.value.message
+
+
+def test_remarks_of_the_reader_come_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("größe,b\n" + "1,2\n" * 5 + "Ice,-999\n", "utf-8")
+    found = show(path, "csv", {}, 0)
+    with found.content as file:
+        assert file.read().startswith("größe,b\n1,2".encode())
+    first, second = found.remarks
+    assert "größe" in first
+    assert "Ice" in first
+    assert '"missing": [-999]' in second
+    assert '"data"' not in second
+
+
+def read_workbook(path: Path) -> pd.DataFrame:
+    return pd.read_excel(path)
+
+
+@pytest.mark.parametrize(("form", "read"), [("parquet", pd.read_parquet), ("xlsx", read_workbook)])
+def test_a_result_is_written_by_a_process_of_its_own(
+    tmp_path: Path, form: str, read: Callable[[Path], pd.DataFrame]
+) -> None:
+    frame = pd.DataFrame({"n": [1, 2], "x": [0.5, None], "größe": ["a", "b"]})
+    path = tmp_path / "result"
+    with write_result(encode_result(frame).value, form, 10**8) as file:
+        path.write_bytes(file.read())
+    assert read(path).astype(object).fillna("-").values.tolist() == [[1, 0.5, "a"], [2, "-", "b"]]
+
+
+def test_a_result_that_takes_too_much_memory_is_refused() -> None:
+    value = encode_result(pd.DataFrame({"x": range(500_000)})).value
+    with pytest.raises(UnsupportedType, match=r"too much memory.*Ask for csv"):
+        write_result(value, "parquet", 1_000_000)

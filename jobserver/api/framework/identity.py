@@ -31,6 +31,15 @@ def services() -> Services:
     return parts
 
 
+def client_is_gone() -> Callable[[], bool]:
+    """Return a function that checks, even after the request, whether its client has gone.
+
+    Only waitress can say so.
+    """
+    check: Callable[[], bool] = request.environ.get("waitress.client_disconnected", bool)
+    return check
+
+
 def actor() -> Actor:
     """Return who sent the request, authenticated once.
 

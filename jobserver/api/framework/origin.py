@@ -25,7 +25,7 @@ _METHODS = {"DELETE", "GET", "PATCH", "POST", "PUT"}
 _ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, Range"
 _EXPOSED_HEADERS = (
     "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Retry-After, "
-    "WWW-Authenticate"
+    "WWW-Authenticate, X-Remarks"
 )
 #: Seconds a browser may cache a preflight; none caches it longer than two hours.
 _MAX_AGE = "7200"
