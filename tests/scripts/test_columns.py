@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from jobserver.scripts import (
     rolling,
     summary,
 )
+from jobserver.tables.loading import load
 
 OF_ONE_COLUMN = [flow_duration_curve, baseflow, return_periods]
 WITH_TIMES = [resample, rolling, gaps, plot, baseflow, return_periods]
@@ -46,6 +48,19 @@ def test_what_is_left_out_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         "left out void: empty",
     ]
     assert {record.name for record in caplog.records} == {"jobserver"}
+
+
+def test_what_the_reader_remarked_is_not_logged_again(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    path = tmp_path / "gauge.csv"
+    path.write_text("day,q,site\n" + "2020-01-01,1.5,a\n" * 5 + "2020-02-30,Ice,a\n", "ascii")
+    table = load({"path": str(path)}, as_path=False).assign(level=1)
+    summary(table)
+    logged = "\n".join(caplog.messages)
+    assert logged.count("Ice") == logged.count("2020-02-30") == 1
+    assert caplog.messages[-1].endswith("above: day, q")
+    assert "left out site: text, e.g. 'a' in row 1" in caplog.messages
 
 
 def test_nothing_is_logged_where_nothing_is_left_out(caplog: pytest.LogCaptureFixture) -> None:

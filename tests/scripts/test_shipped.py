@@ -127,6 +127,30 @@ def test_summary_binds_data_and_runs() -> None:
     assert [each.field for each in script.problems([1], {"x": 1}, True)] == ["args[0]", "kwargs.x"]
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter", "wrong", "right"),
+    [
+        ("resample", "period", ("1ns", "0D", "-1D", "1M"), ("15min", "W-SAT", "YS-NOV")),
+        ("rolling", "window", ("0h", "MS"), ("D", "6h")),
+        ("gaps", "frequency", ("1us", "-1h"), ("0.5h", None)),
+    ],
+)
+def test_steps_are_checked_before_a_run(
+    name: str, parameter: str, wrong: tuple[str, ...], right: tuple[str | None, ...]
+) -> None:
+    script = Registry.load(ScriptSources(None)).lookup(name)
+    for text in right:
+        assert script.problems([], {parameter: text}, True) == []
+    for text in wrong:
+        (problem,) = script.problems([], {parameter: text}, True)
+        assert problem.field == f"kwargs.{parameter}"
+        assert f"{text!r} is not a" in problem.problem
+        assert "write 15min" in problem.problem
+    described = Registry.load(ScriptSources(None)).describe()["scripts"]
+    (properties,) = (each["parameters"]["properties"] for each in described if each["name"] == name)
+    assert "15min" in str(properties[parameter])
+
+
 def test_the_hook_loads_what_runs_need() -> None:
     code = (
         "import sys\nfrom types import SimpleNamespace\nfrom jobserver.scripts import on_init\n"

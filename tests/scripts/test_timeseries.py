@@ -304,7 +304,9 @@ def test_what_has_no_times_is_refused(script: Any) -> None:
         script("text")
 
 
-@pytest.mark.parametrize("text", ["", "x", "0h", "-1h", "1 month", "MS", "nan", "1e9D", "h1"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "0h", "-1h", "1 month", "MS", "nan", "1e9D", "h1", "1ns", "0.0D", "9999999W"]
+)
 def test_what_is_no_span_is_refused(text: str) -> None:
     data = hourly([1.0, 2.0])
     with pytest.raises(ValueError, match=r"not a time span: write 15min"):
@@ -313,10 +315,19 @@ def test_what_is_no_span_is_refused(text: str) -> None:
         gaps(data, text)
 
 
-@pytest.mark.parametrize("text", ["", "x", "0D", "1 fortnight"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "0D", "1 fortnight", "1ns", "5ms", "1.5h", "1h30min", "W-JAN", "YS-MON"],
+)
 def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a valid period: write 15min"):
         resample(hourly([1.0, 2.0]), text)
+
+
+def test_more_periods_than_memory_holds_are_refused() -> None:
+    data = pd.DataFrame({"value": [1.0, 2.0]}, pd.to_datetime(["1900-01-01", "2020-01-01"]))
+    with pytest.raises(ValueError, match=r"3,786,825,600 periods of 1s.*longer"):
+        resample(data, "1s")
 
 
 def test_gaps_of_one_value_need_a_frequency() -> None:

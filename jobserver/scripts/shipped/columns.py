@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,9 +79,17 @@ def numeric_columns(data: object, column: Columns | None) -> pd.DataFrame:
         why = _reasons(others)
         raise ValueError(f"The data has no numeric column: bind a table with at least one.{why}")
     else:
-        for name, why in others.items():
-            _log.warning("left out %s: %s", name, why)
+        _log_left_out(others, _remarks(table))
     return table.iloc[:, numeric].set_axis([names[n] for n in numeric], axis="columns")
+
+
+def _log_left_out(columns: Mapping[str, str], remarks: Mapping[str, str]) -> None:
+    """Log the columns that are not used, and why unless the reader has logged that."""
+    for name, why in columns.items():
+        if name not in remarks:
+            _log.warning("left out %s: %s", name, why)
+    if remarked := [name for name in columns if name in remarks]:
+        _log.warning("left out, for the reasons above: %s", ", ".join(remarked))
 
 
 def one_column(data: object, column: str | None) -> pd.Series[float]:

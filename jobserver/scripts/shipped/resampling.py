@@ -6,18 +6,27 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from jobserver.scripts.shipped.columns import Columns, timetable
-from jobserver.scripts.shipped.steps import Count, Share, complete_counts, needed, usual_step
+from jobserver.scripts.shipped.steps import (
+    Count,
+    Period,
+    Share,
+    check_period,
+    complete_counts,
+    needed,
+    usual_step,
+)
 from jobserver.scripts.shipped.timeseries import How
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_MOST_PERIODS = 20_000_000
 _log = logging.getLogger("jobserver")
 
 
 def resample(
     data: pd.DataFrame,
-    period: str = "1D",
+    period: Period = "1D",
     how: How = "mean",
     column: Columns | None = None,
     time: str | None = None,
@@ -35,7 +44,7 @@ def resample(
     data : pandas.DataFrame of shape (n, m)
         A table with times.
     period : str
-        The new step: ``15min``, ``1h``, ``1D``, ``W`` (weeks from Monday), ``W-SAT`` (weeks to
+        The new step, with a whole number before it if need be: ``15min``, ``1h``, ``1D``, ``W`` (weeks from Monday), ``W-SAT`` (weeks to
         Saturday), ``MS`` (months), ``QS`` (quarters), ``YS`` (years) or ``YS-NOV`` (hydrological
         years from November). ``ME``, ``QE`` and ``YE-OCT`` are understood as the same periods.
     how : str
@@ -78,6 +87,7 @@ def resample(
     step = usual_step(table.index)
     if zone is not None:
         table = table.set_axis(_local(table.index, zone), axis=0)
+    _check_number(table.index, period, offset)
     periods = table.resample(offset, closed="left", label="left")
     counts = periods.count()
     if how == "count":
@@ -90,21 +100,12 @@ def resample(
 
 
 def _start_of(period: str) -> Any:
-    """Return the pandas offset from start to start of periods, however pandas labels them.
-
-    Raises
-    ------
-    ValueError
-        If the period is invalid.
-    """
+    """Return the pandas offset from start to start of periods, however pandas labels them."""
     from pandas.tseries import offsets
     from pandas.tseries.frequencies import to_offset
 
-    try:
-        offset = to_offset(period.strip())
-    except ValueError:
-        offset = None
-    n = getattr(offset, "n", 0)
+    offset: Any = to_offset(check_period(period))
+    n = offset.n
     match offset:
         case offsets.Week():
             offset = offsets.Week(n, weekday=(offset.weekday + 1) % 7)
@@ -114,12 +115,19 @@ def _start_of(period: str) -> Any:
             offset = offsets.QuarterBegin(n, startingMonth=offset.startingMonth % 12 + 1)
         case offsets.YearEnd():
             offset = offsets.YearBegin(n, month=offset.month % 12 + 1)
-    from_start = (offsets.Week, offsets.MonthBegin, offsets.QuarterBegin, offsets.YearBegin)
-    if n < 1 or not isinstance(offset, (offsets.Tick, offsets.Day, *from_start)):
-        raise ValueError(
-            f"{period!r} is not a valid period: write 15min, 1h, 1D, W, MS, QS, YS or YS-NOV."
-        )
     return offset
+
+
+def _check_number(times: pd.DatetimeIndex, period: str, offset: Any) -> None:
+    """Raise `ValueError` if there would be more periods than memory can hold."""
+    if times.empty:
+        return
+    number = (times[-1] - times[0]) // (times[0] + offset - times[0])
+    if number > _MOST_PERIODS:
+        raise ValueError(
+            f"From {times[0]} to {times[-1]} there are {number:,} periods of {period}, more than "
+            f"{_MOST_PERIODS:,}: choose a longer one."
+        )
 
 
 def _check_zone(zone: str, period: str, offset: Any) -> None:

@@ -1,8 +1,10 @@
-"""The step of a time series, and how many values a period should have."""
+"""The step of a time series, time spans and periods, and how many values a period should have."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
@@ -16,6 +18,72 @@ Count = Annotated[int, Ge(1)]
 Share = Annotated[float, Gt(0), Le(1)]
 #: Largest deviation from a fixed step, as a share of it.
 _TOLERANCE = 0.01
+#: Seconds of each unit of a time span, and of the longest one: a century.
+_UNITS = {"s": 1, "min": 60, "h": 3600, "D": 86_400, "W": 604_800}
+_LONGEST = 36_525 * 86_400
+_SPAN = re.compile(rf"(\d*\.?\d+)?({'|'.join(_UNITS)})", re.ASCII)
+_DAY_NAMES, _MONTH_NAMES = (
+    "MON|TUE|WED|THU|FRI|SAT|SUN",
+    ("JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"),
+)
+_PERIOD = re.compile(
+    rf"([1-9]\d{{0,5}})?(s|min|h|D|W(-({_DAY_NAMES}))?|M[SE]|[QY][SE](-({_MONTH_NAMES}))?)",
+    re.ASCII,
+)
+
+
+def check_span(text: str) -> str:
+    """Return a time span of fixed length, such as ``6h``; `ValueError` if it is none."""
+    found = _SPAN.fullmatch(text.strip())
+    if found is None or not 0 < float(found[1] or 1) * _UNITS[found[2]] <= _LONGEST:
+        raise ValueError(f"{text!r} is not a time span: write 15min, 1h, 1D or 2W")
+    return text.strip()
+
+
+def length_of(span: str) -> pd.Timedelta:
+    """Return a time span as one of pandas; `ValueError` if it is none."""
+    import pandas as pd
+
+    number, unit = _SPAN.findall(check_span(span))[0]
+    return pd.Timedelta(float(number or 1), unit)
+
+
+def check_period(text: str) -> str:
+    """Return the step of periods, such as ``1D`` or ``MS``; `ValueError` if it is none."""
+    if not _PERIOD.fullmatch(text.strip()):
+        raise ValueError(
+            f"{text!r} is not a valid period: write 15min, 1h, 1D, W, MS, QS, YS or YS-NOV"
+        )
+    return text.strip()
+
+
+class Checked:
+    """Checks a parameter when a job is started, with pydantic, which scripts do not import.
+
+    Parameters
+    ----------
+    check : callable
+        Returns the value, or raises `ValueError`.
+    *examples : str
+        Values that are right.
+    """
+
+    def __init__(self, check: Callable[[str], str], *examples: str) -> None:
+        self.check = check
+        self.examples = examples
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return {**handler(schema), "examples": [*self.examples]}
+
+
+#: A time span of fixed length, and the step from period to period.
+Span = Annotated[str, Checked(check_span, "15min", "1h", "1D", "2W")]
+Period = Annotated[str, Checked(check_period, "15min", "1D", "MS", "YS-NOV")]
 
 
 def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta | None:

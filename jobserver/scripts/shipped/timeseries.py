@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING, Literal
 
 from jobserver.scripts.shipped.columns import Columns, numeric_columns, timetable
-from jobserver.scripts.shipped.steps import Count, Share, needed, regular_step
+from jobserver.scripts.shipped.steps import Count, Share, Span, length_of, needed, regular_step
 
 if TYPE_CHECKING:
     import pandas as pd
 
 How = Literal["mean", "sum", "min", "max", "median", "std", "count"]
-_SPAN = re.compile(r"(\d*\.?\d+)?(s|min|h|D|W)", re.ASCII)
 _log = logging.getLogger("jobserver")
 
 
@@ -57,7 +55,7 @@ def summary(data: pd.DataFrame, column: Columns | None = None) -> dict[str, dict
 
 def rolling(
     data: pd.DataFrame,
-    window: str = "7D",
+    window: Span = "7D",
     how: How = "mean",
     column: Columns | None = None,
     time: str | None = None,
@@ -103,7 +101,7 @@ def rolling(
     .. [1] C. Chatfield (2003): The Analysis of Time Series: An Introduction. 6th edition,
        Chapman & Hall/CRC.
     """
-    length = span(window, "window")
+    length = length_of(window)
     table = timetable(data, column, time)
     least = 1 if how == "count" else min_count
     if coverage is not None and how != "count":
@@ -115,7 +113,7 @@ def rolling(
 
 def gaps(
     data: pd.DataFrame,
-    frequency: str | None = None,
+    frequency: Span | None = None,
     column: Columns | None = None,
     time: str | None = None,
 ) -> pd.DataFrame:
@@ -158,7 +156,7 @@ def gaps(
     import pandas as pd
 
     table = timetable(data, column, time)
-    step = _common_step(table.index) if frequency is None else span(frequency, "frequency")
+    step = _common_step(table.index) if frequency is None else length_of(frequency)
     if not isinstance(column, list):
         return _gaps(table.index, table.index[table.notna().any(axis=1)], step)
     found = {name: _gaps(table.index, table.index[table[name].notna()], step) for name in column}
@@ -191,14 +189,3 @@ def _gaps(rows: pd.DatetimeIndex, values: pd.DatetimeIndex, step: pd.Timedelta) 
         missing[0] = round((rows[-1] - rows[0]) / step) + 1
     found = pd.DataFrame({"before": before, "after": after, "missing": missing})
     return found[missing > 0].astype({"missing": int}).reset_index(drop=True)
-
-
-def span(text: str, what: str) -> pd.Timedelta:
-    """Return a time span of fixed length."""
-    import pandas as pd
-
-    found = _SPAN.fullmatch(text.strip())
-    span = pd.Timedelta(float(found[1] or 1), found[2]) if found else pd.Timedelta(0)
-    if span <= pd.Timedelta(0):
-        raise ValueError(f"The {what} {text!r} is not a time span: write 15min, 1h, 1D or 2W.")
-    return span
