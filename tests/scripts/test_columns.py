@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from jobserver.scripts import (
     return_periods,
     rolling,
     summary,
+    water_balance,
 )
 from jobserver.tables.loading import load
 
@@ -174,3 +176,26 @@ def test_rows_of_one_time_keep_their_order() -> None:
     values = np.arange(100.0)
     table = pd.DataFrame({"date": pd.to_datetime(["2020"] * 100), "value": values})
     assert rolling(table, how="max")["value"].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        flow_duration_curve,
+        baseflow,
+        return_periods,
+        partial(water_balance, precipitation="p", flow="q"),
+    ],
+)
+def test_scripts_of_flow_refuse_a_code_of_missing_values(script: Any) -> None:
+    table = pd.DataFrame({"q": [1.0, -999.0, 2.0, -999.0]}, pd.date_range("2020", periods=4))
+    balanced = table.assign(p=1.0) if isinstance(script, partial) else table
+    with pytest.raises(ValueError, match=r'negative flows: 2, such as -999.*"missing": \[-999\]'):
+        script(balanced)
+    assert summary(table)["q"]["min"] == -999.0
+
+
+def test_negative_precipitation_is_refused() -> None:
+    table = pd.DataFrame({"q": 1.0, "p": [1.0, -9.0]}, pd.date_range("2020", periods=2))
+    with pytest.raises(ValueError, match="negative values of precipitation: 1, such as -9 at 2020"):
+        water_balance(table, "p", "q")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from jobserver.scripts.shipped.columns import check_unique, timetable
+from jobserver.scripts.shipped.columns import check_not_negative, check_unique, timetable
 from jobserver.scripts.shipped.steps import Share, fixed_step
 from jobserver.scripts.shipped.years import Month, complete_years, years_of
 
@@ -64,7 +64,8 @@ def water_balance(
     ------
     ValueError
         If there are no times or no such columns, several columns of times and none is named, the
-        step is not as required, a time occurs twice, or no year is complete.
+        step is not as required, a time occurs twice, flow or precipitation is negative, or no year
+        is complete.
 
     Notes
     -----
@@ -82,6 +83,8 @@ def water_balance(
     table = timetable(data, list(columns.values()), time)
     check_unique(table.index)
     table = table[list(columns.values())].set_axis(list(columns), axis="columns").astype("float64")
+    check_not_negative(table["flow"])
+    check_not_negative(table["precipitation"], "values of precipitation")
     if area is not None:
         step = fixed_step(table.index, "The flow of an area")
         table["flow"] *= step.total_seconds() / (1000 * area)

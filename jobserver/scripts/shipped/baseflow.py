@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from jobserver.scripts.shipped.columns import one_series
+from jobserver.scripts.shipped.columns import check_not_negative, one_series
 from jobserver.scripts.shipped.steps import regular_step
 
 if TYPE_CHECKING:
@@ -94,11 +94,7 @@ def baseflow(
     import pandas as pd
 
     flow = one_series(data, column, time).astype("float64")
-    if (flow < 0).any():
-        raise ValueError(
-            f"There are negative flows: {(flow < 0).sum()}, such as {flow.min():g} at "
-            f"{flow.idxmin()}. Remove them, or name the value that stands for missing ones."
-        )
+    check_not_negative(flow)
     if method == "lyne_hollick":
         parts = [_lyne_hollick(part, alpha or 0.925, passes) for part in _unbroken(flow)]
     else:

@@ -181,6 +181,26 @@ def check_unique(times: pd.DatetimeIndex) -> None:
         )
 
 
+def check_not_negative(values: pd.Series[float], what: str = "flows") -> None:
+    """Raise `ValueError` if some values are negative, as codes of missing values are.
+
+    Parameters
+    ----------
+    values : Series of shape (n,)
+        Numbers, labelled by times or rows.
+    what : str
+        What they are, in the plural.
+    """
+    below = values[values < 0]
+    if len(below):
+        least = f"{below.min():g}"
+        raise ValueError(
+            f"There are negative {what}: {len(below)}, such as {least} at {below.idxmin()}. If "
+            f'they stand for missing ones, set "missing": [{least}] in "data"; else correct them, '
+            "or leave their rows out."
+        )
+
+
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that have a time, ordered by it, and log the others."""
     unknown = table.index.isna()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Gt, Le, MinLen
 
-from jobserver.scripts.shipped.columns import one_series
+from jobserver.scripts.shipped.columns import check_not_negative, one_series
 from jobserver.scripts.shipped.steps import Share
 from jobserver.scripts.shipped.years import Month, complete_years, years_of
 
@@ -74,8 +74,8 @@ def return_periods(
     Raises
     ------
     ValueError
-        If there are no times, several columns and none is named, fewer than three complete years,
-        or all maxima are equal.
+        If there are no times, several columns and none is named, a flow is negative, there are
+        fewer than three complete years, or all maxima are equal.
 
     Notes
     -----
@@ -98,7 +98,9 @@ def return_periods(
     import numpy as np
     import pandas as pd
 
-    maxima = _maxima(one_series(data, column, time), start_month, coverage)
+    flow = one_series(data, column, time)
+    check_not_negative(flow)
+    maxima = _maxima(flow, start_month, coverage)
     moments = l_moments(maxima["flood"].to_numpy("float64"))
     gumbel, gev = fit_gumbel(*moments[:2]), fit_gev(*moments)
     years = np.asarray([2, 5, 10, 20, 50, 100] if periods is None else periods, "float64")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
-from jobserver.scripts.shipped.columns import one_column
+from jobserver.scripts.shipped.columns import check_not_negative, one_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ def flow_duration_curve(
     Raises
     ------
     ValueError
-        If there is no such numeric column, or several and none is named.
+        If there is no such numeric column, or several and none is named, or a flow is negative.
 
     Notes
     -----
@@ -57,6 +57,7 @@ def flow_duration_curve(
     import pandas as pd
 
     flow = one_column(data, column).dropna().sort_values(ascending=False)
+    check_not_negative(flow)
     ranks = np.arange(1, len(flow) + 1)
     percent, flows = 100 * ranks / (len(flow) + 1), flow.to_numpy("float64")
     if exceedances is not None:

@@ -44,9 +44,10 @@ def resample(
     data : pandas.DataFrame of shape (n, m)
         A table with times.
     period : str
-        The new step, with a whole number before it if need be: ``15min``, ``1h``, ``1D``, ``W`` (weeks from Monday), ``W-SAT`` (weeks to
+        The new step: ``15min``, ``1h``, ``1D``, ``W`` (weeks from Monday), ``W-SAT`` (weeks to
         Saturday), ``MS`` (months), ``QS`` (quarters), ``YS`` (years) or ``YS-NOV`` (hydrological
-        years from November). ``ME``, ``QE`` and ``YE-OCT`` are understood as the same periods.
+        years from November). ``ME``, ``QE`` and ``YE-OCT`` are understood as the same periods. The
+        number before the unit is whole.
     how : str
         The statistic of the values in a period. Use ``sum`` for amounts such as precipitation,
         ``mean`` for rates such as discharge.
