@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from jobserver.child.provenance import provenance
 from jobserver.context import current_job
 from jobserver.encoding import store_result
+from jobserver.encoding.text import text_of
 from jobserver.errors import ApiError, Problem, ProgramFailed
 from jobserver.processes.kinds import make_process
 from jobserver.processes.run_context import (
@@ -89,6 +90,7 @@ class Attempt:
             report=partial(send, self._channel),
             log=partial(_print_line, sys.stdout),
             describe=self._describe,
+            text=self._text_of,
             file_size=self.spec["file_size"],
             collected=_most_collected(self.spec),
             channel=self._channel,
@@ -97,11 +99,26 @@ class Attempt:
         try:
             with use_context(context):
                 process = make_process(self.registry, self.spec["script"])
-                return _finished(process.run(self.spec["data"]), self.spec)
+                return self._finished(process.run(self.spec["data"]))
         except BaseException as error:  # the script's SystemExit and KeyboardInterrupt too
             where = context.prefix()
             failure = self._describe(error, True)
             return _failed(failure.error, where + failure.message)
+
+    def _finished(self, value: object) -> Message:
+        spec = self.spec
+        folder, small = Path(spec["folder"]), spec["small_result"]
+        kept = store_result(value, folder, small, _result_limit(spec), self._text_of)
+        for warning in kept.warnings:
+            _log.warning("%s", warning)
+        return {
+            "state": "finished",
+            **({"file": kept.file} if kept.file else {"result": kept.value}),
+        }
+
+    def _text_of(self, value: object) -> str:
+        """Return the text of an object, such as an exception, without paths of the server."""
+        return without(self._hidden, text_of(value))
 
     def _describe(self, error: BaseException, with_traceback: bool) -> Failure:
         """Return a failure as the job reports it; print its traceback to the log if wanted."""
@@ -161,13 +178,6 @@ def _print_line(stream: TextIO | None, text: str) -> None:
     """Write a line to the log, unless the script closed the stream."""
     if stream is not None and not getattr(stream, "closed", False):
         print(text, file=stream, flush=True)
-
-
-def _finished(value: object, spec: RunSpec) -> Message:
-    kept = store_result(value, Path(spec["folder"]), spec["small_result"], _result_limit(spec))
-    for warning in kept.warnings:
-        _log.warning("%s", warning)
-    return {"state": "finished", **({"file": kept.file} if kept.file else {"result": kept.value})}
 
 
 def _result_limit(spec: RunSpec) -> int:

@@ -63,6 +63,8 @@ class Encoder:
         Tables with more cells become a `ColumnTable`, whose values are encoded on access.
     around : int
         Levels of dicts and lists around the result in its document.
+    text : callable
+        Returns the text of an object that has no other form.
 
     Attributes
     ----------
@@ -70,9 +72,12 @@ class Encoder:
         What could not be kept unchanged so far.
     """
 
-    def __init__(self, largest: float = inf, around: int = 0) -> None:
+    def __init__(
+        self, largest: float = inf, around: int = 0, text: Callable[[object], str] = text_of
+    ) -> None:
         self.warnings: list[str] = []
         self._largest = largest
+        self._text = text
         self._warned: set[tuple[type, str]] = set()
         # of [container, key of the value being encoded]
         self._path: list[list[Any]] = [[None, None] for _ in range(around)]
@@ -123,7 +128,7 @@ class Encoder:
         except Exception as error:  # foreign objects may raise anything
             del self._path[depth:]
             self._warn(value, f"could not be read ({type(error).__name__}) and is kept as text")
-            return text_of(value)
+            return self._text(value)
 
     def _handler(self, kind: type) -> _Handler:
         if kind not in self._handlers:
@@ -215,7 +220,7 @@ class Encoder:
             return self._array(sys.modules["numpy"].asarray(value))
         else:
             self._warn(value, "cannot be stored as such and is kept as text")
-        return text_of(value)
+        return self._text(value)
 
     def _enter(self, owner: object, levels: int = 1) -> None:
         if len(self._path) + levels > MAX_DEPTH:

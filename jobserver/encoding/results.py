@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,15 @@ from jobserver.encoding.json_writer import is_light, value_json
 from jobserver.encoding.table_columns import CELLS, ColumnTable, parse_table
 from jobserver.encoding.table_file import TableTooWide, write_table
 from jobserver.encoding.tables import decode_table, is_table
-from jobserver.encoding.text import time_of, unescape_key
+from jobserver.encoding.text import text_of, time_of, unescape_key
 from jobserver.errors import BadRequest, TooLarge, Unavailable, UnsupportedType
 from jobserver.sizes import MIB, exact_size
 
 #: File formats: a table by columns, JSON, text in UTF-8, and raw bytes.
 TABLE, JSON, TEXT, BYTES = FILE_FORMATS = ("table", "json", "text", "bytes")
 FILE_NAME = re.compile(r"result-\w{1,30}", re.ASCII)
+#: Fields of what stands for a large result in its job.
+LINK = {"type", "size", "href"}
 #: Minimum bytes of a value in BSON: its type, its key and the key's end.
 _LEAST = 3
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -139,8 +141,14 @@ class Kept:
     warnings: list[str]
 
 
-def store_result(value: object, folder: Path, small: int, limit: int) -> Kept:
-    """Encode a result, and write it to a file if it is large.
+def store_result(
+    value: object,
+    folder: Path,
+    small: int,
+    limit: int,
+    text: Callable[[object], str] = text_of,
+) -> Kept:
+    """Encode a result, and write it to a file if it is large, or looks like the link to one.
 
     Parameters
     ----------
@@ -152,6 +160,8 @@ def store_result(value: object, folder: Path, small: int, limit: int) -> Kept:
         Maximum bytes of a result without a file.
     limit : int
         Maximum bytes of a file.
+    text : callable
+        Returns the text of an object that has no other form.
 
     Raises
     ------
@@ -162,9 +172,10 @@ def store_result(value: object, folder: Path, small: int, limit: int) -> Kept:
     JobserverError
         If the result contains itself or is nested too deep.
     """
-    encoder = Encoder(largest=CELLS)
+    encoder = Encoder(largest=CELLS, text=text)
     stored = encoder.encode(value)
-    if is_light(stored, small // _LEAST):
+    is_link = isinstance(stored, dict) and stored.keys() == LINK
+    if not is_link and is_light(stored, small // _LEAST):
         whole = _filled(stored)
         if encoded_size(whole) <= small:
             return Kept(whole, None, encoder.warnings)

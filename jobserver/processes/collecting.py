@@ -45,7 +45,9 @@ def collect(value: object, limit: int) -> object:
 async def _awaited(
     value: Coroutine[Any, Any, object] | AsyncIterator[object], limit: int
 ) -> object:
-    found = value if isinstance(value, AsyncIterator) else await value
+    found: object = value
+    while inspect.isawaitable(found):  # one may return another
+        found = await found
     if not isinstance(found, AsyncIterator):
         return found
     items = _Items(limit)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from jobserver.encoding.text import text_of
 from jobserver.processes.seeds import Seeds
 from jobserver.sizes import exact_size
 
@@ -72,6 +73,8 @@ class RunContext:
         Writes a line to the log.
     describe : callable
         Describes an exception; with True it also logs the traceback.
+    text : callable
+        Returns the text of an object that has no other form in a result.
     file_size : int
         Largest file in bytes.
     collected : int
@@ -91,6 +94,7 @@ class RunContext:
     report: Callable[[Message], object] = lambda _: None
     log: Callable[[str], None] = print
     describe: Callable[[BaseException, bool], Failure] = describe_plainly
+    text: Callable[[object], str] = text_of
     file_size: int = 2**62
     collected: int = 2**62
     channel: socket.socket | None = None

@@ -140,7 +140,10 @@ def _array(path: Path, _options: Options) -> object:
     try:
         return np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise UnreadableTable(f"is not an array: {error}") from error
+        raise UnreadableTable(
+            "is not an array that can be read: it is damaged, or holds Python objects. Save "
+            "numbers, text or times with numpy.save"
+        ) from error
 
 
 def _with_types(read: Callable[[Path, Options], Any]) -> Callable[[Path, Options], object]:

@@ -75,10 +75,16 @@ def read_json(path: Path, options: Options) -> object:
     """
     try:
         return json.loads(read_utf8(path, options))
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
+        raise UnreadableTable(
+            f"is not valid JSON: see line {error.lineno}, column {error.colno}"
+        ) from error
+    except RecursionError as error:
+        raise UnreadableTable("is not valid JSON: its lists and objects are too deep") from error
+    except ValueError as error:
         if isinstance(error, UnreadableTable):
             raise
-        raise UnreadableTable(f"is not valid JSON: {error}") from error
+        raise UnreadableTable("is not valid JSON: a number in it has too many digits") from error
 
 
 def _encodings(content: bytes, options: Options) -> tuple[str, ...]:

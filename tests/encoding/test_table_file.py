@@ -183,6 +183,15 @@ def test_the_size_decides(value: Any, tmp_path: Path) -> None:
     assert store_result(value, tmp_path, size - 1, GIB).file is not None
 
 
+def test_a_dict_that_looks_like_the_link_to_a_large_result_is_one(tmp_path: Path) -> None:
+    link = {"type": "dataframe", "size": 12, "href": "/job/other/result"}
+    kept = store_result(link, tmp_path, MIB, GIB)
+    assert kept.value is None
+    assert kept.file is not None
+    assert json.loads((tmp_path / kept.file["name"]).read_bytes()) == link
+    assert store_result({**link, "more": 1}, tmp_path, MIB, GIB).file is None
+
+
 def test_warnings_are_told_of_what_is_encoded_late(tmp_path: Path) -> None:
     kept = store_result(pd.DataFrame({"a": [object()] * 50}), tmp_path, 0, GIB)
     assert len(kept.warnings) == 1

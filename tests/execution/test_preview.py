@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -222,3 +223,26 @@ def test_a_result_that_takes_too_much_memory_is_refused() -> None:
     value = encode_result(pd.DataFrame({"x": range(500_000)})).value
     with pytest.raises(UnsupportedType, match=r"too much memory.*Ask for csv"):
         write_result(value, "parquet", 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fact"),
+    [
+        ("a.npy", None, "Python objects"),
+        ("a.json", "{a: 1}", "line 1, column 2"),
+        ("a.json", "[" * 100_000, "too deep"),
+        ("a.json", "9" * 5000, "too many digits"),
+    ],
+)
+def test_a_refusal_gives_our_advice_and_not_that_of_a_library(
+    tmp_path: Path, name: str, text: str | None, fact: str
+) -> None:
+    path = tmp_path / name
+    if text is None:
+        np.save(path, np.array([{}, None]), allow_pickle=True)
+    else:
+        path.write_text(text, "ascii")
+    with pytest.raises(UnsupportedType, match=fact) as refused:
+        list(pieces(path, "json", {}))
+    for advice in ("pickle", "double quotes", "recursion", "set_int_max"):
+        assert advice not in refused.value.message

@@ -54,6 +54,15 @@ def test_an_async_script_is_run_to_its_end(client: httpx.Client) -> None:
     assert job["result"] == {"sum": 7, "job": 24}
     for script in ("streamed", "returns_stream"):
         assert carry_out(client, script, count=3)["result"] == [0, 1, 2]
+    assert carry_out(client, "returns_coroutine", count=3)["result"] == [3, 4]
+
+
+def test_a_returned_exception_names_no_path_of_the_server(client: httpx.Client) -> None:
+    text = "[Errno 2] No such file: 'scripts/lazily.py'"
+    assert carry_out(client, "returns_error")["result"] == text
+    over = {"type": "map", "name": "returns_error", "over": {"grid": {"again": [1, 2]}}}
+    job = run_through(client, script=over)
+    assert [item["result"] for item in job["result"]] == [text, text]
 
 
 @pytest.mark.parametrize("size", [0, 10_000, 8 * MIB])

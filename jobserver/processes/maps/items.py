@@ -133,7 +133,7 @@ class ItemRunner:
         self._items = items
         self._context = context
         self._first = first
-        self._encoder = Encoder(around=_AROUND)
+        self._encoder = Encoder(around=_AROUND, text=context.text)
         self._pid = os.getpid()
 
     def after_fork(self) -> None:
@@ -164,7 +164,7 @@ class ItemRunner:
 
     def _failure(self, number: int, error: BaseException, depth: int) -> Record:
         self._log_warnings(number)
-        self._encoder = Encoder(around=_AROUND)
+        self._encoder = Encoder(around=_AROUND, text=self._context.text)
         failure = self._context.describe(error, not self.collect)
         text = (self._context.prefix(depth) + failure.message)[:_LONGEST_MESSAGE]
         text = text.encode(errors="replace").decode()

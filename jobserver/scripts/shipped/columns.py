@@ -40,7 +40,8 @@ def table_of(data: object) -> pd.DataFrame:
         table = pd.DataFrame(data)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"The data is not a table: bind a data file, or a list of numbers ({error})."
+            "The data is not a table: bind a data file, a list of numbers, or an object of lists "
+            "of the same length."
         ) from error
     table.attrs = dict(getattr(data, "attrs", {}))  # with what the reader remarked
     unnamed = table.columns.equals(pd.RangeIndex(1))

@@ -98,9 +98,7 @@ def return_periods(
     import numpy as np
     import pandas as pd
 
-    flow = one_series(data, column, time)
-    check_not_negative(flow)
-    maxima = _maxima(flow, start_month, coverage)
+    maxima = _maxima(one_series(data, column, time), start_month, coverage)
     moments = l_moments(maxima["flood"].to_numpy("float64"))
     gumbel, gev = fit_gumbel(*moments[:2]), fit_gev(*moments)
     years = np.asarray([2, 5, 10, 20, 50, 100] if periods is None else periods, "float64")
@@ -125,6 +123,7 @@ def _maxima(flow: pd.Series[float], start_month: int, coverage: float) -> pd.Dat
     """Return the maximum of each complete year with its time and plotting position."""
     import pandas as pd
 
+    check_not_negative(flow)
     complete = complete_years(flow.to_frame(), start_month, coverage)
     groups = flow.groupby(years_of(flow.index, start_month))
     times = groups.idxmax()[complete]

@@ -54,6 +54,16 @@ async def returns_stream(count: int) -> Any:
     return streamed(count)
 
 
+async def returns_coroutine(count: int) -> Any:
+    """Return what is still to be awaited."""
+    return asyncio.gather(_later(count), _later(count + 1))
+
+
+def returns_error(again: int = 0) -> Exception:
+    """Return an exception that names a file, instead of raising it."""
+    return FileNotFoundError(2, "No such file", __file__)
+
+
 async def failing() -> None:
     """Raise after a while."""
     await asyncio.sleep(0)
