@@ -126,7 +126,9 @@ def show(
         raise UnsupportedType(
             f"A {path.suffix.lower()[1:]} file cannot be shown as {output_format}, only as txt."
         )
-    advice = "" if path.suffix.lower() in _BINARY else "Ask for txt to see the file as it is."
+    advice = "Ask for txt to see the file as it is."
+    if path.suffix.lower() in _BINARY:
+        advice = f"GET /datafile/{path.name}/content returns the file as it is."
     arguments = ["file", output_format, str(memory), str(path)]
     work = _Work(arguments, SECONDS, "The file cannot be read", advice, is_gone)
     with _source() as source:

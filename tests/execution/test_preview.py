@@ -188,6 +188,7 @@ def test_a_damaged_binary_file_is_not_shown_as_text(tmp_path: Path, name: str) -
     with pytest.raises(UnsupportedType, match="The file ") as refused:
         show(path, "json", {}, 0)
     assert "Ask for" not in refused.value.message
+    assert f"GET /datafile/{name}/content" in refused.value.message
     assert "options" not in refused.value.message
 
 
