@@ -25,6 +25,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+
+#: Characters of a name that are compared.
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -162,3 +166,18 @@ class ShuttingDown(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("The server is shutting down. Try again soon.", retry_after=10)
+
+
+def similar_names(name: object, known: Iterable[str], most: int = 1) -> str:
+    """Return the known names that a wrong one may stand for, for a message; empty if none may.
+
+    Parameters
+    ----------
+    known : iterable of str
+        Names that the user may see.
+    most : int
+        Maximum number of names, which are joined by "or".
+    """
+    folded = {each.casefold(): each for each in known}
+    wanted = name[:_LONGEST_NAME].casefold() if isinstance(name, str) else ""
+    return " or ".join(folded[each] for each in get_close_matches(wanted, folded, most))

@@ -13,7 +13,15 @@ from bson import ObjectId
 
 from jobserver.data.folder_storage import FolderStorage
 from jobserver.data.gridfs_storage import GridfsStorage, file_key
-from jobserver.errors import BadRequest, Conflict, InvalidName, NotFound, TooLarge, UnsupportedType
+from jobserver.errors import (
+    BadRequest,
+    Conflict,
+    InvalidName,
+    NotFound,
+    TooLarge,
+    UnsupportedType,
+    similar_names,
+)
 from jobserver.home.settings import Settings
 from jobserver.sizes import rounded_size
 from jobserver.storage.blobs import Content, OpenFile
@@ -190,7 +198,7 @@ class DataFiles:
         self.check_name(name)
         if found := self._find(name):
             return self._info(*found)
-        raise _not_found(name)
+        raise self._not_found(name)
 
     def described(self, name: str) -> Document:
         """Return `info` of a file, with the options kept with it, if any."""
@@ -215,15 +223,15 @@ class DataFiles:
 
     def list(self) -> Iterator[Document]:
         """Yield `info` of all files, by name."""
-        for name in self._storage.names():
-            with suppress(InvalidName, UnsupportedType, NotFound):  # not ours, or just deleted
+        for name in self._names():
+            with suppress(NotFound):  # just deleted
                 yield self.info(name)
 
     def open(self, name: str) -> OpenFile:
         """Open a file for reading; `NotFound` if there is none."""
         file = self._storage.open(self.info(name)["name"])
         if file is None:
-            raise _not_found(name)
+            raise self._not_found(name)
         return file
 
     def as_file(self, name: str) -> AbstractContextManager[Path]:
@@ -264,6 +272,12 @@ class DataFiles:
             self._remove(name)
         return len(names)
 
+    def _names(self) -> Iterator[str]:
+        for name in self._storage.names():
+            with suppress(InvalidName, UnsupportedType):  # not ours
+                self.check_name(name)
+                yield name
+
     def _remove(self, name: str) -> None:
         self._storage.remove(name)
         self._options.set(name, {})
@@ -277,6 +291,11 @@ class DataFiles:
             if size is not None:
                 return stored, size
         return None
+
+    def _not_found(self, name: str) -> NotFound:
+        close = similar_names(name, self._names())
+        hint = f" Did you mean {close}?" if close else ""
+        return NotFound(f"There is no data file {name}.{hint} GET /datafiles lists all data files.")
 
     def _info(self, name: str, size: int) -> Document:
         return {"name": name, "path": str(self._storage.shown / name), "size": rounded_size(size)}
@@ -309,7 +328,3 @@ def _with_lower_extension(name: str) -> str:
 
 def _taken(name: str) -> Conflict:
     return Conflict(f"The file {name} already exists. Delete it first.")
-
-
-def _not_found(name: str) -> NotFound:
-    return NotFound(f"There is no data file {name}. GET /datafiles lists all data files.")

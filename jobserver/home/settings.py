@@ -6,7 +6,6 @@ environment (``JOBSERVER_<KEY>``), command line options.
 
 from __future__ import annotations
 
-import difflib
 import os
 import runpy
 import warnings
@@ -15,7 +14,7 @@ from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from jobserver.errors import SettingsError
+from jobserver.errors import SettingsError, similar_names
 from jobserver.sizes import GIB, MIB
 
 PREFIX = "JOBSERVER_"
@@ -235,8 +234,8 @@ def _from_config(path: Path, name: str, known: Set[str]) -> Iterator[tuple[str, 
 
 
 def _warn_unknown(key: str, known: list[str]) -> None:
-    close = difflib.get_close_matches(key, known, 1)
-    hint = f" Did you mean {close[0]}?" if close else ""
+    close = similar_names(key, known)
+    hint = f" Did you mean {close}?" if close else ""
     warnings.warn(f"There is no setting {key}; it is ignored.{hint}", stacklevel=3)
 
 

@@ -145,8 +145,8 @@ def _data(
     if not given:
         return None
     if len(given) > 1:
-        text = f"bind data only once: {' and '.join(given)} are given"
-        problems.append(Problem(given[-1], text))
+        text = f"data is bound only once, and {given[0]} binds it: create the job without this one"
+        problems += [Problem(name, text) for name in given[1:]]
         return None
     try:
         return _bound(given[0], fields[given[0]], sources)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import PurePath
 
-from jobserver.errors import Problem
+from jobserver.errors import Problem, similar_names
 from jobserver.scripts.schema import SchemaRule
 from jobserver.scripts.signature import Signature, is_required
 from jobserver.scripts.wording import shortened
@@ -131,9 +130,8 @@ class Call:
 
     def _known_names(self, name: str) -> str:
         names = self._signature.named
-        close = get_close_matches(name[:_LONGEST_NAME], names, n=1)
-        if close:
-            return f"did you mean {close[0]}?"
+        if close := similar_names(name, names):
+            return f"did you mean {close}?"
         return f"the script takes {', '.join(names)}" if names else "the script takes no kwargs"
 
     def _find_missing(self) -> None:

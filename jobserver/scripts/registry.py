@@ -6,11 +6,10 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import FunctionType, ModuleType
 
-from jobserver.errors import JobNotRunnable, Problem
+from jobserver.errors import JobNotRunnable, Problem, similar_names
 from jobserver.scripts.loading import ModuleWatch, explain, load_modules, stamps, unwatched
 from jobserver.scripts.script import Script
 from jobserver.scripts.signature import parameters_of
@@ -321,8 +320,8 @@ def unknown_script(name: object, known: Iterable[str], failed: Iterable[str]) ->
     failed : iterable of str
         The modules that could not be loaded.
     """
-    close = get_close_matches(name[:100], known, n=3) if isinstance(name, str) else []
-    hint = f" Did you mean {' or '.join(close)}?" if close else " GET /scripts lists them."
+    close = similar_names(name, known, 3)
+    hint = f" Did you mean {close}?" if close else " GET /scripts lists them."
     names = ", ".join(dict.fromkeys(failed))
     failures = f" Modules with errors: {names}." if names else ""
     return f"{shortened(name)} is unknown.{hint}{failures}"

@@ -7,7 +7,6 @@ import re
 import reprlib
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from jobserver.errors import Problem
+from jobserver.errors import Problem, similar_names
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -145,8 +144,8 @@ def _field(detail: ErrorDetails, field: str, value: object) -> str:
 
 def _hint(name: str, detail: ErrorDetails, known: Sequence[str]) -> str:
     """Return the known name that an unknown one may stand for."""
-    close = get_close_matches(name, known, 1) if detail["type"] == "extra_forbidden" else []
-    return f": did you mean {close[0]}?" if close else ""
+    close = similar_names(name, known) if detail["type"] == "extra_forbidden" else ""
+    return f": did you mean {close}?" if close else ""
 
 
 def _inside(field: str, name: str | int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from unicodedata import category, is_normalized
 
 import pytest
+from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -267,3 +268,22 @@ def test_extensions_can_be_added(folder: Path, options: KeptOptions) -> None:
     assert files.info("a.rdb")["name"] == "a.RDB"
     with pytest.raises(UnsupportedType, match="rdb"):
         save(files, "a.exe")
+
+
+def test_a_misspelled_name_is_named_unless_it_is_hidden_or_of_another_user(
+    files: DataFiles, folder: Path
+) -> None:
+    owner, other = ObjectId(), ObjectId()
+    save(files.for_owner(owner), "rainfall.csv")
+    with pytest.raises(NotFound, match=r"Did you mean rainfall\.csv\?"):
+        files.for_owner(owner).info("rainfal.csv")
+    for stranger in (files, files.for_owner(other)):
+        with pytest.raises(NotFound, match="no data file rainfal") as refused:
+            stranger.info("rainfal.csv")
+        assert "Did you mean" not in refused.value.message
+    save(files, "first.csv")
+    (folder / ".rainfall.csv").touch()
+    (folder / "rainfall.exe").touch()
+    with pytest.raises(NotFound) as refused:
+        files.info("rainfall.csv")
+    assert "Did you mean" not in refused.value.message

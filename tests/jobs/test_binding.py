@@ -212,6 +212,15 @@ def test_bindings_that_cannot_be(
 def test_data_is_bound_once(client: httpx.Client) -> None:
     problems = refused(client, data=store(client, 1), raw_data=2)
     assert "once" in problems["raw_data"]
+    problems = refused(client, datafile="timeseries.csv", data=SHIPPED)
+    assert "without this one" in problems["datafile"]
+    assert "data" not in problems
+
+
+def test_a_misspelled_data_file_is_named(client: httpx.Client) -> None:
+    for name in ("timeserie.csv", "TimeSeries.csv"):
+        assert "Did you mean timeseries.csv?" in refused(client, datafile=name)["datafile"]
+    assert "Did you mean" not in refused(client, datafile="other.dat")["datafile"]
 
 
 def test_data_that_goes_before_its_run(client: httpx.Client, unruly_server: Server) -> None:
