@@ -361,13 +361,14 @@ def test_remarks_of_the_reader_come_with_the_content(client: httpx.Client) -> No
 
 
 def test_many_remarks_fit_into_a_header(client: httpx.Client) -> None:
-    names = [f"column {number}" for number in range(200)]
-    rows = [names, *[["1"] * 200] * 5, ["Ice"] * 200]
+    names = [f"column {number} of a long name" for number in range(50)]
+    rows = [names, *[["1"] * 50] * 5, ["Ice"] * 50]
     upload(client, "wide.csv", "".join(",".join(row) + "\n" for row in rows).encode())
     answer = client.get("/datafile/wide.csv", params={"format": "json"})
     assert len(answer.headers["X-Remarks"]) < 5000
     *shown, last = json.loads(answer.headers["X-Remarks"])
-    assert last.startswith(f"{200 - len(shown)} more")
+    assert 0 < len(shown) < 50
+    assert last.startswith(f"{50 - len(shown)} more")
 
 
 def test_a_client_that_leaves_ends_the_process_that_shows_a_file(server: Server) -> None:

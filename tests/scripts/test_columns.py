@@ -59,8 +59,8 @@ def test_what_the_reader_remarked_is_not_logged_again(
     path.write_text("day,q,site\n" + "2020-01-01,1.5,a\n" * 5 + "2020-02-30,Ice,a\n", "ascii")
     table = load({"path": str(path)}, as_path=False).assign(level=1)
     summary(table)
-    logged = "\n".join(caplog.messages)
-    assert logged.count("Ice") == logged.count("2020-02-30") == 1
+    for cell in ("Ice", "2020-02-30"):
+        assert len([text for text in caplog.messages if cell in text]) == 1
     assert caplog.messages[-1].endswith("above: day, q")
     assert "left out site: text, e.g. 'a' in row 1" in caplog.messages
 
