@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jobserver.app import create_app
@@ -12,7 +12,7 @@ __version__ = "0.2.0"
 __all__ = ["__version__", "create_app", "current_job"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the two public names on first use: the command line and the children stay light."""
     if name == "create_app":
         from jobserver.app import create_app

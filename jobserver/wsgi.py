@@ -9,9 +9,9 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from jobserver.home.settings import CONFIG, HOME, load
 from jobserver.server.server import Server
@@ -25,9 +25,7 @@ class Application:
         self._lock = threading.Lock()
         self._pid = 0
 
-    def __call__(
-        self, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
         if self._pid != os.getpid():
             self._open()

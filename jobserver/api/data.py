@@ -27,7 +27,7 @@ class DataChanges(Body):
 
     reserved: ClassVar[frozenset[str]] = SERVER_FIELDS
 
-    data: object = Field(None, description="Any JSON that fits the datatype.")
+    data: object = Field(None, description="JSON that fits the datatype.")
     datatype: Annotated[
         object,
         WithJsonSchema({"type": "string", "enum": [*DATATYPES]}),
@@ -38,7 +38,7 @@ class DataChanges(Body):
 class DataBody(DataChanges):
     """New data. Data and datatype are checked against each other."""
 
-    data: object = Field(description="Any JSON that fits the datatype.", examples=[[1, 2.5]])
+    data: object = Field(description="JSON that fits the datatype.", examples=[[1, 2.5]])
 
 
 @endpoint(data, "GET", "/data", policy="data.list", query=DocumentQuery, answers={200: DataList})

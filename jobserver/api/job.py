@@ -48,7 +48,7 @@ class JobFields(Body):
         examples=["timeseries.csv"],
     )
     raw_data: object = Field(
-        None, description="Any JSON as the script's first argument.", examples=[[1, 2.5]]
+        None, description="JSON as the script's first argument.", examples=[[1, 2.5]]
     )
     data: object = Field(
         None,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
@@ -17,7 +17,7 @@ from jobserver.home.settings import CONFIG, HOME
 T = TypeVar("T")
 
 
-def home_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def home_options(command: Callable[..., object]) -> Callable[..., object]:
     """Add the options for a home and its configuration."""
     for option in (
         click.option(

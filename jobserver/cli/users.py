@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -35,7 +35,7 @@ def _with_users(home: Path, config: str, action: Callable[[Users], T]) -> T:
     return with_database(home, config, lambda _, database: action(Users(database)))
 
 
-def _change(home: Path, config: str, email: str, **values: Any) -> None:
+def _change(home: Path, config: str, email: str, **values: object) -> None:
     """Change the limits of a user."""
 
     def change(users: Users) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
@@ -42,12 +41,12 @@ class DataSources:
         owner = job.get(OWNER)
         return DataSources(self.datafiles.for_owner(owner), self.data.for_owner(owner))
 
-    def bind(self, data: Any) -> Document:
+    def bind(self, data: object) -> Document:
         """Return a job's ``data`` as it is stored.
 
         Parameters
         ----------
-        data : Any
+        data : object
             The ``data`` from the client.
 
         Raises
@@ -61,7 +60,7 @@ class DataSources:
             "raw_data": self._bind_raw_data,
         }
         kind = data.get("type") if isinstance(data, dict) else None
-        if not isinstance(kind, str) or kind not in binders:
+        if not isinstance(data, dict) or not isinstance(kind, str) or kind not in binders:
             known = "datafile (with name), mongodb (with id) or raw_data (with data)"
             raise JobNotRunnable("", [Problem("data.type", f"must be {known}")])
         return binders[kind](data)

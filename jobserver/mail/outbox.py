@@ -11,7 +11,6 @@ import logging
 import threading
 from dataclasses import replace
 from email.utils import parseaddr
-from typing import Any
 
 from bson import ObjectId
 
@@ -101,7 +100,7 @@ class Outbox:
             return path
         return self.address.rstrip("/") + path
 
-    def post(self, to: str, kind: str, /, **values: Any) -> None:
+    def post(self, to: str, kind: str, /, **values: object) -> None:
         """Put a mail into the outbox, to be sent later: no request waits for a mail server.
 
         Parameters
@@ -121,7 +120,7 @@ class Outbox:
             If the database does not answer.
         """
         if "url" in values:
-            values["url"] = self.link(values["url"])
+            values["url"] = self.link(str(values["url"]))
         store(self._database, ObjectId(), to, kind, values)
         self._wake.set()
 

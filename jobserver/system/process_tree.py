@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 from jobserver.sizes import KIB
 
@@ -225,7 +225,7 @@ def _files() -> list[io.IOBase]:
     return [each for each in gc.get_objects() if isinstance(each, _WRITTEN)]
 
 
-def _flush(*streams: Any) -> None:
+def _flush(*streams: io.IOBase | TextIO) -> None:
     for stream in streams:
         with suppress(Exception):  # a script closed or replaced it
             stream.flush()

@@ -92,7 +92,7 @@ class RunSpec(TypedDict):
     id: str
     attempt: int
     script: dict[str, object]
-    data: dict[str, Any] | None
+    data: Message | None
     folder: str
     seed: int
     memory: int

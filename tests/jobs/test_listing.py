@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import ObjectId
@@ -199,7 +199,8 @@ def test_a_page_says_that_it_was_not_counted_to_the_end(
     app = Flask(__name__)
     app.extensions[KEY] = SimpleNamespace(listing=listing, settings=SimpleNamespace(STRINGIFY=True))
     with app.test_request_context("/jobs?limit=2"):
-        content = _page(Selection({}, ("_id", "created")), JobsQuery(limit=2), 2, None).content
+        page = _page(Selection({}, ("_id", "created")), JobsQuery(limit=2), 2, None)
+    content = cast(Document, page.content)
     assert content["next"].startswith("/jobs?limit=2&after=")
     assert {name: content[name] for name in content if name.startswith("found")} == expected
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from flask import Blueprint, Response, request
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,7 +24,7 @@ from jobserver.errors import BadRequest, Problem
 from jobserver.scripts.wording import problems_of
 from jobserver.users.policy import POLICY, Who, authorize
 
-View = Callable[..., Any]
+View = Callable[..., "Answer | Response"]
 V = TypeVar("V", bound=View)
 #: Content of an answer: JSON of a model, or any content of a media type.
 Content = type[BaseModel] | str
@@ -48,7 +48,7 @@ class Answer:
 
     Attributes
     ----------
-    content : Any
+    content : object
         Body, sent as JSON.
     status : int
         HTTP status code.
@@ -58,7 +58,7 @@ class Answer:
         Whether every value is sent as a string.
     """
 
-    content: Any
+    content: object
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     strings: bool = False
@@ -161,7 +161,7 @@ def endpoint(  # noqa: PLR0913 - a declaration is complete
     return declare
 
 
-def _served(view: View, entry: Endpoint, methods: list[str]) -> View:
+def _served(view: View, entry: Endpoint, methods: list[str]) -> Callable[..., Response]:
     """Return the view as Flask calls it."""
     query, body = entry.query, entry.body
     public = POLICY[entry.policy].who is Who.ANYONE

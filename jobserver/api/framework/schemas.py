@@ -187,7 +187,7 @@ class FieldProblem(BaseModel):
 
 
 class Document(BaseModel):
-    """Any JSON object."""
+    """A JSON object."""
 
     model_config = ConfigDict(extra="allow")
 

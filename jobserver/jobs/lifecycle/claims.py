@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
-from typing import Any
+from typing import cast
 
 import bson
 from bson.codec_options import CodecOptions
@@ -121,7 +121,7 @@ class Claims:
     def _fetch(self, job_ids: list[JobId]) -> dict[JobId, RawBSONDocument]:
         """Read jobs, as many as fit the first batch, which is at most 16 MB."""
         with self._jobs.find_raw_batches({"_id": {"$in": job_ids}}) as batches:
-            first: Any = next(batches, b"")  # the stub promises a document
+            first = cast(bytes, next(batches, b""))  # the stub promises a document
             found = bson.decode_all(first, _RAW)
         return {job["_id"]: job for job in found}
 
