@@ -182,3 +182,6 @@ def test_a_body_that_nothing_would_read_is_refused(
         assert answer.status_code == 400
         assert {entry["field"] for entry in answer.json()["errors"]} == {"kwargs", "state"}
         assert instead in answer.json()["message"]
+        untyped = server.client.request(method, path, content=b'{"state": "failed"}')
+        assert untyped.status_code == 415
+        assert instead in untyped.json()["message"]

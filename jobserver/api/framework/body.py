@@ -58,9 +58,8 @@ class Body(BaseModel):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            known = [*cls.model_fields]
-            message = _message(problems := problems_of(error, content, known=known), known)
-            raise BadRequest(message, problems) from error
+            problems = problems_of(error, content, known=[*cls.model_fields])
+            raise BadRequest(cls._message(problems), problems) from error
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -72,13 +71,15 @@ class Body(BaseModel):
             field.pop("default", None)
         return found
 
-
-def _message(problems: list[Problem], known: list[str]) -> str:
-    """Return the message about a body, with its first problem."""
-    first, *others = problems
-    end = "" if first.problem.endswith("?") else "."
-    more = " There are more problems; see errors." if others else ""
-    return f"{first.field} {first.problem}{end} This endpoint takes: {', '.join(known)}.{more}"
+    @classmethod
+    def _message(cls, problems: list[Problem]) -> str:
+        """Return the message about a body, with its first problem."""
+        first, *others = problems
+        end = "" if first.problem.endswith("?") else "."
+        is_open = cls.model_config.get("extra") == "allow"
+        takes = "" if is_open else f" This endpoint takes: {', '.join(cls.model_fields)}."
+        more = " There are more problems; see errors." if others else ""
+        return f"{first.field} {first.problem}{end}{takes}{more}"
 
 
 def read_body(model: type[B], *, form: bool = False) -> B:

@@ -20,7 +20,7 @@ from jobserver.api.framework.body import Body, read_body, read_content
 from jobserver.api.framework.identity import actor, services
 from jobserver.encoding import dumps
 from jobserver.encoding.json_reader import MOST_PROBLEMS
-from jobserver.errors import BadRequest, Problem
+from jobserver.errors import BadRequest, Problem, UnsupportedType
 from jobserver.scripts.wording import problems_of
 from jobserver.users.policy import POLICY, Who, authorize
 
@@ -193,22 +193,27 @@ def _read_body(entry: Endpoint) -> Body | dict[str, object] | None:
     """Return the body of the request; None if the endpoint takes none."""
     if entry.body and issubclass(entry.body, Body):
         return read_body(entry.body, form=entry.form)
-    content = read_content(stored=entry.body is not None, form=entry.form)
-    if content and entry.body is None:
-        refusal = "This endpoint takes no filter and no other body. Nothing was changed."
-        problems = [Problem(name, "is not read here") for name in [*content][:MOST_PROBLEMS]]
-        raise BadRequest(refusal + _takers(entry), problems)
-    return content if entry.body else None
+    if entry.body:
+        return read_content(stored=True, form=entry.form)
+    try:
+        sent = read_content(stored=False)
+    except UnsupportedType as error:
+        raise UnsupportedType(_no_body(entry)) from error
+    if sent:
+        problems = [Problem(name, "is not read here") for name in [*sent][:MOST_PROBLEMS]]
+        raise BadRequest(_no_body(entry), problems)
+    return None
 
 
-def _takers(entry: Endpoint) -> str:
-    """Return which endpoints at the same path, or above it, take a body."""
+def _no_body(entry: Endpoint) -> str:
+    """Return the message about a body that no view would read, and where one may belong."""
     above = [
         f"{other.method} {other.path}"
         for other in ENDPOINTS
         if other.body and f"{entry.path}/".startswith(f"{other.path}/")
     ]
-    return f" These do: {', '.join(above)}." if above else ""
+    these = f" These do: {', '.join(above)}." if above else ""
+    return f"This endpoint takes no filter and no other body. Nothing was changed.{these}"
 
 
 def _read_query(model: type[Query]) -> Query:
