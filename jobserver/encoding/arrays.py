@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from math import prod
-from typing import Any
+from typing import Any, TypeGuard
 
-from jobserver.encoding.table_columns import flatten
+from jobserver.encoding.table_columns import Head, flatten
 from jobserver.encoding.text import unescape_key
 
 OPEN, CLOSE = b"\x01", b"\x02"
@@ -19,7 +19,7 @@ _FIELDS = {"type", "dtype", "shape", "data"}
 _TYPED = re.compile(rb"\x01[^\x02]*\x02?")
 
 
-def is_array(value: object) -> bool:
+def is_array(value: object) -> TypeGuard[Head]:
     """Whether a value is a stored array, whose data has its shape."""
     if not isinstance(value, dict) or value.get("type") != "ndarray" or value.keys() != _FIELDS:
         return False

@@ -7,10 +7,17 @@ pairs, categories by their labels. Missing values are None, or NaN in floats.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobserver.encoding.durations import duration_count, iso_duration
-from jobserver.encoding.table_columns import CODES, Column, Dtype, Encode
+from jobserver.encoding.table_columns import CODES, Column, Dtype, Encode, Head, Items
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+#: What has one dimension: an array of numpy; a Series, an Index or an array of pandas.
+Values = Any
 
 #: ``struct`` formats of the numbers that are stored as in memory. Not uint64: values beyond 63 bits
 #: are stored as text. Half-precision floats are widened, which changes no value.
@@ -24,9 +31,7 @@ _BATCH = 2**20
 _LARGEST_FIXED = 2**26
 
 
-def encode_column(
-    values: Any, encode: Encode, whole: bool | None = None
-) -> tuple[Dtype, list[Any]]:
+def encode_column(values: Values, encode: Encode, whole: bool | None = None) -> tuple[Dtype, Items]:
     """Return dtype and list of a one-dimensional array, Series or Index.
 
     Parameters
@@ -53,7 +58,7 @@ def encode_column(
     return str(array.dtype), encode(array.tolist())
 
 
-def whole_seconds(values: Any) -> bool:
+def whole_seconds(values: Values) -> bool:
     """Whether times, or intervals between times, have no fractions of a second."""
     import numpy as np
     import pandas as pd
@@ -66,7 +71,7 @@ def whole_seconds(values: Any) -> bool:
     return bool(((array.astype("datetime64[s]") == array) | np.isnat(array)).all())
 
 
-def _time_texts(array: Any, whole: bool | None) -> list[Any]:
+def _time_texts(array: Values, whole: bool | None) -> Items:
     import numpy as np
 
     missing = np.isnat(array)
@@ -78,7 +83,7 @@ def _time_texts(array: Any, whole: bool | None) -> list[Any]:
     )
 
 
-def _span_texts(array: Any) -> list[Any]:
+def _span_texts(array: Values) -> Items:
     import numpy as np
 
     unit, step = np.datetime_data(array.dtype)
@@ -86,13 +91,13 @@ def _span_texts(array: Any) -> list[Any]:
     return counts if unit == "generic" else [iso_duration(count * step, unit) for count in counts]
 
 
-def _with_gaps(items: list[Any], missing: Any) -> list[object]:
+def _with_gaps(items: Items, missing: Values) -> list[object]:
     if not missing.any():
         return items
     return [None if gap else item for item, gap in zip(items, missing.tolist(), strict=True)]
 
 
-def _encode_extension(values: Any, encode: Encode, whole: bool | None) -> tuple[Dtype, list[Any]]:
+def _encode_extension(values: Values, encode: Encode, whole: bool | None) -> tuple[Dtype, Items]:
     import numpy as np
     import pandas as pd
 
@@ -110,7 +115,7 @@ def _encode_extension(values: Any, encode: Encode, whole: bool | None) -> tuple[
     return str(dtype), encode(_with_gaps(list(array.astype(object)), missing))
 
 
-def _encode_categories(array: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
+def _encode_categories(array: Values, encode: Encode) -> tuple[Dtype, Items]:
     dtype, labels = encode_column(array.categories, encode)
     described = {
         "name": "category",
@@ -121,7 +126,7 @@ def _encode_categories(array: Any, encode: Encode) -> tuple[Dtype, list[Any]]:
     return described, [None if code < 0 else labels[code] for code in array.codes.tolist()]
 
 
-def _encode_zoned(array: Any, whole: bool | None) -> tuple[str, list[Any]]:
+def _encode_zoned(array: Values, whole: bool | None) -> tuple[str, Items]:
     import numpy as np
 
     if _known_dtype(str(array.dtype)) != array.dtype:  # a zone without a name
@@ -130,7 +135,7 @@ def _encode_zoned(array: Any, whole: bool | None) -> tuple[str, list[Any]]:
     return str(array.dtype), [None if text is None else text + "Z" for text in texts]
 
 
-def decode_column(dtype: Dtype, data: list[object]) -> Any:
+def decode_column(dtype: Dtype, data: list[object]) -> Values:
     """Return the encoded array; the inverse of `encode_column`.
 
     Returns
@@ -168,7 +173,7 @@ def _known_dtype(name: str) -> object:
         return None
 
 
-def _decode_numpy(dtype: Any, data: list[Any]) -> object:
+def _decode_numpy(dtype: np.dtype, data: Items) -> object:
     import numpy as np
 
     if dtype.kind == "M":
@@ -185,7 +190,7 @@ def _decode_numpy(dtype: Any, data: list[Any]) -> object:
     return np.array(data, dtype=dtype) if fixed else objects(data)
 
 
-def _decode_intervals(dtype: Any, data: list[Any]) -> Any:
+def _decode_intervals(dtype: pd.IntervalDtype, data: Items) -> Values:
     import pandas as pd
 
     pairs = [(None, None) if pair is None else pair for pair in data]
@@ -194,7 +199,7 @@ def _decode_intervals(dtype: Any, data: list[Any]) -> Any:
     return pd.arrays.IntervalArray.from_arrays(left, right, closed=dtype.closed)
 
 
-def _decode_categories(described: dict[str, Any], data: list[object]) -> object:
+def _decode_categories(described: Head, data: list[object]) -> object:
     import pandas as pd
 
     labels = described["categories"]
@@ -221,7 +226,7 @@ def hashable(label: object) -> object:
     return tuple(hashable(item) for item in label) if isinstance(label, list) else label
 
 
-def objects(items: list[object]) -> Any:
+def objects(items: list[object]) -> Values:
     """Return an array of any objects, even lists."""
     import numpy as np
 
@@ -231,7 +236,7 @@ def objects(items: list[object]) -> Any:
     return array
 
 
-def live_column(values: Any, encode: Encode) -> tuple[Dtype, Column]:
+def live_column(values: Values, encode: Encode) -> tuple[Dtype, Column]:
     """Return the dtype of a one-dimensional array, Series or Index, and a column over it."""
     import numpy as np
     import pandas as pd
@@ -246,7 +251,7 @@ def live_column(values: Any, encode: Encode) -> tuple[Dtype, Column]:
     return dtype, _Values(values, encode)
 
 
-def live_labels(index: Any, encode: Encode) -> tuple[object, object, Column]:
+def live_labels(index: Values, encode: Encode) -> tuple[object, object, Column]:
     """Return dtype, name and column of an index; for a MultiIndex lists of the first two."""
     if index.nlevels == 1 and not hasattr(index, "levels"):
         dtype, column = live_column(index, encode)
@@ -258,25 +263,25 @@ def live_labels(index: Any, encode: Encode) -> tuple[object, object, Column]:
 class _Values(Column):
     """Values of any dtype."""
 
-    def __init__(self, values: Any, encode: Encode) -> None:
+    def __init__(self, values: Values, encode: Encode) -> None:
         self._values = values
         self._encode = encode
         starts = range(0, len(values), _BATCH)
         self._whole = all(whole_seconds(_slice(values, n, n + _BATCH)) for n in starts)
 
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> Items:
         return encode_column(_slice(self._values, start, stop), self._encode, self._whole)[1]
 
 
 class _Rows(Column):
     """Labels of a MultiIndex, each a list."""
 
-    def __init__(self, index: Any, encode: Encode) -> None:
+    def __init__(self, index: Values, encode: Encode) -> None:
         self._index = index
         self._encode = encode
         self._whole = [whole_seconds(level) for level in index.levels]
 
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> Items:
         levels = zip(_levels(self._index[start:stop]), self._whole, strict=True)
         columns = [encode_column(level, self._encode, whole)[1] for level, whole in levels]
         return [list(row) for row in zip(*columns, strict=True)]
@@ -285,14 +290,14 @@ class _Rows(Column):
 class _Numbers(Column):
     """Numbers, stored as in memory."""
 
-    def __init__(self, array: Any, piece_format: str) -> None:
+    def __init__(self, array: Values, piece_format: str) -> None:
         self.piece_format = piece_format
         self._array = array
 
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> Items:
         import numpy as np
 
-        items: list[Any] = np.asarray(self._array[start:stop]).tolist()
+        items: Items = np.asarray(self._array[start:stop]).tolist()
         return items
 
     def piece(self, start: int, stop: int) -> bytes:
@@ -313,16 +318,16 @@ class _Codes(_Numbers):
         super().__init__(codes, CODES)
         self._labels = labels
 
-    def values(self, start: int, stop: int) -> list[Any]:
+    def values(self, start: int, stop: int) -> Items:
         return [None if n < 0 else self._labels[n] for n in super().values(start, stop)]
 
     def piece(self, start: int, stop: int) -> bytes:
         return self._bytes(start, stop, "i")
 
 
-def _slice(values: Any, start: int, stop: int) -> object:
+def _slice(values: Values, start: int, stop: int) -> object:
     return values.iloc[start:stop] if hasattr(values, "iloc") else values[start:stop]
 
 
-def _levels(index: Any) -> list[object]:
+def _levels(index: Values) -> list[object]:
     return [index.get_level_values(n) for n in range(index.nlevels)]

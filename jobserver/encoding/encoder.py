@@ -7,6 +7,7 @@ import sys
 from collections.abc import (
     Callable,
     ItemsView,
+    Iterable,
     Iterator,
     KeysView,
     Mapping,
@@ -18,15 +19,18 @@ from enum import Enum
 from functools import partial
 from itertools import islice
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jobserver.encoding.columns import objects
-from jobserver.encoding.libraries import Warn, converters, figures_of
+from jobserver.encoding.columns import Values, objects
+from jobserver.encoding.libraries import Converter, converters, figures_of
 from jobserver.encoding.scalars import scalars
-from jobserver.encoding.table_columns import ColumnTable, Encode
+from jobserver.encoding.table_columns import ColumnTable, Encode, Items
 from jobserver.encoding.tables import from_array, from_frame, from_index, from_series
 from jobserver.encoding.text import escape_key, text_of, unique_keys
 from jobserver.errors import JobserverError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Levels of dicts and lists in a result. MongoDB allows 100, including those of the job.
 MAX_DEPTH = 96
@@ -38,7 +42,7 @@ _TABLE_LEVELS = 6
 _ATOMS = {type(None), bool, float}
 
 _Handler = Callable[[Any], object]
-_TableReader = Callable[[object, Encode], ColumnTable]
+_TableReader = Callable[[Any, Encode], ColumnTable]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +51,7 @@ class EncodedValue:
 
     Attributes
     ----------
-    value : Any
+    value : object
         The encoded value.
     """
 
@@ -112,10 +116,10 @@ class Encoder:
             found[kind] = partial(self._converted, convert)
         return found
 
-    def _converted(self, convert: Callable[[Any, Warn], object], value: object) -> object:
+    def _converted(self, convert: Converter, value: object) -> object:
         return self.encode(convert(value, self._warn))
 
-    def encode(self, value: Any) -> object:
+    def encode(self, value: object) -> object:
         """Encode any value."""
         kind = type(value)
         if kind in _ATOMS:
@@ -142,14 +146,14 @@ class Encoder:
         return self._items(value, enumerate(value))
 
     @staticmethod
-    def _is_simple(items: Sequence[Any]) -> bool:
+    def _is_simple(items: Items | tuple[Any, ...]) -> bool:
         """Whether a list is stored unchanged; long ones of numbers or words are common."""
         kinds = set(map(type, items))
         if kinds == {int}:
             return bool(min(items) >= -(2**63) and max(items) < 2**63)
         return kinds <= _ATOMS or (kinds == {str} and all(map(str.isascii, items)))
 
-    def _items(self, owner: Any, items: Any) -> list[object]:
+    def _items(self, owner: object, items: Iterable[tuple[object, object]]) -> list[object]:
         self._enter(owner)
         encoded = []
         for key, item in items:
@@ -176,7 +180,7 @@ class Encoder:
             ordered = sorted(value, key=text_of)
         return self._list(ordered)
 
-    def _array(self, array: Any) -> object:
+    def _array(self, array: np.ndarray) -> object:
         import numpy as np
 
         if array.dtype.names:
@@ -191,11 +195,11 @@ class Encoder:
             return self.encode(array[()])
         return self._table(from_array, np.asarray(array), levels=1 + array.ndim)
 
-    def _record(self, value: Any) -> object:
+    def _record(self, value: np.void | np.ndarray) -> object:
         names = value.dtype.names
         return self._mapping({name: value[name] for name in names}) if names else value.tobytes()
 
-    def _table(self, read: _TableReader, value: Any, levels: int = _TABLE_LEVELS) -> object:
+    def _table(self, read: _TableReader, value: Values, levels: int = _TABLE_LEVELS) -> object:
         self._enter(value, levels)
         table = read(value, self._list)
         encoded = table if value.size > self._largest else table.stored()

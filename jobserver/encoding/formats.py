@@ -91,7 +91,7 @@ def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterab
 
     Parameters
     ----------
-    value : Any
+    value : object
         The stored value.
     output_format : str
         ``json``, ``csv``, ``html``, ``txt``, ``xlsx``, ``parquet``, ``png`` or ``bin``.
@@ -153,7 +153,7 @@ def _written(table: Readable, write: Callable[[Readable, IO[bytes]], None]) -> I
             yield piece
 
 
-def describes_file(value: Any) -> bool:
+def describes_file(value: object) -> bool:
     """Whether something describes a file as in `jobserver.encoding.results.Kept`."""
     if not isinstance(value, Mapping):
         return False

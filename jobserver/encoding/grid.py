@@ -7,13 +7,10 @@ each. The columns of an array have no names.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from jobserver.encoding.table_columns import Dtype, Head, Readable, dtypes_of, inner_level
+from jobserver.encoding.table_columns import Dtype, Head, Items, Readable, dtypes_of, inner_level
 from jobserver.encoding.text import unique_keys
 from jobserver.errors import UnsupportedType
-
-Row = list[Any]
 
 
 class Grid:
@@ -31,7 +28,7 @@ class Grid:
     dtypes : list
         The dtype of each column.
     rows : int
-        Rows of data.
+        Itemss of data.
 
     Raises
     ------
@@ -63,7 +60,7 @@ class Grid:
             labels.append("value" if head["name"] is None else head["name"])
         return unique_keys(labels)
 
-    def slices(self) -> Iterator[list[list[Any]]]:
+    def slices(self) -> Iterator[list[Items]]:
         """Yield some rows at a time, as a list for every column."""
         for lists in self._table.slices():
             if self._width:
@@ -73,7 +70,7 @@ class Grid:
             yield [column for values, dtype in pairs for column in split_levels(values, dtype)]
 
 
-def split_levels(values: list[Any], dtype: Dtype | list[Dtype]) -> list[list[Any]]:
+def split_levels(values: Items, dtype: Dtype | list[Dtype]) -> list[Items]:
     """Return labels with several levels as a column for each, and other columns as they are."""
     if not isinstance(dtype, list):
         return [values]
@@ -94,7 +91,7 @@ def _width(head: Head) -> int:
     return int(shape[1]) if len(shape) == 2 else 1
 
 
-def _index_names(head: Head) -> Row:
+def _index_names(head: Head) -> Items:
     """Return the name of each level of the row labels."""
     if not head["index"]:
         return []
@@ -102,7 +99,7 @@ def _index_names(head: Head) -> Row:
     return names if isinstance(head["dtypes"]["index"], list) else [names]
 
 
-def _header(head: Head) -> list[Row]:
+def _header(head: Head) -> list[Items]:
     kind = head["type"]
     if kind == "ndarray":
         return []
@@ -117,7 +114,7 @@ def _header(head: Head) -> list[Row]:
     return _level_rows(head, names)
 
 
-def _level_rows(head: Head, names: Row) -> list[Row]:
+def _level_rows(head: Head, names: Items) -> list[Items]:
     """Return the rows above columns with several levels of labels."""
     levels = head["names"]["columns"]
     labels = zip(*head["columns"], strict=True) if head["columns"] else [[] for _ in levels]

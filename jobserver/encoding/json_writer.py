@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import math
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from itertools import chain, islice
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from bson import ObjectId
 from bson.timestamp import Timestamp
 
 from jobserver.encoding.arrays import CLOSE, OPEN, is_array, plain
-from jobserver.encoding.table_columns import CELLS, ColumnTable, Readable, inner_level, nest
+from jobserver.encoding.table_columns import CELLS, ColumnTable, Head, Readable, inner_level, nest
 from jobserver.encoding.text import (
     base64,
     restore_keys,
@@ -27,9 +27,11 @@ from jobserver.encoding.text import (
     unescape_key,
 )
 
-_Writer = Callable[[Any], Any]
+S = TypeVar("S", list[object], str, bytes)
+_Container = dict[str, object] | list[object]
+_Writer = Callable[[Any], object]
 #: Returns a copy of a stored value with its original keys.
-Restore = Callable[[Any], Any]
+Restore = Callable[[object], object]
 
 #: Bytes encoded as base64 at once; a multiple of three.
 _BYTES = 3 * 2**18
@@ -38,7 +40,7 @@ _ATOMS = {type(None), bool, int, float}
 _OPTION = orjson.OPT_PASSTHROUGH_DATETIME
 
 
-def stringify(value: Any) -> Any:
+def stringify(value: object) -> object:
     """Return a value with every leaf as a string.
 
     Everything but a dict is a leaf, even a list: ``"None"``, ``"42"``, ``"[1, 2]"``,
@@ -47,7 +49,7 @@ def stringify(value: Any) -> Any:
     return _TEXTS.get(type(value), _other_text)(value)
 
 
-def native(value: Any) -> Any:
+def native(value: Any) -> object:
     """Return a value as one that JSON can represent.
 
     Times become RFC 3339 in UTC, ids hexadecimal, bytes base64, NaN and infinities null, sets and
@@ -66,12 +68,12 @@ def native(value: Any) -> Any:
     return native(simpler)
 
 
-def dumps(value: Any, *, strings: bool = False) -> bytes:
+def dumps(value: object, *, strings: bool = False) -> bytes:
     """Return strict JSON in UTF-8, with keys in order.
 
     Parameters
     ----------
-    value : Any
+    value : object
         A document of the database, or anything made of such values. Keys of results are written
         as stored: see `restore_keys`.
     strings : bool
@@ -90,7 +92,7 @@ def _dumped(value: object) -> bytes:
     return orjson.dumps(value, default=_simpler, option=_OPTION)
 
 
-def _simpler(value: Any) -> object:
+def _simpler(value: object) -> object:
     """Return a value that JSON lacks as a simpler one."""
     for kind, writer in _SIMPLER.items():
         if isinstance(value, kind):
@@ -105,7 +107,7 @@ def _dict_texts(value: dict[str, object]) -> dict[str, object]:
     }
 
 
-def _other_text(value: Any) -> Any:
+def _other_text(value: object) -> object:
     """Return the text of a rarer type, such as a subclass."""
     for kind, writer in _TEXTS.items():
         if isinstance(value, kind):
@@ -113,7 +115,7 @@ def _other_text(value: Any) -> Any:
     return text_of(value)
 
 
-def _sequence_text(value: Any) -> str:
+def _sequence_text(value: Collection[object]) -> str:
     return str(value if _PLAIN.issuperset(map(type, value)) else _readable(value))
 
 
@@ -193,7 +195,7 @@ def table_json(table: Readable, restore: Restore = restore_keys) -> Iterator[byt
 
 
 def _array_json(
-    head: dict[str, Any], data: Iterable[bytes], restore: Restore = restore_keys
+    head: Head, data: Iterable[bytes], restore: Restore = restore_keys
 ) -> Iterator[bytes]:
     """Yield the JSON of an array."""
     names = list(head)
@@ -210,7 +212,7 @@ def _member(name: str, value: object) -> bytes:
     return dumps({name: restore_keys(value)})[1:-1]
 
 
-def tag(value: object) -> Any:
+def tag(value: object) -> object:
     """Return a stored result for `orjson`, with tags around what `plain` leaves out."""
     if isinstance(value, dict):
         if is_array(value):
@@ -271,25 +273,25 @@ def value_json(value: Any) -> Iterator[bytes]:
         yield b"}" if isinstance(value, dict) else b"]"
 
 
-def _members(container: Any) -> Iterator[bytes]:
+def _members(container: _Container) -> Iterator[bytes]:
     """Yield what is between the brackets of a dict or list."""
     if is_light(container, CELLS):
         tagged = _tagged_members(container) if isinstance(container, dict) else tag(container)
         yield _dumped(tagged)[1:-1]
-    elif len(container) == 1 and isinstance(container, dict):
-        [(key, value)] = container.items()
-        yield dumps(unescape_key(key)) + b":"
-        yield from value_json(value)
-    elif len(container) == 1:
-        yield from value_json(container[0])
-    else:
+    elif len(container) > 1:
         for number, part in enumerate(_parts(container)):
             if number:
                 yield b","
             yield from _members(part)
+    elif isinstance(container, dict):
+        [(key, value)] = container.items()
+        yield dumps(unescape_key(key)) + b":"
+        yield from value_json(value)
+    else:
+        yield from value_json(container[0])
 
 
-def _parts(container: Any) -> Iterator[Any]:
+def _parts(container: _Container) -> Iterator[_Container]:
     """Yield a dict or list as smaller ones."""
     step = -(-len(container) // _PARTS)
     if isinstance(container, list):
@@ -300,7 +302,7 @@ def _parts(container: Any) -> Iterator[Any]:
         yield part
 
 
-def _cut(value: Any, size: int) -> Iterator[Any]:
+def _cut(value: S, size: int) -> Iterator[S]:
     """Return a list, text or bytes as pieces of a size."""
     return (value[start : start + size] for start in range(0, len(value), size))
 
@@ -320,12 +322,12 @@ def bytes_json(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b'"'
 
 
-def is_light(value: Any, limit: int) -> bool:
+def is_light(value: object, limit: int) -> bool:
     """Whether a value contains at most so many values, or 16 times as many characters."""
     return _remaining(value, limit) >= 0
 
 
-def _remaining(value: Any, limit: int) -> int:
+def _remaining(value: object, limit: int) -> int:
     """Return the limit minus the size of a value; negative if it is too large."""
     if isinstance(value, ColumnTable):
         return limit - value.rows * len(value.parts)

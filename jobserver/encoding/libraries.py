@@ -11,11 +11,23 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars
+    import pyarrow as pa
+    import xarray
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+    from scipy.sparse import sparray, spmatrix
+
+    Labelled = xarray.DataArray | xarray.Dataset
 
 #: Warns that something of a value is not kept.
 Warn = Callable[[object, str], None]
-_Converter = Callable[[Any, Warn], object]
+#: Converts a value, and warns.
+Converter = Callable[[Any, Warn], object]
 
 #: Cells up to which labelled arrays become tables, which repeat the labels for each cell.
 _MOST_CELLS = 2**20
@@ -31,9 +43,9 @@ _NULLABLE = {
 _NULLABLE["Boolean"] = "boolean"
 
 
-def converters() -> dict[type, _Converter]:
+def converters() -> dict[type, Converter]:
     """Return what converts the types of the libraries that are imported."""
-    found: dict[type, _Converter] = {}
+    found: dict[type, Converter] = {}
     modules = sys.modules
     if figure := modules.get("matplotlib.figure"):
         found[figure.Figure] = lambda value, _: _png_of_figure(value)
@@ -62,17 +74,18 @@ def figures_of(values: Iterable[object]) -> list[object]:
     return list({id(figure): figure for figure in map(_figure, axes)}.values())
 
 
-def _figure(axes: Any) -> Any:
-    return axes.figure.canvas.figure  # its own figure may be a part of another
+def _figure(axes: Any) -> Figure:
+    figure: Figure = axes.figure.canvas.figure  # its own figure may be a part of another
+    return figure
 
 
-def _png_of_figure(figure: Any) -> bytes:
+def _png_of_figure(figure: Figure) -> bytes:
     file = BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
 
 
-def _png_of_image(image: Any, warn: Warn) -> object:
+def _png_of_image(image: Image, warn: Warn) -> object:
     """Return a picture of Pillow as PNG; as an array if it holds larger numbers than PNG can."""
     if image.mode in _NUMBERS:
         import numpy as np
@@ -87,7 +100,7 @@ def _png_of_image(image: Any, warn: Warn) -> object:
     return file.getvalue()
 
 
-def _data_array(array: Any, warn: Warn) -> object:
+def _data_array(array: xarray.DataArray, warn: Warn) -> object:
     """Return a DataArray as a table with a row for each cell, or as NetCDF if it is large."""
     if array.ndim and array.size > _MOST_CELLS:
         return _netcdf(array, warn)
@@ -97,7 +110,7 @@ def _data_array(array: Any, warn: Warn) -> object:
     return array.to_dataframe(name="value" if array.name is None else array.name)
 
 
-def _dataset(dataset: Any, warn: Warn) -> object:
+def _dataset(dataset: xarray.Dataset, warn: Warn) -> object:
     """Return a Dataset as a table if all variables have the same dimensions, else as NetCDF."""
     shapes = {variable.shape: variable.dims for variable in dataset.data_vars.values()}
     dimensions = set(shapes.values())
@@ -109,14 +122,14 @@ def _dataset(dataset: Any, warn: Warn) -> object:
     return dataset.to_dataframe()
 
 
-def _warn_of_attributes(value: Any, warn: Warn) -> None:
+def _warn_of_attributes(value: Labelled, warn: Warn) -> None:
     variables = getattr(value, "data_vars", {}).values()
     names = {str(name) for each in (value, *variables) for name in each.attrs}
     if names:
         warn(value, f"is kept without its attributes ({', '.join(sorted(names)):.100})")
 
 
-def _netcdf(value: Any, warn: Warn) -> object:
+def _netcdf(value: Labelled, warn: Warn) -> object:
     """Return the bytes of a NetCDF file; what that cannot hold becomes a dict of arrays."""
     try:
         import h5netcdf  # noqa: F401 - a missing library is named
@@ -133,7 +146,7 @@ def _netcdf(value: Any, warn: Warn) -> object:
         return value.to_dict(data="array")
 
 
-def _arrow_table(table: Any, _: Warn) -> object:
+def _arrow_table(table: pa.Table | pa.RecordBatch, _: Warn) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
@@ -145,21 +158,20 @@ def _arrow_table(table: Any, _: Warn) -> object:
     return table.to_pandas(types_mapper=nullable.get if gaps else None)
 
 
-def _arrow_column(column: Any, warn: Warn) -> object:
+def _arrow_column(column: pa.Array | pa.ChunkedArray, warn: Warn) -> object:
     import pyarrow as pa
 
-    frame: Any = _arrow_table(pa.table({"value": column}), warn)
-    return frame["value"]
+    return _arrow_table(pa.table({"value": column}), warn)["value"]
 
 
-def _polars_frame(frame: Any, warn: Warn) -> object:
+def _polars_frame(frame: polars.DataFrame, warn: Warn) -> object:
     import pandas as pd
 
     columns = {column.name: _polars_series(column, warn) for column in frame}
     return pd.DataFrame(columns, index=range(frame.height))
 
 
-def _polars_series(column: Any, _: Warn) -> object:
+def _polars_series(column: polars.Series, _: Warn) -> object:
     """Return a Series of polars as one of pandas, without pyarrow."""
     import pandas as pd
 
@@ -177,7 +189,7 @@ def _polars_series(column: Any, _: Warn) -> object:
     return pd.Series(column.to_list(), name=column.name, dtype=dtype)
 
 
-def _entries(matrix: Any, warn: Warn) -> object:
+def _entries(matrix: sparray | spmatrix, warn: Warn) -> object:
     """Return a sparse matrix of scipy as the table of its entries."""
     import pandas as pd
 

@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from bson.timestamp import Timestamp
 
 from jobserver.encoding.durations import duration_count
 from jobserver.encoding.grid import Grid, split_levels
-from jobserver.encoding.table_columns import Dtype, Readable, dtypes_of
+from jobserver.encoding.table_columns import Dtype, Head, Items, Readable, dtypes_of
 from jobserver.encoding.text import time_of
 from jobserver.encoding.text_tables import cell_text
 from jobserver.errors import UnsupportedType
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Cells of a row group.
 _GROUP = 2**20
@@ -41,8 +44,8 @@ _FOUND = {bool: "bool", int: "int64", float: "float64", str: "string", bytes: "b
 class _Type:
     """The type of a column, and how its stored values become an array of it."""
 
-    arrow: Any
-    array: Callable[[list[Any]], Any]
+    arrow: pa.DataType
+    array: Callable[[Items], pa.Array]
 
 
 def write_parquet(table: Readable, file: IO[bytes]) -> None:
@@ -75,11 +78,11 @@ def write_parquet(table: Readable, file: IO[bytes]) -> None:
         raise UnsupportedType(f"Parquet cannot hold this table ({error}). Ask for csv.") from error
 
 
-def _groups(grid: Grid, types: list[_Type]) -> Iterator[list[Any]]:
+def _groups(grid: Grid, types: list[_Type]) -> Iterator[list[pa.RecordBatch]]:
     """Yield the batches of a row group at a time; as lists they would need several times that."""
     import pyarrow as pa
 
-    batches: list[Any] = []
+    batches: list[pa.RecordBatch] = []
     cells = 0
     for lists in grid.slices():
         arrays = [each.array(values) for each, values in zip(types, lists, strict=True)]
@@ -152,7 +155,7 @@ def _plain(name: str) -> _Type:
     return _Type(kind, lambda values: pa.array(values, kind, from_pandas=True))  # NaN is missing
 
 
-def _category(described: dict[str, Any]) -> _Type:
+def _category(described: Head) -> _Type:
     """Return the type of categories: those that are not text become plain values."""
     import pyarrow as pa
 
@@ -164,7 +167,7 @@ def _category(described: dict[str, Any]) -> _Type:
     codes = {text: code for code, text in enumerate(texts)}
     dictionary = pa.array(texts, pa.string())
 
-    def array(values: list[Any]) -> object:
+    def array(values: Items) -> pa.Array:
         indices = pa.array(map(codes.get, map(cell_text, values)), pa.int32())
         return pa.DictionaryArray.from_arrays(indices, dictionary)
 
@@ -182,13 +185,13 @@ def _times(unit: str, zone: str) -> _Type:
 def _spans(unit: str) -> _Type:
     import pyarrow as pa
 
-    def counts(values: list[Any]) -> Iterator[int | None]:
+    def counts(values: Items) -> Iterator[int | None]:
         return (None if text is None else duration_count(text, unit) for text in values)
 
     return _Type(pa.duration(unit), lambda values: pa.array(counts(values), pa.duration(unit)))
 
 
-def _integer(value: Any) -> int | None:
+def _integer(value: str | int | None) -> int | None:
     return None if value is None else int(value)  # text beyond 63 bits
 
 

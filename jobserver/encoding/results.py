@@ -47,7 +47,7 @@ class Encoded:
 
     Attributes
     ----------
-    value : Any
+    value : object
         Made of dict, list, str, int (64 bits), float, bool, None, datetime (UTC, without zone),
         `bson.Timestamp` (a time with microseconds) and bytes. `restore_keys` unescapes the keys.
     kind : str
@@ -62,12 +62,12 @@ class Encoded:
     warnings: tuple[str, ...] = ()
 
 
-def encode_result(value: Any) -> Encoded:
+def encode_result(value: object) -> Encoded:
     """Encode what a script returned for the database.
 
     Parameters
     ----------
-    value : Any
+    value : object
         Anything. An iterator is not consumed, as it may never end.
 
     Raises
@@ -80,12 +80,12 @@ def encode_result(value: Any) -> Encoded:
     return Encoded(encoded, kind_of(encoded), tuple(encoder.warnings))
 
 
-def decode_result(value: Any, *, tables: bool = True) -> Any:
+def decode_result(value: object, *, tables: bool = True) -> Any:
     """Decode a stored value: its tables and arrays become those of pandas and numpy.
 
     Parameters
     ----------
-    value : Any
+    value : object
         An encoded value.
     tables : bool
         False to leave tables as documents.
@@ -110,7 +110,7 @@ def encoded_size(value: object) -> int:
     return len(bson.encode({"": value}))
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """Return the kind of a stored value or `ColumnTable`; see `Encoded`."""
     if isinstance(value, ColumnTable):
         return str(value.head["type"])
@@ -127,7 +127,7 @@ class Kept:
 
     Attributes
     ----------
-    value : Any
+    value : object
         A small result; see `Encoded`.
     file : dict or None
         For a large result ``name`` in the folder, ``kind`` (see `Encoded`) and ``form`` (one of
@@ -152,7 +152,7 @@ def store_result(
 
     Parameters
     ----------
-    value : Any
+    value : object
         What the script returned.
     folder : Path
         Folder of the file.
@@ -253,7 +253,7 @@ def _write(stored: object, file: _File) -> str:
     return JSON
 
 
-def _as_table(stored: Any) -> ColumnTable | None:
+def _as_table(stored: object) -> ColumnTable | None:
     if isinstance(stored, ColumnTable):
         return stored
     try:

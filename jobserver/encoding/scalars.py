@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsInt
 from uuid import UUID
 
 from bson import ObjectId
@@ -16,6 +16,10 @@ from bson.timestamp import Timestamp
 
 from jobserver.encoding.durations import iso_duration
 from jobserver.encoding.text import as_utc, fine_time, text_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 Scalars = dict[type, Callable[[Any], object]]
 
@@ -51,7 +55,7 @@ def scalars() -> Scalars:
     return found
 
 
-def _integer(value: Any) -> int | str:
+def _integer(value: SupportsInt) -> int | str:
     number = int(value)
     return number if number in INT64 else str(Decimal(number))  # str(int) stops at 4300 digits
 
@@ -66,7 +70,7 @@ def _instant(value: datetime) -> datetime | Timestamp | str:
     return (fine_time(value) or value.isoformat() + "Z") if value.microsecond % 1000 else value
 
 
-def _timestamp(value: Any) -> datetime | Timestamp | str:
+def _timestamp(value: pd.Timestamp) -> datetime | Timestamp | str:
     try:
         plain = None if value.nanosecond else value.to_pydatetime()
     except (OverflowError, ValueError):  # years that Python's times cannot represent
@@ -77,7 +81,7 @@ def _timestamp(value: Any) -> datetime | Timestamp | str:
     return f"{utc.isoformat()}Z"
 
 
-def _numpy_time(value: Any) -> datetime | Timestamp | str | None:
+def _numpy_time(value: np.datetime64) -> datetime | Timestamp | str | None:
     text = str(value)
     if text == "NaT":
         return None
@@ -91,7 +95,7 @@ def _span(value: timedelta) -> str:
     return iso_duration(value // _MICROSECOND, "us")
 
 
-def _numpy_span(value: Any) -> str | None:
+def _numpy_span(value: np.timedelta64) -> str | None:
     import numpy as np
 
     if np.isnat(value):
@@ -100,7 +104,7 @@ def _numpy_span(value: Any) -> str | None:
     return str(value) if unit == "generic" else iso_duration(int(value.astype("i8")) * step, unit)
 
 
-def _numpy_scalar(value: Any) -> Any:
+def _numpy_scalar(value: np.generic) -> object:
     item = value.item()
     if isinstance(item, int) and not isinstance(item, bool):
         return _integer(item)

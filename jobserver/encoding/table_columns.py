@@ -19,10 +19,12 @@ from jobserver.encoding.text import escape_key, unescape_key
 from jobserver.errors import UnsupportedType
 
 Head = dict[str, Any]
+#: Stored values: those of JSON, times and bytes.
+Items = list[Any]
 #: A dtype's name; for categories ``{"name", "ordered", "dtype", "categories"}``.
-Dtype = str | dict[str, Any]
+Dtype = str | Head
 #: Encodes a list of any objects for BSON.
-Encode = Callable[[list[object]], list[object]]
+Encode = Callable[[list[object]], Items]
 
 #: Cells decoded at once.
 CELLS = 2**16
@@ -224,7 +226,7 @@ def nest(flat: list[object], shape: tuple[int, ...]) -> list[object]:
     return flat
 
 
-def flatten(nested: list[Any], dimensions: int) -> list[Any]:
+def flatten(nested: Items, dimensions: int) -> Items:
     """Return nested lists as a flat list; the inverse of `nest`."""
     for _ in range(1, dimensions):
         nested = list(chain.from_iterable(nested))

@@ -21,7 +21,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
-from typing import Any, Protocol
+from typing import Protocol
 
 import bson
 from bson.errors import BSONError
@@ -32,6 +32,8 @@ from jobserver.encoding.table_columns import (
     CODES,
     ColumnTable,
     Dtype,
+    Head,
+    Items,
     RowSteps,
     dtypes_of,
 )
@@ -108,7 +110,7 @@ def _groups(table: ColumnTable) -> Iterator[tuple[int, list[bytes]]]:
             wanted = (stop - start) // 8
 
 
-def _encode_footer(footer: dict[str, Any]) -> bytes:
+def _encode_footer(footer: Head) -> bytes:
     encoded = bson.encode(footer)
     if len(encoded) > LARGEST_FOOTER:
         raise TableTooWide("There are too many columns or categories for a table; ask for json.")
@@ -154,7 +156,7 @@ class TableFile:
         except (BSONError, KeyError, TypeError, ValueError, struct.error) as error:
             raise JobserverError("The stored result cannot be read as a table.") from error
 
-    def columns(self) -> Iterator[Iterator[list[Any]]]:
+    def columns(self) -> Iterator[Iterator[Items]]:
         """Yield each column in turn, as lists of some of its values."""
         for first, last in self._batches():
             groups: Iterable[list[bytes]]

@@ -22,20 +22,24 @@ ranges other than 0, 1, 2, ... (they become integers), and subclasses.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from jobserver.encoding.columns import (
+    Values,
     decode_column,
     decode_labels,
     hashable,
     live_column,
     live_labels,
 )
-from jobserver.encoding.table_columns import ColumnTable, Encode, flatten
+from jobserver.encoding.table_columns import ColumnTable, Dtype, Encode, Head, Items, flatten
 from jobserver.encoding.text import unescape_key, unique_keys
 from jobserver.errors import BadRequest
 
-Table = dict[str, Any]
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
 
 _FIELDS = {
     "dataframe": {"type", "columns", "index", "data", "dtypes", "names"},
@@ -45,7 +49,7 @@ _FIELDS = {
 }
 
 
-def is_table(value: object) -> bool:
+def is_table(value: object) -> TypeGuard[Head]:
     """Whether a value has the fields of a stored table."""
     if not isinstance(value, dict):
         return False
@@ -53,12 +57,12 @@ def is_table(value: object) -> bool:
     return isinstance(kind, str) and value.keys() == _FIELDS.get(kind)
 
 
-def labelled_table(value: Any) -> Table | None:
+def labelled_table(value: object) -> Head | None:
     """Return a dict of columns, each a dict with the same labels, as a stored DataFrame.
 
     Parameters
     ----------
-    value : Any
+    value : object
         A stored result, such as that of the script ``summary``.
 
     Returns
@@ -66,8 +70,10 @@ def labelled_table(value: Any) -> Table | None:
     dict or None
         None if it has another shape.
     """
-    columns = list(value.values()) if isinstance(value, dict) else []
-    if not columns or not all(isinstance(each, dict) for each in columns):
+    if not isinstance(value, dict) or not value:
+        return None
+    columns = list(value.values())
+    if not all(isinstance(each, dict) for each in columns):
         return None
     labels = columns[0].keys()
     cells = [cell for each in columns for cell in each.values()]
@@ -87,7 +93,7 @@ def labelled_table(value: Any) -> Table | None:
     }
 
 
-def decode_table(value: Table) -> Any:
+def decode_table(value: Head) -> Values:
     """Return the stored table.
 
     Parameters
@@ -113,7 +119,7 @@ def decode_table(value: Table) -> Any:
         ) from error
 
 
-def from_frame(frame: Any, encode: Encode) -> ColumnTable:
+def from_frame(frame: pd.DataFrame, encode: Encode) -> ColumnTable:
     """Return a DataFrame by columns; `encode` encodes the objects in it."""
     dtypes, names, columns = live_labels(frame.columns, encode)
     index_dtypes, index_names, index = live_labels(frame.index, encode)
@@ -131,7 +137,7 @@ def from_frame(frame: Any, encode: Encode) -> ColumnTable:
     return ColumnTable(head, labels + [column for _, column in data], len(frame))
 
 
-def from_series(series: Any, encode: Encode) -> ColumnTable:
+def from_series(series: pd.Series, encode: Encode) -> ColumnTable:
     """Return a Series by columns."""
     dtypes, names, index = live_labels(series.index, encode)
     dtype, data = live_column(series, encode)
@@ -147,14 +153,14 @@ def from_series(series: Any, encode: Encode) -> ColumnTable:
     return ColumnTable(head, [data] if plain else [index, data], len(series))
 
 
-def from_index(index: Any, encode: Encode) -> ColumnTable:
+def from_index(index: pd.Index, encode: Encode) -> ColumnTable:
     """Return an Index or MultiIndex by columns."""
     dtypes, names, labels = live_labels(index, encode)
     head = {"type": "index", "index": True, "dtypes": {"index": dtypes}, "names": {"index": names}}
     return ColumnTable(head, [labels], len(index))
 
 
-def from_array(array: Any, encode: Encode) -> ColumnTable:
+def from_array(array: np.ndarray, encode: Encode) -> ColumnTable:
     """Return a numpy array of one dimension or more by columns."""
     dtype, data = live_column(array.ravel(), encode)
     head = {"type": "ndarray", "dtype": dtype, "shape": list(array.shape), "data": None}
@@ -167,7 +173,7 @@ def _is_plain_range(index: object) -> bool:
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1
 
 
-def _decode_axis(labels: list[object], names: Any, dtypes: Any) -> Any:
+def _decode_axis(labels: Items, names: Any, dtypes: Dtype | list[Dtype]) -> pd.Index:
     import pandas as pd
 
     if not isinstance(dtypes, list):
@@ -177,7 +183,7 @@ def _decode_axis(labels: list[object], names: Any, dtypes: Any) -> Any:
     return pd.MultiIndex.from_arrays(levels, names=[hashable(name) for name in names])
 
 
-def _decode_part(value: Table, axis: str, rows: int) -> Any:
+def _decode_part(value: Head, axis: str, rows: int) -> pd.Index:
     """Return an axis of a table; one without stored labels counts the rows."""
     import pandas as pd
 
@@ -187,7 +193,7 @@ def _decode_part(value: Table, axis: str, rows: int) -> Any:
     return _decode_axis(value[axis], names, dtypes)
 
 
-def _decode_frame(value: Table) -> object:
+def _decode_frame(value: Head) -> object:
     import pandas as pd
 
     columns = zip(value["dtypes"]["data"], value["data"].values(), strict=True)
@@ -198,7 +204,7 @@ def _decode_frame(value: Table) -> object:
     return frame.set_axis(index, axis=0).set_axis(_decode_part(value, "columns", 0), axis=1)
 
 
-def _decode_series(value: Table) -> object:
+def _decode_series(value: Head) -> object:
     import pandas as pd
 
     array = decode_column(value["dtypes"]["data"], value["data"])
@@ -206,11 +212,11 @@ def _decode_series(value: Table) -> object:
     return pd.Series(array, index=index, dtype=array.dtype, name=hashable(value["name"]))
 
 
-def _decode_index(value: Table) -> object:
+def _decode_index(value: Head) -> object:
     return _decode_part(value, "index", 0)
 
 
-def _decode_array(value: Table) -> object:
+def _decode_array(value: Head) -> object:
     shape = value["shape"]
     flat = flatten(value["data"], len(shape)) if value["data"] else []
     return decode_column(value["dtype"], flat).reshape(shape)

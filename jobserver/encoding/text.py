@@ -88,7 +88,7 @@ def restore_keys(value: object) -> Any:
 
     Parameters
     ----------
-    value : Any
+    value : object
         An encoded result, before or after the database.
     """
     if isinstance(value, dict):

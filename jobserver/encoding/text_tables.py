@@ -11,12 +11,11 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from jobserver.encoding.arrays import plain
 from jobserver.encoding.grid import Grid
 from jobserver.encoding.json_writer import dumps, native
-from jobserver.encoding.table_columns import Readable
+from jobserver.encoding.table_columns import Items, Readable
 
 #: Cells of one column or one row; None for a missing value.
 Cells = list[str | None]
@@ -115,7 +114,7 @@ def write_text(table: Readable, output_format: str) -> Iterator[bytes]:
     yield writer.after.encode()
 
 
-def _texts(values: list[Any]) -> tuple[Cells, bool]:
+def _texts(values: Items) -> tuple[Cells, bool]:
     """Return the cells of a column, and whether they need no escaping."""
     kinds = set(map(type, values))
     if kinds == {float}:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from sys import float_info
-from typing import IO, Any
+from typing import IO
 from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -39,7 +39,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d(?:T\d\d(?::\d\d(?::\d\d(?:\.\d{1,3}0*)?)?)
 _ESCAPED = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 #: Returns what follows the address in a cell, or nothing for an empty one.
-_Cell = Callable[[Any], str]
+_Cell = Callable[[object], str]
 
 
 def write_workbook(table: Readable, file: IO[bytes]) -> None:
@@ -122,7 +122,7 @@ def _letters(number: int) -> str:
     return name
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if isinstance(value, bool):
         return f' t="b"><v>{value:d}</v></c>'
     if isinstance(value, int) and abs(value) < 10**_MOST_DIGITS:
@@ -135,12 +135,12 @@ def _cell(value: Any) -> str:
     return "" if text is None else _text_cell(text)
 
 
-def _time_cell(value: Any) -> str:
+def _time_cell(value: object) -> str:
     match = _TIME.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         return _cell(value)
     style = _UTC if match[2] else _LOCAL
-    return _serial(datetime.fromisoformat(match[1]), style) or _text_cell(value)
+    return _serial(datetime.fromisoformat(match[1]), style) or _text_cell(match[0])
 
 
 def _serial(time: datetime, style: int) -> str:
