@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.tables.binary_files import check_cells, check_signature, chosen_names
 from jobserver.tables.errors import UnreadableTable, translated_errors
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
+
+    from jobserver.tables.options import Options
 
 _EXACT_DIGITS = 15  # of a decimal as a float
 _EXACT_INTEGER = 2**53
 _log = logging.getLogger("jobserver")
 
 
-def read_parquet(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
+def read_parquet(path: Path, options: Options) -> pd.DataFrame:
     """Return the table of a parquet file; see `read_feather`."""
     check_signature(path, "a parquet file", b"PAR1")
     with translated_errors("a parquet file"):
@@ -36,7 +38,7 @@ def read_parquet(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
             return _frame(file.read(names, use_threads=False).select(names), path.name)
 
 
-def read_feather(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
+def read_feather(path: Path, options: Options) -> pd.DataFrame:
     """Return the table of a feather file.
 
     Parameters
@@ -67,7 +69,7 @@ def read_feather(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
             return _frame(table.select(names), path.name)
 
 
-def _columns(schema: Any, options: Mapping[str, Any]) -> list[str]:
+def _columns(schema: pa.Schema, options: Options) -> list[str]:
     """Return the names of the columns to read, with those of the row labels."""
     from pyarrow import types
 
@@ -86,7 +88,7 @@ def _columns(schema: Any, options: Mapping[str, Any]) -> list[str]:
     return [*names, *labels]
 
 
-def _frame(table: Any, file: str) -> pd.DataFrame:
+def _frame(table: pa.Table, file: str) -> pd.DataFrame:
     for n, name in enumerate(table.column_names):
         column = _plain(table.column(n), f"{file}, column {name!r}")
         table = table.set_column(n, table.field(n).with_type(column.type), column)
@@ -96,7 +98,7 @@ def _frame(table: Any, file: str) -> pd.DataFrame:
     return _in_utc(frame)
 
 
-def _plain(column: Any, where: str) -> Any:
+def _plain(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """Return a column with a type that text tables have."""
     import pyarrow as pa
 
@@ -110,7 +112,7 @@ def _plain(column: Any, where: str) -> Any:
     return column.cast(pa.float64())
 
 
-def _exact_integers(table: Any) -> dict[Any, Any]:
+def _exact_integers(table: pa.Table) -> dict[pa.DataType, object]:
     """Return the types of pandas for integers that floats, as usual beside nulls, would round."""
     import pandas as pd
     import pyarrow as pa

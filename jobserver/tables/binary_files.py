@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.tables.columns import find_columns
 from jobserver.tables.compression import EXTENSIONS, compression
@@ -13,6 +13,8 @@ from jobserver.tables.errors import UnreadableTable
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from jobserver.tables.options import Options
 
 #: Most cells of a table or array that is read as a whole.
 MOST_CELLS = 100_000_000
@@ -50,7 +52,7 @@ def check_cells(cells: int, most: int = MOST_CELLS) -> None:
         )
 
 
-def chosen_names(names: Sequence[str], options: Mapping[str, Any]) -> list[str]:
+def chosen_names(names: Sequence[str], options: Options) -> list[str]:
     """Return the names of the columns to read, in the order wanted; by default all.
 
     Parameters
@@ -71,7 +73,7 @@ def chosen_names(names: Sequence[str], options: Mapping[str, Any]) -> list[str]:
     return [names[n] for n in find_columns(names, wanted, "columns")]
 
 
-def decoded(values: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
+def decoded(values: np.ndarray, where: str) -> np.ndarray:
     """Return an array with bytes as text: UTF-8, or else Latin-1 with a warning in the job's log.
 
     Parameters

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.tables.binary_files import (
     AS_PATH,
@@ -18,8 +17,11 @@ from jobserver.tables.binary_files import (
 from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
 
 if TYPE_CHECKING:
+    import h5py
     import numpy as np
     import pandas as pd
+
+    from jobserver.tables.options import Options
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
@@ -28,7 +30,7 @@ _CONVERSIONS = ("_FillValue", "missing_value", "scale_factor", "add_offset")
 _log = logging.getLogger("jobserver")
 
 
-def read_hdf5(path: Path, options: Mapping[str, Any]) -> pd.DataFrame | np.ndarray[Any, Any]:
+def read_hdf5(path: Path, options: Options) -> pd.DataFrame | np.ndarray:
     """Return a dataset.
 
     Parameters
@@ -63,7 +65,7 @@ def read_hdf5(path: Path, options: Mapping[str, Any]) -> pd.DataFrame | np.ndarr
             return _array(dataset, path.name)
 
 
-def check_self_contained(file: Any) -> None:
+def check_self_contained(file: h5py.File) -> None:
     """Check that all data is in the file itself.
 
     A link or a dataset may name any file of the server and would show its content.
@@ -78,21 +80,21 @@ def check_self_contained(file: Any) -> None:
     def is_external_link(_name: str, link: object) -> bool | None:
         return isinstance(link, h5py.ExternalLink) or None
 
-    def is_external(_name: str, item: Any) -> bool | None:
+    def is_external(_name: str, item: h5py.HLObject) -> bool | None:
         return (isinstance(item, h5py.Dataset) and bool(item.external or item.is_virtual)) or None
 
     if file.visititems_links(is_external_link) or file.visititems(is_external):
         raise UnreadableTable(f"refers to other files: copy all data into one, or {AS_PATH}")
 
 
-def _chosen(file: Any, name: object) -> Any:
+def _chosen(file: h5py.File, name: object) -> h5py.Dataset:
     """Return the dataset of a name, by default the only one."""
     import h5py
 
-    datasets: dict[str, Any] = {}
+    datasets: dict[str, h5py.Dataset] = {}
     by_pandas = []
 
-    def collect(name: str, item: Any) -> None:
+    def collect(name: str, item: h5py.HLObject) -> None:
         if isinstance(item, h5py.Dataset):
             datasets[name] = item
         elif "pandas_type" in item.attrs:
@@ -115,7 +117,7 @@ def _chosen(file: Any, name: object) -> Any:
     return next(iter(datasets.values()))
 
 
-def _table(dataset: Any, options: Mapping[str, Any], file: str) -> pd.DataFrame:
+def _table(dataset: h5py.Dataset, options: Options, file: str) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
@@ -135,7 +137,7 @@ def _table(dataset: Any, options: Mapping[str, Any], file: str) -> pd.DataFrame:
     return pd.DataFrame({n: _native(column, f"{file}, {n}") for n, column in columns.items()})
 
 
-def _array(dataset: Any, file: str) -> np.ndarray[Any, Any]:
+def _array(dataset: h5py.Dataset, file: str) -> np.ndarray:
     name = dataset.name.strip("/")
     if not dataset.shape or not _is_plain(dataset.dtype):
         raise UnreadableTable(f"has no table or array of numbers or text in {name!r}: {AS_PATH}")
@@ -145,14 +147,14 @@ def _array(dataset: Any, file: str) -> np.ndarray[Any, Any]:
     return _native(dataset[()], f"{file}, {name}")
 
 
-def _is_plain(dtype: Any) -> bool:
+def _is_plain(dtype: np.dtype) -> bool:
     """Whether the values are numbers, booleans or text."""
     import h5py
 
     return dtype.kind in "biufcS" or h5py.check_string_dtype(dtype) is not None
 
 
-def _native(values: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
+def _native(values: np.ndarray, where: str) -> np.ndarray:
     """Return values in the byte order of the machine, and bytes as text."""
     import numpy as np
 

@@ -7,10 +7,9 @@ CF conventions: they are scaled, times are times, and fill values are missing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.tables.binary_files import (
     AS_PATH,
@@ -24,6 +23,9 @@ from jobserver.tables.hdf5_files import SIGNATURE, check_self_contained
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
+
+    from jobserver.tables.options import Options
 
 #: Most cells of a table; its coordinates take many times the memory they take in the file.
 MOST_CELLS = 10_000_000
@@ -37,7 +39,7 @@ _FILL_ATTRIBUTES = {"_FillValue", "missing_value"}
 _log = logging.getLogger("jobserver")
 
 
-def read_netcdf(path: Path, options: Mapping[str, Any]) -> pd.DataFrame:
+def read_netcdf(path: Path, options: Options) -> pd.DataFrame:
     """Return variables of the same dimensions as a table.
 
     Parameters
@@ -105,7 +107,7 @@ def _check_links(path: Path) -> None:
         check_self_contained(file)
 
 
-def _decode(raw: Any) -> Any:
+def _decode(raw: xr.Dataset) -> xr.Dataset:
     import xarray
 
     for name, variable in raw.variables.items():
@@ -118,7 +120,7 @@ def _decode(raw: Any) -> Any:
         raise UnreadableTable(f"does not follow the CF conventions: {AS_PATH}") from error
 
 
-def _chosen(raw: Any, dataset: Any, options: Mapping[str, Any]) -> list[str]:
+def _chosen(raw: xr.Dataset, dataset: xr.Dataset, options: Options) -> list[str]:
     """Return the names of the variables to read, whose dimensions make one table."""
     names = chosen_names([str(name) for name in raw.variables], options)
     if "columns" not in options:
@@ -129,7 +131,9 @@ def _chosen(raw: Any, dataset: Any, options: Mapping[str, Any]) -> list[str]:
     widest = max(dimensions.values(), key=len)
     is_table = widest >= set().union(*dimensions.values())
     if not is_table or ("columns" not in options and any(widest != d for d in dimensions.values())):
-        shown = "; ".join(f"{name} ({', '.join(dataset[name].dims)})" for name in names[:20])
+        shown = "; ".join(
+            f"{name} ({', '.join(map(str, dataset[name].dims))})" for name in names[:20]
+        )
         raise UnreadableTable(
             f'has variables of different dimensions: set "columns" to some of: {shown}'
         )
@@ -139,7 +143,7 @@ def _chosen(raw: Any, dataset: Any, options: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def _mark_fills(variable: Any) -> None:
+def _mark_fills(variable: xr.DataArray) -> None:
     """Let default fill values count as missing, where others are not named."""
     fill = _FILLS.get(variable.dtype.name)
     unnamed = fill is not None and not _FILL_ATTRIBUTES & set(variable.attrs)
@@ -147,7 +151,7 @@ def _mark_fills(variable: Any) -> None:
         variable.attrs["_FillValue"] = variable.dtype.type(fill)
 
 
-def _report_invalid(raw: Any, variable: Any, file: str) -> None:
+def _report_invalid(raw: xr.DataArray, variable: xr.DataArray, file: str) -> None:
     """Warn of values outside the valid range, which is in the units of packed values."""
     low, high = raw.attrs.get("valid_min"), raw.attrs.get("valid_max")
     if len(limits := raw.attrs.get("valid_range", ())) == 2:
@@ -159,7 +163,7 @@ def _report_invalid(raw: Any, variable: Any, file: str) -> None:
         _log.warning("%s, %s: %d values are outside the valid range", file, raw.name, count)
 
 
-def _frame(dataset: Any, file: str) -> pd.DataFrame:
+def _frame(dataset: xr.Dataset, file: str) -> pd.DataFrame:
     scalars = [name for name, c in dataset.coords.items() if not c.ndim]
     columns = dataset.drop_vars(scalars)
     is_numbered = len(columns.dims) == 1 and not columns.indexes
