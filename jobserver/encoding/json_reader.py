@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import orjson
 
 from jobserver.encoding.scalars import INT64
 from jobserver.errors import BadRequest, Problem
 
+#: What JSON can hold.
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 _TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 #: Problems reported for one body.
@@ -20,7 +23,7 @@ _LONGEST_NAME = 60
 _ALWAYS_VALID = {int, float, bool, type(None)}
 
 
-def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dict[str, object]:
+def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dict[str, JsonValue]:
     """Read a JSON object that can be stored as it is.
 
     Parameters
@@ -129,9 +132,9 @@ class _Reader:
         self._path: list[str | int] = []
         self.problems: list[Problem] = []
 
-    def read(self, text: str) -> object:
+    def read(self, text: str) -> JsonValue:
         """Parse the text and collect its problems; the value is only usable without any."""
-        value = json.JSONDecoder(
+        value: JsonValue = json.JSONDecoder(
             object_pairs_hook=self._object,
             parse_int=self._integer,
             parse_float=self._float,
@@ -178,7 +181,7 @@ class _Reader:
         elif isinstance(value, str):
             self._note(_text_problem(value))
 
-    def _search_object(self, pairs: Any) -> None:
+    def _search_object(self, pairs: Iterable[tuple[str, object]]) -> None:
         seen = set()
         self._path.append("")
         for key, item in pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self, TypeVar
 
 from flask import request
@@ -46,7 +47,7 @@ class Body(BaseModel):
         return {name: value for name, value in self if name in self.model_fields_set}
 
     @classmethod
-    def read(cls, content: dict[str, object]) -> Self:
+    def read(cls, content: Mapping[str, object]) -> Self:
         """Return the body with this content.
 
         Raises
@@ -100,7 +101,7 @@ def read_body(model: type[B], *, form: bool = False) -> B:
     return model.read(read_content(stored=model.is_stored, form=form))
 
 
-def read_content(*, stored: bool, form: bool = False) -> dict[str, object]:
+def read_content(*, stored: bool, form: bool = False) -> Mapping[str, object]:
     """Return the JSON object in the body of the request; see `read_body`."""
     limit = services().settings.MAX_JSON_SIZE
     request.max_content_length = limit

@@ -189,7 +189,7 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> Callable[..., Re
     return serve
 
 
-def _read_body(entry: Endpoint) -> Body | dict[str, object] | None:
+def _read_body(entry: Endpoint) -> Body | Mapping[str, object] | None:
     """Return the body of the request; None if the endpoint takes none."""
     if entry.body and issubclass(entry.body, Body):
         return read_body(entry.body, form=entry.form)
