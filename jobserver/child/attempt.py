@@ -17,7 +17,8 @@ from jobserver.child.provenance import provenance
 from jobserver.context import current_job
 from jobserver.encoding import store_result
 from jobserver.encoding.text import text_of
-from jobserver.errors import ApiError, Problem, ProgramFailed
+from jobserver.errors import ApiError, JobNotRunnable, Problem, ProgramFailed
+from jobserver.processes.function import Process
 from jobserver.processes.kinds import make_process
 from jobserver.processes.run_context import (
     Failure,
@@ -77,6 +78,7 @@ class Attempt:
         work_in(spec["folder"])
         _limit(spec)
         plant(spec["seed"])
+        _report_unread(self.registry, spec)
         with current_job.entered(spec["id"], spec["attempt"], self._report, spec["seed"]):
             message = self._execute()
         flush()
@@ -153,6 +155,23 @@ def script_problems(registry: Registry, script: Message, has_data: bool) -> list
         return make_process(registry, script).problems(has_data)
     except ApiError as refusal:
         return list(refusal.errors)
+
+
+def _report_unread(registry: Registry, spec: RunSpec) -> None:
+    """Log which fields of the job are named like parameters of its script, which does not get them.
+
+    Nothing refuses them, as they may be notes of the client's.
+    """
+    if not spec["fields"] or spec["script"].get("type", Process.type) != Process.type:
+        return
+    try:
+        process = Process(registry, spec["script"])
+    except JobNotRunnable:  # the run reports it
+        return
+    named = {*process.script.signature.named} - process.kwargs.keys()
+    for name in sorted(named.intersection(spec["fields"])):
+        kwargs = f'"kwargs": {{"{name}": ...}}'
+        _log.warning('The script does not get the field "%s": it belongs in its %s.', name, kwargs)
 
 
 def _limit(spec: RunSpec) -> None:

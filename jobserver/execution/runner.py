@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: Files that a run may hold open.
 _OPEN_FILES = 1024
+#: Fields of a job whose names a run compares with the parameters of its script.
+_MOST_FIELDS = 1000
 #: Bytes of a result that lives in the job's document, if there is room: MongoDB takes 16 MiB.
 _SMALL_RESULT = 8 * MIB
 _LARGEST_DOCUMENT = 15 * MIB
@@ -191,6 +193,7 @@ class Runner:
             "attempt": job.run.attempt,
             "script": job.script or {},
             "data": source,
+            "fields": [name for name in job.own_fields if name.isidentifier()][:_MOST_FIELDS],
             "folder": folder,
             "seed": seeds.fresh() if job.seed is None else job.seed,
             "memory": self.settings.JOB_MEMORY_LIMIT,

@@ -43,6 +43,8 @@ _PARAMETERS = frozenset(("args", "kwargs", "over"))
 #: Fields that name a job's script, and fields that bind its data: alternatives to each other.
 _SCRIPT_FIELDS = frozenset({"script", "script_name"})
 DATA_FIELDS = frozenset({"data", "datafile", "raw_data"})
+#: Fields of a client's that the server reads.
+READ_FIELDS = _SCRIPT_FIELDS | DATA_FIELDS | {*FLAGS, "timeout", "retries", "seed", "notify"}
 _NOT_SENT = object()
 
 
@@ -164,6 +166,11 @@ class Job(DocumentView):
     def is_pinned(self) -> bool:
         """Whether it is kept when its time is over."""
         return self._pinned is True
+
+    @property
+    def own_fields(self) -> list[str]:
+        """The names of the client's fields that the server does not read."""
+        return [name for name in self.document if name not in SERVER_FIELDS | READ_FIELDS]
 
     @classmethod
     def new(

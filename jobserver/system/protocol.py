@@ -77,6 +77,8 @@ class RunSpec(TypedDict):
         Number of the attempt, from 1.
     script, data : dict
         What to run on what; data is None where none is bound.
+    fields : list of str
+        Names of the job's fields that the server does not read.
     folder : str
         Empty folder to work in.
     seed : int
@@ -93,6 +95,7 @@ class RunSpec(TypedDict):
     attempt: int
     script: dict[str, object]
     data: Message | None
+    fields: list[str]
     folder: str
     seed: int
     memory: int

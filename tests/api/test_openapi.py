@@ -10,6 +10,7 @@ from flask import Flask
 
 from jobserver.api.framework import errors
 from jobserver.app import BLUEPRINTS
+from jobserver.jobs.job import READ_FIELDS
 
 Document = dict[str, Any]
 
@@ -110,6 +111,10 @@ def test_no_body_has_defaults_that_a_client_would_send_with_every_change(
 def test_only_jobs_and_filters_have_fields_of_the_clients(document: Document) -> None:
     for path, schema in bodies(document):
         assert schema["additionalProperties"] is path.startswith("/job"), path
+
+
+def test_a_job_documents_the_fields_that_the_server_reads(document: Document) -> None:
+    assert dict(bodies(document))["/job"]["properties"].keys() == READ_FIELDS
 
 
 def test_a_body_with_required_fields_is_required(document: Document) -> None:

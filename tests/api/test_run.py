@@ -181,6 +181,17 @@ def test_no_client_names_the_file_that_a_script_opens(server: Server) -> None:
     assert refused(server, {"script": {"name": "size_of", "kwargs": {"file": "config.py"}}})
 
 
+def test_a_field_named_like_a_parameter_is_reported_in_the_log(client: httpx.Client) -> None:
+    job = run_through(client, script={"name": "add", "args": [1]}, b=40, note="mine", seed=1)
+    assert job["result"] == 3
+    log = client.get(f"/job/{job['_id']}/log").text
+    assert '"b"' in log
+    assert '"kwargs": {"b": ...}' in log
+    assert "note" not in log
+    meant = run_through(client, script={"name": "add", "args": [1], "kwargs": {"b": 40}}, b=40)
+    assert client.get(f"/job/{meant['_id']}/log").text == ""
+
+
 def test_a_refused_job_runs_once_it_is_mended(client: httpx.Client) -> None:
     client.put("/job/mine", json={"script_name": "add"})
     assert client.post("/job/mine/run").status_code == 422

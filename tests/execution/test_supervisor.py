@@ -102,6 +102,7 @@ def spec(folder: Path, script: dict[str, Any]) -> RunSpec:
         attempt=1,
         script=script,
         data=None,
+        fields=[],
         folder=str(folder),
         seed=1,
         memory=0,
