@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.tables.cells import REMARKS, is_clock
 from jobserver.tables.errors import NotTimes, UnknownColumn, counted, did_you_mean
@@ -50,7 +50,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return found
 
 
-def find_columns(names: Sequence[Any], wanted: Sequence[str | int], option: str) -> list[int]:
+def find_columns(names: Sequence[object], wanted: Sequence[str | int], option: str) -> list[int]:
     """Return the positions of columns.
 
     Parameters
@@ -83,7 +83,7 @@ def find_columns(names: Sequence[Any], wanted: Sequence[str | int], option: str)
     return found
 
 
-def find_times(names: Sequence[Any], options: Options) -> tuple[TimesOption | None, list[int]]:
+def find_times(names: Sequence[object], options: Options) -> tuple[TimesOption | None, list[int]]:
     """Return the option ``times``, if it is set, and the positions of its columns.
 
     Raises
@@ -193,7 +193,7 @@ def _is_float(text: str) -> bool:
     return True
 
 
-def _is_text(column: pd.Series[Any]) -> bool:
+def _is_text(column: pd.Series) -> bool:
     """Whether a column holds text, maybe beside numbers as in JSON and workbooks."""
     if column.dtype != object:
         return bool(column.dtype.kind == "O")  # the text of pandas
@@ -212,7 +212,7 @@ def _name_clocks(frame: pd.DataFrame, remarks: dict[str, str]) -> None:
             remarks[str(names[n])] = remark.replace(advice, advise_times(names[n : n + 2]))
 
 
-def _are_compact_dates(column: pd.Series[Any]) -> bool:
+def _are_compact_dates(column: pd.Series) -> bool:
     """Whether integers are such as 20200131, year, month and day, or 202001312359."""
     if column.dtype.kind not in "iu" or column.empty:
         return False
@@ -240,13 +240,13 @@ def _with_times(
     return frame.iloc[:, rest]
 
 
-def _as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
+def _as_texts(column: pd.Series) -> pd.Series:
     if column.dtype == "str":
         return column
     return column.astype("object").map(_as_text, na_action="ignore").astype("str")
 
 
-def _as_text(cell: Any) -> str:
+def _as_text(cell: object) -> str:
     """Return a cell as it was written: years may have become numbers."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
@@ -269,7 +269,7 @@ def _with_joined_times(frame: pd.DataFrame, text: set[int]) -> pd.DataFrame:
     return frame.iloc[:, [n for n in range(frame.shape[1]) if n != dates[0] + 1]]
 
 
-def _are_clocks(column: pd.Series[Any]) -> bool:
+def _are_clocks(column: pd.Series) -> bool:
     present = column.dropna()
     return bool(len(present)) and all(
         is_clock(cell) and cell[-1].isdigit() for cell in present.unique()
@@ -299,7 +299,7 @@ def _report_codes(frame: pd.DataFrame) -> None:
                 )
 
 
-def _is_far_off(column: pd.Series[Any], code: float) -> bool:
+def _is_far_off(column: pd.Series, code: float) -> bool:
     others = column[(column != code) & column.notna()]
     if others.empty:
         return len(column) > 1

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-Table = TypeVar("Table", "pd.DataFrame", "pd.Series[Any]")
+Table = TypeVar("Table", "pd.DataFrame", "pd.Series")
 
 _log = logging.getLogger("jobserver")
 _NO_OPTIONS: Options = {}
@@ -42,7 +42,7 @@ def convert(value: object, datatype: str, options: Options = _NO_OPTIONS) -> Any
 
     Parameters
     ----------
-    value : Any
+    value : object
         JSON, an ndarray, or a DataFrame with typed columns.
     datatype : str
         See `jobserver.tables.datatypes.DATATYPES`.
@@ -130,7 +130,7 @@ def _is_inexact(cell: object) -> bool:
     return isinstance(cell, int) and int(float(cell)) != cell
 
 
-def _frame_of_array(array: np.ndarray[Any, Any]) -> pd.DataFrame:
+def _frame_of_array(array: np.ndarray) -> pd.DataFrame:
     import pandas as pd
 
     if array.ndim == 1:
@@ -221,7 +221,7 @@ def _typed(
     return column.rename(None)
 
 
-def _array(value: object, _options: Options) -> np.ndarray[Any, Any]:
+def _array(value: object, _options: Options) -> np.ndarray:
     import numpy as np
     import pandas as pd
 

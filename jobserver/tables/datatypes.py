@@ -55,7 +55,7 @@ class Columns:
     index: list[object] | None = None
 
 
-def check_datatype(value: Any, datatype: object, *, has_times: bool = False) -> None:
+def check_datatype(value: object, datatype: object, *, has_times: bool = False) -> None:
     """Check that a JSON value matches a datatype.
 
     Parameters
@@ -114,7 +114,7 @@ def columns_of(value: object) -> Columns:
 
     Parameters
     ----------
-    value : Any
+    value : object
         An object of columns, which are lists or objects of labels and cells; a list of rows, which
         are objects or lists; a list of numbers; or an object of ``columns``, ``data`` (rows) and
         optionally ``index``.
@@ -292,7 +292,7 @@ def _is_container(value: object) -> bool:
     return isinstance(value, list | dict)
 
 
-def _all_are(kind: type, values: Any) -> bool:
+def _all_are(kind: type, values: Iterable[object]) -> bool:
     """Whether there are values, all of one type."""
     return bool(values) and all(isinstance(value, kind) for value in values)
 

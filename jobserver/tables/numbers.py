@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from math import isinf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.tables.cells import INTEGER, MISSING, is_number
 from jobserver.tables.errors import AmbiguousTable
@@ -89,12 +89,12 @@ def doubts_points(cells: Iterable[str], separator: str, options: Options) -> boo
     return separator == ";" or any(map(_GERMAN_DATE.fullmatch, cells))
 
 
-def prove_point(columns: Iterable[pd.Series[Any]]) -> bool:
+def prove_point(columns: Iterable[pd.Series]) -> bool:
     """Whether a number in columns of text, such as 0.5, shows that points are decimal."""
     return any(not pointed.str.fullmatch(_EITHER).all() for pointed in _pointed(columns))
 
 
-def check_points(columns: Sequence[pd.Series[Any]], where: Where) -> None:
+def check_points(columns: Sequence[pd.Series], where: Where) -> None:
     """Check that the points in columns of text, as far as these are numbers, are decimal.
 
     Raises
@@ -108,7 +108,7 @@ def check_points(columns: Sequence[pd.Series[Any]], where: Where) -> None:
         raise _unsure(pointed.iloc[0], where(int(pointed.index[0])))
 
 
-def _pointed(columns: Iterable[pd.Series[Any]]) -> Iterator[pd.Series[Any]]:
+def _pointed(columns: Iterable[pd.Series]) -> Iterator[pd.Series]:
     """Yield the numbers with a point of each column that holds nothing but numbers."""
     for column in columns:
         present = column[column.notna() & ~column.isin(MISSING)].str.strip()
@@ -127,14 +127,14 @@ def number_pattern(options: Options) -> str:
     return rf"[+-]?(?:{digits})"
 
 
-def with_points(text: pd.Series[Any], options: Options) -> pd.Series[Any]:
+def with_points(text: pd.Series, options: Options) -> pd.Series:
     """Return numbers in text with a decimal point, and without groups of digits."""
     if thousands := options.get("thousands"):
         text = text.str.replace(thousands, "", regex=False)
     return text.str.replace(",", ".", regex=False) if decimal_mark(options) == "," else text
 
 
-def find_inexact(text: pd.Series[Any], numbers: pd.Series[Any]) -> tuple[int, str] | None:
+def find_inexact(text: pd.Series, numbers: pd.Series) -> tuple[int, str] | None:
     """Return the row of a cell that floats cannot hold, and why; None if they hold all.
 
     Parameters
@@ -154,7 +154,7 @@ def find_inexact(text: pd.Series[Any], numbers: pd.Series[Any]) -> tuple[int, st
     return None
 
 
-def holds_large(numbers: pd.Series[Any]) -> bool:
+def holds_large(numbers: pd.Series) -> bool:
     """Whether a column of floats holds some that may have lost digits."""
     import numpy as np
 
@@ -164,7 +164,7 @@ def holds_large(numbers: pd.Series[Any]) -> bool:
     return bool(max(np.fmax.reduce(cells), -np.fmin.reduce(cells)) >= _EXACT)
 
 
-def advise_cells(present: pd.Series[Any], wrong: pd.Series[Any], options: Options) -> str:
+def advise_cells(present: pd.Series, wrong: pd.Series, options: Options) -> str:
     """Return how to make a column numbers or times, for a remark; empty if that is unclear.
 
     Parameters
@@ -196,7 +196,7 @@ def _ways(cells: Sequence[str], options: Options) -> Iterator[Options]:
             yield way
 
 
-def _read_all(present: pd.Series[Any], options: Options, way: Options) -> bool:
+def _read_all(present: pd.Series, options: Options, way: Options) -> bool:
     return bool(present.str.fullmatch(number_pattern({**options, **way})).all())
 
 
@@ -220,7 +220,7 @@ def _line_of(cell: str, body: Sequence[Row]) -> str:
     return next(f"line {row.line}" for row in body if cell in row.cells)
 
 
-def holds_integers(cells: np.ndarray[Any, Any]) -> bool:
+def holds_integers(cells: np.ndarray) -> bool:
     """Whether numbers are integers, some of them maybe missing."""
     import numpy as np
 

@@ -112,7 +112,7 @@ class RowReader:
         if self.layout.point_in_doubt and not prove_point(self._texts(nrows=_FEW)):
             check_points(self._texts(), self.where)
 
-    def _texts(self, **more: Any) -> list[pd.Series[Any]]:
+    def _texts(self, **more: object) -> list[pd.Series]:
         """Return the columns that may become numbers, as text."""
         frame = self._parsed(dtype="str", parse_dates=[], na_values=[""], **more)
         others = {*self.texts, *self.parts}
@@ -124,7 +124,7 @@ class RowReader:
             self.lines = [found.line for found in self._rows()]
         return f"line {self.lines[row] if self.lines else self.layout.start + row + 1}"
 
-    def _parsed(self, **more: Any) -> pd.DataFrame | None:
+    def _parsed(self, **more: object) -> pd.DataFrame | None:
         """Return the rows below the header; None if pandas finds too many cells in one."""
         import pandas as pd
 
@@ -245,7 +245,7 @@ class RowReader:
                 frame[n] = column
         return frame
 
-    def _digits_lost(self, text: pd.Series[Any], numbers: pd.Series[Any]) -> str | None:
+    def _digits_lost(self, text: pd.Series, numbers: pd.Series) -> str | None:
         """Return which digits of a column numbers would lose."""
         if has_leading_zeros(text):
             return _ZEROS
@@ -325,7 +325,7 @@ def _is_unnamed(name: object) -> bool:
     return name == "" or str(name).startswith("Unnamed: ")
 
 
-def _starts_with_number(column: pd.Series[Any]) -> bool:
+def _starts_with_number(column: pd.Series) -> bool:
     """Whether the first cell of a column that is not missing is a number."""
     first = (cell for cell in column.head(_FEW) if isinstance(cell, str) and not is_blank(cell))
     return is_number(next(first, ""))

@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.tables.cells import MISSING, is_clock, is_number, is_time, is_typed
 from jobserver.tables.errors import counted
@@ -48,13 +48,13 @@ class TextColumns:
     where: Where
     remarks: dict[str, str] = field(default_factory=dict)
 
-    def typed(self, column: pd.Series[Any]) -> pd.Series[Any]:
+    def typed(self, column: pd.Series) -> pd.Series:
         """Return a column of text, and maybe numbers, as numbers or times if it is one, or text."""
         texts = _as_texts(column, decimal_mark(self.options))
         typed = self._typed(texts)
         return _as_texts(column) if typed is texts else typed
 
-    def _typed(self, column: pd.Series[Any]) -> pd.Series[Any]:
+    def _typed(self, column: pd.Series) -> pd.Series:
         """Return a column as numbers or times if it is one; the column itself if not."""
         known = column.mask(column.isin(MISSING))
         present = known.dropna()
@@ -69,7 +69,7 @@ class TextColumns:
         self._remark_text(column, present, ~fits)
         return column
 
-    def _numbers(self, column: pd.Series[Any], present: pd.Series[Any]) -> pd.Series[Any]:
+    def _numbers(self, column: pd.Series, present: pd.Series) -> pd.Series:
         import pandas as pd
 
         text = with_points(present.str.strip(), self.options)
@@ -80,9 +80,7 @@ class TextColumns:
         report_missing(column.name, column)
         return numbers
 
-    def _remark_text(
-        self, column: pd.Series[Any], present: pd.Series[Any], wrong: pd.Series[bool]
-    ) -> None:
+    def _remark_text(self, column: pd.Series, present: pd.Series, wrong: pd.Series[bool]) -> None:
         """Remark why a column is not numbers or times, if it almost is."""
         may_have_times = self.options.get("times") is None
         kind = "a number"
@@ -100,16 +98,16 @@ class TextColumns:
             advice = advise_cells(text, text[wrong], self.options)
             self._remark(column, present, int(wrong.to_numpy().argmax()), f"is not {kind}{advice}")
 
-    def _remark(self, column: pd.Series[Any], present: pd.Series[Any], row: int, why: str) -> None:
+    def _remark(self, column: pd.Series, present: pd.Series, row: int, why: str) -> None:
         where = self._where(column, present, row)
         self.remarks[str(column.name)] = f"is text, as {present.iloc[row]!r} in {where} {why}"
 
-    def _where(self, column: pd.Series[Any], present: pd.Series[Any], row: int) -> str:
+    def _where(self, column: pd.Series, present: pd.Series, row: int) -> str:
         """Return where a row of the cells that are present stands."""
         return self.where(int(column.index.get_indexer([present.index[row]])[0]))
 
 
-def _as_texts(column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
+def _as_texts(column: pd.Series, decimal: str = ".") -> pd.Series:
     """Return a column of text and numbers as text, the numbers with a decimal mark."""
     if column.dtype != object:
         return column
@@ -120,12 +118,12 @@ def _as_texts(column: pd.Series[Any], decimal: str = ".") -> pd.Series[Any]:
     return written.astype("str")
 
 
-def has_leading_zeros(column: pd.Series[Any]) -> bool:
+def has_leading_zeros(column: pd.Series) -> bool:
     """Whether some cells of text are integers with leading zeros, which name something."""
     return bool(column.str.fullmatch(_LEADING_ZERO).any())
 
 
-def report_missing(name: object, column: pd.Series[Any]) -> None:
+def report_missing(name: object, column: pd.Series) -> None:
     """Report which words of a column of numbers are taken as missing."""
     lost = column[column.isin(MISSING)]
     if not lost.empty:
@@ -138,7 +136,7 @@ def time_remark(name: object, cell: object, where: str) -> str:
     return f"{cell} in {where} may be a time; if so, {advise_times([name])}"
 
 
-def advise_times(names: list[Any]) -> str:
+def advise_times(names: list[object]) -> str:
     """Return the advice that columns hold the times."""
     columns = json.dumps([str(name) for name in names] if names[1:] else str(names[0]))
     return f'set "times": {columns} in "data"'

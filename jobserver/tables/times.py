@@ -97,7 +97,7 @@ def zone_of(name: str) -> tzinfo:
         raise ValueError(f"There is no time zone {name}.") from error
 
 
-def iso_times(column: pd.Series[Any]) -> pd.Series[Any] | None:
+def iso_times(column: pd.Series) -> pd.Series | None:
     """Return a column of text as times if all of it is ISO 8601; otherwise None.
 
     Times with a zone become UTC; 24:00 is 00:00 of the next day.
@@ -111,14 +111,14 @@ def iso_times(column: pd.Series[Any]) -> pd.Series[Any] | None:
         return None
 
 
-def are_iso_times(present: pd.Series[Any]) -> pd.Series[bool]:
+def are_iso_times(present: pd.Series) -> pd.Series[bool]:
     """Return which cells are times written as ISO 8601, with a zone like most others."""
     are_zoned = present.str.contains(_ZONED)
     is_common = are_zoned if 2 * are_zoned.sum() > len(present) else ~are_zoned
     return is_common & _parsed(present, "ISO8601", "coerce", True).notna()
 
 
-def parse_times(parts: Sequence[pd.Series[Any]], option: TimesOption, where: Where) -> Any:
+def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -> Any:
     """Return the times in some columns of text.
 
     Parameters
@@ -164,13 +164,13 @@ def parse_times(parts: Sequence[pd.Series[Any]], option: TimesOption, where: Whe
     return _in_zone(times, option.zone, where)
 
 
-def _is_text(column: pd.Series[Any]) -> bool:
+def _is_text(column: pd.Series) -> bool:
     import pandas as pd
 
     return str(pd.api.types.infer_dtype(column)) == "string"
 
 
-def _iso(column: pd.Series[Any], present: pd.Series[Any]) -> pd.Series[Any]:
+def _iso(column: pd.Series, present: pd.Series) -> pd.Series:
     import pandas as pd
 
     zoned = re.search(_ZONED, present.iloc[0])
@@ -185,7 +185,7 @@ def _iso(column: pd.Series[Any], present: pd.Series[Any]) -> pd.Series[Any]:
     return _parsed(column, "ISO8601", "raise", bool(zoned))
 
 
-def _coerced(text: pd.Series[Any], present: pd.Series[Any], how: str) -> pd.Series[Any]:
+def _coerced(text: pd.Series, present: pd.Series, how: str) -> pd.Series:
     """Return the times that can be parsed; the others are missing."""
     zoned = "%z" in how
     if how == "ISO8601":
@@ -196,7 +196,7 @@ def _coerced(text: pd.Series[Any], present: pd.Series[Any], how: str) -> pd.Seri
     return _parsed(text, how, "coerce", zoned)
 
 
-def _parsed(text: pd.Series[Any], how: str, errors: str, zoned: bool) -> pd.Series[Any]:
+def _parsed(text: pd.Series, how: str, errors: str, zoned: bool) -> pd.Series:
     import pandas as pd
 
     late = text.str.contains(_LATE).fillna(False).astype(bool)
@@ -208,7 +208,7 @@ def _parsed(text: pd.Series[Any], how: str, errors: str, zoned: bool) -> pd.Seri
     return times + pd.to_timedelta(late.astype("int64"), unit="D") if late.any() else times
 
 
-def _joined(parts: Sequence[pd.Series[Any]], numbered: bool) -> pd.Series[Any]:
+def _joined(parts: Sequence[pd.Series], numbered: bool) -> pd.Series:
     """Return the parts of the times as one column of text."""
     stripped = [part.astype("str").str.strip() for part in parts]
     if not numbered:
@@ -223,7 +223,7 @@ def _joined(parts: Sequence[pd.Series[Any]], numbered: bool) -> pd.Series[Any]:
     return text
 
 
-def _check_years(years: pd.Series[Any], where: Where) -> None:
+def _check_years(years: pd.Series, where: Where) -> None:
     """Check that years have four digits: 20 is hardly the year 20."""
     early = years.str.fullmatch(r"0*\d{1,3}(\.0*)?").fillna(False).astype(bool).to_numpy()
     if early.any():
@@ -234,7 +234,7 @@ def _check_years(years: pd.Series[Any], where: Where) -> None:
         )
 
 
-def _guess(present: pd.Series[Any]) -> str:
+def _guess(present: pd.Series) -> str:
     """Return the way in which all times are written."""
     for pattern, found in _COMPACT.items():
         if present.str.fullmatch(pattern).all():
@@ -249,7 +249,7 @@ def _guess(present: pd.Series[Any]) -> str:
     )
 
 
-def _order(present: pd.Series[Any], mark: str) -> str:
+def _order(present: pd.Series, mark: str) -> str:
     """Return whether day or month comes first, which a number above 12 decides."""
     numbers = present.str.extract(rf"(\d+){mark}(\d+)").astype(int)
     day_first, month_first = (numbers.max() > 12).tolist()
@@ -262,7 +262,7 @@ def _order(present: pd.Series[Any], mark: str) -> str:
     )
 
 
-def _in_zone(times: pd.Series[Any], zone: str | None, where: Where) -> pd.Series[Any]:
+def _in_zone(times: pd.Series, zone: str | None, where: Where) -> pd.Series:
     if zone is None:
         return times
     if times.dt.tz is not None:

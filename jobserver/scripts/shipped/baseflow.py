@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -104,7 +104,7 @@ def baseflow(
     return pd.DataFrame({"flow": flow, "baseflow": base, "bfi": index}, flow.index)
 
 
-def _unbroken(flow: pd.Series[float]) -> list[np.ndarray[Any, Any]]:
+def _unbroken(flow: pd.Series[float]) -> list[np.ndarray]:
     """Return the flows between gaps, which are logged, as is a step other than a day."""
     import numpy as np
     import pandas as pd
@@ -118,7 +118,7 @@ def _unbroken(flow: pd.Series[float]) -> list[np.ndarray[Any, Any]]:
     return np.split(flow.to_numpy(), starts)
 
 
-def _lyne_hollick(flow: np.ndarray[Any, Any], alpha: float, passes: int) -> np.ndarray[Any, Any]:
+def _lyne_hollick(flow: np.ndarray, alpha: float, passes: int) -> np.ndarray:
     import numpy as np
 
     extra = min(_REFLECTED, len(flow) - 1)
@@ -132,7 +132,7 @@ def _lyne_hollick(flow: np.ndarray[Any, Any], alpha: float, passes: int) -> np.n
     return np.asarray(base[extra : extra + len(flow)])
 
 
-def _eckhardt(flow: np.ndarray[Any, Any], alpha: float, bfi_max: float) -> np.ndarray[Any, Any]:
+def _eckhardt(flow: np.ndarray, alpha: float, bfi_max: float) -> np.ndarray:
     import numpy as np
 
     old = (1 - bfi_max) * alpha / (1 - alpha * bfi_max)

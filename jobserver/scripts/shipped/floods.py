@@ -140,7 +140,7 @@ def _maxima(flow: pd.Series[float], start_month: int, coverage: float) -> pd.Dat
     )
 
 
-def l_moments(values: np.ndarray[Any, Any]) -> tuple[float, float, float]:
+def l_moments(values: np.ndarray) -> tuple[float, float, float]:
     """Return the first two sample L-moments, unbiased, and the L-skewness.
 
     Raises
@@ -186,9 +186,7 @@ def _gev_skewness(shape: float) -> float:
     return 2 * math.expm1(-shape * math.log(3)) / math.expm1(-shape * math.log(2)) - 3
 
 
-def quantiles(
-    years: np.ndarray[Any, Any], location: float, scale: float, shape: float = 0.0
-) -> np.ndarray[Any, Any]:
+def quantiles(years: np.ndarray, location: float, scale: float, shape: float = 0.0) -> np.ndarray:
     """Return the floods of some return periods."""
     import numpy as np
 
