@@ -9,7 +9,7 @@ from flask import Flask
 from jobserver.api import info
 from jobserver.api.data import data
 from jobserver.api.datafile import datafile, datafiles
-from jobserver.api.framework import errors, headers, origin
+from jobserver.api.framework import errors, headers, origin, transport
 from jobserver.api.framework.identity import KEY
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
@@ -49,6 +49,7 @@ def create_app(parts: Services) -> Flask:
     info.register(app, parts)
     headers.register(app, parts.settings)
     origin.register(app)
+    transport.register(app, parts.settings)
     # Before views authenticate: preflight requests have no credentials.
     origin.register_cors(app, parts.settings)
     return app

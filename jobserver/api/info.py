@@ -63,7 +63,9 @@ def health() -> Answer:
 @endpoint(info, "GET", "/openapi.json", policy="info", answers={200: schemas.Document})
 def read_openapi() -> Answer:
     """Describe every endpoint in OpenAPI 3.1."""
-    return Answer(openapi.document(login=services().settings.LOGIN_REQUIRED))
+    settings = services().settings
+    url = settings.PUBLIC_URL or "/"
+    return Answer(openapi.document(login=settings.LOGIN_REQUIRED, url=url))
 
 
 @endpoint(metrics, "GET", "/metrics", policy="metrics", answers={200: "text/plain"})

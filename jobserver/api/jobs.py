@@ -21,6 +21,7 @@ from jobserver.api.framework.endpoint import (
 )
 from jobserver.api.framework.identity import actor, owner_filter, services
 from jobserver.api.framework.schemas import AllDeleted, Cancelled, JobList
+from jobserver.api.job import public
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, Conflict, InvalidId, NotFound, Problem
 from jobserver.jobs.job import ACTIVE, PRIVATE, Job, State
@@ -147,7 +148,7 @@ def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
         return _page(selection, query, query.limit, after)
     found = services().listing.read(selection, after)
     # Read the first job before the answer starts, while it can still be an error.
-    documents = _shown(chain(list(islice(found, 1)), found), selection.fields)
+    documents = _shown(chain(list(islice(found, 1)), found), selection.fields, request.script_root)
     return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
 
 
@@ -179,10 +180,10 @@ def _is_field(name: str) -> bool:
     return is_field(name) and top != PRIVATE and (top not in _SCALARS or top == name)
 
 
-def _shown(found: Iterable[Job], fields: tuple[str, ...]) -> Iterator[Document]:
+def _shown(found: Iterable[Job], fields: tuple[str, ...], root: str) -> Iterator[Document]:
     """Yield jobs as answers show them; `created` was read only for the order."""
     for each in found:
-        shown = each.public()
+        shown = public(each, root)
         if fields and "created" not in fields:
             del shown["created"]
         yield shown
@@ -193,11 +194,14 @@ def _page(selection: Selection, query: JobsQuery, limit: int, after: Cursor | No
     listing, strings = services().listing, wants_strings(query)
     jobs, cursor = listing.page(selection, limit, after)
     total = listing.count(selection)
-    shown = _shown(jobs, selection.fields)
+    shown = _shown(jobs, selection.fields, request.script_root)
     content: Document = {"found": len(jobs) + bool(cursor) if total is None else total}
     content |= {"found_at_least": True} if total is None else {}
     content["jobs"] = list(map(stringify, shown) if strings else shown)
-    return Answer(content | ({"next": _link(cursor)} if cursor else {}))
+    if cursor is None:
+        return Answer(content)
+    link = _link(cursor)
+    return Answer({**content, "next": link}, headers={"Link": f'<{link}>; rel="next"'})
 
 
 def _link(cursor: Cursor) -> str:
@@ -205,7 +209,7 @@ def _link(cursor: Cursor) -> str:
     created, job_id = cursor
     arguments = request.args.to_dict()
     arguments["after"] = f"{created.isoformat()}{_CURSOR_SEPARATOR}{job_id}"
-    return f"{request.path}?{urlencode(arguments)}"
+    return f"{request.script_root}{request.path}?{urlencode(arguments)}"
 
 
 def _read_cursor(text: str) -> Cursor:

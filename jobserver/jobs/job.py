@@ -105,6 +105,8 @@ class RunState(DocumentView):
         When it ended, while that mail is due.
     file : dict or None
         Its large result: ``key``, ``kind``, ``form``, ``size``.
+    sent : bytes or None
+        Checksum of the fields it was created with, if the request had an ``Idempotency-Key``.
     """
 
     attempt = StoredField[int]("attempt")
@@ -119,6 +121,7 @@ class RunState(DocumentView):
     notify = StoredField[str]("notify", "")
     mail = StoredField[datetime | None]("mail", None)
     file = StoredField[Document | None]("file", None)
+    sent = StoredField[bytes | None]("sent", None)
 
 
 class Job(DocumentView):

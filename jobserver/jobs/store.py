@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import islice
 
 from bson import ObjectId
 
+from jobserver.encoding import dumps
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.jobs.deletion import NEEDED_TO_DELETE, JobDeleter
-from jobserver.jobs.job import FLAGS, Job, State
+from jobserver.jobs.job import FLAGS, Job, State, private
 from jobserver.jobs.listing import Listing, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import JobId, utcnow
+from jobserver.storage.documents import JobId, owned_by, utcnow
 
 _BATCH = 200
 _ANYBODYS: Mapping[str, object] = {}
@@ -66,6 +69,37 @@ class Jobs:
             If the id is taken.
         """
         return self._insert(Job.new(fields, job_id, owner))
+
+    def create_once(
+        self, key: str, fields: Mapping[str, object], owner: ObjectId | None = None
+    ) -> Job:
+        """Store a new job, or return the one that the same request stored before.
+
+        Parameters
+        ----------
+        key : str
+            Identifies the request among those of its owner; the job's id is derived from it.
+
+        Raises
+        ------
+        Conflict
+            If the key was sent with other fields.
+        """
+        digest = hashlib.sha256(f"{owner}\0{key}".encode()).digest()
+        job_id = ObjectId(digest[: len(ObjectId().binary)])
+        sent = hashlib.sha256(dumps(fields)).digest()
+        new = Job.new(fields, job_id, owner).updated(private(sent=sent))
+        self.database.check_room()
+        while not self.database.insert("jobs", new.document):
+            with suppress(NotFound):  # deleted just now
+                old = self.get(job_id, owned_by(owner))
+                if old.run.sent == sent:
+                    return old
+                raise Conflict(
+                    f"This Idempotency-Key has created the job {job_id} with other fields. Choose "
+                    "another key."
+                )
+        return new
 
     def create_again(
         self, job_id: JobId, fields: Mapping[str, object], visible: Mapping[str, object] = _ANYBODYS

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -226,3 +227,35 @@ def test_results_keep_their_keys(client: httpx.Client) -> None:
     assert list(client.get(f"/job/{job['_id']}").json()["result"]) == keys
     assert list(client.get("/jobs").json()["jobs"][0]["result"]) == keys
     assert list(client.get(f"/job/{job['_id']}/result").json()) == keys
+
+
+def test_a_repeated_request_with_an_idempotency_key_creates_one_job(client: httpx.Client) -> None:
+    headers = {"Idempotency-Key": "4f1c:first"}
+
+    def create(_: int) -> tuple[int, str]:
+        answer = client.put("/job", json={"note": [1, {"a": 2}]}, headers=headers)
+        return answer.status_code, answer.json()["_id"]
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = set(pool.map(create, range(16)))
+    assert len(answers) == 1
+    ((status, job_id),) = answers
+    assert status == 201
+    assert client.get("/jobs").json()["found"] == 1
+    assert client.post(f"/job/{job_id}", json={"note": 5}).status_code == 200
+    again = client.put("/job", json={"note": [1, {"a": 2}]}, headers=headers)
+    assert (again.status_code, again.json()["_id"], again.json()["note"]) == (201, job_id, "5")
+
+
+def test_an_idempotency_key_stands_for_one_body(server: Server) -> None:
+    client, headers = server.client, {"Idempotency-Key": "k"}
+    assert client.put("/job", json={"note": 1}, headers=headers).status_code == 201
+    with server.unchanged():
+        answer = client.put("/job", json={"note": 2}, headers=headers)
+        assert answer.status_code == 409
+        assert "Idempotency-Key" in answer.json()["message"]
+        for key in ("", "a b", "x" * 256):
+            refused = client.put("/job", json={}, headers={"Idempotency-Key": key})
+            assert refused.status_code == 400
+    other = client.put("/job", json={"note": 2}, headers={"Idempotency-Key": "l"})
+    assert other.status_code == 201

@@ -56,13 +56,15 @@ _PARTS: dict[str, Schema] = {
 
 
 @cache
-def document(*, login: bool = True) -> Schema:
+def document(*, login: bool = True, url: str = "/") -> Schema:
     """Return the whole interface as an OpenAPI 3.1 document.
 
     Parameters
     ----------
     login : bool
         Whether users log in.
+    url : str
+        Address of the server as clients reach it.
     """
     paths: dict[str, Schema] = {}
     for entry in ENDPOINTS:
@@ -76,6 +78,7 @@ def document(*, login: bool = True) -> Schema:
             "version": jobserver.__version__,
             "description": "Python functions, executables and command line tools as jobs.",
         },
+        "servers": [{"url": url}],
         "paths": paths,
         "components": components,
     }

@@ -1,0 +1,87 @@
+"""What lies between clients and views: the path of a proxy, and compression."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, request
+
+from jobserver.home.settings import Settings
+from jobserver.sizes import KIB
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Bytes below which compression saves nothing.
+_SMALLEST = KIB
+#: Compression in the format gzip, quick rather than small.
+_LEVEL, _GZIP = 1, 16 + zlib.MAX_WBITS
+_COMPRESSED = ("application/json", "text/csv", "text/html", "text/plain", "text/javascript")
+#: What the ETag of a compressed answer ends with: it has other bytes.
+_SUFFIX = '-gzip"'
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Serve an app below the path of ``PUBLIC_URL``, and compress answers where asked for."""
+    prefix = urlsplit(settings.PUBLIC_URL or "").path.rstrip("/")
+    if prefix:
+        setattr(app, "wsgi_app", _below(prefix, app.wsgi_app))  # noqa: B010 - as Flask says
+    app.before_request(_read_tags)
+    app.after_request(_compress)
+
+
+def _below(prefix: str, app: WSGIApplication) -> WSGIApplication:
+    """Return an app whose links begin with a prefix; the proxy may pass it on or remove it."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path: str = environ["PATH_INFO"]
+        if path == prefix or path.startswith(f"{prefix}/"):
+            environ["PATH_INFO"] = path[len(prefix) :] or "/"
+        environ["SCRIPT_NAME"] = prefix
+        return app(environ, start_response)
+
+    return serve
+
+
+def _read_tags() -> None:
+    """Compare ETags as those of the answer before it was compressed."""
+    for name in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"):
+        if tags := request.environ.get(name):
+            request.environ[name] = tags.replace(_SUFFIX, '"')
+
+
+def _compress(response: Response) -> Response:
+    """Compress an answer if the client takes that, and it holds no secret and no part of a file."""
+    if response.mimetype not in _COMPRESSED or "Content-Encoding" in response.headers:
+        return response
+    response.vary.add("Accept-Encoding")
+    size = response.headers.get("Content-Length", _SMALLEST, type=int)
+    if (
+        not request.accept_encodings.quality("gzip")
+        or response.status_code != 200
+        or "Accept-Ranges" in response.headers
+        or "no-store" in response.headers.get("Cache-Control", "")
+        or size < _SMALLEST
+    ):
+        return response
+    tag = response.headers.get("ETag", "")
+    if tag:
+        response.headers["ETag"] = tag.removesuffix('"') + _SUFFIX
+    response.headers["Content-Encoding"] = "gzip"
+    del response.headers["Content-Length"]
+    if response.is_streamed or request.method == "HEAD":
+        response.response = _compressed(response.iter_encoded())
+    else:
+        response.set_data(b"".join(_compressed([response.get_data()])))
+    return response
+
+
+def _compressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(_LEVEL, wbits=_GZIP)
+    for piece in pieces:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()
