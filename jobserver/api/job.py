@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Annotated, ClassVar
 
 from flask import Blueprint, request, url_for
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from werkzeug.http import generate_etag
 
 from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument
-from jobserver.errors import BadRequest, Changed
+from jobserver.errors import BadRequest, Changed, Problem
 from jobserver.jobs.job import SERVER_FIELDS, Job
 from jobserver.jobs.store import merge_patch, no_job
 from jobserver.storage.database import Document
@@ -24,6 +24,8 @@ from jobserver.users.policy import authorize
 
 job = Blueprint("job", __name__)
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+#: Fields of a script, not of a job.
+_PARAMETERS = ("args", "kwargs")
 
 
 class JobFields(Body):
@@ -32,7 +34,10 @@ class JobFields(Body):
     model_config = ConfigDict(
         extra="allow",
         json_schema_extra={
-            "propertyNames": {"pattern": "^[^$.][^.]*$", "not": {"enum": [*sorted(SERVER_FIELDS)]}}
+            "propertyNames": {
+                "pattern": "^[^$.][^.]*$",
+                "not": {"enum": [*sorted(SERVER_FIELDS), *_PARAMETERS]},
+            }
         },
     )
     reserved: ClassVar[frozenset[str]] = SERVER_FIELDS
@@ -67,6 +72,16 @@ class JobFields(Body):
         description="Address to mail when the job ends; true for the owner's own.",
         examples=["user@example.org"],
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_parameters(cls, content: Mapping[str, object]) -> Mapping[str, object]:
+        """Refuse parameters outside the script, which nothing would read."""
+        text = 'is not read here: send "script": {{"name": ..., "{0}": ...}}'
+        found = [name for name in _PARAMETERS if name in content]
+        if problems := [Problem(name, text.format(name)) for name in found]:
+            raise BadRequest("Parameters of a script belong in the field 'script'.", problems)
+        return content
 
 
 class JobBody(JobFields):

@@ -27,9 +27,6 @@ _FIELDS: Mapping[str, tuple[Mapping[str, type], Mapping[str, type]]] = {
 _TYPE_NAMES: Mapping[type, str] = {
     **{str: "a string", list: "a list", dict: "an object", bool: "true or false"},
 }
-#: Parameters belong into ``script``; beside it they would not be read.
-_PARAMETERS = ("args", "kwargs")
-_NOT_HERE = 'is not read here: send "script": {{"name": ..., "{0}": ...}} instead'
 _MOST_RETRIES = 100
 
 
@@ -78,7 +75,6 @@ def bind(
 def _script(fields: Mapping[str, object], problems: list[Problem]) -> Document | None:
     named = {"name": fields["script_name"]} if "script_name" in fields else None
     script = fields.get("script", named)
-    problems += [Problem(name, _NOT_HERE.format(name)) for name in _PARAMETERS if name in fields]
     if script is None:
         problems.append(Problem("script_name", "is missing: name the script to run"))
         return None

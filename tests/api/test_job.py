@@ -137,6 +137,20 @@ def test_all_fields_of_the_server_are_named_at_once(client: httpx.Client) -> Non
     assert sorted(fields) == ["_id", "created", "state"]
 
 
+@pytest.mark.parametrize("request_line", ["PUT /job", "PUT /job/other", "POST /job/mine"])
+def test_parameters_outside_the_script_are_refused(server: Server, request_line: str) -> None:
+    method, path = request_line.split()
+    server.client.put("/job/mine", json={"script_name": "add"})
+    with server.unchanged():
+        fields: dict[str, Any]
+        for fields in ({"script_name": "add", "kwargs": {"b": 1}}, {"args": [], "kwargs": {}}):
+            answer = server.client.request(method, path, json=fields)
+            assert answer.status_code == 400
+            wrong = {each["field"]: each["problem"] for each in answer.json()["errors"]}
+            assert wrong.keys() == fields.keys() - {"script_name"}
+            assert '"script": {"name": ..., "kwargs": ...}' in wrong["kwargs"]
+
+
 def test_edit_merges_fields(client: httpx.Client) -> None:
     client.put("/job/mine", json={"a": 1, "b": {"c": 2, "d": 3}})
     answer = client.post("/job/mine", json={"b": {"c": 4}, "e": None}, params=NATIVE)

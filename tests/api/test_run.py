@@ -76,8 +76,6 @@ def test_the_answer_of_a_run_may_be_native(client: httpx.Client) -> None:
         ({"script": {"name": "noop", "args": {}}}, {"script.args"}),
         ({"script": {"name": "noop", "kwargs": []}}, {"script.kwargs"}),
         ({"script": {"name": "noop"}, "script_name": "add"}, {"script_name"}),
-        ({"script_name": "noop", "kwargs": {"limit": 80}}, {"kwargs"}),
-        ({"script": {"name": "noop"}, "args": [], "kwargs": {}}, {"args", "kwargs"}),
     ],
 )
 def test_scripts_that_cannot_run(server: Server, fields: dict[str, Any], wrong: set[str]) -> None:
