@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.encoding import encode_result
-from jobserver.scripts import flow_duration_curve, gaps, plot, resample, rolling
+from jobserver.scripts import baseflow, flow_duration_curve, gaps, plot, resample, rolling
 from jobserver.scripts.registry import Registry, ScriptSources
 
 START = datetime(2020, 1, 31, 22)
@@ -322,6 +322,22 @@ def test_what_is_no_span_is_refused(text: str) -> None:
 def test_what_is_no_period_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a valid period: write 15min"):
         resample(hourly([1.0, 2.0]), text)
+
+
+def test_a_sum_of_large_integers_does_not_wrap_around() -> None:
+    times = pd.date_range("2020-01-01", periods=3)
+    for values in ([2**62] * 3, [-(2**62)] * 3, [2**53, 1, 1]):
+        found = resample(pd.DataFrame({"value": values}, times), "3D", "sum")["value"]
+        assert found.tolist() == [float(sum(values))]
+    small = resample(pd.DataFrame({"value": [1, 2, 3]}, times), "3D", "sum")["value"]
+    assert (small.dtype, small.tolist()) == ("int64", [6])
+
+
+@pytest.mark.parametrize("script", [resample, rolling, gaps, plot, flow_duration_curve, baseflow])
+def test_infinite_values_are_refused(script: Any) -> None:
+    data = pd.DataFrame({"value": [1.0, -np.inf, 2.0]}, pd.date_range("2020-01-01", periods=3))
+    with pytest.raises(ValueError, match=r'infinite values in value: 1, .*2020-01-02.*"missing"'):
+        script(data)
 
 
 def test_more_periods_than_memory_holds_are_refused() -> None:

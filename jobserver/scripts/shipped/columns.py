@@ -101,7 +101,7 @@ def one_column(data: object, column: str | None) -> pd.Series[float]:
     Raises
     ------
     ValueError
-        If there is no such column, or more than one and none is named.
+        If there is no such column, more than one and none is named, or a value is infinite.
     """
     table = table_of(data)
     if column is None:
@@ -109,6 +109,7 @@ def one_column(data: object, column: str | None) -> pd.Series[float]:
     chosen = numeric_columns(table, column)
     if chosen.shape[1] > 1:
         raise ValueError(f"{chosen.shape[1]} columns are called {column}: rename them.")
+    _check_finite(chosen)
     return chosen.iloc[:, 0]
 
 
@@ -127,9 +128,12 @@ def timetable(data: object, column: Columns | None, time: str | None) -> pd.Data
     Raises
     ------
     ValueError
-        If there are no times, several columns of times and none is named, or no such columns.
+        If there are no times, several columns of times and none is named, no such columns, or a
+        value is infinite.
     """
-    return _in_order(numeric_columns(by_time(table_of(data), time), column))
+    table = _in_order(numeric_columns(by_time(table_of(data), time), column))
+    _check_finite(table)
+    return table
 
 
 def one_series(data: object, column: str | None, time: str | None) -> pd.Series[float]:
@@ -180,6 +184,18 @@ def check_unique(times: pd.DatetimeIndex) -> None:
             f"There are rows with the time of another row: {len(again)}, such as {again[0]}. "
             "Bind a table with one row for each time."
         )
+
+
+def _check_finite(table: pd.DataFrame) -> None:
+    """Raise `ValueError` if a value is infinite: pandas counts it as missing in some statistics."""
+    for name, column in table.items():
+        infinite = column[column.abs() == math.inf]
+        if len(infinite):
+            raise ValueError(
+                f"There are infinite values in {name}: {len(infinite)}, the first at "
+                f"{infinite.index[0]}. If they stand for missing ones, set "
+                '"missing": ["inf", "-inf"] in "data"; else correct them.'
+            )
 
 
 def check_not_negative(values: pd.Series[float], what: str = "flows") -> None:

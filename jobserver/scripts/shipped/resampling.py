@@ -20,6 +20,9 @@ from jobserver.scripts.shipped.timeseries import How
 if TYPE_CHECKING:
     import pandas as pd
 
+#: From here on, floats do not hold all integers.
+_WHOLE = 2.0**53
+#: Periods that memory can hold.
 _MOST_PERIODS = 20_000_000
 _log = logging.getLogger("jobserver")
 
@@ -89,6 +92,8 @@ def resample(
     if zone is not None:
         table = table.set_axis(_local(table.index, zone), axis=0)
     _check_number(table.index, period, offset)
+    if how == "sum" and (table.astype("float64").abs().max() * len(table) >= _WHOLE).any():
+        table = table.astype("float64")  # sums of integers could wrap around
     periods = table.resample(offset, closed="left", label="left")
     counts = periods.count()
     if how == "count":
