@@ -22,7 +22,7 @@ from contextlib import suppress
 from importlib import import_module
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from jobserver.encoding import Encoder, File, dumps, restore_keys, show_file
 from jobserver.encoding.table_columns import ColumnTable
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 #: Libraries that data files, and results in a format, need: their own memory does not count.
 _LIBRARIES = {"file": "pandas", "parquet": "pyarrow.parquet"}
 _JSON = (".json", ".geojson")
+_DAY = "%Y-%m-%d"
 #: Where the messages of the reader say that options stand: in a job, of which there is none here.
 _IN_A_JOB = ' in "data"'
 
@@ -129,13 +130,20 @@ def _refusal(path: Path, reason: str) -> str:
 
 
 def _with_dates(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose days are shown as such: without the time 00:00."""
-    for n, dtype in enumerate(frame.dtypes):
-        if str(dtype).startswith("datetime64") and frame.iloc[:, n].notna().any():
-            days = frame.iloc[:, n]
-            if days.dt.tz is None and (days.dropna() == days.dropna().dt.normalize()).all():
-                frame.isetitem(n, days.dt.strftime("%Y-%m-%d"))
+    """Return a table whose days, in columns and row labels, are shown without the time 00:00."""
+    for n in range(frame.shape[1]):
+        if _are_days(frame.iloc[:, n]):
+            frame.isetitem(n, frame.iloc[:, n].dt.strftime(_DAY))
+    if _are_days(frame.index.to_series()):
+        frame = frame.set_axis(frame.index.strftime(_DAY), axis=0)
     return frame
+
+
+def _are_days(column: pd.Series[Any]) -> bool:
+    if not str(column.dtype).startswith("datetime64") or column.dt.tz is not None:
+        return False
+    present = column.dropna()
+    return bool(len(present)) and bool((present == present.dt.normalize()).all())
 
 
 def _rows(table: ColumnTable) -> Iterator[bytes]:

@@ -141,7 +141,7 @@ def _data(
     if not given:
         return None
     if len(given) > 1:
-        text = f"data is bound only once, and {given[0]} binds it: create the job without this one"
+        text = f"data is bound only once, and {given[0]} binds it: remove this by PATCH with null"
         problems += [Problem(name, text) for name in given[1:]]
         return None
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
+
+from jobserver.errors import similar_names
 
 _SHOWN = 5
 
@@ -77,9 +78,8 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
     It ends a message.
     """
-    folded = {each.casefold(): each for each in known}
-    close = get_close_matches(str(name)[:100].casefold(), folded, 1)
-    return f"; did you mean {folded[close[0]]}?" if close else ""
+    close = similar_names(str(name), known)
+    return f"; did you mean {close}?" if close else ""
 
 
 def set_one(option: str, values: Iterable[object]) -> str:

@@ -56,6 +56,13 @@ def test_rows_are_those_that_scripts_get(
     assert strict_json(shown(tmp_path, text, "json", **options)) == expected
 
 
+def test_days_have_no_time_as_row_labels_either(tmp_path: Path) -> None:
+    days, hours = "t,v\n2020-01-01,1\n2020-01-02,2\n", "t,v\n2020-01-01T00:30,1\n"
+    for form, expected in (("csv", b"t,v\n2020-01-01,1\n"), ("json", b'[{"t":"2020-01-01","v":1}')):
+        assert shown(tmp_path, days, form, datatype="timeseries").startswith(expected)
+    assert b"\n2020-01-01T00:30:00,1" in shown(tmp_path, hours, "csv", datatype="timeseries")
+
+
 def test_formats(tmp_path: Path) -> None:
     text = "t;v\na,b;1,5\n"
     assert shown(tmp_path, text, "csv") == b't,v\n"a,b",1.5\n'

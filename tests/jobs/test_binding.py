@@ -213,7 +213,7 @@ def test_data_is_bound_once(client: httpx.Client) -> None:
     problems = refused(client, data=store(client, 1), raw_data=2)
     assert "once" in problems["raw_data"]
     problems = refused(client, datafile="timeseries.csv", data=SHIPPED)
-    assert "without this one" in problems["datafile"]
+    assert "PATCH" in problems["datafile"]
     assert "data" not in problems
 
 
