@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from jobserver.tables.errors import TableError
 from jobserver.tables.loading import load
 
 Read = Callable[..., Any]
@@ -21,3 +22,11 @@ def read(tmp_path: Path) -> Read:
         return load({"path": str(path), **options}, as_path=False)
 
     return write_and_read
+
+
+def refusal_of(reader: Callable[[Path, dict[str, Any]], object], path: Path, **options: Any) -> str:
+    """Why a file cannot be read, which names no path of the server."""
+    with pytest.raises(TableError) as refused:
+        reader(path, options)
+    assert str(path.parent) not in str(refused.value)
+    return str(refused.value)

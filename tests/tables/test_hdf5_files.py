@@ -6,6 +6,7 @@ import gzip
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jobserver.tables.errors import TableError
 from jobserver.tables.hdf5_files import read_hdf5
+from tests.tables.conftest import refusal_of
 
 TEXT = h5py.string_dtype()
 ROWS = np.dtype([("t", "S20"), ("q", ">f8"), ("n", "i4"), ("place", TEXT), ("ok", "?")])
@@ -32,11 +33,7 @@ def write(path: Path, fill: Callable[[h5py.File], object]) -> Path:
     return path
 
 
-def refusal(path: Path, **options: Any) -> str:
-    with pytest.raises(TableError) as refused:
-        read_hdf5(path, options)
-    assert str(path.parent) not in str(refused.value)
-    return str(refused.value)
+refusal = partial(refusal_of, read_hdf5)
 
 
 def gauges(file: h5py.File) -> None:

@@ -6,6 +6,7 @@ import gzip
 import importlib
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from jobserver.tables.errors import TableError
 from jobserver.tables.netcdf_files import read_netcdf
+from tests.tables.conftest import refusal_of
 
 DAYS = pd.date_range("2018-09-05", periods=3)
 ENGINES = pytest.mark.parametrize("engine", ["h5netcdf", "scipy"])
@@ -42,11 +43,7 @@ def write(path: Path, dataset: xr.Dataset, engine: str = "h5netcdf", **options: 
     return path
 
 
-def refusal(path: Path, **options: Any) -> str:
-    with pytest.raises(TableError) as refused:
-        read_netcdf(path, options)
-    assert str(path.parent) not in str(refused.value)
-    return str(refused.value)
+refusal = partial(refusal_of, read_netcdf)
 
 
 @pytest.fixture
