@@ -151,6 +151,14 @@ def test_steps_are_checked_before_a_run(
     assert "15min" in str(properties[parameter])
 
 
+def test_a_zone_is_checked_before_a_run() -> None:
+    script = Registry.load(ScriptSources(None)).lookup("resample")
+    assert script.problems([], {"zone": "Europe/Berlin"}, True) == []
+    (problem,) = script.problems([], {"zone": "../Berlin"}, True)
+    assert problem.field == "kwargs.zone"
+    assert "'../Berlin' is unknown: write an IANA name" in problem.problem
+
+
 def test_the_hook_loads_what_runs_need() -> None:
     code = (
         "import sys\nfrom types import SimpleNamespace\nfrom jobserver.scripts import on_init\n"

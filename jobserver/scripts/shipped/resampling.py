@@ -10,7 +10,9 @@ from jobserver.scripts.shipped.steps import (
     Count,
     Period,
     Share,
+    Zone,
     check_period,
+    check_zone,
     complete_counts,
     needed,
     usual_step,
@@ -33,7 +35,7 @@ def resample(
     how: How = "mean",
     column: Columns | None = None,
     time: str | None = None,
-    zone: str | None = None,
+    zone: Zone | None = None,
     min_count: Count = 1,
     coverage: Share | None = None,
 ) -> pd.DataFrame:
@@ -86,7 +88,8 @@ def resample(
     """
     offset = _start_of(period)
     if zone is not None:
-        _check_zone(zone, period, offset)
+        check_zone(zone)
+        _check_days(period, offset)
     table = timetable(data, column, time)
     step = usual_step(table.index)
     if zone is not None:
@@ -136,21 +139,14 @@ def _check_number(times: pd.DatetimeIndex, period: str, offset: Any) -> None:
         )
 
 
-def _check_zone(zone: str, period: str, offset: Any) -> None:
-    from zoneinfo import ZoneInfo
-
+def _check_days(period: str, offset: Any) -> None:
+    """Raise `ValueError` if periods are shorter than the days of a zone."""
     from pandas.tseries import offsets
 
     if isinstance(offset, offsets.Tick) and not isinstance(offset, offsets.Day):
         raise ValueError(
             f"zone is for days and longer periods: leave it out for {period}, or write 1D for days."
         )
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(
-            f"The zone {zone!r} is unknown: write an IANA name such as Europe/Berlin."
-        ) from error
 
 
 def _local(times: pd.DatetimeIndex, zone: str) -> pd.DatetimeIndex:

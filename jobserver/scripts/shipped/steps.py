@@ -57,6 +57,19 @@ def check_period(text: str) -> str:
     return text.strip()
 
 
+def check_zone(name: str) -> str:
+    """Return the name of a time zone; `ValueError` if there is none."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"{name!r} is unknown: write an IANA name of a time zone, such as Europe/Berlin"
+        ) from error
+    return name
+
+
 class Checked:
     """Checks a parameter when a job is started, with pydantic, which scripts do not import.
 
@@ -81,9 +94,10 @@ class Checked:
         return {**handler(schema), "examples": [*self.examples]}
 
 
-#: A time span of fixed length, and the step from period to period.
+#: A time span of fixed length, the step from period to period, and a time zone.
 Span = Annotated[str, Checked(check_span, "15min", "1h", "1D", "2W")]
 Period = Annotated[str, Checked(check_period, "15min", "1D", "MS", "YS-NOV")]
+Zone = Annotated[str, Checked(check_zone, "Europe/Berlin")]
 
 
 def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta | None:
