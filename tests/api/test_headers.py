@@ -84,7 +84,7 @@ def test_listed_pages_may_call(public_server: Server, origin: str) -> None:
         assert answer.headers[ALLOW] == origin
         assert "Location" in answer.headers["Access-Control-Expose-Headers"]
     for each in (asked, answer):
-        assert each.headers["Vary"] == "Origin"
+        assert "Origin" in each.headers["Vary"].split(", ")
         assert "Access-Control-Allow-Credentials" not in each.headers
     assert preflight(public_server, origin, "/nothing").status_code == 204
 
@@ -103,14 +103,14 @@ def test_others_may_not(public_server: Server, origin: str) -> None:
         public_server.client.get("/info", headers={"Origin": origin}),
     ):
         assert [name for name in answer.headers if name.startswith("access-control-")] == []
-        assert answer.headers["Vary"] == "Origin"
+        assert "Origin" in answer.headers["Vary"].split(", ")
         assert answer.status_code in {200, 403}
 
 
 def test_without_an_origin_there_are_no_cors_headers(public_server: Server) -> None:
     answer = public_server.client.get("/info")
     assert ALLOW not in answer.headers
-    assert answer.headers["Vary"] == "Origin"
+    assert "Origin" in answer.headers["Vary"].split(", ")
     assert public_server.client.options("/info").status_code == 200
 
 

@@ -276,7 +276,7 @@ def test_a_table_never_lies_whole_in_the_server(make_server: MakeServer) -> None
         assert job["state"] == "finished", job["message"]
         lines = 0
         with server.client.stream("GET", job["result"]["href"], params={"format": "csv"}) as answer:
-            for number, piece in enumerate(answer.iter_raw(MIB)):
+            for number, piece in enumerate(answer.iter_bytes(MIB)):
                 lines += piece.count(b"\n")
                 if number % 5 == 0:
                     sizes.append(server_size(server))

@@ -72,7 +72,7 @@ def _compress(response: Response) -> Response:
         response.headers["ETag"] = tag.removesuffix('"') + _SUFFIX
     response.headers["Content-Encoding"] = "gzip"
     del response.headers["Content-Length"]
-    if response.is_streamed or request.method == "HEAD":
+    if response.is_streamed:
         response.response = _compressed(response.iter_encoded())
     else:
         response.set_data(b"".join(_compressed([response.get_data()])))
