@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from bson import ObjectId
 from flask import Blueprint, request
+from pydantic import Field
 
+from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, endpoint
 from jobserver.api.framework.identity import actor, client_address, log_in_basic, services
-from jobserver.api.framework.schemas import (
-    Credentials,
-    Login,
-    MadeToken,
-    Message,
-    NewToken,
-    TokenList,
-)
+from jobserver.api.framework.schemas import Login, MadeToken, Message, TokenList
 from jobserver.api.users import message, visible_user
 from jobserver.errors import BadRequest, NotFound, Problem
+from jobserver.users.policy import Scope
 from jobserver.users.store import shown_token
 from jobserver.users.user import User
 
 login = Blueprint("login", __name__)
 
 _SECRET = {"Cache-Control": "no-store"}
+
+
+class Credentials(Body):
+    """A user's email address and password; neither with HTTP Basic."""
+
+    email: str = ""
+    password: str = ""
+
+
+class NewToken(Body):
+    """A personal token to create."""
+
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00-\x1f\x7f]*$",
+        description="Purpose of the token.",
+    )
+    scopes: list[Annotated[Scope, Field(strict=False)]] = Field(
+        min_length=1, description="What the token allows."
+    )
 
 
 @endpoint(login, "GET", "/login", policy="account", answers={200: Login}, refusals=(401, 429))
@@ -41,15 +60,15 @@ def log_in_by_header() -> Answer:
     answers={200: Login},
     refusals=(401, 429),
 )
-def log_in(body: dict[str, object]) -> Answer:
+def log_in(body: Credentials) -> Answer:
     """Log in with HTTP Basic, or with email and password in the body."""
-    if not body:
+    sent = body.sent()
+    if not sent:
         return _logged_in(log_in_basic(request.authorization))
-    email, password = body.get("email"), body.get("password")
-    if not isinstance(email, str) or not isinstance(password, str):
-        problems = [Problem(name, "must be a string") for name in ("email", "password")]
-        raise BadRequest("Send HTTP Basic, or email and password as strings.", problems)
-    return _logged_in(services().accounts.log_in(email, password, client_address()))
+    if missing := [name for name in Credentials.model_fields if name not in sent]:
+        problems = [Problem(name, "is missing") for name in missing]
+        raise BadRequest("Send HTTP Basic, or email and password.", problems)
+    return _logged_in(services().accounts.log_in(body.email, body.password, client_address()))
 
 
 def _logged_in(user: User) -> Answer:
@@ -92,12 +111,10 @@ def list_tokens(user_id: str) -> Answer:
     answers={201: MadeToken},
     refusals=(404, 409),
 )
-def make_token(user_id: str, body: dict[str, object]) -> Answer:
+def make_token(user_id: str, body: NewToken) -> Answer:
     """Create a personal token for a program; it is shown only once."""
     user = visible_user(user_id, "user.tokens")
-    kept, token = services().accounts.users.make_token(
-        user.id, body.get("name"), body.get("scopes")
-    )
+    kept, token = services().accounts.users.make_token(user, body.name, body.scopes)
     return Answer({**shown_token(kept), "token": token}, 201, _SECRET)
 
 

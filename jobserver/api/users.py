@@ -1,22 +1,21 @@
-"""``/user``: register, activate, read, change, delete accounts; reset passwords."""
+"""``/user``: register, activate, read, change, delete accounts; reset passwords.
+
+An account's password is chosen with the token of a mail, never with the request that causes the
+mail: that may come from anybody. The pages of the links are in `jobserver.web.views`.
+"""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from bson import ObjectId
 from flask import Blueprint
+from pydantic import Field
 
+from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.identity import actor, client_address, services
-from jobserver.api.framework.schemas import (
-    Activation,
-    Address,
-    Changes,
-    Message,
-    NewPassword,
-    Registration,
-    UserInfo,
-    UserList,
-)
+from jobserver.api.framework.schemas import Message, UserInfo, UserList
 from jobserver.errors import BadRequest, NotFound
 from jobserver.users.accounts import remove_user
 from jobserver.users.policy import authorize
@@ -25,10 +24,42 @@ from jobserver.users.user import User
 users = Blueprint("users", __name__)
 
 
+Password = Annotated[str, Field(description="12 to 256 characters.")]
+_MAILED = "A mail with a link has been sent to this address. Open the link and choose a password."
+
+
 class TokenQuery(Query):
     """The token of a link."""
 
     token: str | None = None
+
+
+class Address(Body):
+    """An email address."""
+
+    email: str = Field(examples=["ada@example.org"])
+
+
+class Activation(Body):
+    """The token of a mail, and the password of a new account."""
+
+    token: str = ""
+    password: Password = ""
+
+
+class NewPassword(Body):
+    """A new password, with the token of a mail."""
+
+    token: str
+    password: Password
+
+
+class Changes(Body):
+    """A new password or email address, with the current password."""
+
+    current_password: str = ""
+    password: Password = ""
+    email: str = ""
 
 
 def message(status: int, message: str) -> Answer:
@@ -51,65 +82,48 @@ def visible_user(user_id: str, action: str) -> User:
     "PUT",
     "/user",
     policy="account",
-    body=Registration,
+    body=Address,
     answers={201: Message},
     refusals=(429,),
 )
-def register(body: dict[str, object]) -> Answer:
-    """Register; the server mails an activation link."""
-    email, password = body.get("email"), body.get("password")
-    services().accounts.register(email, password, client_address())
-    return message(201, "Open the link in the mail sent to this address, then log in.")
+def register(body: Address) -> Answer:
+    """Register an address; the server mails a link to choose a password."""
+    services().accounts.send_link(body.email, client_address())
+    return message(201, _MAILED)
 
 
 @endpoint(
     users,
-    "GET",
-    "/user/<user_id>/activate",
-    policy="account",
-    query=TokenQuery,
-    answers={200: Message},
-    refusals=(404, 409),
-)
-def activate(user_id: str, query: TokenQuery) -> Answer:
-    """Confirm an email address by the link of a mail."""
-    return _activated(user_id, query.token)
-
-
-@endpoint(
-    users,
-    "PUT",
+    "POST PUT",
     "/user/<user_id>/activate",
     policy="account",
     body=Activation,
+    form=True,
     query=TokenQuery,
     answers={200: Message},
     refusals=(404, 409),
 )
-def activate_by_token(user_id: str, body: dict[str, object], query: TokenQuery) -> Answer:
-    """Confirm an email address by the token of a mail."""
-    return _activated(user_id, body.get("token", query.token))
-
-
-def _activated(user_id: str, token: object) -> Answer:
-    if not isinstance(token, str) or not ObjectId.is_valid(user_id):
+def activate(user_id: str, body: Activation, query: TokenQuery) -> Answer:
+    """Create an account, or confirm a new email address, with the token of a mail."""
+    token = body.token or query.token
+    if not token or not ObjectId.is_valid(user_id):
         raise BadRequest("Send the token from the link in the mail.")
-    services().accounts.activate(ObjectId(user_id), token)
-    return message(200, "The email address is confirmed. Log in.")
+    password = body.password if "password" in body.sent() else None
+    return message(200, services().accounts.activate(ObjectId(user_id), token, password))
 
 
 @endpoint(
     users,
-    "GET",
+    "GET POST",
     "/user/<email>/resend",
     policy="account",
     answers={200: Message},
     refusals=(429,),
 )
 def resend(email: str) -> Answer:
-    """Send the activation mail again."""
-    services().accounts.resend(email)
-    return message(200, "If this address is waiting to be confirmed, a mail has been sent to it.")
+    """Send the mail again."""
+    services().accounts.send_link(email, client_address())
+    return message(200, _MAILED)
 
 
 @endpoint(
@@ -121,18 +135,10 @@ def resend(email: str) -> Answer:
     answers={202: Message},
     refusals=(429,),
 )
-def ask_reset(body: dict[str, object]) -> Answer:
+def ask_reset(body: Address) -> Answer:
     """Request a mail with a link for choosing a new password."""
-    services().accounts.ask_reset(body.get("email"))
-    return message(202, "If there is a user with this address, a mail has been sent to it.")
-
-
-@endpoint(
-    users, "GET", "/password/reset", policy="account", query=TokenQuery, answers={200: Message}
-)
-def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - for the next request
-    """Explain how to use the link of a mail."""
-    return message(200, "Send the token in this link and a new password with PUT /password/reset.")
+    services().accounts.send_link(body.email, client_address())
+    return message(202, _MAILED)
 
 
 @endpoint(
@@ -143,9 +149,9 @@ def explain_reset(query: TokenQuery) -> Answer:  # noqa: ARG001 - for the next r
     body=NewPassword,
     answers={200: Message},
 )
-def reset(body: dict[str, object]) -> Answer:
+def reset(body: NewPassword) -> Answer:
     """Set a new password with the token of a mail."""
-    services().accounts.reset(str(body.get("token")), body.get("password"))
+    services().accounts.reset(body.token, body.password)
     return message(200, "The password was changed; all logins and tokens have ended. Log in.")
 
 
@@ -168,10 +174,13 @@ def read_user(user_id: str) -> Answer:
     answers={200: Message},
     refusals=(404, 409),
 )
-def change_user(user_id: str, body: dict[str, object]) -> Answer:
+def change_user(user_id: str, body: Changes) -> Answer:
     """Change the password or the email address of the logged-in user."""
-    found = visible_user(user_id, "user.change")
-    return message(200, services().accounts.change(found, body))
+    found, sent = visible_user(user_id, "user.change"), body.sent()
+    password = body.password if "password" in sent else None
+    email = body.email if "email" in sent else None
+    done = services().accounts.change(found, body.current_password, password, email)
+    return message(200, done)
 
 
 @endpoint(

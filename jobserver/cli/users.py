@@ -83,7 +83,7 @@ def add_command(home: Path, config: str, email: str, role: str, password_stdin: 
     hashed = _hashed(password_stdin)
 
     def add(users: Users) -> None:
-        users.add(address, hashed, Role(role), confirmed=True)
+        users.add(address, hashed, Role(role))
 
     _with_users(home, config, add)
     click.echo(f"added {email}, {role}")
@@ -165,7 +165,7 @@ def reset_command(home: Path, config: str, email: str, password_stdin: bool) -> 
 
     def reset(users: Users) -> None:
         found = _found(users, email)
-        users.revoke(found.id, password=hashed, active=True, confirmed=True)
+        users.revoke(found.id, password=hashed, active=True)
         users.drop_tokens(found.id)
 
     _with_users(home, config, reset)

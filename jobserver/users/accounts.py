@@ -1,7 +1,7 @@
 """What users do with their accounts: register, activate, log in, change, make tokens.
 
-Neither an answer nor its time reveals whether an address is known: a password is hashed or compared
-in any case, and mails are sent later.
+Neither an answer nor its time reveals whether an address is known: a password is compared in any
+case, and any address gets a mail, which is sent later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
-from jobserver.errors import BadRequest, Conflict, Forbidden, Unauthorized
+from jobserver.errors import BadRequest, Conflict, Forbidden, Problem, Unauthorized
 from jobserver.home.secret_key import secret_key
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import ACTIVE
@@ -21,7 +21,7 @@ from jobserver.mail import Outbox, normalize_address
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER
 from jobserver.users.passwords import PasswordCache, Passwords, check_password
-from jobserver.users.policy import Actor, Role
+from jobserver.users.policy import Actor, Role, rank
 from jobserver.users.rate_limits import RateLimiter
 from jobserver.users.store import Users
 from jobserver.users.tokens import USED, EmailLinks, TokenSigner, is_personal
@@ -31,7 +31,7 @@ _WINDOW = 300
 #: Wrong passwords in a window: for one address and client, from one client; then, in an hour: mails
 #: to an address, registrations from a client.
 _LOGINS, _LOGINS_FROM, _MAILS, _REGISTERED_FROM = 100, 3000, 10, 1000
-_WRONG = "The email address or the password is wrong, or the address is not confirmed yet."
+_WRONG = "The email address or the password is wrong, or the account is not activated yet."
 _EXPIRED = "The token has expired or was revoked. Log in again."
 
 
@@ -76,77 +76,77 @@ class Accounts:
         self._signer  # noqa: B018 - a cached property
         self.passwords.prepare()
 
-    def register(self, email: object, password: object, client: str) -> None:
-        """Add a user, who must then confirm the address by the link in a mail.
+    def send_link(self, email: str, client: str) -> None:
+        """Send a link to an address: to choose a password, and so create an account if it has none.
 
         Parameters
         ----------
         client : str
             Address the request comes from.
-        """
-        email = normalize_address(email)
-        check_password(password)
-        self._limiter.count("register", client, _REGISTERED_FROM, 3600)
-        self._limiter.count("mail", email, _MAILS, 3600)
-        hashed = self.passwords.hash(str(password))
-        user = self.users.by_email(email)
-        if user is None:
-            try:
-                user = self.users.add(email, hashed, Role.USER, confirmed=False)
-            except Conflict:  # registered at the same time
-                return
-        elif not user.confirmed:
-            # Revoke the links of an earlier registration, which may be somebody else's.
-            self.users.revoke(user.id, password=hashed)
-        self._send_link(email)
-
-    def resend(self, email: object) -> None:
-        """Send the link of a registration again, if the address is waiting for it."""
-        email = normalize_address(email)
-        self._limiter.count("mail", email, _MAILS, 3600)
-        user = self.users.by_email(email)
-        if user is not None and not user.confirmed:
-            self._send_link(email)
-
-    def _send_link(self, email: str) -> None:
-        user = self.users.by_email(email)
-        if user is None:
-            return
-        if user.confirmed:
-            self.links.send_reset(user)
-        else:
-            self.links.send_activation(user, email)
-
-    def activate(self, user_id: ObjectId, token: str) -> None:
-        """Confirm the address of a registration, or a new one; the token works once.
 
         Raises
         ------
         BadRequest
-            If the token is invalid or expired.
-        Conflict
-            If another user has the address by now.
+            If the address is invalid.
+        TooMany
+            After too many requests.
         """
+        email = normalize_address(email)
+        self._limiter.count("register", client, _REGISTERED_FROM, 3600)
+        self._limiter.count("mail", email, _MAILS, 3600)
+        user = self.users.by_email(email)
+        if user is None:
+            self.links.send_activation(email)
+        else:
+            self.links.send_reset(user)
+
+    def activate(self, user_id: ObjectId, token: str, password: str | None) -> str:
+        """Create an account, or confirm a user's new address; return what was done as a sentence.
+
+        Parameters
+        ----------
+        token : str
+            From the mail; it works once.
+        password : str or None
+            Of the new account.
+
+        Raises
+        ------
+        BadRequest
+            If the token is invalid or expired, or the password is missing or does not belong here.
+        Conflict
+            If another user has the new address by now.
+        """
+        claims = self.activation(user_id, token)
+        if "of" not in claims:
+            self._create(user_id, claims["email"], password)
+            return "The account is active. Log in."
+        if password is not None:
+            problem = Problem("password", "does not belong here: the account has one")
+            raise BadRequest("This link confirms an address. Send its token alone.", [problem])
+        guard = {"generation": claims["of"], "active": True}
+        values = {"email": claims["email"], "generation": claims["of"] + 1}
+        if not self.users.change(user_id, guard, values):
+            raise BadRequest(USED)
+        return "The email address is confirmed; all logins have ended. Log in."
+
+    def activation(self, user_id: ObjectId, token: str) -> Document:
+        """Return the claims of a token for `activate`; `BadRequest` if it is invalid or expired."""
         claims = self.links.read("activate", token)
         if claims["user"] != str(user_id):
             raise BadRequest(USED)
-        user = self.users.get(user_id)
-        if user is None or (user.confirmed and not user.active):
-            raise BadRequest(USED)
-        values = {"email": claims["email"], "active": True, "confirmed": True}
-        guard = {"generation": claims["of"]}
-        if not self.users.change(user_id, guard, {**values, "generation": claims["of"] + 1}):
-            raise BadRequest(USED)
+        return claims
 
-    def ask_reset(self, email: object) -> None:
-        """Send a link for choosing a new password, if the user exists."""
-        email = normalize_address(email)
-        self._limiter.count("mail", email, _MAILS, 3600)
-        user = self.users.by_email(email)
-        if user is not None and user.active:
-            self.links.send_reset(user)
+    def _create(self, user_id: ObjectId, email: str, password: str | None) -> None:
+        check_password(password)
+        if self.users.by_email(email):
+            raise BadRequest(USED)
+        try:
+            self.users.add(email, self.passwords.hash(str(password)), Role.USER, user_id)
+        except Conflict as error:  # the link was used twice at the same time
+            raise BadRequest(USED) from error
 
-    def reset(self, token: str, password: object) -> None:
+    def reset(self, token: str, password: str) -> None:
         """Set a new password with the token of a mail, which works once.
 
         Raises
@@ -158,7 +158,7 @@ class Accounts:
         claims = self.links.read("reset", token)
         user_id = ObjectId(claims["user"])
         guard = {"generation": claims["of"], "active": True}
-        values = {"password": self.passwords.hash(str(password)), "generation": claims["of"] + 1}
+        values = {"password": self.passwords.hash(password), "generation": claims["of"] + 1}
         if not self.users.change(user_id, guard, values):
             raise BadRequest(USED)
         self.users.drop_tokens(user_id)
@@ -209,42 +209,49 @@ class Accounts:
         user = self.users.get(kept["user"]) if kept else None
         if not kept or not user or not user.active:
             raise Unauthorized("The token is unknown or was deleted. Create a new one.")
-        return Actor(user.id, user.role, frozenset(kept["scopes"]))
+        role = min(user.role, Role(kept.get("role", Role.USER)), key=rank)
+        return Actor(user.id, role, frozenset(kept["scopes"]))
 
-    def change(self, user: User, fields: Document) -> str:
+    def change(self, user: User, current: str, password: str | None, email: str | None) -> str:
         """Change the password, start a change of address, and return what was done as a sentence.
+
+        Parameters
+        ----------
+        current : str
+            The current password.
+        password, email : str or None
+            What to change.
 
         Raises
         ------
         BadRequest
-            If the fields are invalid.
+            If there is nothing to change, or it is invalid.
         Forbidden
             If the current password is wrong.
         """
-        known = {"current_password", "password", "email"}
-        wanted = fields.keys() - {"current_password"}
-        if not wanted or fields.keys() - known:
+        if password is None and email is None:
             raise BadRequest("Send current_password with a new password, a new email, or both.")
-        email = normalize_address(fields["email"]) if "email" in fields else None
-        if "password" in fields:
-            check_password(fields["password"])
-        self._check_current(user, fields.get("current_password"))
+        email = None if email is None else normalize_address(email)
+        if password is not None:
+            check_password(password)
+        self._check_current(user, current)
         done = []
-        if "password" in fields:
-            self.users.revoke(user.id, password=self.passwords.hash(fields["password"]))
+        if password is not None:
+            self.users.revoke(user.id, password=self.passwords.hash(password))
             self.users.drop_tokens(user.id)
             done.append("The password was changed; all logins and tokens have ended.")
         if email is not None:
             self._limiter.count("mail", email, _MAILS, 3600)
-            current = self.users.get(user.id) or user
-            if self.users.by_email(email) is None:
-                self.links.send_activation(current, email)
-            done.append("The address changes once the link in the mail sent to it is opened.")
+            if other := self.users.by_email(email):  # its owner gets to know, the sender does not
+                self.links.send_reset(other)
+            else:
+                self.links.send_activation(email, self.users.get(user.id) or user)
+            done.append("The address changes once it is confirmed by the link in the mail to it.")
         return " ".join(done)
 
-    def _check_current(self, user: User, password: object) -> None:
+    def _check_current(self, user: User, password: str) -> None:
         self._limiter.count("change", str(user.id), _LOGINS, _WINDOW)
-        if not self.passwords.verify(str(password), user.password):
+        if not self.passwords.verify(password, user.password):
             raise Forbidden("The current_password is wrong.")
 
 

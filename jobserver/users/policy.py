@@ -117,10 +117,14 @@ class Actor:
 
     def is_at_least(self, role: Role) -> bool:
         """Whether the actor's role is this one or a higher one."""
-        return self.role is not None and _RANKS.index(self.role) >= _RANKS.index(role)
+        return self.role is not None and rank(self.role) >= rank(role)
 
 
-_RANKS = list(Role)
+def rank(role: Role) -> int:
+    """Return the position of a role among all, the lowest first."""
+    return list(Role).index(role)
+
+
 #: The actor of every request when there is no login: somebody on this machine, without a role.
 LOCAL = Actor()
 #: The actor of a request without credentials when there is a login.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from jobserver.errors import BadRequest, Conflict, NotFound, Problem
+from jobserver.errors import Conflict, NotFound
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import utcnow
 from jobserver.users.policy import Role, Scope
@@ -16,8 +15,6 @@ from jobserver.users.tokens import fingerprint, new_token
 from jobserver.users.user import User
 
 MOST_TOKENS = 50
-
-_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 
 
 class Users:
@@ -34,8 +31,8 @@ class Users:
         self._users = database["users"]
         self._tokens = database["tokens"]
 
-    def add(self, email: str, password: str, role: Role, *, confirmed: bool) -> User:
-        """Store a new user and return it.
+    def add(self, email: str, password: str, role: Role, user_id: ObjectId | None = None) -> User:
+        """Store a new user, whose address is known to be theirs, and return it.
 
         Parameters
         ----------
@@ -43,17 +40,15 @@ class Users:
             As `jobserver.mail.normalize_address` returns it.
         password : str
             Hash of the password.
-        confirmed : bool
-            Whether the address is known to be theirs; only then can they log in.
+        user_id : ObjectId, optional
+            Their id; a new one by default.
 
         Raises
         ------
         Conflict
             If another user has the address.
         """
-        user = User(
-            email=email, password=password, role=role, active=confirmed, confirmed=confirmed
-        )
+        user = User(id=user_id or ObjectId(), email=email, password=password, role=role)
         if not self.database.insert("users", user.to_document()):
             raise Conflict(f"There is already a user {email}.")
         return user
@@ -115,19 +110,28 @@ class Users:
         self.drop_tokens(user_id)
         self.database.call(self._users.delete_one, {"_id": user_id})
 
-    def make_token(self, user_id: ObjectId, name: object, scopes: object) -> tuple[Document, str]:
+    def make_token(self, user: User, name: str, scopes: Iterable[Scope]) -> tuple[Document, str]:
         """Create a personal token; return its stored document, and the token, which is not stored.
+
+        It has the user's present role, and keeps it when they are promoted.
 
         Raises
         ------
-        BadRequest, Conflict
-            If the name or the scopes are invalid, or the user has too many tokens.
+        Conflict
+            If the user has too many tokens.
         """
-        document = {"user": user_id, **_token_fields(name, scopes), "created": utcnow()}
-        if len(list(self.tokens(user_id))) >= MOST_TOKENS:
+        if len(list(self.tokens(user.id))) >= MOST_TOKENS:
             raise Conflict(f"You already have {MOST_TOKENS} tokens. Delete one first.")
         token = new_token()
-        document |= {"_id": fingerprint(token), "key": ObjectId()}
+        document = {
+            "_id": fingerprint(token),
+            "key": ObjectId(),
+            "user": user.id,
+            "name": name,
+            "scopes": sorted({scope.value for scope in scopes}),
+            "role": user.role.value,
+            "created": utcnow(),
+        }
         self.database.insert("tokens", document)
         return document, token
 
@@ -153,17 +157,5 @@ class Users:
 
 def shown_token(token: Mapping[str, object]) -> Document:
     """Return a token as lists show it."""
-    return {"_id": token["key"], **{name: token[name] for name in ("name", "scopes", "created")}}
-
-
-def _token_fields(name: object, scopes: object) -> Document:
-    problems = []
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        problems.append(Problem("name", "must be a text of 1 to 100 characters"))
-    known = [scope.value for scope in Scope]
-    if not isinstance(scopes, list) or not scopes or any(each not in known for each in scopes):
-        problems.append(Problem("scopes", f"must be a list of at least one of: {', '.join(known)}"))
-        scopes = []
-    if problems:
-        raise BadRequest("The token cannot be created.", problems)
-    return {"name": name, "scopes": sorted(set(scopes))}
+    shown = ("name", "scopes", "role", "created")
+    return {"_id": token["key"], **{name: token[name] for name in shown}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 
+from bson import ObjectId
 from itsdangerous import BadData, URLSafeTimedSerializer
 
 from jobserver.errors import BadRequest
@@ -66,8 +67,9 @@ def fingerprint(token: str) -> str:
 class EmailLinks:
     """Sends links by mail, and reads their tokens.
 
-    A token names its user's generation. Using it starts the next one, so it works once, and not
-    after the user has changed the password.
+    A token of a user names their generation. Using it starts the next one, so it works once, and
+    not after the user has changed the password. A token of a new account holds the address and the
+    id that the account will have: nothing is stored before it is used.
 
     Parameters
     ----------
@@ -81,11 +83,13 @@ class EmailLinks:
         self._signer = signer
         self._outbox = outbox
 
-    def send_activation(self, user: User, email: str) -> None:
-        """Send a link that confirms a user's address."""
-        claims = {"user": str(user.id), "of": user.generation, "email": email}
+    def send_activation(self, email: str, user: User | None = None) -> None:
+        """Send a link that creates an account, or confirms a new address of a user."""
+        claims: Document = {"user": str(user.id if user else ObjectId()), "email": email}
+        if user:
+            claims["of"] = user.generation
         token = self._signer.sign("activate", claims)
-        url = f"/user/{user.id}/activate?token={token}"
+        url = f"/user/{claims['user']}/activate?token={token}"
         self._outbox.post(email, "activate", url=url, token=token)
 
     def send_reset(self, user: User) -> None:

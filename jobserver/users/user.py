@@ -30,8 +30,6 @@ class User:
         Its hash.
     active : bool
         Whether the user may log in.
-    confirmed : bool
-        Whether the address is known to be theirs.
     generation : int
         Number that logins and mailed links name; a new one revokes them.
     job_quota, storage_quota : int or None
@@ -52,8 +50,7 @@ class User:
     email: str
     password: str
     role: Role
-    active: bool
-    confirmed: bool
+    active: bool = True
     generation: int = 0
     created: datetime = field(default_factory=utcnow)
     job_quota: int | None = None

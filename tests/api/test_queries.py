@@ -165,7 +165,7 @@ def body(path: str) -> dict[str, Any]:
     if path.startswith("/data"):
         return {"json": {"data": [1]}}
     if path in ("/user", "/login", "/password/reset"):
-        return {"json": {"email": "new@example.org", "password": "correct horse battery"}}
+        return {"json": {"email": "new@example.org"}}
     return {"json": {"kind": "a"} if path in ("/job", "/job/{job_id}") else {}}
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from bson import ObjectId
 
 from jobserver.users.policy import Role
 from jobserver.users.rate_limits import RateLimiter
@@ -24,9 +25,15 @@ def new_address() -> str:
     return f"{secrets.token_hex(6)}@example.org"
 
 
-def register(members: Members, email: str, password: str = PASSWORD) -> httpx.Response:
-    body = {"email": email, "password": password}
-    return members.server.client.put("/user", json=body)
+def register(members: Members, email: str) -> httpx.Response:
+    return members.server.client.put("/user", json={"email": email})
+
+
+def activate(
+    members: Members, user_id: str, token: str, password: str = PASSWORD
+) -> httpx.Response:
+    body = {"token": token, "password": password}
+    return members.server.client.post(f"/user/{user_id}/activate", json=body)
 
 
 def tried(members: Members, email: str, password: str = PASSWORD) -> int:
@@ -39,10 +46,12 @@ def test_from_registration_to_a_result(members: Members) -> None:
     assert register(members, email.upper()).status_code == 201
     assert tried(members, email) == 401
     assert members.mails(email) == ["activate"]
-    user_id, token = members.link("activate", email)
-    anyone = members.server.client
-    assert anyone.get(f"/user/{user_id}/activate", params={"token": token}).status_code == 200
-    assert anyone.put(f"/user/{user_id}/activate", json={"token": token}).status_code == 400
+    user_id, token = members.mailed(email)
+    assert members.server.client.get(members.mailed_url(email)).status_code == 200
+    assert tried(members, email) == 401
+    assert activate(members, user_id, token).status_code == 200
+    assert activate(members, user_id, token, OTHER).status_code == 400
+    assert tried(members, email, OTHER) == 401
     client = members.client(members.log_in(email))
     job_id = client.put("/job", json={"script_name": "add", "script": {"name": "add", "args": [1]}})
     job_id = job_id.json()["_id"]
@@ -78,13 +87,104 @@ def test_logins_take_as_long_for_unknown_addresses(members: Members, alice: Memb
     assert abs(medians[0] - medians[1]) < 0.5 * max(medians)
 
 
-def test_a_later_registration_voids_the_links_before(members: Members) -> None:
+def test_a_registration_chooses_no_password_and_no_role(members: Members) -> None:
     email = new_address()
-    register(members, email, OTHER)
-    user_id, token = members.link("activate", email)
+    for field in ("password", "role", "job_quota"):
+        answer = members.server.client.put("/user", json={"email": email, field: PASSWORD})
+        assert answer.status_code == 400
+        assert [entry["field"] for entry in answer.json()["errors"]] == [field]
+    assert members.mails(email) == []
+
+
+def test_of_two_registrations_the_first_link_used_counts(members: Members) -> None:
+    email = new_address()
+    links = []
+    for _ in range(2):
+        assert register(members, email).status_code == 201
+        links.append(members.mailed(email))
+    assert activate(members, *links[1]).status_code == 200
+    assert activate(members, *links[0], OTHER).status_code == 400
+    assert (tried(members, email), tried(members, email, OTHER)) == (200, 401)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_whoever_scans_a_mail_changes_nothing(members: Members, method: str) -> None:
+    email, member = new_address(), members.add()
     register(members, email)
-    answer = members.server.client.put(f"/user/{user_id}/activate", json={"token": token})
+    members.server.client.post("/password/reset", json={"email": member.email})
+    before = len(list(members.users.list()))
+    for address in (email, member.email):
+        for _ in range(2):
+            answer = members.server.client.request(method, members.mailed_url(address))
+            assert answer.status_code == 200
+    assert len(list(members.users.list())) == before
+    assert member.client.get("/jobs").status_code == 200
+    assert activate(members, *members.mailed(email)).status_code == 200
+    assert members.server.client.head(f"/user/{email}/resend").status_code == 405
+
+
+@pytest.mark.parametrize("kind", ["json in the body", "form to the link"])
+def test_ways_to_activate(members: Members, kind: str) -> None:
+    email = new_address()
+    register(members, email)
+    url, anyone = members.mailed_url(email), members.server.client
+    if kind == "form to the link":
+        answer = anyone.post(url, data={"password": PASSWORD})
+    else:
+        user_id, token = members.mailed(email)
+        answer = anyone.put(
+            f"/user/{user_id}/activate", json={"token": token, "password": PASSWORD}
+        )
+    assert answer.status_code == 200
+    assert tried(members, email) == 200
+
+
+def test_an_activation_needs_a_password_that_is_one(members: Members) -> None:
+    email = new_address()
+    register(members, email)
+    user_id, token = members.mailed(email)
+    for body in ({"token": token}, {"token": token, "password": "short"}):
+        answer = members.server.client.post(f"/user/{user_id}/activate", json=body)
+        assert answer.status_code == 400
+        assert [entry["field"] for entry in answer.json()["errors"]] == ["password"]
+    assert activate(members, user_id, token).status_code == 200
+
+
+def test_requests_for_links_take_as_long_for_unknown_addresses(members: Members) -> None:
+    known = [members.add().email for _ in range(25)]
+    took: dict[str, list[float]] = {"known": [], "unknown": []}
+    for email in known:
+        for kind, address in (("known", email), ("unknown", new_address())):
+            start = time.perf_counter()
+            body = {"email": address}
+            assert members.server.client.post("/password/reset", json=body).status_code == 202
+            took[kind].append(time.perf_counter() - start)
+            assert len(members.mails(address)) == 1
+    medians = [statistics.median(times) for times in took.values()]
+    assert abs(medians[0] - medians[1]) < 0.35 * max(medians)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body"),
+    [
+        ("PUT /user", {"email": "a@example.org"}),
+        ("POST /user/{id}/activate", {"token": "x"}),
+        ("POST /password/reset", {"email": "a@example.org"}),
+        ("PUT /password/reset", {"token": "x", "password": PASSWORD}),
+        ("POST /login", {"email": "a@example.org", "password": PASSWORD}),
+        ("POST /user/{id}", {"current_password": PASSWORD, "password": OTHER}),
+        ("PUT /user/{id}/tokens", {"name": "x", "scopes": ["read"]}),
+    ],
+)
+def test_accounts_take_no_other_fields(
+    members: Members, alice: Member, request_line: str, body: dict[str, object]
+) -> None:
+    method, path = request_line.format(id=alice.id).split()
+    before = members.users.get(ObjectId(alice.id))
+    answer = alice.client.request(method, path, json={**body, "role": "superuser"})
     assert answer.status_code == 400
+    assert [entry["field"] for entry in answer.json()["errors"]] == ["role"]
+    assert members.users.get(ObjectId(alice.id)) == before
 
 
 @pytest.mark.parametrize(
@@ -109,7 +209,7 @@ def test_invalid_addresses_are_refused_on_every_way_in(
 ) -> None:
     client, change = members.server.client, {"email": email, "current_password": PASSWORD}
     for answer in (
-        client.put("/user", json={"email": email, "password": PASSWORD}),
+        client.put("/user", json={"email": email}),
         client.post("/password/reset", json={"email": email}),
         alice.client.post(f"/user/{alice.id}", json=change),
     ):
@@ -119,8 +219,14 @@ def test_invalid_addresses_are_refused_on_every_way_in(
 
 @pytest.mark.parametrize("password", ["x" * 11, "x" * 257, 123456789012, None])
 def test_passwords_that_are_none(members: Members, password: object) -> None:
-    body = {"email": new_address(), "password": password}
-    assert members.server.client.put("/user", json=body).status_code == 400
+    email = new_address()
+    register(members, email)
+    user_id, token = members.mailed(email)
+    body = {"token": token, "password": password}
+    answer = members.server.client.put(f"/user/{user_id}/activate", json=body)
+    assert answer.status_code == 400
+    assert [entry["field"] for entry in answer.json()["errors"]] == ["password"]
+    assert tried(members, email) == 401
 
 
 @pytest.mark.parametrize("how", ["basic", "basic by POST", "json", "form"])
@@ -215,7 +321,10 @@ def test_change_of_address(members: Members, alice: Member) -> None:
         assert answer.status_code == 200
     assert members.mails(alice.email).count("activate") == 0
     assert members.mails(email) == ["activate"]
-    user_id, token = members.link("activate", member.email, email=email)
+    user_id, token = members.mailed(email)
+    assert user_id == member.id
+    assert members.server.client.get(members.mailed_url(email)).status_code == 200
+    assert activate(members, user_id, token, OTHER).status_code == 400
     answer = members.server.client.put(f"/user/{user_id}/activate", json={"token": token})
     assert answer.status_code == 200
     assert (tried(members, member.email), tried(members, email)) == (401, 200)
@@ -239,7 +348,7 @@ def test_personal_tokens(members: Members) -> None:
     address = f"/user/{member.id}/tokens"
     made = member.client.put(address, json={"name": "cron", "scopes": ["read", "run"]}).json()
     assert member.client.get(address).json()["tokens"] == [
-        {name: made[name] for name in ("_id", "name", "scopes", "created")}
+        {name: made[name] for name in ("_id", "name", "scopes", "role", "created")}
     ]
     kept = next(iter(members.database.find("tokens", {"name": "cron"})))
     assert made["token"] not in str(kept)
@@ -253,6 +362,33 @@ def test_personal_tokens(members: Members) -> None:
     assert again.delete(f"{address}/{made['_id']}").status_code == 200
     assert again.delete(f"{address}/{made['_id']}").status_code == 404
     assert program.get("/jobs").status_code == 401
+
+
+def test_a_token_keeps_its_role_and_loses_what_its_user_loses(members: Members) -> None:
+    def token_of(member: Member) -> httpx.Client:
+        fields = {"name": "x", "scopes": ["read"]}
+        made = member.client.put(f"/user/{member.id}/tokens", json=fields).json()
+        assert made["role"] in list(Role)
+        return members.client(made["token"])
+
+    def set_role(member: Member, role: Role) -> None:
+        members.users.revoke(ObjectId(member.id), role=role)
+
+    owner, rising, falling = members.add(), members.add(), members.add(Role.ADMIN)
+    job_id = owner.client.put("/job", json={}).json()["_id"]
+    programs = {"rising": token_of(rising), "falling": token_of(falling)}
+
+    def seen() -> dict[str, int]:
+        return {name: each.get(f"/job/{job_id}").status_code for name, each in programs.items()}
+
+    assert seen() == {"rising": 404, "falling": 200}
+    set_role(rising, Role.SUPERUSER)
+    set_role(falling, Role.USER)
+    assert seen() == {"rising": 404, "falling": 404}
+    set_role(falling, Role.ADMIN)
+    assert seen() == {"rising": 404, "falling": 200}
+    again = Member(rising.id, rising.email, members.client(members.log_in(rising.email)))
+    assert token_of(again).get(f"/job/{job_id}").status_code == 200
 
 
 @pytest.mark.parametrize("scopes", [[], ["all"], "read", None, [["read"]]])

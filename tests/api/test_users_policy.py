@@ -92,9 +92,19 @@ def expected(entry: Endpoint, asking: str, thing: str) -> str:
     return "served" if allowed else "hidden"
 
 
+NOTE: dict[str, object] = {"note": "x"}
+#: Bodies that say nothing wrong, by the starts of paths where not any body will do.
+BODIES: dict[str, dict[str, object]] = {
+    "/data/": {"data": 1},
+    "/user/<user_id>/tokens": {"name": "x", "scopes": ["read"]},
+    "/user/<user_id>/activate": {},
+    "/user/<user_id>": {"current_password": "x", "email": "new@example.org"},
+}
+
+
 def ask(stage: Stage, entry: Endpoint, asking: str, parts: dict[str, str]) -> httpx.Response:
     path = re.sub(r"<(?:(path:))?(\w+)>", lambda at: parts[(at[1] or "") + at[2]], entry.path)
-    body = {"data": 1} if entry.path.startswith("/data/") else {"note": "x"}
+    body = next((body for start, body in BODIES.items() if entry.path.startswith(start)), NOTE)
     options: dict[str, Any] = {"json": body} if entry.body else {}
     with stage.asking[asking].client.stream(entry.method, path, **options) as answer:
         if "event-stream" not in answer.headers["Content-Type"]:

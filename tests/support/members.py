@@ -61,7 +61,7 @@ class Members:
     def add(self, role: Role = Role.USER, **quotas: int) -> Member:
         """A new user who is logged in."""
         email = f"{secrets.token_hex(6)}@example.org"
-        user = self.users.add(email, HASHED, role, confirmed=True)
+        user = self.users.add(email, HASHED, role)
         self.users.change(user.id, {}, quotas)
         return Member(str(user.id), email, self.client(self.log_in(email)))
 
@@ -92,7 +92,7 @@ class Members:
         user = self.users.by_email(email)
         assert user is not None
         claims = {"user": str(user.id), "of": user.generation, **claims}
-        if purpose == "activate":
+        if purpose == "activate":  # of a new address
             claims = {"email": email, **claims}
         key = secret_key(load(self.server.home, environ={}))
         return str(user.id), TokenSigner(key).sign(purpose, claims)
@@ -100,6 +100,16 @@ class Members:
     def mails(self, email: str) -> list[str]:
         """The kinds of the mails to an address."""
         return [mail["kind"] for mail in self.database.find("outbox", {"to": email})]
+
+    def mailed_url(self, email: str) -> str:
+        """The link in the last mail to an address, as a path of the server."""
+        sent = [*self.database.find("outbox", {"to": email}, sort=[("_id", 1)])]
+        return str(sent[-1]["values"]["url"]).removeprefix(self.server.address)
+
+    def mailed(self, email: str) -> tuple[str, str]:
+        """The id and the token in the last mail to an address."""
+        path, _, token = self.mailed_url(email).partition("?token=")
+        return path.split("/")[2], token
 
     def close(self) -> None:
         """Close all clients."""

@@ -15,7 +15,7 @@ from jobserver.users.user import JOB_LIMIT, STORAGE_QUOTA, User
 
 def a_user(**changed: Any) -> User:
     known = {"email": "a@example.org", "password": "hash", "role": Role.ADMIN}
-    return User(**{**known, "active": True, "confirmed": True, **changed})
+    return User(**{**known, **changed})
 
 
 def a_mail() -> Mail:

@@ -27,6 +27,8 @@ PAGE_POLICY = (
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+#: For pages with a form.
+FORM_POLICY = PAGE_POLICY.replace("form-action 'none'", "form-action 'self'")
 #: On every answer, including those to malformed requests.
 ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),

@@ -89,7 +89,7 @@ def session_still_valid() -> Callable[[], bool]:
             return False
         if token is None:
             return now.generation == user.generation
-        return accounts.users.token(token) is not None
+        return now.role is user.role and accounts.users.token(token) is not None
 
     return check
 

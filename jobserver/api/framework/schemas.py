@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from jobserver.tables.options import TableOptions
-from jobserver.users.policy import Scope
 
 
 class JobDocument(BaseModel):
@@ -192,40 +191,6 @@ class Document(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-class Address(BaseModel):
-    """An email address."""
-
-    email: str = ""
-
-
-class Credentials(Address):
-    """A user's email address and password."""
-
-    password: str = Field("", description="12 to 256 characters.")
-
-
-class Registration(Credentials):
-    """A new user."""
-
-
-class Activation(BaseModel):
-    """The token of a mail."""
-
-    token: str = ""
-
-
-class NewPassword(Activation):
-    """A new password, with the token of a mail."""
-
-    password: str = Field("", description="12 to 256 characters.")
-
-
-class Changes(Credentials):
-    """A new password or email address, with the current password."""
-
-    current_password: str = ""
-
-
 class UserInfo(BaseModel):
     """A user, with quotas and usage."""
 
@@ -256,19 +221,13 @@ class Login(BaseModel):
     expires_in: int
 
 
-class NewToken(BaseModel):
-    """A personal token to create."""
-
-    name: str = Field("", description="Purpose of the token, in 1 to 100 characters.")
-    scopes: list[Scope] = Field([], description="What the token allows.")
-
-
 class Token(BaseModel):
     """A personal token, without the token itself."""
 
     id: str = Field(alias="_id")
     name: str
     scopes: list[str]
+    role: str = Field(description="Role of its user when it was created, which it never exceeds.")
     created: str
 
 
