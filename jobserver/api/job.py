@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Annotated, ClassVar
 
@@ -16,7 +16,7 @@ from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wa
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument
 from jobserver.errors import BadRequest, Changed, Problem
-from jobserver.jobs.job import SERVER_FIELDS, Job
+from jobserver.jobs.job import SCRIPT_FIELDS, SERVER_FIELDS, Job
 from jobserver.jobs.store import merge_patch, no_job
 from jobserver.storage.database import Document
 from jobserver.storage.documents import parse_id
@@ -146,6 +146,27 @@ def check_match(found: Job) -> None:
         )
 
 
+def check_change(fields: Mapping[str, object]) -> Callable[[Job], None]:
+    """Return the check of a job before these fields of it are changed."""
+    check_code = code_check(fields)
+
+    def check(found: Job) -> None:
+        check_match(found)
+        check_code(found)
+
+    return check
+
+
+def code_check(fields: Mapping[str, object]) -> Callable[[Job], None]:
+    """Return a check that raises `Forbidden` if these fields change what runs as somebody else."""
+
+    def check(found: Job) -> None:
+        if not SCRIPT_FIELDS.isdisjoint(fields):
+            authorize(actor(), "job.code", found.document)
+
+    return check
+
+
 def _tags(found: Job) -> Iterator[str]:
     """Yield the ETags of the answers that show a job as it is."""
     for typed, strings in product((False, True), repeat=2):
@@ -228,8 +249,9 @@ def read_job(job_id: str, query: JobQuery) -> Answer:
 )
 def change_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
     """Merge fields into a job that has not been started."""
-    edit = services().jobs.edit
-    return shown(edit(parse_id(job_id), body.sent(), owner_filter(), check_match), query)
+    edit, fields = services().jobs.edit, body.sent()
+    changed = edit(parse_id(job_id), fields, owner_filter(), check_change(fields))
+    return shown(changed, query)
 
 
 @endpoint(
@@ -244,8 +266,9 @@ def change_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
 )
 def patch_job(job_id: str, body: JobPatch, query: DocumentQuery) -> Answer:
     """Merge a patch into a job that has not been started; null removes a field (RFC 7396)."""
-    edit, visible = services().jobs.edit, owner_filter()
-    patched = edit(parse_id(job_id), body.sent(), visible, check_match, merge=merge_patch)
+    edit, fields, visible = services().jobs.edit, body.sent(), owner_filter()
+    check = check_change(fields)
+    patched = edit(parse_id(job_id), fields, visible, check, merge=merge_patch)
     return shown(patched, query)
 
 
@@ -261,9 +284,9 @@ def patch_job(job_id: str, body: JobPatch, query: DocumentQuery) -> Answer:
 )
 def rerun_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
     """Create a copy of a job, to be started; fields in the body replace those of the original."""
-    return _created(
-        services().jobs.create_again(parse_id(job_id), body.sent(), owner_filter()), query
-    )
+    again, fields = services().jobs.create_again, body.sent()
+    copy = again(parse_id(job_id), fields, owner_filter(), code_check(fields))
+    return _created(copy, query)
 
 
 @endpoint(

@@ -41,7 +41,7 @@ _ADDED = (
 #: Fields of a script that hold parameters, which may have any names.
 _PARAMETERS = frozenset(("args", "kwargs", "over"))
 #: Fields that name a job's script, and fields that bind its data: alternatives to each other.
-_SCRIPT_FIELDS = frozenset({"script", "script_name"})
+SCRIPT_FIELDS = frozenset({"script", "script_name"})
 DATA_FIELDS = frozenset({"data", "datafile", "raw_data"})
 #: Fields of a client's that the server reads.
 READ_FIELDS = _SCRIPT_FIELDS | DATA_FIELDS | {*FLAGS, "timeout", "retries", "seed", "notify"}
@@ -224,7 +224,7 @@ class Job(DocumentView):
         fields = {name: self.document[name] for name in self.document if name not in SERVER_FIELDS}
         if self.started is not None:  # then the server completed these two
             fields |= _as_sent(fields)
-        for alternatives in (_SCRIPT_FIELDS, DATA_FIELDS):
+        for alternatives in (SCRIPT_FIELDS, DATA_FIELDS):
             if alternatives & set(replacing):
                 fields = {name: fields[name] for name in fields if name not in alternatives}
         return {name: value for name, value in fields.items() if value is not _NOT_SENT}

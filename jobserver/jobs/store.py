@@ -102,7 +102,11 @@ class Jobs:
         return new
 
     def create_again(
-        self, job_id: JobId, fields: Mapping[str, object], visible: Mapping[str, object] = _ANYBODYS
+        self,
+        job_id: JobId,
+        fields: Mapping[str, object],
+        visible: Mapping[str, object] = _ANYBODYS,
+        check: Callable[[Job], None] = _anything,
     ) -> Job:
         """Store a new job with the client's fields and the seed of an old one, for its owner.
 
@@ -110,6 +114,8 @@ class Jobs:
         ----------
         fields : mapping
             Fields that replace the old ones.
+        check : callable
+            Raises if the old job is not to be copied like this.
 
         Raises
         ------
@@ -118,7 +124,7 @@ class Jobs:
         NotFound
             If there is no such job that may be seen.
         """
-        old = self.get(job_id, visible)
+        check(old := self.get(job_id, visible))
         again = {**_seed_of(old), **old.inherited(fields), **fields}
         return self._insert(Job.new(again, owner=old.owner).updated({"rerun_of": str(job_id)}))
 

@@ -40,6 +40,7 @@ class Who(Enum):
     VISITOR = "anyone, if the server has a login"
     USER = "every user"
     OWNER = "the owner, and admins"
+    SOLE_OWNER = "the owner alone; admins, if it has none"
     READER = "the owner, admins, and every user if it is public"
     ONESELF = "the user concerned"
     SELF = "the user concerned, and admins"
@@ -71,6 +72,7 @@ POLICY: Mapping[str, Rule] = {
     "job.read": Rule(Who.READER, Scope.READ),
     "job.log": Rule(Who.OWNER, Scope.READ),
     "job.change": Rule(Who.OWNER, Scope.WRITE),
+    "job.code": Rule(Who.SOLE_OWNER, Scope.WRITE),
     "job.delete": Rule(Who.OWNER, Scope.WRITE),
     "job.run": Rule(Who.OWNER, Scope.RUN),
     "job.cancel": Rule(Who.OWNER, Scope.RUN),
@@ -130,7 +132,7 @@ LOCAL = Actor()
 #: The actor of a request without credentials when there is a login.
 NOBODY = Actor()
 
-_FOR_LOCAL = frozenset((Who.USER, Who.OWNER, Who.READER))
+_FOR_LOCAL = frozenset((Who.USER, Who.OWNER, Who.SOLE_OWNER, Who.READER))
 _LEAST = {Who.ADMIN: Role.ADMIN, Who.SUPERUSER: Role.SUPERUSER}
 
 
@@ -168,7 +170,7 @@ def authorize(
     elif rule.who is not Who.VISITOR:
         _check_role(actor, rule)
         if thing is not None and not _may(actor, rule.who, thing):
-            raise NotFound(hidden)
+            raise Forbidden(_OWNER_ONLY) if rule.who is Who.SOLE_OWNER else NotFound(hidden)
 
 
 def visibility_filter(actor: Actor) -> dict[str, object]:
@@ -180,6 +182,10 @@ def visibility_filter(actor: Actor) -> dict[str, object]:
     return {OWNER: actor.id}
 
 
+_OWNER_ONLY = (
+    "Only its owner may change the script of a job, which runs with their rights. Create a job of "
+    "your own with PUT /job."
+)
 _LOGIN_FIRST = "Log in first: send your email address and password, or a token from POST /login."
 
 
@@ -208,6 +214,9 @@ def _may(actor: Actor, who: Who, thing: Mapping[str, object]) -> bool:
     if who in (Who.OWNER, Who.READER):
         shared = who is Who.READER and thing.get("public") is True
         return shared or thing.get(OWNER) == actor.id or actor.is_at_least(Role.ADMIN)
+    if who is Who.SOLE_OWNER:
+        owner = thing.get(OWNER)
+        return owner == actor.id or (owner is None and actor.is_at_least(Role.ADMIN))
     if who in (Who.ONESELF, Who.SELF, Who.SENIOR):
         return thing["_id"] == actor.id or _rules(actor, who, Role(str(thing["role"])))
     return True

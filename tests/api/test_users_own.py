@@ -82,6 +82,32 @@ def test_public_jobs_show_parameters_and_result_only(alice: Member, bob: Member)
     assert bob.client.get(f"{address}/result").status_code == 404
 
 
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.SUPERUSER])
+def test_a_script_is_changed_by_its_owner_only(members: Members, role: Role) -> None:
+    owner, other = members.add(Role.SUPERUSER), members.add(role)
+    code = {"type": "eval", "code": "1"}
+    address = f"/job/{owner.client.put('/job', json={'script': code}).json()['_id']}"
+    before = owner.client.get(address).json()
+    for fields in ({"script": {**code, "code": "2"}}, {"script_name": "noop", "note": 1}):
+        for path in (address, f"{address}/rerun"):
+            answer = other.client.post(path, json=fields)
+            assert answer.status_code == 403
+            assert "PUT /job" in answer.json()["message"]
+    assert owner.client.get(address).json() == before
+    assert other.client.post(address, json={"note": "seen"}).status_code == 200
+    assert other.client.post(f"{address}/rerun", json={"note": "again"}).status_code == 201
+    changed = owner.client.post(address, json={"script": {**code, "code": "3"}}, params=NATIVE)
+    assert changed.json()["script"] == {**code, "code": "3"}
+
+
+def test_strangers_learn_nothing_from_a_change_of_script(alice: Member, bob: Member) -> None:
+    address = f"/job/{alice.client.put('/job', json={}).json()['_id']}"
+    missing = f"/job/{'f' * 24}"
+    for path in (address, missing):
+        answer = bob.client.post(path, json={"script_name": "noop"})
+        assert answer.status_code == 404
+
+
 def names(member: Member) -> list[str]:
     return [file["name"] for file in member.client.get("/datafiles").json()["files"]]
 
