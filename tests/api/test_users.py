@@ -431,6 +431,38 @@ def test_other_sites_cannot_use_kept_passwords(members: Members, alice: Member) 
     assert alice.client.get("/jobs", headers={"Host": "any.example"}).status_code == 200
 
 
+def test_only_pages_of_links_are_opened_from_other_sites(members: Members, alice: Member) -> None:
+    anyone, auth = members.server.client, (alice.email, PASSWORD)
+    anyone.post("/password/reset", json={"email": alice.email})
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    url = members.mailed_url(alice.email)
+    assert anyone.get(url, auth=auth, headers=headers).status_code == 200
+    body = {"token": url.partition("=")[2], "password": OTHER}
+    answer = anyone.put("/password/reset", json=body, auth=auth, headers=headers)
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "schemes"),
+    [
+        ({}, {"Basic", "Bearer"}),
+        ({"Sec-Fetch-Mode": "navigate"}, {"Basic", "Bearer"}),
+        ({"Sec-Fetch-Mode": "cors"}, {"Bearer"}),
+        ({"Sec-Fetch-Mode": "same-origin"}, {"Bearer"}),
+        ({"X-Requested-With": "XMLHttpRequest"}, {"Bearer"}),
+        ({"HX-Request": "true"}, {"Bearer"}),
+    ],
+)
+def test_scripts_of_pages_cause_no_password_box(
+    members: Members, headers: dict[str, str], schemes: set[str]
+) -> None:
+    for credentials in ({}, {"Authorization": "Bearer expired"}):
+        answer = members.server.client.get("/jobs", headers={**headers, **credentials})
+        assert answer.status_code == 401
+        challenges = answer.headers.get_list("WWW-Authenticate")
+        assert {challenge.split()[0] for challenge in challenges} == schemes
+
+
 def test_a_stream_ends_with_the_login(members: Members) -> None:
     member = members.add()
     with member.client.stream("GET", "/jobs/events") as stream:

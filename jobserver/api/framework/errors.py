@@ -32,11 +32,12 @@ MESSAGES = {
 }
 #: Characters of a path that is named in a message.
 _LONGEST_HINT = 200
-#: How a client can authenticate.
-_CHALLENGES = [
-    ("WWW-Authenticate", 'Basic realm="jobserver", charset="UTF-8"'),
-    ("WWW-Authenticate", 'Bearer realm="jobserver"'),
-]
+#: How a client can authenticate. A browser opens a password box for the first, unless the second
+#: is alone.
+_BASIC = ("WWW-Authenticate", 'Basic realm="jobserver", charset="UTF-8"')
+_BEARER = ("WWW-Authenticate", 'Bearer realm="jobserver"')
+#: Headers of requests that scripts of pages send.
+_SCRIPT_HEADERS = ("X-Requested-With", "HX-Request")
 
 
 def register(app: Flask) -> None:
@@ -58,10 +59,16 @@ def _api_error(error: ApiError) -> Response:
     problems = [{"field": entry.field, "problem": entry.problem} for entry in error.errors]
     response = _response(error.status, error_body(error.status, _message(error), problems))
     if error.status == 401:
-        response.headers.extend(_CHALLENGES)
+        response.headers.extend([_BEARER] if _is_from_script() else [_BASIC, _BEARER])
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def _is_from_script() -> bool:
+    """Whether the script of a page sent the request, and shows the error itself."""
+    mode = request.headers.get("Sec-Fetch-Mode")
+    return mode in ("cors", "same-origin") or any(map(request.headers.get, _SCRIPT_HEADERS))
 
 
 def _message(error: ApiError) -> str:

@@ -3,7 +3,8 @@
 A web page opened on this machine can send requests here too. It shows in a ``Host`` that is not
 ours (DNS rebinding), or in an ``Origin`` or ``Sec-Fetch-Site`` of another site; other servers on
 this machine count as other sites. With login, every host is served. Browsers store passwords of
-HTTP Basic and add them to requests from other sites, so these are refused; tokens they do not send.
+HTTP Basic and add them to requests from other sites, so these are refused, except for pages, which
+links in mails lead to, and which show nothing of the user's; tokens they do not send.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _ADDRESSES = 64
 #: Methods allowed for an unknown path, so that the page can read the 404.
 _METHODS = {"DELETE", "GET", "PATCH", "POST", "PUT"}
+#: Values of ``Sec-Fetch-Site`` for requests of our own pages, and those without a page.
+_OWN_SITES = ("same-origin", "none")
 _ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, Range"
 _EXPOSED_HEADERS = (
     "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Retry-After, "
@@ -55,7 +58,8 @@ def refuse_foreign() -> None:
     """
     settings = services().settings
     if settings.LOGIN_REQUIRED:
-        if request.authorization is not None and request.authorization.type == "basic":
+        has_password = request.authorization is not None and request.authorization.type == "basic"
+        if has_password and request.blueprint != "web":
             _refuse_sites(settings)
         return
     ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")} - {None}
@@ -73,7 +77,7 @@ def _refuse_sites(settings: Settings) -> None:
     if origin in settings.CORS_ORIGINS:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
-    if (origin is not None and not _is_ours(origin, settings)) or site == "cross-site":
+    if (origin is not None and not _is_ours(origin, settings)) or site not in _OWN_SITES:
         raise Forbidden(
             "This server refuses such requests from other web sites, except those in CORS_ORIGINS."
         )
