@@ -1,4 +1,4 @@
-"""The key that signs tokens and links; and the log kept free of it and other secrets."""
+"""The key that signs tokens and links; and the log kept free of it, and of forged lines."""
 
 from __future__ import annotations
 
@@ -101,11 +101,26 @@ def masked(text: str) -> str:
 
 
 class MaskedFormatter(logging.Formatter):
-    """Masks secrets in log records, tracebacks included."""
+    """Masks secrets in log records, tracebacks included, and escapes what could forge others.
+
+    A path or a name may hold line breaks and commands for terminals. So a message is one line, and
+    the lines of a traceback are indented.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as text, secrets masked."""
-        return masked(super().format(record))
+        lines = masked(super().format(record)).split("\n")
+        return "\n  ".join(map(_escaped, lines))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the base class
+        """Return the message as one line."""
+        return _escaped(super().formatMessage(record))
+
+
+def _escaped(text: str) -> str:
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def mask_log() -> None:

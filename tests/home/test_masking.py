@@ -61,6 +61,21 @@ def test_tracebacks_too() -> None:
     assert [word for word in ("hunter2", "t0k") if word in line] == []
 
 
+@pytest.mark.parametrize("char", ["\n", "\r", "\x1b", "\x00", "\x9b", "\u2028", "\u202e", "\ud800"])
+def test_nobody_forges_a_line_of_the_log(char: str) -> None:
+    forged = f"/a{char}[2JWARNING all is well"
+    try:
+        raise ValueError(forged)
+    except ValueError:
+        record = logging.LogRecord("x", 40, __file__, 1, "GET %s", (forged,), sys.exc_info())
+    first, *others = MaskedFormatter("%(levelname)s %(message)s").format(record).split("\n")
+    assert first.startswith("ERROR GET /a\\")
+    assert "all is well" in first
+    assert all(line.startswith("  ") for line in others)
+    assert any("Traceback" in line for line in others)
+    assert all(line.isprintable() for line in (first, *others))
+
+
 @pytest.mark.parametrize(
     "uri",
     [
