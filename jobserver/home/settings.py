@@ -71,6 +71,9 @@ class Settings:
     PUBLIC_URL: str | None = setting(
         None, "URL of the server as clients see it, if it is behind a proxy."
     )
+    TRUSTED_PROXIES: tuple[str, ...] = setting(
+        (), "Addresses or networks of proxies whose X-Forwarded-For is believed."
+    )
     CORS_ORIGINS: tuple[str, ...] = setting((), "Origins whose web pages may call the server.")
     STRINGIFY: bool = setting(True, "Whether answers contain every value of a job as a string.")
 

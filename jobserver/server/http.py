@@ -85,7 +85,7 @@ def serve(home: Server, sock: socket.socket, announce: Callable[[], None]) -> No
         asyncore_use_poll=True,
         outbuf_high_watermark=AHEAD,
         outbuf_overflow=32 * MIB,  # never a file: a full disk must not break answers
-        clear_untrusted_proxy_headers=True,
+        clear_untrusted_proxy_headers=False,  # see `client_address`, their one reader
         ident="jobserver",
         server_name="localhost",  # for clients that send no Host
     )

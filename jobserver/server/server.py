@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobserver.api.framework.client_address import networks
 from jobserver.api.framework.origin import check_origins
 from jobserver.app import create_app
 from jobserver.errors import JobserverError
@@ -102,6 +103,7 @@ class Server:
         """
         with_sender(self.settings)  # before anything starts
         check_origins(self.settings)
+        networks(self.settings.TRUSTED_PROXIES)
         check_executor(self.settings)
         self._parts = Services(self.settings, self.connect())
         self._parts.start()

@@ -28,9 +28,13 @@ from jobserver.users.tokens import USED, EmailLinks, TokenSigner, is_personal
 from jobserver.users.user import User
 
 _WINDOW = 300
-#: Wrong passwords in a window: for one address and client, from one client; then, in an hour: mails
-#: to an address, registrations from a client.
-_LOGINS, _LOGINS_FROM, _MAILS, _REGISTERED_FROM = 100, 3000, 10, 1000
+#: Wrong passwords in a window, from clients that never logged in to the account: from one client
+#: for one account, from one client, for one account from all of them.
+_LOGINS, _LOGINS_FROM, _LOGINS_TO = 100, 3000, 1000
+#: Wrong passwords in a window from a client that logged in before; those of others do not count.
+_LOGINS_KNOWN, _KNOWN_SECONDS = 1000, 30 * 86400
+#: In an hour: mails to an address, requests for mails from a client.
+_MAILS, _REGISTERED_FROM = 10, 1000
 _WRONG = "The email address or the password is wrong, or the account is not activated yet."
 _EXPIRED = "The token has expired or was revoked. Log in again."
 
@@ -178,16 +182,25 @@ class Accounts:
         kept = user.password if user else None
         if user and user.active and self._cache.holds(kept, client, password):
             return user
-        attempts = [
-            self._limiter.count("login", f"{email} {client}", _LOGINS, _WINDOW),
-            self._limiter.count("login", client, _LOGINS_FROM, _WINDOW),
-        ]
+        known = self._limiter.knows("known", f"{email} {client}")
+        attempts = self._count_login(email, client, known)
         if not self.passwords.verify(password, kept) or user is None or not user.active:
             raise Unauthorized(_WRONG)
         for attempt in attempts:
             self._limiter.give_back(attempt)
+        if not known:
+            self._limiter.remember("known", f"{email} {client}", _KNOWN_SECONDS)
         self._cache.add(kept, client, password)
         return user
+
+    def _count_login(self, email: str, client: str, known: bool) -> list[str]:
+        """Count an attempt to log in; return the ids of the counts."""
+        pair = f"{email} {client}"
+        limits = [("login", pair, _LOGINS), ("login", client, _LOGINS_FROM)]
+        limits.append(("account", email, _LOGINS_TO))
+        if known:
+            limits = [("known client", pair, _LOGINS_KNOWN)]
+        return [self._limiter.count(*limit, _WINDOW) for limit in limits]
 
     def access_token(self, user: User) -> str:
         """Return a token for the user's login."""

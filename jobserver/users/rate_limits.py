@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bson import ObjectId
 
@@ -57,8 +57,7 @@ class RateLimiter:
         now = datetime.now(UTC).timestamp()
         window = math.floor(now / seconds)
         end = (window + 1) * seconds
-        digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        key = f"{what}:{digest}:{seconds:g}:{window}"
+        key = f"{_key(what, who)}:{seconds:g}:{window}"
         until = datetime.fromtimestamp(end, UTC).replace(tzinfo=None)
         if not self._try_count(key, limit, until):
             wait = max(1, math.ceil(end - now))
@@ -69,6 +68,17 @@ class RateLimiter:
         """Stop counting an attempt, as it succeeded."""
         guard = {"_id": attempt, "count": {"$gt": 0}}
         self._database.call(self._attempts.update_one, guard, {"$inc": {"count": -1}})
+
+    def remember(self, what: str, who: str, seconds: float) -> None:
+        """Remember something about somebody, for `knows`; only a digest is stored."""
+        until = (datetime.now(UTC) + timedelta(seconds=seconds)).replace(tzinfo=None)
+        document = {"_id": _key(what, who), "until": until, "nonce": ObjectId()}
+        self._database.insert("attempts", document)
+
+    def knows(self, what: str, who: str) -> bool:
+        """Whether that is remembered."""
+        found = self._database.call(self._attempts.find_one, {"_id": _key(what, who)})
+        return found is not None
 
     def _try_count(self, key: str, limit: int, until: datetime) -> bool:
         """Count one more in a window unless it is full, in one guarded update."""
@@ -82,3 +92,8 @@ class RateLimiter:
             first = {"_id": key, "count": 1, "until": until, "nonce": ObjectId()}
             if found is None and self._database.insert("attempts", first):
                 return True
+
+
+def _key(what: str, who: str) -> str:
+    digest = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return f"{what}:{digest}"

@@ -29,8 +29,11 @@ def public_server(make_server: MakeServer) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def members(make_server: MakeServer) -> Iterator[Members]:
-    """Users of a server that asks for a login."""
-    with make_server(LOGIN_REQUIRED=True) as server, database_of(server) as database:
+    """Users of a server that asks for a login, behind a proxy: `X-Forwarded-For` says who asks."""
+    with (
+        make_server(LOGIN_REQUIRED=True, TRUSTED_PROXIES="127.0.0.1") as server,
+        database_of(server) as database,
+    ):
         made = Members(server, database)
         yield made
         made.close()

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
@@ -36,9 +37,10 @@ def activate(
     return members.server.client.post(f"/user/{user_id}/activate", json=body)
 
 
-def tried(members: Members, email: str, password: str = PASSWORD) -> int:
+def tried(members: Members, email: str, password: str = PASSWORD, client: str = "") -> int:
     body = {"email": email, "password": password}
-    return members.server.client.post("/login", json=body).status_code
+    headers = {"X-Forwarded-For": client} if client else {}
+    return members.server.client.post("/login", json=body, headers=headers).status_code
 
 
 def test_from_registration_to_a_result(members: Members) -> None:
@@ -259,17 +261,49 @@ def test_credentials_that_are_none(members: Members, header: str) -> None:
     assert "Basic" in answer.headers["WWW-Authenticate"]
 
 
+def used_up(members: Members, what: str, who: str, limit: int, but: int = 0) -> None:
+    """Count attempts where the server does; each that it answers takes long on purpose."""
+    key = RateLimiter(members.database).count(what, who, limit + 1, 300)
+    members.database["attempts"].update_one({"_id": key}, {"$set": {"count": limit - but}})
+
+
 def test_passwords_are_tried_a_few_times_only(members: Members) -> None:
-    member = members.add()
-    for _ in range(3):
-        assert tried(members, member.email) == 200  # good ones do not count
-    counted = RateLimiter(members.database)
-    for _ in range(95):  # as the server counts them; each that it answers takes long on purpose
-        counted.count("login", f"{member.email} 127.0.0.1", 100, 300)
+    member, stranger = members.add(), "203.0.113.5"
+    used_up(members, "login", f"{member.email} {stranger}", 100, but=5)
     with ThreadPoolExecutor(4) as pool:
-        codes = Counter(pool.map(lambda _: tried(members, member.email, OTHER), range(9)))
+        guess = partial(tried, members, member.email, OTHER, stranger)
+        codes = Counter(pool.map(lambda _: guess(), range(9)))
     assert codes == {401: 5, 429: 4}
-    assert tried(members, member.email) == 429
+    assert tried(members, member.email, client=stranger) == 429
+    assert tried(members, member.email, client="203.0.113.6") == 200
+
+
+def test_good_passwords_do_not_count(members: Members) -> None:
+    member = members.add()
+    used_up(members, "login", f"{member.email} 203.0.113.7", 100, but=1)
+    for _ in range(3):
+        assert tried(members, member.email, client="203.0.113.7") == 200
+
+
+def test_strangers_do_not_lock_out_who_logged_in_before(members: Members) -> None:
+    member, home = members.add(), "203.0.113.8"
+    assert tried(members, member.email, client=home) == 200
+    used_up(members, "login", f"{member.email} {home}", 100)
+    used_up(members, "login", home, 3000)
+    used_up(members, "account", member.email, 1000)
+    assert tried(members, member.email, client="203.0.113.9") == 429
+    assert tried(members, member.email, OTHER, home) == 401
+    assert tried(members, member.email, client=home) == 200
+    assert member.client.get("/jobs").status_code == 200
+    used_up(members, "known client", f"{member.email} {home}", 1000)
+    assert tried(members, member.email, OTHER, home) == 429
+
+
+def test_a_client_does_not_choose_its_address(members: Members) -> None:
+    member, real = members.add(), "203.0.113.10"
+    used_up(members, "login", f"{member.email} {real}", 100)
+    for forged in ("1.2.3.4", "127.0.0.1", "unknown", "::1, 5.6.7.8"):
+        assert tried(members, member.email, client=f"{forged}, {real}") == 429
 
 
 def test_tokens_of_another_purpose(members: Members, alice: Member) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flask import current_app, g, request
 from werkzeug.datastructures import Authorization
 
+from jobserver.api.framework.client_address import networks, real_client
 from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
 from jobserver.errors import Unauthorized
@@ -95,8 +96,10 @@ def session_still_valid() -> Callable[[], bool]:
 
 
 def client_address() -> str:
-    """Return the address the request comes from."""
-    return request.remote_addr or ""
+    """Return the address that limits count the request for; see `real_client`."""
+    trusted = networks(services().settings.TRUSTED_PROXIES)
+    forwarded = request.headers.getlist("X-Forwarded-For")
+    return real_client(request.remote_addr or "", forwarded, trusted)
 
 
 def owner_filter() -> Document:
