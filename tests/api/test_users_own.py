@@ -93,6 +93,7 @@ def test_a_script_is_changed_by_its_owner_only(members: Members, role: Role) -> 
             answer = other.client.post(path, json=fields)
             assert answer.status_code == 403
             assert "PUT /job" in answer.json()["message"]
+    assert other.client.patch(address, json={"script": None}).status_code == 403
     assert owner.client.get(address).json() == before
     assert other.client.post(address, json={"note": "seen"}).status_code == 200
     assert other.client.post(f"{address}/rerun", json={"note": "again"}).status_code == 201
