@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from io import SEEK_END
 from mimetypes import MimeTypes
 from pathlib import PurePath
@@ -173,8 +174,7 @@ def upload_datafile(name: str) -> Answer:
     file = _sent_file(limit)
     size = file.seek(0, SEEK_END)
     file.seek(0)
-    with parts.jobs.quotas.room(owner, name, size, files.sizes):
-        stored = files.save(name, file, limit)
+    stored = parts.usage.charge(owner, size, partial(files.save, name, file, limit))
     message = f"The data file {name} was stored."
     answer = {"name": name, "path": stored["path"], "status": 201, "message": message}
     return Answer(answer, 201, {"Location": url_for("datafile.read_datafile", name=name)})
@@ -233,7 +233,7 @@ def _sent_body() -> IO[bytes]:
 )
 def delete_datafile(name: str) -> Answer:
     """Delete a data file."""
-    own_datafiles().delete(name)
+    services().usage.release(actor().id, own_datafiles().delete(name))
     message = f"The data file {name} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})
 
@@ -254,7 +254,9 @@ def list_datafiles() -> Answer:
 )
 def delete_datafiles() -> Answer:
     """Delete all data files, without confirmation."""
-    deleted = own_datafiles().delete_all()
+    freed = own_datafiles().delete_all()
+    services().usage.release(actor().id, sum(freed))
+    deleted = len(freed)
     return Answer(
         {
             "status": 200,

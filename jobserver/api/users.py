@@ -161,7 +161,7 @@ def reset(body: NewPassword) -> Answer:
 def read_user(user_id: str) -> Answer:
     """Read a user, with quotas and usage."""
     found = visible_user(user_id, "user.read")
-    services().jobs.quotas.reconcile(found.id)
+    services().recount_storage(found.id)
     return Answer((services().accounts.users.get(found.id) or found).shown())
 
 

@@ -132,8 +132,8 @@ class Storage(Protocol):
     def add(self, name: str, content: Content) -> bool:
         """Store a file, completely or not at all; return False if its name is taken."""
 
-    def remove(self, name: str) -> None:
-        """Delete a file if it exists."""
+    def remove(self, name: str) -> int:
+        """Delete a file if it exists; return how many bytes that frees."""
 
     def open(self, name: str) -> OpenFile | None:
         """Open a file for reading; None if it does not exist."""
@@ -261,16 +261,14 @@ class DataFiles:
             raise _taken(name)
         return self._info(name, limited.size)
 
-    def delete(self, name: str) -> None:
-        """Delete a file; `NotFound` if there is none."""
-        self._remove(self.info(name)["name"])
+    def delete(self, name: str) -> int:
+        """Delete a file and return how many bytes that frees; `NotFound` if there is none."""
+        return self._remove(self.info(name)["name"])
 
-    def delete_all(self) -> int:
-        """Delete all data files and return their number."""
+    def delete_all(self) -> tuple[int, ...]:
+        """Delete all data files and return how many bytes each frees."""
         names = [info["name"] for info in self.list()]
-        for name in names:
-            self._remove(name)
-        return len(names)
+        return tuple(map(self._remove, names))
 
     def _names(self) -> Iterator[str]:
         for name in self._storage.names():
@@ -278,9 +276,10 @@ class DataFiles:
                 self.check_name(name)
                 yield name
 
-    def _remove(self, name: str) -> None:
-        self._storage.remove(name)
+    def _remove(self, name: str) -> int:
+        freed = self._storage.remove(name)
         self._options.set(name, {})
+        return freed
 
     def _find(self, name: str) -> tuple[str, int] | None:
         """Return stored name and size of a file, ignoring the case of its extension."""

@@ -75,9 +75,14 @@ class FolderStorage:
             raise Unavailable(f"The file cannot be stored: {error.strerror}.") from error
         return added
 
-    def remove(self, name: str) -> None:
-        """Delete a file if it exists."""
-        (self._path / name).unlink(missing_ok=True)
+    def remove(self, name: str) -> int:
+        """Delete a file if it exists; return how many bytes that frees."""
+        size = self.size(name) or 0
+        try:
+            (self._path / name).unlink()
+        except FileNotFoundError:  # another request was faster
+            return 0
+        return size
 
     def open(self, name: str) -> OpenFile | None:
         """Open a file for reading; None if it does not exist."""

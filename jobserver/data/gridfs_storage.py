@@ -61,11 +61,15 @@ class GridfsStorage:
                 entry["owner"] = self._owner
             return self._database.insert("datafiles", entry)
 
-    def remove(self, name: str) -> None:
-        """Delete a file if it exists."""
-        if found := self._find(name):
-            with self._blobs.settled({found["file"]: found["_id"]}):
-                self._database.call(self._names.delete_one, found)
+    def remove(self, name: str) -> int:
+        """Delete a file if it exists; return how many bytes that frees."""
+        found = self._find(name)
+        if not found:
+            return 0
+        with self._blobs.settled({found["file"]: found["_id"]}):
+            done = self._database.call(self._names.delete_one, found)
+        size: int = found["size"]
+        return size if done.deleted_count else 0
 
     def open(self, name: str) -> OpenFile | None:
         """Open a file for reading; None if it does not exist."""

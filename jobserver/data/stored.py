@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -18,12 +19,16 @@ from jobserver.errors import BadRequest, Conflict, NotFound, Problem, Unavailabl
 from jobserver.storage.blobs import Blobs
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId, owned_by, utcnow
+from jobserver.storage.usage import StorageUsage
 from jobserver.system.disk import temporary_folder
 from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
 
-#: Fields that only the server sets. ``_value`` is the key of the value, and never shown.
-SERVER_FIELDS = frozenset({"_id", "created", "edited", "_value", OWNER})
-_PRIVATE = "_value"
+#: Key of the value, and bytes that the data takes of its owner's storage quota: never shown.
+_PRIVATE, _SIZE = "_value", "_size"
+#: Fields that only the server sets.
+SERVER_FIELDS = frozenset({"_id", "created", "edited", _PRIVATE, _SIZE, OWNER})
+#: What a document takes beside its value, in bytes.
+_OVERHEAD = 256
 _ABSENT: object = object()
 
 
@@ -50,6 +55,7 @@ class StoredData:
         self._owner = owner
         self._visible = dict(visible or {})
         self._collection = database["data"]
+        self._usage = StorageUsage(database)
         self.values = Blobs(database, "data", _PRIVATE)
 
     def for_owner(
@@ -78,14 +84,20 @@ class StoredData:
         _check(value, described["datatype"])
         key = ObjectId()
         data_id = ObjectId() if data_id is None else data_id
-        document = {"_id": data_id, "created": utcnow(), **described, _PRIVATE: key}
+        content = bson.encode({"data": value})
+        size = len(content) + _OVERHEAD
+        document = {"_id": data_id, "created": utcnow(), **described, _PRIVATE: key, _SIZE: size}
         document |= owned_by(self._owner)
         self._database.check_room()
-        with self.values.settled({key: data_id}):
-            self._save(key, value)
-            if not self._database.insert("data", document):
-                raise Conflict(f"Data {data_id} already exists. Choose another id, or PUT /data.")
+        insert = partial(self._insert, document, content)
+        if not self._usage.charge(self._owner, size, insert):
+            raise Conflict(f"Data {data_id} already exists. Choose another id, or PUT /data.")
         return _public(document, value)
+
+    def _insert(self, document: Document, content: bytes) -> bool:
+        with self.values.settled({document[_PRIVATE]: document["_id"]}):
+            self.values.save(document[_PRIVATE], BytesIO(content))
+            return self._database.insert("data", document)
 
     def get(self, data_id: JobId) -> Document:
         """Return the whole document; `NotFound` if there is none."""
@@ -127,8 +139,15 @@ class StoredData:
         while found:  # again if it was changed meanwhile
             guard = {"_id": data_id, _PRIVATE: found[_PRIVATE]}
             with self.values.settled({found[_PRIVATE]: data_id}):
-                self._database.call(self._collection.delete_one, guard)
+                done = self._database.call(self._collection.delete_one, guard)
+            if done.deleted_count:
+                self._usage.release(found.get(OWNER), found.get(_SIZE, 0))
             found = self._lookup(data_id)
+
+    def bytes_stored(self, owner: ObjectId) -> int:
+        """Return how many bytes the data of a user takes."""
+        found = self._database.find("data", owned_by(owner), projection=[_SIZE])
+        return sum(document.get(_SIZE, 0) for document in found)
 
     @contextmanager
     def as_file(self, data_id: JobId) -> Iterator[Path]:
@@ -156,30 +175,39 @@ class StoredData:
                 raise Unavailable(f"The value of data {data_id} is lost. POST it again.")
         return document, content
 
-    def _save(self, key: ObjectId, value: object) -> None:
-        self.values.save(key, BytesIO(bson.encode({"data": value})))
-
     def _replaced(self, data_id: JobId, key: ObjectId, fields: Document, value: object) -> bool:
         """Change a document; return False if its data or datatype changed meanwhile."""
         seen = self._find(data_id)
         if value is not _ABSENT or "datatype" in fields:
             checked = self.get(data_id)["data"] if value is _ABSENT else value
             _check(checked, fields.get("datatype", seen["datatype"]))
-        guard = {"_id": data_id, "datatype": seen["datatype"], _PRIVATE: seen[_PRIVATE]}
-        if value is _ABSENT or seen[_PRIVATE] == key:  # the latter: a retry of what succeeded
-            return self._update(guard, fields)
-        with self.values.settled({key: data_id, seen[_PRIVATE]: data_id}):
-            self._save(key, value)
-            return self._update(guard, {**fields, _PRIVATE: key})
+        if value is _ABSENT:
+            return self._update(seen, fields)
+        content = bson.encode({"data": value})
+        size = len(content) + _OVERHEAD
+        update = partial(self._update, seen, {**fields, _PRIVATE: key, _SIZE: size}, content)
+        return self._usage.charge(seen.get(OWNER), size - seen.get(_SIZE, 0), update)
 
-    def _update(self, guard: Document, values: Document) -> bool:
-        done = self._database.call(self._collection.update_one, guard, {"$set": values})
+    def _update(self, seen: Document, values: Document, content: bytes = b"") -> bool:
+        """Change a document as it was seen, with the content of a new value, if any."""
+        names = ("_id", "datatype", _PRIVATE)
+        query = {name: seen[name] for name in names}
+        if not content:
+            return self._is_matched(query, values)
+        data_id, key = seen["_id"], values[_PRIVATE]
+        with self.values.settled({key: data_id, seen[_PRIVATE]: data_id}):
+            self.values.save(key, BytesIO(content))
+            made = {"_id": data_id, _PRIVATE: key}  # by a try whose answer was lost
+            return self._is_matched(query, values) or self._is_matched(made, values)
+
+    def _is_matched(self, query: Document, values: Document) -> bool:
+        done = self._database.call(self._collection.update_one, query, {"$set": values})
         return done.matched_count > 0
 
 
 def _public(document: Mapping[str, object], value: object = _ABSENT) -> Document:
     """Return a document for an answer."""
-    shown = {name: field for name, field in document.items() if name != _PRIVATE}
+    shown = {name: field for name, field in document.items() if name not in (_PRIVATE, _SIZE)}
     return shown if value is _ABSENT else {**shown, "data": value}
 
 

@@ -163,7 +163,8 @@ class Runner:
         """Store an outcome, and the file of a large result first."""
         if outcome.file is None:
             return self._finish_document(job, outcome, claim)
-        results, limit = self.lifecycle.jobs.results, self.settings.RESULT_LIMIT
+        results, most = self.lifecycle.jobs.results, self.settings.RESULT_LIMIT
+        limit = self.lifecycle.jobs.usage.left(job.owner, most)
         try:
             with results.stored(job, outcome, limit) as stored:
                 return self._finish_document(job, stored)

@@ -17,6 +17,7 @@ from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
 from jobserver.storage.database import Database
 from jobserver.storage.documents import OWNER, utcnow
+from jobserver.storage.usage import StorageUsage
 
 if TYPE_CHECKING:
     from jobserver.jobs.store import Jobs
@@ -53,6 +54,7 @@ class JobDeleter:
         self._quotas = quotas
         self._results = results
         self._notifications = notifications
+        self._usage = StorageUsage(database)
         self._jobs = database["jobs"]
 
     def delete(self, jobs: list[Job]) -> int:
@@ -87,11 +89,14 @@ class JobDeleter:
         groups = defaultdict(list)
         for job in jobs:
             if job.state not in ACTIVE:
-                groups[job.state, job.owner].append(job.id)
+                groups[job.state, job.owner].append(job)
         total = 0
-        for (state, owner), ids in groups.items():
-            query = {"_id": {"$in": ids}, "state": state, OWNER: owner}
-            total += self._database.call(self._jobs.delete_many, query).deleted_count
+        for (state, owner), same in groups.items():
+            query = {"_id": {"$in": [job.id for job in same]}, "state": state, OWNER: owner}
+            deleted = self._database.call(self._jobs.delete_many, query).deleted_count
+            if deleted == len(same):  # else it is unknown which: a recount puts that right
+                self._usage.release(owner, sum(job.run.size + job.run.result_size for job in same))
+            total += deleted
         return total
 
 

@@ -44,7 +44,7 @@ _PARAMETERS = frozenset(("args", "kwargs", "over"))
 SCRIPT_FIELDS = frozenset({"script", "script_name"})
 DATA_FIELDS = frozenset({"data", "datafile", "raw_data"})
 #: Fields of a client's that the server reads.
-READ_FIELDS = _SCRIPT_FIELDS | DATA_FIELDS | {*FLAGS, "timeout", "retries", "seed", "notify"}
+READ_FIELDS = SCRIPT_FIELDS | DATA_FIELDS | {*FLAGS, "timeout", "retries", "seed", "notify"}
 _NOT_SENT = object()
 
 
@@ -103,6 +103,8 @@ class RunState(DocumentView):
         Address to notify when it ends; empty for none.
     mail : datetime or None
         When it ended, while that mail is due.
+    size, result_size : int
+        Bytes that it takes of its owner's storage quota: as it was sent, and what its end added.
     file : dict or None
         Its large result: ``key``, ``kind``, ``form``, ``size``.
     sent : bytes or None
@@ -120,6 +122,8 @@ class RunState(DocumentView):
     charge = StoredField[ObjectId | None]("charge", None)
     notify = StoredField[str]("notify", "")
     mail = StoredField[datetime | None]("mail", None)
+    size = StoredField[int]("size", 0)
+    result_size = StoredField[int]("result_size", 0)
     file = StoredField[Document | None]("file", None)
     sent = StoredField[bytes | None]("sent", None)
 

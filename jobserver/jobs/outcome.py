@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from jobserver.encoding import encoded_size
 from jobserver.jobs.job import Job, State, private
 from jobserver.storage.database import Document
 from jobserver.storage.documents import utcnow
@@ -104,7 +105,17 @@ def ended_fields(outcome: Outcome, job: Job) -> Document:
         values |= private(mail=now)  # see `jobserver.jobs.notifications`
     if outcome.steps:
         values["steps"] = outcome.steps
+    if job.owner is not None:  # whose storage quota it takes
+        size: int = (outcome.file or {}).get("size", 0)
+        values |= private(result_size=size + encoded_size(values))
     return values if outcome.file is None else {**values, **private(file=outcome.file)}
+
+
+def result_size(values: Document) -> int:
+    """Return what `ended_fields` adds to the storage of the job's owner, in bytes."""
+    (name,) = private(result_size=0)
+    size: int = values.get(name, 0)
+    return size
 
 
 def ended(outcome: Outcome, job: Job) -> tuple[Document, Document]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 
 from bson import ObjectId
 
-from jobserver.encoding import dumps
+from jobserver.encoding import dumps, encoded_size
 from jobserver.errors import BadRequest, Conflict, NotFound
 from jobserver.jobs.deletion import NEEDED_TO_DELETE, JobDeleter
-from jobserver.jobs.job import FLAGS, Job, State, private
+from jobserver.jobs.job import FLAGS, PRIVATE, Job, State, find_jobs, private
 from jobserver.jobs.listing import Listing, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
@@ -20,6 +21,7 @@ from jobserver.jobs.results import Results
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId, owned_by, utcnow
+from jobserver.storage.usage import StorageUsage
 
 _BATCH = 200
 _ANYBODYS: Mapping[str, object] = {}
@@ -42,6 +44,7 @@ class Jobs:
         self.database = database
         self.listing = Listing(database)
         self.quotas = Quotas(database)
+        self.usage = StorageUsage(database)
         self.results = Results(database)
         self.notifications = Notifications(database)
         self.deleter = JobDeleter(database, self.quotas, self.results, self.notifications)
@@ -89,9 +92,8 @@ class Jobs:
         job_id = ObjectId(digest[: len(ObjectId().binary)])
         sent = hashlib.sha256(dumps(fields)).digest()
         new = Job.new(fields, job_id, owner).updated(private(sent=sent))
-        self.database.check_room()
-        while not self.database.insert("jobs", new.document):
-            with suppress(NotFound):  # deleted just now
+        while True:
+            with suppress(NotFound):
                 old = self.get(job_id, owned_by(owner))
                 if old.run.sent == sent:
                     return old
@@ -99,7 +101,8 @@ class Jobs:
                     f"This Idempotency-Key has created the job {job_id} with other fields. Choose "
                     "another key."
                 )
-        return new
+            with suppress(Conflict):  # the same request came twice at the same time
+                return self._insert(new)
 
     def create_again(
         self,
@@ -130,9 +133,13 @@ class Jobs:
 
     def _insert(self, job: Job) -> Job:
         self.database.check_room()
-        if not self.database.insert("jobs", job.document):
+        job, size = _sized(job)
+        if not self.usage.charge(job.owner, size, partial(self._is_inserted, job)):
             raise Conflict(f"The job {job.id} already exists. Choose another id, or send PUT /job.")
         return job
+
+    def _is_inserted(self, job: Job) -> bool:
+        return self.database.insert("jobs", job.document)
 
     def get(self, job_id: JobId, visible: Mapping[str, object] = _ANYBODYS) -> Job:
         """Return a job; raise `NotFound` if there is none that may be seen.
@@ -187,9 +194,14 @@ class Jobs:
             merged = merge(job, fields)
             removed = {"unset": dict.fromkeys(fields.keys() - merged.keys(), "")}
             values = {**merged, "edited": utcnow()}
+            size = job.run.size if is_flags else _edited_size(job, fields, merged)
+            values |= {} if size == job.run.size else private(size=size)
             change = GuardedUpdate.if_unchanged(job, values, removed if removed["unset"] else {})
-            if self.updates.make(change)[0]:
+            if self.usage.charge(job.owner, size - job.run.size, partial(self._is_made, change)):
                 return change.applied(job)
+
+    def _is_made(self, change: GuardedUpdate) -> bool:
+        return self.updates.make(change)[0]
 
     def change(
         self,
@@ -215,6 +227,11 @@ class Jobs:
             Whether this call changed it. A repeated try recognizes its own change.
         """
         return self.updates.make(GuardedUpdate.build(job_id, guard, values, operators))[0]
+
+    def bytes_stored(self, owner: ObjectId) -> int:
+        """Return how many bytes the jobs of a user take, with their results."""
+        found = find_jobs(self.database, owned_by(owner), [PRIVATE])
+        return sum(job.run.size + job.run.result_size for job in found)
 
     def delete(
         self,
@@ -255,6 +272,20 @@ class Jobs:
             total += len(batch)
             deleted += self.deleter.delete(batch)
         return deleted, total
+
+
+def _sized(job: Job) -> tuple[Job, int]:
+    """Return a new job with its size noted, and the size; only users have a storage quota."""
+    if job.owner is None:
+        return job, 0
+    size = encoded_size(job.document)
+    return job.updated(private(size=size)), size
+
+
+def _edited_size(job: Job, fields: Mapping[str, object], merged: Mapping[str, object]) -> int:
+    """Return the size of a job after an edit; see `_sized`."""
+    kept = {name: value for name, value in job.document.items() if name not in fields}
+    return 0 if job.owner is None else encoded_size({**kept, **merged})
 
 
 def merge_patch(job: Job, patch: Mapping[str, object]) -> Document:

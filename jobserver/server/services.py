@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bson import ObjectId
+
 from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
 from jobserver.execution import make_executor
@@ -12,6 +14,7 @@ from jobserver.jobs.store import Jobs
 from jobserver.mail import Outbox
 from jobserver.storage.database import Database
 from jobserver.storage.documents import OWNER
+from jobserver.storage.usage import StorageUsage
 from jobserver.system.disk import remove_abandoned
 from jobserver.system.orphans import end_abandoned
 from jobserver.users.accounts import Accounts
@@ -32,6 +35,7 @@ class Services:
         self.settings = settings
         self.database = database
         self.jobs = Jobs(database)
+        self.usage = StorageUsage(database)
         owner = (OWNER,) if settings.LOGIN_REQUIRED else ()
         self.listing = Listing(database, (*owner, *settings.SEARCH_FIELDS, "state"))
         self.data = StoredData(database)
@@ -41,6 +45,16 @@ class Services:
         self.outbox = Outbox(database, settings)
         self.accounts = Accounts(database, settings, self.outbox)
         self.retention = Retention(self.jobs, settings.RESULT_TTL)
+
+    def recount_storage(self, owner: ObjectId) -> None:
+        """Count what a user has stored, after servers were killed or files removed by hand."""
+
+        def count() -> int:
+            files = self.datafiles.for_owner(owner).sizes().values()
+            return sum(files) + self.data.bytes_stored(owner) + self.jobs.bytes_stored(owner)
+
+        self.jobs.quotas.reconcile(owner)
+        self.usage.recount(owner, count)
 
     def start(self) -> None:
         """Clean up after earlier processes, and start to load scripts and run jobs."""

@@ -13,7 +13,7 @@ from jobserver.storage.database import Document
 from jobserver.storage.documents import stored_document, stored_fields, utcnow
 from jobserver.users.policy import Role
 
-#: Limits of a new user: jobs at once, and bytes of data files.
+#: Limits of a new user: jobs at once, and bytes of files, data, jobs and results.
 JOB_LIMIT = 100
 STORAGE_QUOTA = GIB
 
@@ -33,15 +33,15 @@ class User:
     generation : int
         Number that logins and mailed links name; a new one revokes them.
     job_quota, storage_quota : int or None
-        Most jobs in total, and most bytes of data files.
+        Most jobs in total, and most bytes of files, data, jobs and results.
     job_limit : int
         Most jobs at once.
     charged : int
         Number of jobs started.
     open : list of dict
         Jobs queued or running, each with the token of its charge.
-    uploads : list of dict
-        Files being uploaded.
+    stored : int
+        Bytes of files, data, jobs and results; see `jobserver.storage.usage`.
     change : ObjectId
         Id of the last change.
     """
@@ -58,7 +58,7 @@ class User:
     storage_quota: int | None = STORAGE_QUOTA
     charged: int = 0
     open: list[Document] = field(default_factory=list)
-    uploads: list[Document] = field(default_factory=list)
+    stored: int = 0
     change: ObjectId = field(default_factory=ObjectId)
 
     @classmethod
@@ -75,4 +75,5 @@ class User:
         document = self.to_document()
         shown = {name: document[name] for name in _SHOWN}
         usage = {"jobs_started": self.charged, "jobs_active": len(self.open)}
+        usage["bytes_stored"] = self.stored
         return {**shown, **usage}

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from jobserver.errors import TooMany
 from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import Outcome, interrupted
@@ -218,12 +217,6 @@ def open_run(members: Members, runs: JobLifecycle, **quota: int) -> tuple[Object
     return owner, runs.jobs.get(job.id)
 
 
-def uploads(members: Members, owner: ObjectId) -> list[Any]:
-    user = members.users.get(owner)
-    assert user
-    return user.uploads
-
-
 def used(members: Members, owner: ObjectId) -> tuple[int, int]:
     user = members.users.get(owner)
     assert user
@@ -296,19 +289,97 @@ def test_uploads_at_once_share_the_storage_quota(members: Members) -> None:
     assert upload(20) == 201
 
 
-def test_uploads_that_were_cut_off_give_their_room_back(
-    members: Members, runs: JobLifecycle
-) -> None:
-    owner = ObjectId(members.add(storage_quota=250).id)
-    going_on = {"token": ObjectId(), "name": "a.csv", "size": 200}
-    nothing: Callable[[], dict[str, int]] = dict
-    members.users.change(owner, {}, {"uploads": [going_on]})
-    with pytest.raises(TooMany), runs.jobs.quotas.room(owner, "b.csv", 100, nothing):
-        pass
-    members.users.change(owner, {}, {"uploads": [{**going_on, "token": ObjectId("0" * 24)}]})
-    with runs.jobs.quotas.room(owner, "b.csv", 100, nothing):
-        assert len(uploads(members, owner)) == 1
-    assert uploads(members, owner) == []
+def stored(member: Member) -> int:
+    """What a user has stored in bytes, once their jobs are settled."""
+    shown: dict[str, Any] = until(lambda: settled(member))
+    size: int = shown["bytes_stored"]
+    return size
+
+
+WAYS: dict[str, Callable[[Member, int], httpx.Response]] = {
+    "file": lambda who, n: who.client.put(f"/datafile/f{n}.csv", files={"file": b"x" * 3000}),
+    "data": lambda who, _: who.client.put("/data", json={"data": ["x" * 3000]}),
+    "job": lambda who, _: who.client.put("/job", json={"raw_data": "x" * 3000}),
+}
+DELETING = ("/datafiles", "/jobs")
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_everything_counts_and_is_given_back(members: Members, kind: str) -> None:
+    member = members.add()
+    answer = WAYS[kind](member, 0)
+    assert 3000 <= stored(member) <= 3500
+    identity = answer.json().get("_id", "f0.csv")
+    path = {"file": "/datafile/", "data": "/data/", "job": "/job/"}[kind] + identity
+    assert WAYS[kind](member, 0).status_code == (409 if kind == "file" else 201)
+    if kind != "file":
+        grown = {"data": "x" * 9000} if kind == "data" else {"raw_data": "x" * 9000}
+        before = stored(member)
+        assert member.client.post(path, json=grown).status_code == 200
+        assert 5900 <= stored(member) - before <= 6100
+        shrunk = dict.fromkeys(grown, "x")
+        assert member.client.post(path, json=shrunk).status_code == 200
+        assert stored(member) - before <= -2900
+    assert member.client.delete(path).status_code == 200
+    for address in DELETING:
+        assert member.client.delete(address).status_code == 200
+    for document in member.client.get("/data").json()["data"]:
+        assert member.client.delete(f"/data/{document['_id']}").status_code == 200
+    assert stored(member) == 0
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_of_many_at_once_the_storage_quota_lets_some_pass(members: Members, kind: str) -> None:
+    member = members.add(storage_quota=8000)
+    with ThreadPoolExecutor(12) as pool:
+        codes = sorted(pool.map(lambda n: WAYS[kind](member, n).status_code, range(12)))
+    assert codes == [201] * 2 + [429] * 10
+    used = stored(member)
+    assert 6000 <= used <= 8000
+    for store in WAYS.values():
+        answer = store(member, 20)
+        assert answer.status_code == 429
+        assert "storage_quota" in answer.json()["message"]
+    assert stored(member) == used
+
+
+def test_results_count_and_a_full_storage_starts_no_run(members: Members) -> None:
+    member = members.add()
+    fields = {"script_name": "echo", "raw_data": "x" * 3000}
+    ids = [member.client.put("/job", json=fields).json()["_id"] for _ in range(2)]
+    before = stored(member)
+    assert member.client.post(f"/job/{ids[0]}/run").status_code == 202
+    finished(member.client, ids[0])
+    assert 3000 <= stored(member) - before <= 6000
+    members.users.change(ObjectId(member.id), {}, {"storage_quota": 5000})
+    answer = member.client.post(f"/job/{ids[1]}/run")
+    assert answer.status_code == 429
+    assert "storage_quota" in answer.json()["message"]
+    assert member.client.delete(f"/job/{ids[0]}").status_code == 200
+    assert member.client.post(f"/job/{ids[1]}/run").status_code == 202
+    finished(member.client, ids[1])
+
+
+def test_a_large_result_beyond_the_storage_quota_fails_its_job(members: Members) -> None:
+    member = members.add(storage_quota=8 * 2**20)
+    job = run_through(member.client, script={"name": "text_of", "args": [9 * 2**20]}, retries=0)
+    assert (job["state"], job["error"]) == ("failed", "TooLarge")
+    assert stored(member) < 2**20
+
+
+def test_a_sum_that_is_wrong_is_counted_again(members: Members) -> None:
+    """As after a server was killed between a charge and what it was made for."""
+    member = members.add(storage_quota=9000)
+    for store in WAYS.values():
+        assert store(member, 0).status_code == (201 if store is not WAYS["job"] else 429)
+    right = stored(member)
+    long_ago = ObjectId("5b9011469eb82b0d84ca212f")
+    wrong = {"stored": 9000, "stored_change": long_ago}
+    members.users.change(ObjectId(member.id), {}, wrong)
+    assert WAYS["data"](member, 1).status_code == 429
+    assert stored(member) == right
+    members.users.change(ObjectId(member.id), {}, {"stored": 8999})  # a charge may be waiting
+    assert stored(member) == 8999
 
 
 def test_two_users_on_many_threads_see_their_own(alice: Member, bob: Member) -> None:

@@ -210,7 +210,7 @@ def test_links_and_folders_are_no_data_files(
             files.open(name)
         with pytest.raises(NotFound):
             files.delete(name)
-    assert files.delete_all() == 0
+    assert files.delete_all() == ()
     assert (tmp_path / "secret.csv").read_text() == "secret"
 
 
@@ -219,7 +219,7 @@ def test_delete(files: DataFiles) -> None:
         save(files, name)
     files.delete("a.csv")
     assert [info["name"] for info in files.list()] == ["b.csv", "c.csv"]
-    assert files.delete_all() == 2
+    assert len(files.delete_all()) == 2
     assert list(files.list()) == []
 
 

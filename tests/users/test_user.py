@@ -46,4 +46,4 @@ def test_answers_show_usage_and_no_secret() -> None:
     assert shown["jobs_started"] == 5
     assert shown["jobs_active"] == 2
     assert shown["role"] == "admin"
-    assert not {"password", "generation", "open", "uploads", "change"} & shown.keys()
+    assert not {"password", "generation", "open", "stored_change", "change"} & shown.keys()

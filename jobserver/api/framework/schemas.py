@@ -204,6 +204,7 @@ class UserInfo(BaseModel):
     storage_quota: int | None
     jobs_started: int
     jobs_active: int
+    bytes_stored: int
 
 
 class UserList(BaseModel):

@@ -31,6 +31,7 @@ from jobserver.jobs.outcome import (
     lease_expired,
     may_be_retried,
     requeued,
+    result_size,
 )
 from jobserver.jobs.store import Jobs
 from jobserver.jobs.updates import GuardedUpdate
@@ -112,9 +113,10 @@ class JobLifecycle:
             if self._requeue(job, outcome, guard):
                 return State.QUEUED
             outcome, guard = CANCELLED, {**guard, "cancel": True}
-        if not self._end(job, outcome, claim, guard):
+        update = ended(outcome, job)
+        if not self._end(job, update, claim, guard):
             return None
-        self.jobs.quotas.settle(job, outcome.error)
+        self.jobs.quotas.settle(job, outcome.error, result_size(update[0]))
         return outcome.state
 
     def _requeue(self, job: Job, outcome: Outcome, guard: Mapping[str, object]) -> bool:
@@ -123,10 +125,13 @@ class JobLifecycle:
         return self._made(GuardedUpdate.build(job.id, query, *requeued(outcome, job)))
 
     def _end(
-        self, job: Job, outcome: Outcome, claim: Claim | None, guard: Mapping[str, object]
+        self,
+        job: Job,
+        update: tuple[Document, Document],
+        claim: Claim | None,
+        guard: Mapping[str, object],
     ) -> bool:
         """End a running job, and make a claim in the same request if nobody else changed it."""
-        update = ended(outcome, job)
         if not guard and self._made(GuardedUpdate.if_unchanged(job, *update), claim):
             return True
         return self._made(GuardedUpdate.build(job.id, _attempt(job, guard), *update))
@@ -178,7 +183,8 @@ class JobLifecycle:
             return self.jobs.change(job.id, seen, request)
         values = {**ended_fields(CANCELLED_EARLY, job), "state": State.CANCELLED}
         if cancelled := self.jobs.change(job.id, seen, values):
-            self.jobs.quotas.settle(self.jobs.get(job.id, visible), CANCELLED_EARLY.error)
+            now = self.jobs.get(job.id, visible)
+            self.jobs.quotas.settle(now, CANCELLED_EARLY.error, now.run.result_size)
         return cancelled
 
     def report(

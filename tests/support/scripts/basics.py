@@ -40,6 +40,11 @@ def size_of(file: Path) -> int:
     return file.stat().st_size
 
 
+def text_of(size: int) -> str:
+    """So many letters."""
+    return "x" * size
+
+
 def hold(seconds: float = 30.0) -> None:
     """Run until the gate is opened."""
     end = time.monotonic() + seconds
