@@ -16,7 +16,7 @@ from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.identity import actor, client_address, services
 from jobserver.api.framework.schemas import Message, UserInfo, UserList
-from jobserver.errors import BadRequest, NotFound
+from jobserver.errors import BadRequest, NotFound, Problem
 from jobserver.users.accounts import remove_user
 from jobserver.users.policy import authorize
 from jobserver.users.user import User
@@ -38,6 +38,17 @@ class Address(Body):
     """An email address."""
 
     email: str = Field(examples=["ada@example.org"])
+
+
+class Registration(Address):
+    """An email address to register."""
+
+    @classmethod
+    def _message(cls, problems: list[Problem]) -> str:
+        hint = ""
+        if any(problem.field == "password" for problem in problems):
+            hint = " The password is chosen with the token of the mail: POST /user/<id>/activate."
+        return super()._message(problems) + hint
 
 
 class Activation(Body):
@@ -82,11 +93,11 @@ def visible_user(user_id: str, action: str) -> User:
     "PUT",
     "/user",
     policy="account",
-    body=Address,
+    body=Registration,
     answers={201: Message},
     refusals=(429,),
 )
-def register(body: Address) -> Answer:
+def register(body: Registration) -> Answer:
     """Register an address; the server mails a link to choose a password."""
     services().accounts.send_link(body.email, client_address())
     return message(201, _MAILED)

@@ -92,17 +92,26 @@ class Jobs:
         job_id = ObjectId(digest[: len(ObjectId().binary)])
         sent = hashlib.sha256(dumps(fields)).digest()
         new = Job.new(fields, job_id, owner).updated(private(sent=sent))
-        while True:
-            with suppress(NotFound):
-                old = self.get(job_id, owned_by(owner))
-                if old.run.sent == sent:
-                    return old
-                raise Conflict(
-                    f"This Idempotency-Key has created the job {job_id} with other fields. Choose "
-                    "another key."
-                )
-            with suppress(Conflict):  # the same request came twice at the same time
-                return self._insert(new)
+        if old := self._created_before(new):
+            return old
+        try:
+            return self._insert(new)
+        except Conflict:  # the same request came twice at the same time
+            if old := self._created_before(new):
+                return old
+            raise
+
+    def _created_before(self, new: Job) -> Job | None:
+        """Return the job that the same request stored; `Conflict` if its fields are others."""
+        with suppress(NotFound):
+            old = self.get(new.id, owned_by(new.owner))
+            if old.run.sent == new.run.sent:
+                return old
+            raise Conflict(
+                f"This Idempotency-Key has created the job {new.id} with other fields. Choose "
+                "another key."
+            )
+        return None
 
     def create_again(
         self,

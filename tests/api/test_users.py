@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import statistics
 import time
@@ -95,6 +96,7 @@ def test_a_registration_chooses_no_password_and_no_role(members: Members) -> Non
         answer = members.server.client.put("/user", json={"email": email, field: PASSWORD})
         assert answer.status_code == 400
         assert [entry["field"] for entry in answer.json()["errors"]] == [field]
+        assert ("/activate" in answer.json()["message"]) == (field == "password")
     assert members.mails(email) == []
 
 
@@ -123,6 +125,41 @@ def test_whoever_scans_a_mail_changes_nothing(members: Members, method: str) -> 
     assert member.client.get("/jobs").status_code == 200
     assert activate(members, *members.mailed(email)).status_code == 200
     assert members.server.client.head(f"/user/{email}/resend").status_code == 405
+
+
+def page_of(members: Members, email: str) -> str:
+    """The page that the link in the last mail to an address leads to."""
+    url, anyone = members.mailed_url(email), members.server.client
+    answer = anyone.get(url)
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "form-action 'self'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Referrer-Policy"] == "no-referrer"  # the address holds the token
+    assert '<form method="post">' in answer.text
+    assert url.partition("=")[2] not in answer.text
+    for source in re.findall(r'src="([^"]+)"', answer.text):
+        assert anyone.get(str(answer.url.join(source).copy_with(query=None))).status_code == 200
+    return answer.text
+
+
+def test_links_lead_to_pages_with_a_form(members: Members) -> None:
+    new, moved, member = new_address(), new_address(), members.add()
+    register(members, new)
+    members.server.client.post("/password/reset", json={"email": member.email})
+    body = {"current_password": PASSWORD, "email": moved}
+    member.client.post(f"/user/{member.id}", json=body)
+    for email in (new, member.email):
+        assert 'name="password"' in page_of(members, email)
+    assert "password" not in page_of(members, moved)
+
+
+@pytest.mark.parametrize(
+    "path", ["/password/reset", f"/user/{'a' * 24}/activate", "/user/x/activate"]
+)
+@pytest.mark.parametrize("query", ["", "?token=", "?token=forged"])
+def test_links_that_are_damaged_say_so(members: Members, path: str, query: str) -> None:
+    answer = members.server.client.get(path + query)
+    assert answer.status_code == 400
+    assert "link" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("kind", ["json in the body", "form to the link"])

@@ -343,6 +343,14 @@ def test_of_many_at_once_the_storage_quota_lets_some_pass(members: Members, kind
     assert stored(member) == used
 
 
+def test_a_repeated_request_needs_no_storage(members: Members) -> None:
+    member, key = members.add(storage_quota=4000), {"Idempotency-Key": "again"}
+    made = [member.client.put("/job", json={"raw_data": "x" * 3000}, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in made] == [201, 201]
+    assert made[0].json() == made[1].json()
+    assert 3000 <= stored(member) <= 3500
+
+
 def test_results_count_and_a_full_storage_starts_no_run(members: Members) -> None:
     member = members.add()
     fields = {"script_name": "echo", "raw_data": "x" * 3000}
