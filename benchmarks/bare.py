@@ -55,7 +55,7 @@ def bare_app(jobs: Collection[dict[str, Any]]) -> Flask:
 
 
 if __name__ == "__main__":
-    sock = listen("127.0.0.1", 0)
+    sockets = listen("127.0.0.1", 0)
     home = BareHome(load(Path(sys.argv[1]), environ={})).open()
-    address = f"http://127.0.0.1:{sock.getsockname()[1]}"
-    serve(home, sock, partial(print, address, file=sys.stderr))
+    address = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    serve(home, sockets, partial(print, address, file=sys.stderr))

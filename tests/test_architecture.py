@@ -81,7 +81,7 @@ def test_tests_poll_instead_of_sleeping() -> None:
 #: Words that the glossary avoids, and what to write instead.
 AVOIDED = {"task": "job", "tasks": "jobs", "subtask": "step"}
 #: Modules that have to use the words of a library: waitress calls a request a task.
-FOREIGN = {"jobserver/server/http.py"}
+FOREIGN = {"jobserver/server/connections.py", "jobserver/server/threads.py"}
 
 
 def names(path: Path) -> Iterator[tuple[int, str]]:

@@ -70,14 +70,14 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     from jobserver.server.server import Server
 
     check_host(host, settings)
-    sock = listen(host, port)
+    sockets = listen(host, port)
     opened = Server(settings).open()
     shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{sock.getsockname()[1]}"
+    address = f"http://{shown}:{sockets[0].getsockname()[1]}"
     if host not in _EVERYWHERE:
         opened.serve_at(address)
     line = f"Jobserver {jobserver.__version__} on {address}, {_described(opened)}"
-    serve(opened, sock, partial(click.echo, line, err=True))
+    serve(opened, sockets, partial(click.echo, line, err=True))
     leave()
 
 

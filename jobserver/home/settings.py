@@ -99,6 +99,18 @@ class Settings:
     MAX_JSON_SIZE: int = setting(4 * MIB, "Largest JSON body of a request.", minimum=2)
     MAX_UPLOAD_SIZE: int = setting(256 * MIB, "Largest data file that can be uploaded.", minimum=1)
 
+    STREAMS: int = setting(
+        200,
+        "Most event streams and waiting requests at once; a user may have a quarter.",
+        minimum=1,
+    )
+    CONNECTIONS: int = setting(
+        1000, "Most connections at once; a client address may have half of them.", minimum=8
+    )
+    CLIENT_TIMEOUT: float = setting(
+        30, "Time a client gets to send a request, or more of it, or to read more.", minimum=0.1
+    )
+
     SCRIPTS_PATH: str = setting("scripts", "Folder of your scripts, each *.py in it.")
     SCRIPT_MODULES: tuple[str, ...] = setting((), "Installed modules whose functions are scripts.")
     SCRIPT_IMPORT_TIMEOUT: float = setting(

@@ -2,86 +2,142 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import resource
 import socket
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import waitress.server
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
-from waitress.task import ErrorTask
-from waitress.utilities import Error
+from waitress.adjustments import Adjustments
+from waitress.server import MultiSocketServer, TcpWSGIServer
 
-from jobserver.api.framework.errors import MESSAGES, error_body
-from jobserver.api.framework.headers import ALWAYS, DATA_POLICY, POLICY
 from jobserver.errors import SettingsError
+from jobserver.server.connections import Crowd, HttpChannel, ServingLimits, with_small_bodies
 from jobserver.server.shutdown import ending
-from jobserver.sizes import MIB
+from jobserver.server.threads import RequestThreads
+from jobserver.sizes import KIB, MIB
 
 if TYPE_CHECKING:
+    from flask import Flask
+
     from jobserver.home.settings import Settings
     from jobserver.server.server import Server
 
 THREADS = 64
-CONNECTIONS = 1000
-CHANNEL_SECONDS = 30
+#: Connections that wait to be accepted.
+BACKLOG = 1000
 #: Time answers in progress get on shutdown.
 FLUSH_SECONDS = 5.0
 #: Bytes of a request besides its content: headers and multipart framing.
 OVERHEAD = MIB
 #: Bytes of an answer produced ahead of what the client has read.
-AHEAD = MIB
+AHEAD = 256 * KIB
 
 log = logging.getLogger(__name__)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a bound socket, so that a port in use is reported before anything starts.
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Return bound sockets, so that a port in use is reported before anything starts.
+
+    Beside 127.0.0.1 that is ``::1``, if this machine has it: clients may mean either by localhost.
 
     Raises
     ------
     SettingsError
         If the address cannot be used.
     """
+    try:
+        sockets = [_bound(host, port)]
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "ports range from 0 to 65535"
+        raise SettingsError(
+            f"Cannot listen on {host}:{port}: {reason}. Choose another port with --port."
+        ) from error
+    if host in ("127.0.0.1", "localhost"):
+        port = sockets[0].getsockname()[1]
+        try:
+            sockets.append(_bound("::1", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                log.warning("[::1]:%d is in use; localhost may lead to another server.", port)
+    return sockets
+
+
+def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))
-        sock.listen(CONNECTIONS)
-    except (OSError, OverflowError) as error:
+        sock.listen(BACKLOG)
+    except (OSError, OverflowError):
         sock.close()
-        reason = error.strerror if isinstance(error, OSError) else "ports range from 0 to 65535"
-        raise SettingsError(
-            f"Cannot listen on {host}:{port}: {reason}. Choose another port with --port."
-        ) from error
+        raise
     return sock
 
 
-def serve(home: Server, sock: socket.socket, announce: Callable[[], None]) -> None:
+def serve(home: Server, sockets: list[socket.socket], announce: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or Ctrl-C, then close the home.
 
     Parameters
     ----------
     home : Server
         An open home.
-    sock : socket.socket
-        Socket from `listen`.
+    sockets : list of socket.socket
+        Sockets from `listen`.
     announce : callable
         Called when the server is ready.
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # short waits are normal
-    server: Any = waitress.server.create_server(
-        home.app,
-        sockets=[sock],
-        threads=THREADS,
-        connection_limit=CONNECTIONS,
-        channel_timeout=CHANNEL_SECONDS,
-        cleanup_interval=CHANNEL_SECONDS // 2,
-        max_request_body_size=_largest_body(home.settings),
+    settings = home.settings
+    limits = ServingLimits(settings.CONNECTIONS, settings.CLIENT_TIMEOUT)
+    adj, crowd = _adjustments(settings), Crowd(limits)
+    threads, channels = RequestThreads(THREADS), dict[int, Any]()
+    for sock in sockets:
+        Listener(home.app, channels, sock, threads, adj, crowd)
+    server = MultiSocketServer(channels, adj, [], threads)
+    raise_file_limit(settings.CONNECTIONS)
+    with ending(home, partial(_flush, crowd)):
+        announce()
+        server.run()  # returns when a handler raised SystemExit
+
+
+class Listener(TcpWSGIServer):  # type: ignore[misc, unused-ignore]  # its types are extra
+    """A socket of a server, which accepts connections."""
+
+    channel_class = HttpChannel
+
+    def __init__(
+        self,
+        app: Flask,
+        channels: dict[int, Any],
+        sock: socket.socket,
+        threads: RequestThreads,
+        adj: Any,
+        crowd: Crowd,
+    ) -> None:
+        self.crowd = crowd
+        about = (sock.family, sock.type, sock.proto, sock.getsockname())
+        shared: dict[str, Any] = {"dispatcher": threads, "adj": adj, "bind_socket": False}
+        super().__init__(app, channels, True, sock, sockinfo=about, **shared)
+
+    def maintenance(self, now: float) -> None:
+        """Close overdue connections, and stop threads that are not needed any more."""
+        self.crowd.maintain(now)
+        self.task_dispatcher.shrink()
+
+
+def _adjustments(settings: Settings) -> Adjustments:
+    """Return the settings of waitress."""
+    adj = Adjustments(
+        backlog=BACKLOG,
+        connection_limit=sys.maxsize,  # see `Crowd`
+        cleanup_interval=1,
+        max_request_body_size=max(settings.MAX_UPLOAD_SIZE, settings.MAX_JSON_SIZE) + OVERHEAD,
         asyncore_use_poll=True,
         outbuf_high_watermark=AHEAD,
         outbuf_overflow=32 * MIB,  # never a file: a full disk must not break answers
@@ -89,118 +145,26 @@ def serve(home: Server, sock: socket.socket, announce: Callable[[], None]) -> No
         ident="jobserver",
         server_name="localhost",  # for clients that send no Host
     )
-    server.adj.send_bytes = 1  # send each event at once
-    server.channel_class = HttpChannel
-    with ending(home, partial(_flush, server)):
-        announce()
-        server.run()  # returns when a handler raised SystemExit
-        for connection in (*server.active_channels.values(), server):
-            connection.close()
+    adj.send_bytes = 1  # send each event at once
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # What a client does not read stays here, where it counts, and not in the system.
+        unsent = (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, AHEAD)
+        adj.socket_options = [*adj.socket_options, unsent]
+    return with_small_bodies(adj, settings.MAX_JSON_SIZE + OVERHEAD)
 
 
-def _largest_body(settings: Settings) -> int:
-    return max(settings.MAX_UPLOAD_SIZE, settings.MAX_JSON_SIZE) + OVERHEAD
+def raise_file_limit(connections: int) -> None:
+    """Let this process open a file for each connection, and as many others."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * connections if hard == resource.RLIM_INFINITY else min(2 * connections, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _flush(server: Any) -> None:
+def _flush(crowd: Crowd) -> None:
     """Wait a moment for answers in progress."""
     deadline = time.monotonic() + FLUSH_SECONDS
     while time.monotonic() < deadline:
-        channels = list(server.active_channels.values())
-        if not any(channel.requests or channel.total_outbufs_len for channel in channels):
+        if not any(channel.requests or channel.total_outbufs_len for channel in crowd.channels()):
             return
         time.sleep(0.01)
-
-
-class DiskFull(Error):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """The disk is too full to receive a request."""
-
-    code = 503
-    reason = "Service Unavailable"
-
-
-class Parser(HTTPRequestParser):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """Reads requests; refuses a request that expects ``100 Continue`` before its body is sent."""
-
-    path = ""  # default if the head is malformed: waitress logs it
-
-    def received(self, data: bytes) -> int:
-        """Read a piece of a request and return how many bytes were used."""
-        try:
-            consumed: int = super().received(data)
-        except OSError as error:  # large bodies are buffered in a file
-            log.warning("A request could not be received: %s", error)
-            self.error, self.completed, consumed = DiskFull(""), True, len(data)
-        if self.error is not None:
-            self.expect_continue = False
-        return consumed
-
-
-class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """Answers what waitress itself refuses with an error body like all others."""
-
-    def execute(self) -> None:
-        """Send the error."""
-        channel: Any = self.channel
-        request: Any = self.request
-        error = request.error
-        detail = f"The request cannot be read: {error.body}."
-        message = detail if error.code == 400 else MESSAGES.get(error.code, detail)
-        body = error_body(error.code, message)
-        self.status = f"{error.code} {error.reason}"
-        head = [("Content-Type", "application/json"), ("Connection", "close")]
-        wait = [("Retry-After", "60")] if error.code == 503 else []
-        self.response_headers = [*head, *wait, *ALWAYS, (POLICY, DATA_POLICY)]
-        self.content_length = len(body)
-        self.close_on_finish = channel.refused = True
-        self.write(body)
-
-
-class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its types are extra
-    """A connection whose errors are JSON, and arrive even if the client is still sending.
-
-    Closing a connection with unread data resets it, and the client loses the answer. So after an
-    error only the sending half is closed, and further data is discarded until the client has sent
-    everything, or waitress closes the idle connection after `CHANNEL_SECONDS`.
-    """
-
-    parser_class = Parser
-    error_task_class = JsonErrorTask
-    refused = False
-    lingering = False
-
-    def check_client_disconnected(self) -> bool:
-        """Whether the client has stopped sending; it may be gone, or only reading."""
-        sock: Any = self.socket
-        if sock is None:  # already closed
-            return True
-        try:
-            return not len(sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-
-    def readable(self) -> bool:
-        """Whether to read more."""
-        return self.lingering or bool(super().readable())
-
-    def handle_read(self) -> None:
-        """Read what the client sent."""
-        if not self.lingering:
-            super().handle_read()
-        else:
-            self.recv(self.adj.recv_bytes)  # closes at the end of the stream
-
-    def handle_close(self) -> None:
-        """Close, in two steps after an error."""
-        if not self.refused or self.lingering or not self.connected:
-            super().handle_close()
-            return
-        self.lingering = True
-        self.will_close = False
-        sock: Any = self.socket
-        try:
-            sock.shutdown(socket.SHUT_WR)
-        except OSError:  # the client is gone
-            super().handle_close()
