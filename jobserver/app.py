@@ -10,7 +10,7 @@ from jobserver.api import info
 from jobserver.api.data import data
 from jobserver.api.datafile import datafile, datafiles
 from jobserver.api.framework import errors, headers, origin, transport
-from jobserver.api.framework.identity import KEY
+from jobserver.api.framework.identity import KEY, JobserverRequest
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
 from jobserver.api.login import login
@@ -42,6 +42,7 @@ def create_app(parts: Services) -> Flask:
         The WSGI application.
     """
     app = Flask("jobserver", static_folder=None)
+    app.request_class = JobserverRequest
     app.extensions[KEY] = parts
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)

@@ -10,12 +10,15 @@ from typing import TypeAlias
 import orjson
 
 from jobserver.encoding.scalars import INT64
-from jobserver.errors import BadRequest, Problem
+from jobserver.errors import BadRequest, Problem, TooLarge
 
 #: What JSON can hold.
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 _TO_BRACKETS = bytes.maketrans(b"{}", b"[]")
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_NOT_COUNTED = bytes(set(range(256)) - set(b'"[{,'))
+#: Most lists and objects in a body, and most values in all: building them stops other requests.
+MOST_CONTAINERS, MOST_VALUES = 200_000, 1_000_000
 #: Problems reported for one body.
 MOST_PROBLEMS = 20
 _LONGEST_INT64 = 20
@@ -46,8 +49,11 @@ def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dic
         If the body is not a JSON object, is nested too deep, or contains NaN, infinities, integers
         beyond 64 bits, duplicate keys, lone surrogates, keys that are empty, start with ``$`` or
         contain NUL, or top-level names with a dot. ``errors`` lists up to `MOST_PROBLEMS`.
+    TooLarge
+        If it has more than `MOST_VALUES` values, or more than `MOST_CONTAINERS` lists and objects.
     """
     text = _decode(body)
+    _check_count(body)
     if is_deeper(body, max_depth):
         raise BadRequest(f"The body is nested deeper than {max_depth} levels; flatten it.")
     reader = _Reader(stored)
@@ -86,12 +92,31 @@ def _decode(body: bytes) -> str:
         ) from error
 
 
+def _check_count(body: bytes) -> None:
+    """Raise `TooLarge` if a body has too many values, without parsing it."""
+    if body.count(b"[") + body.count(b"{") + body.count(b",") < MOST_CONTAINERS:
+        return
+    counted = _outside_strings(body, _NOT_COUNTED)
+    commas = counted.count(b",")
+    containers = len(counted) - commas
+    if containers > MOST_CONTAINERS or containers + commas >= MOST_VALUES:
+        raise TooLarge(
+            f"The body has more than {MOST_CONTAINERS} lists and objects, or {MOST_VALUES} values. "
+            "Upload large data as a file: PUT /datafile/<name>."
+        )
+
+
+def _outside_strings(body: bytes | bytearray, unwanted: bytes) -> bytes:
+    """Return the bytes outside of strings, except the unwanted ones."""
+    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(bare.translate(None, unwanted).split(b'"')[::2])
+
+
 def is_deeper(body: bytes | bytearray, depth: int) -> bool:
     """Whether brackets are nested deeper, without parsing: the parser would recurse."""
     if body.count(b"[") + body.count(b"{") <= depth:
         return False
-    bare = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(bare.translate(_TO_BRACKETS, _NOT_STRUCTURE).split(b'"')[::2])
+    brackets = _outside_strings(body, _NOT_STRUCTURE).translate(_TO_BRACKETS)
     for _ in range(depth):  # each round removes the innermost level
         brackets = brackets.replace(b"[]", b"")
     return b"[]" in brackets or brackets.count(b"[") > depth

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 12, 256
 #: Cost of a hash, as OWASP recommends for argon2id: 19 MiB, two passes, one lane.
 _MEMORY_KIB, _PASSES, _LANES = 19 * 1024, 2, 1
-#: Longest wait of a request for its turn to hash.
-_WAIT_SECONDS = 10.0
+#: Most requests that wait for their turn to hash, and how long: they occupy threads.
+_WAITING, _WAIT_SECONDS = 8, 10.0
 #: Entries of the cache, and how long they are valid.
 _CACHED, _CACHE_SECONDS = 1000, 60.0
 #: The hash of a user's password, and the client address of the login.
@@ -35,7 +35,9 @@ class Passwords:
     """Hashes passwords, a few at a time, so that logins leave processor time for the rest."""
 
     def __init__(self) -> None:
-        self._turns = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // 2))
+        turns = max(1, (os.cpu_count() or 1) // 2)
+        self._turns = threading.BoundedSemaphore(turns)
+        self._places = threading.BoundedSemaphore(turns + _WAITING)
 
     def hash(self, password: str) -> str:
         """Return the hash of a password.
@@ -85,12 +87,18 @@ class Passwords:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=_WAIT_SECONDS):
-            raise Unavailable("Too many logins at the moment. Try again soon.", retry_after=5)
+        busy = Unavailable("Too many logins at the moment. Try again soon.", retry_after=5)
+        if not self._places.acquire(blocking=False):
+            raise busy
         try:
-            yield
+            if not self._turns.acquire(timeout=_WAIT_SECONDS):
+                raise busy
+            try:
+                yield
+            finally:
+                self._turns.release()
         finally:
-            self._turns.release()
+            self._places.release()
 
 
 def check_password(password: object, field: str = "password") -> None:

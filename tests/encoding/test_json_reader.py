@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.encoding import read_object
-from jobserver.encoding.json_reader import MOST_PROBLEMS
-from jobserver.errors import BadRequest
+from jobserver.encoding.json_reader import MOST_CONTAINERS, MOST_PROBLEMS, MOST_VALUES
+from jobserver.errors import BadRequest, TooLarge
 from tests.support.strategies import documents, nested, scalars
 
 
@@ -224,9 +224,24 @@ def test_brackets_in_text_are_not_depth(parts: list[str]) -> None:
     assert read_object(json.dumps(value).encode(), max_depth=2) == value
 
 
+def items(item: bytes, count: int) -> bytes:
+    """A body with so many items, and two more lists and objects."""
+    return b'{"a":[' + b",".join([item] * count) + b"]}"
+
+
+@pytest.mark.parametrize(("item", "most"), [(b"[]", MOST_CONTAINERS), (b"1", MOST_VALUES)])
+def test_more_values_than_can_be_built_quickly_are_refused(item: bytes, most: int) -> None:
+    read_object(items(item, most - 2))
+    with pytest.raises(TooLarge, match="PUT /datafile"):
+        read_object(items(item, most - 1))
+    text = b'"%s"' % (b"[,{" * most)
+    assert read_object(b'{"a":%s}' % text) == {"a": "[,{" * most}
+
+
 @pytest.mark.parametrize("item", [b'{"a":1}', b"1", b'"ab"', b"[]", b"0.0012345678901234567"])
-def test_four_mebibytes_are_read_quickly(item: bytes) -> None:
-    body = b'{"a":[' + b",".join([item] * (4 * 2**20 // (len(item) + 1))) + b"]}"
+def test_bodies_with_many_values_are_read_quickly(item: bytes) -> None:
+    most = MOST_CONTAINERS if item[0] in b"[{" else MOST_VALUES
+    body = items(item, min(most - 2, 4 * 2**20 // (len(item) + 1)))
     begin = time.process_time()
     read_object(body)
     middle = time.process_time()

@@ -15,13 +15,16 @@ from jobserver.api.framework.identity import services
 from jobserver.encoding import read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
 from jobserver.scripts.wording import problems_of
-from jobserver.sizes import rounded_size
+from jobserver.sizes import KIB, rounded_size
 from jobserver.storage.documents import check_fields
 
 B = TypeVar("B", bound="Body")
 JSON = "application/json"
 #: Of RFC 7396.
 MERGE_PATCH = "application/merge-patch+json"
+#: Largest body about an account, and where these are sent: anybody may send them.
+MAX_ACCOUNT_SIZE = 8 * KIB
+_ACCOUNTS = ("users", "login")
 #: Content types of HTML forms.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -104,6 +107,8 @@ def read_body(model: type[B], *, form: bool = False) -> B:
 def read_content(*, stored: bool, form: bool = False) -> Mapping[str, object]:
     """Return the JSON object in the body of the request; see `read_body`."""
     limit = services().settings.MAX_JSON_SIZE
+    if request.blueprint in _ACCOUNTS:
+        limit = min(limit, MAX_ACCOUNT_SIZE)
     request.max_content_length = limit
     try:
         if form and request.mimetype in FORMS:

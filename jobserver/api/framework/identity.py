@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flask import current_app, g, request
+from flask import Request, current_app, g, request
 from werkzeug.datastructures import Authorization
 
 from jobserver.api.framework.client_address import networks, real_client
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 #: Where a Flask application holds its `Services`.
 KEY = "jobserver"
 _MALFORMED = "The Authorization header is malformed. Send 'Basic ...' or 'Bearer <token>'."
+
+
+class JobserverRequest(Request):
+    """A request whose malformed credentials are none, instead of an error of the server."""
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """The credentials that were sent; None if there are none, or they cannot be read."""
+        try:
+            return super().authorization
+        except ValueError:  # Basic that is not ASCII
+            return None
 
 
 def services() -> Services:
