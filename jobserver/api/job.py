@@ -9,10 +9,9 @@ from typing import Annotated, ClassVar
 
 from flask import Blueprint, request, url_for
 from pydantic import ConfigDict, Field, model_validator
-from werkzeug.http import generate_etag
 
 from jobserver.api.framework.body import Body
-from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, tag_of, wants_strings
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument
 from jobserver.errors import BadRequest, Changed, Problem
@@ -170,7 +169,7 @@ def code_check(fields: Mapping[str, object]) -> Callable[[Job], None]:
 def _tags(found: Job) -> Iterator[str]:
     """Yield the ETags of the answers that show a job as it is."""
     for typed, strings in product((False, True), repeat=2):
-        yield generate_etag(
+        yield tag_of(
             Answer(public(found, request.script_root, typed=typed), strings=strings).body()
         )
 

@@ -55,23 +55,24 @@ def _read_tags() -> None:
 
 def _compress(response: Response) -> Response:
     """Compress an answer if the client takes that, and it holds no secret and no part of a file."""
-    if response.mimetype not in _COMPRESSED or "Content-Encoding" in response.headers:
+    headers = response.headers
+    if int(headers.get("Content-Length", _SMALLEST)) < _SMALLEST:  # nearly all: looked at first
         return response
-    response.vary.add("Accept-Encoding")
-    size = response.headers.get("Content-Length", _SMALLEST, type=int)
     if (
-        not request.accept_encodings.quality("gzip")
+        response.mimetype not in _COMPRESSED
         or response.status_code != 200
-        or "Accept-Ranges" in response.headers
-        or "no-store" in response.headers.get("Cache-Control", "")
-        or size < _SMALLEST
+        or "Content-Encoding" in headers
+        or "Accept-Ranges" in headers
+        or "no-store" in headers.get("Cache-Control", "")
     ):
         return response
-    tag = response.headers.get("ETag", "")
-    if tag:
-        response.headers["ETag"] = tag.removesuffix('"') + _SUFFIX
-    response.headers["Content-Encoding"] = "gzip"
-    del response.headers["Content-Length"]
+    response.vary.add("Accept-Encoding")
+    if not request.accept_encodings.quality("gzip"):
+        return response
+    if tag := headers.get("ETag", ""):
+        headers["ETag"] = tag.removesuffix('"') + _SUFFIX
+    headers["Content-Encoding"] = "gzip"
+    del headers["Content-Length"]
     if response.is_streamed:
         response.response = _compressed(response.iter_encoded())
     else:
