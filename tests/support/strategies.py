@@ -7,15 +7,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from jobserver.jobs.job import FLAGS, READ_FIELDS, SERVER_FIELDS
+
 Json = Any
 #: How many times more examples than in the gate; `make fuzz` sets it.
 FUZZ = int(os.environ.get("FUZZ", "1"))
 
-NAMED_FIELDS = {
-    *("_id", "state", "created", "edited", "started", "finished", "time_sec"),
-    *("data", "datafile", "raw_data", "script", "script_name"),
-    *("result", "error", "message", "timeout", "notify", "retries"),
-}
+#: hypothesis draws names from the source, too: these mean something to the server.
+NAMED_FIELDS = SERVER_FIELDS | READ_FIELDS | {*FLAGS, "args", "kwargs"}
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 numbers = int64 | st.floats(allow_nan=False, allow_infinity=False)
