@@ -29,7 +29,7 @@ from jobserver.api.framework.schemas import (
     Uploaded,
 )
 from jobserver.data.files import DataFiles
-from jobserver.errors import BadRequest, TooLarge
+from jobserver.errors import BadRequest, TooLarge, UnsupportedType
 from jobserver.execution.preview import MEDIA_TYPES, Shown, is_as_it_is, show
 from jobserver.sizes import MIB, rounded_size
 from jobserver.tables.options import TableOptions, option_problems
@@ -141,7 +141,11 @@ def _shown(files: DataFiles, name: str, output_format: str) -> Shown:
         return Shown(files.open(name).content, [])
     memory = services().settings.JOB_MEMORY_LIMIT
     with files.as_file(name) as path:
-        return show(path, output_format, options, memory, client_is_gone())
+        try:
+            return show(path, output_format, options, memory, client_is_gone())
+        except UnsupportedType:
+            files.info(name)  # raises NotFound if it was deleted meanwhile
+            raise
 
 
 def _as_header(remarks: list[str]) -> str:

@@ -65,6 +65,9 @@ def main() -> None:
     except UnsupportedType as error:
         sys.stderr.write(error.message)
         sys.exit(NOT_SHOWN)
+    except FileNotFoundError:
+        sys.stderr.write("The file has been deleted meanwhile")
+        sys.exit(NOT_SHOWN)
     except MemoryError:
         sys.exit(OUT_OF_MEMORY)
 

@@ -91,6 +91,14 @@ def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
         show(tmp_path / "a.png", "html", {}, 0)
 
 
+def test_a_file_that_is_deleted_meanwhile_is_no_fault_of_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(UnsupportedType, match="deleted"):
+        show(tmp_path / "gone.csv", "json", {}, 0)
+    assert caplog.messages == []
+
+
 def test_a_file_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "1.5,2.5\n" * 2_000_000, "ascii")
