@@ -16,9 +16,14 @@ INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 #: A number, with either decimal mark.
 NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?inf", re.ASCII | re.I)
 
-_CLOCK = r"\d\d(:?\d\d(:?\d\d([.,]\d+)?)?)?"
-_ZONE = r" ?(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)"
-_TIME = re.compile(rf"\d{{4}}-\d\d-\d\d([T ]{_CLOCK}({_ZONE})?)?", re.ASCII)
+_D = "[0-9]"
+_ZONE = rf" ?(?:Z|UTC|GMT|[+-]{_D}{{2}}(?::?{_D}{{2}})?)"
+#: ISO 8601 text with at least year, month and day, for Arrow, too, which knows ASCII only.
+TIME = (
+    rf"{_D}{{4}}-{_D}{{2}}-{_D}{{2}}"
+    rf"(?:[T ]{_D}{{2}}(?::?{_D}{{2}}(?::?{_D}{{2}}(?:[.,]{_D}+)?)?)?(?:{_ZONE})?)?"
+)
+_TIME = re.compile(TIME)
 _CLOCK_TIME = re.compile(r"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[AaPp][Mm])?", re.ASCII)
 _OTHER_DATE = re.compile(
     rf"(\d{{1,2}}[./-]\d{{1,2}}[./-](\d{{4}}|\d\d)|\d{{4}}[./]\d{{1,2}}[./]\d{{1,2}}"

@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from jobserver.sizes import KIB
-from jobserver.tables.cells import MISSING, REMARKS, is_blank, is_number
+from jobserver.tables.cells import MISSING, REMARKS, TIME, is_blank, is_number
 from jobserver.tables.columns import (
     find_columns,
     find_times,
@@ -35,7 +35,7 @@ from jobserver.tables.numbers import (
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, check_rows, find_footer, split_rows
 from jobserver.tables.text_columns import has_leading_zeros, report_missing
-from jobserver.tables.times import TimesOption
+from jobserver.tables.times import TimesOption, start_with_dates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,7 @@ class RowReader:
                 raise UnreadableTable("is not a table: a cell starts with a quote that never ends")
         self._report_long_rows(frame)
         self._check_points()
+        frame = self._with_full_dates(frame)
         frame = self._with_exact_text(self._with_missing(frame))
         return self._finished(frame)
 
@@ -199,6 +200,17 @@ class RowReader:
         if lines and self.layout.surplus is None:
             shown = ", ".join(map(str, lines[:5])) + (", ..." if len(lines) > 5 else "")
             _log.warning("Lines with too few cells, the others count as missing: %s", shown)
+
+    def _with_full_dates(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table in which times that pandas read from less than a date are text again."""
+        start, separator = offset_of_line(self.data, self.layout.start), self.layout.separator
+        for n in [n for n, dtype in enumerate(frame.dtypes) if dtype.kind == "M"]:
+            if start_with_dates(self.data, start, separator, self.layout.width, n):
+                continue
+            texts = self._parsed(usecols=[n], dtype="str", parse_dates=[])
+            if texts is not None and not texts[n].dropna().str.fullmatch(TIME).all():
+                frame[n] = texts[n]
+        return frame
 
     def _with_missing(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table whose columns of numbers and words for missing ones are numbers.

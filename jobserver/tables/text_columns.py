@@ -84,7 +84,7 @@ class TextColumns:
         """Remark why a column is not numbers or times, if it almost is."""
         may_have_times = self.options.get("times") is None
         kind = "a number"
-        if 2 * present.map(is_time).astype(bool).sum() > len(present):
+        if 2 * present.map(is_time).astype(bool).sum() >= len(present):
             wrong, kind = ~are_iso_times(present), "a time like the others"
         elif 2 * wrong.sum() > len(present):
             if may_have_times and all(map(_may_be_time, present.head(100))):

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from jobserver.tables.cells import is_time
+from jobserver.sizes import KIB
+from jobserver.tables.cells import TIME, is_time
 from jobserver.tables.errors import NotTimes
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 #: Returns where a row stands, for messages: ``line 7``.
 Where = Callable[[int], str]
 
+_DATE = "0000-00-00"
+_BLOCK = 256 * KIB
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 #: Times with a zone, and the last hour of a day; text, and without looking around, as Arrow has it.
 _ZONED = r"[T ].*?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$|[0-9] ?(?:UTC|GMT)$"
@@ -105,6 +110,8 @@ def iso_times(column: pd.Series) -> pd.Series | None:
     present = column.dropna()
     if present.empty or not is_time(present.iloc[0]) or not _is_text(present):
         return None
+    if not present.astype("str").str.fullmatch(TIME).all():  # pandas reads "now" and 2020, too
+        return None
     try:
         return _iso(column, present)
     except ValueError:
@@ -115,7 +122,56 @@ def are_iso_times(present: pd.Series) -> pd.Series[bool]:
     """Return which cells are times written as ISO 8601, with a zone like most others."""
     are_zoned = present.str.contains(_ZONED)
     is_common = are_zoned if 2 * are_zoned.sum() > len(present) else ~are_zoned
-    return is_common & _parsed(present, "ISO8601", "coerce", True).notna()
+    are_times = _parsed(present, "ISO8601", "coerce", True).notna()
+    return is_common & are_times & present.str.fullmatch(TIME)
+
+
+def start_with_dates(data: bytes, start: int, separator: str, width: int, column: int) -> bool:
+    """Whether all cells of a column surely start with an ISO date, as the bytes of its rows show.
+
+    Parameters
+    ----------
+    data : bytes
+        A text table in UTF-8.
+    start : int
+        Where its rows start.
+    width : int
+        The number of cells in each.
+    column : int
+        The number of the column, from 0 on.
+    """
+    if b'"' in data:
+        return False
+    while start < len(data):  # block by block, as larger arrays are slow
+        end = data.rfind(b"\n", start, start + _BLOCK) + 1
+        end = end or data.find(b"\n", start) + 1 or len(data)
+        if not _block_starts_with_dates(data[start:end], separator, width, column):
+            return False
+        start = end
+    return True
+
+
+def _block_starts_with_dates(data: bytes, separator: str, width: int, column: int) -> bool:
+    import numpy as np
+
+    text = np.frombuffer(data, np.uint8)
+    are_ends = text == ord("\n")
+    if column:  # the ends of lines are found much faster than those of all cells
+        are_ends |= text == ord(separator)
+    ends = np.flatnonzero(are_ends)
+    if column and (len(ends) + (not data.endswith(b"\n"))) % width:
+        return False
+    starts = np.append(-1, ends)[column :: width if column else 1] + 1
+    if starts[-1] == len(text):
+        starts = starts[:-1]
+    if not len(starts) or starts[-1] + len(_DATE) > len(text):
+        return False
+    return all(_is_like(text[starts + n], mark) for n, mark in enumerate(_DATE))
+
+
+def _is_like(text: np.ndarray, mark: str) -> bool:
+    """Whether bytes are all digits, for a mark of 0, or all the mark."""
+    return bool((text - ord("0") < 10).all() if mark == "0" else (text == ord(mark)).all())
 
 
 def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -> Any:
@@ -147,16 +203,13 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
     present = text.dropna()
     if present.empty:
         raise NotTimes("are all missing")
-    wanted = option.format
-    if wanted is None and all(map(is_time, present.head(200))):
-        times = _coerced(text, present, "ISO8601")
-    else:
-        wanted = wanted or _guess(present)
-        times = _coerced(text, present, wanted)
+    wanted = option.format or _guess(present)
+    times = _coerced(text, present, wanted)
     wrong = times.isna() & text.notna()
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        how = f"not written as {wanted}" if wanted else "not a date of the calendar"
+        is_iso = wanted == "ISO8601"
+        how = "not a full date of the calendar" if is_iso else f"not written as {wanted}"
         raise NotTimes(
             f'are not all times: {text.iloc[row]!r} in {where(row)} is {how}; set "format" in '
             f'"times" to how they are written, such as "%d.%m.%Y %H:%M"'
@@ -175,11 +228,8 @@ def _iso(column: pd.Series, present: pd.Series) -> pd.Series:
 
     zoned = re.search(_ZONED, present.iloc[0])
     if not zoned:
-        try:
+        with suppress(ValueError):  # a zone, the last hour of a day, or a decimal comma
             return pd.to_datetime(column, format="ISO8601")
-        except ValueError:
-            if not present.str.contains(_LATE).any():
-                raise
     elif not present.str.contains(_ZONED).all():
         raise ValueError("some have a zone and some have none")
     return _parsed(column, "ISO8601", "raise", bool(zoned))
@@ -188,7 +238,10 @@ def _iso(column: pd.Series, present: pd.Series) -> pd.Series:
 def _coerced(text: pd.Series, present: pd.Series, how: str) -> pd.Series:
     """Return the times that can be parsed; the others are missing."""
     zoned = "%z" in how
-    if how == "ISO8601":
+    is_iso = how == "ISO8601"
+    text = text.where(text.str.fullmatch(TIME) if is_iso else text.str.contains("[0-9]"))
+    if is_iso:
+        present = text.dropna()
         are_zoned = present.str.contains(_ZONED)
         zoned = bool(are_zoned.any())
         if zoned and not are_zoned.all():
@@ -202,8 +255,9 @@ def _parsed(text: pd.Series, how: str, errors: str, zoned: bool) -> pd.Series:
     late = text.str.contains(_LATE).fillna(False).astype(bool)
     if late.any():
         text = text.str.replace(_MIDNIGHT, "00", regex=True)
-    if zoned and how == "ISO8601":
-        text = text.str.replace(_NAMED_UTC, "Z", regex=True)
+    if how == "ISO8601":
+        text = text.str.replace(",", ".", regex=False)
+        text = text.str.replace(_NAMED_UTC, "Z", regex=True) if zoned else text
     times = pd.to_datetime(text, format=how, utc=zoned, errors=errors)
     return times + pd.to_timedelta(late.astype("int64"), unit="D") if late.any() else times
 
@@ -235,7 +289,10 @@ def _check_years(years: pd.Series, where: Where) -> None:
 
 
 def _guess(present: pd.Series) -> str:
-    """Return the way in which all times are written."""
+    """Return the way in which all times are written, or ISO 8601 if the first ones are."""
+    are_iso = present.str.fullmatch(TIME)
+    if are_iso.all():
+        return "ISO8601"
     for pattern, found in _COMPACT.items():
         if present.str.fullmatch(pattern).all():
             return found
@@ -243,6 +300,8 @@ def _guess(present: pd.Series) -> str:
         for date, start in (_DATES | _EITHER).items():
             if present.str.fullmatch(date + clock).all():
                 return (start if date in _DATES else _order(present, start)) + end
+    if are_iso.iloc[0]:
+        return "ISO8601"
     raise NotTimes(
         f'are written in a way that cannot be inferred, such as {present.iloc[0]!r}: set "format" '
         'in "times", such as "%d.%m.%Y %H:%M"'

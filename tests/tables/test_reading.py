@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -563,3 +564,32 @@ def test_blank_lines_between_all_rows_cost_little(read: Read) -> None:
     began = time.perf_counter()
     assert len(read(text)) == 20_000
     assert time.perf_counter() - began < 20  # each blank line once took a look at all rows above
+
+
+@pytest.mark.parametrize(
+    "cell", ["now", "today", "nat", "2020", "9999", "-2020", "2020-03", "20200103"]
+)
+def test_less_than_a_full_date_among_dates_is_never_a_time(
+    read: Read, caplog: pytest.LogCaptureFixture, cell: str
+) -> None:
+    records = json.dumps([{"date": date} for date in (*(day[:10] for day in DAYS), cell)])
+    table = f"q,date\n1,2020-01-01\n2,2020-01-02\n3,{cell}\n"
+    for frame in (
+        read(table),
+        read(table.replace("2020-01-02", '"2020-01-02"')),
+        read(records, "a.json", datatype="dataframe"),
+    ):
+        assert frame["date"].tolist() == ["2020-01-01", "2020-01-02", cell]
+        assert repr(cell) in frame.attrs["remarks"]["date"]
+    for option in ("date", {"columns": "date", "format": "%Y-%m-%d"}):
+        assert f"{cell!r} in line 4" in why(read, table, times=option)
+
+
+def test_a_year_far_down_in_the_column_of_times_is_refused(read: Read) -> None:
+    text = "date,q\n" + "2020-01-01,1\n" * 10_000 + "2020,5\n"
+    assert "'2020' in line 10002" in why(read, text, times="date")
+
+
+def test_iso_times_with_a_decimal_comma_are_times(read: Read) -> None:
+    frame = read("date;q\n2020-01-01 10:00:00,5;1\n2020-01-01 10:00:01,25;2\n")
+    assert frame["date"].dt.microsecond.tolist() == [500_000, 250_000]
