@@ -1,4 +1,4 @@
-"""Server-sent events about jobs."""
+"""Server-sent events about jobs, and requests that wait for a job's end."""
 
 from __future__ import annotations
 
@@ -6,59 +6,127 @@ import codecs
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bson import ObjectId
-from flask import Response
+from flask import Response, request
 
-from jobserver.api.framework.identity import client_is_gone
+from jobserver.api.framework.identity import actor, client_address, client_is_gone, services
 from jobserver.encoding import dumps
-from jobserver.errors import Unavailable
 from jobserver.jobs import logs
-from jobserver.jobs.job import ACTIVE, PRIVATE, TERMINAL, Job, find_jobs, private
+from jobserver.jobs.feed import OVERLAP_SECONDS, SHOWN, Look, Watch, changed_jobs
+from jobserver.jobs.job import TERMINAL, Job
 from jobserver.storage.database import Document
+from jobserver.users.policy import LOCAL
 
 if TYPE_CHECKING:
     from jobserver.server.services import Services
 
-#: Streams at once. Each occupies a thread of the server; the rest serve all other requests.
-STREAMS = 24
+Waiting = Callable[[], AbstractContextManager[None]]
+
+#: Streams and waiting requests at once on a server that gives each a thread of its few.
+FEW_STREAMS = 24
+#: One user may have one in so many.
+SHARE = 4
 POLL_SECONDS = 0.25
-#: How often an idle stream polls the database, and after how long it counts as idle.
-IDLE_SECONDS, BUSY_SECONDS = 2.0, 5.0
 ALIVE_SECONDS = 15.0
 #: How often to check that the reader's session is still valid.
 CHECK_SECONDS = 2.0
-#: Change ids of several servers are ordered to the second only.
-OVERLAP_SECONDS = 2
 
 _EVENT_ID = re.compile(r"([0-9a-f]{24})/([0-9]{6}:[0-9]{12})?", re.ASCII)
 _NO_CHANGE = "0" * 24
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_ALIVE = b": the stream is alive\n\n"
-_SHOWN = ("state", "progress", "message")
-_FIELDS = (*_SHOWN, PRIVATE)
-_permits = threading.BoundedSemaphore(STREAMS)
+#: The first line, and when to connect again (in ms): after an interruption, or if all is taken.
+_OPENING = b": the stream is alive\nretry: 2000\n\n"
+_ALL_TAKEN = b": there are too many streams at the moment\nretry: 15000\n\n"
+_FIRST_PAUSE = 0.02
+
+
+class _Places:
+    """Counts the streams and waiting requests of all users."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken: Counter[object] = Counter()
+
+    def take(self, user: object, most: int) -> bool:
+        """Take a place, if one is free and the user's share is not used up."""
+        share = most if user is LOCAL else max(1, most // SHARE)
+        with self._lock:
+            is_free = self._taken.total() < most and self._taken[user] < share
+            self._taken[user] += is_free
+            return is_free
+
+    def give_back(self, user: object) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._taken[user] -= 1
+            self._taken += Counter()  # without zeros
+
+
+_places = _Places()
+
+
+def _take_place() -> Callable[[], None] | None:
+    """Return a function that gives back the place it took for the sender; None if there is none."""
+    sender = actor()
+    user = sender if sender is LOCAL else sender.id or client_address()
+    most = services().settings.STREAMS
+    if "jobserver.waiting" not in request.environ:
+        most = min(most, FEW_STREAMS)
+    return partial(_places.give_back, user) if _places.take(user, most) else None
+
+
+def _waiting() -> Waiting:
+    """Return a context in which a thread may wait, if the server replaces it meanwhile."""
+    found: Waiting = request.environ.get("jobserver.waiting", nullcontext)
+    return found
 
 
 def streamed(events: Iterator[bytes]) -> Response:
-    """Return a response that streams events.
-
-    Raises
-    ------
-    Unavailable
-        If there are too many streams.
-    """
-    if not _permits.acquire(blocking=False):
-        message = f"There are already {STREAMS} streams. Try again later, or poll GET /job/<id>."
-        raise Unavailable(message, retry_after=5)
-    response = Response(_kept_alive(events, client_is_gone()), content_type="text/event-stream")
+    """Return a response that streams events; without any if there are too many streams."""
+    give_back = _take_place()
+    content = _kept_alive(events, client_is_gone(), _waiting()) if give_back else [_ALL_TAKEN]
+    response = Response(content, content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
-    response.call_on_close(_permits.release)
+    if give_back:
+        response.call_on_close(give_back)
     return response
+
+
+def wait_for_end(job: Job, seconds: float) -> None:
+    """Wait until a job has ended, or is deleted; not at all if there are too many who wait."""
+    give_back = None if job.state in TERMINAL or seconds <= 0 else _take_place()
+    if not give_back:
+        return
+    parts, is_gone, watch = services(), client_is_gone(), Watch(job.id, job.run.key)
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
+    try:
+        with _waiting()(), parts.feed.watching(watch):
+            while (left := deadline - time.monotonic()) > 0 and not is_gone():
+                look = parts.feed.look(watch)
+                found = look.jobs.get(job.run.key) if look else job
+                if found is None or found.state in TERMINAL:
+                    return
+                if parts.executor.draining.wait(min(pause, left)):
+                    return
+                pause = min(1.5 * pause, POLL_SECONDS)
+    finally:
+        give_back()
+
+
+def has_seen_end(parts: Services, job: Job, last: str) -> bool:
+    """Whether a job has ended, and ``Last-Event-ID`` is of its last event."""
+    found = _EVENT_ID.fullmatch(last)
+    if not found or job.state not in TERMINAL or found[1] != str(job.run.change):
+        return False
+    return not any(logs.since(parts.database, {job.run.key: found[2] or ""}))
 
 
 def job_events(
@@ -78,18 +146,17 @@ def job_events(
     found = _EVENT_ID.fullmatch(last)
     seen, position = (found[1], found[2] or "") if found else ("", "")
     key = job.run.key
-    same = {"_id": job.id, **private(key=key)}
     decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a piece may end inside a character
-    polls = _Polls(parts, is_valid)
-    for due in polls:
-        if not due:
+    for look in _looks(parts, watch := Watch(job.id, key, position), is_valid):
+        if look is None:
             yield b""
             continue
-        current = next(find_jobs(parts.database, same, _FIELDS), None)
-        for end, text in logs.since(parts.database, key, position):
-            position = end
-            shown = {"text": decoder.decode(text)}
-            yield _event("log", shown, f"{seen or _NO_CHANGE}/{position}")
+        for end, text in look.pieces.get(key, ()):
+            if end > position:
+                watch.position = position = end
+                shown = {"text": decoder.decode(text)}
+                yield _event("log", shown, f"{seen or _NO_CHANGE}/{end}")
+        current = look.jobs.get(key)
         if current is None:
             return
         change = str(current.run.change)
@@ -98,8 +165,6 @@ def job_events(
             yield _event("state", _shown(current), f"{seen}/{position}")
         if current.state in TERMINAL:
             return
-        if current.state in ACTIVE:
-            polls.expect_more()
         yield b""
 
 
@@ -109,79 +174,61 @@ def jobs_events(
     """Yield changes of all visible jobs; some may be repeated after an interruption."""
     start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
     since, seen = start.generation_time, {start}
-    polls = _Polls(parts, is_valid)
-    for due in polls:
-        if not due:
+    for look in _looks(parts, Watch(), is_valid):
+        if look is None:
             yield b""
             continue
-        now = datetime.now(UTC)
-        for job in _changed(parts, since, visible):
+        missed = look.since > since
+        jobs = changed_jobs(parts.database, since, visible) if missed else look.changed
+        for job in jobs:
             change = job.run.change
-            if change not in seen:
+            if change not in seen and visible.items() <= job.document.items():
                 seen.add(change)
-                polls.expect_more()
                 yield _event("job", {"_id": job.id, **_shown(job)}, str(change))
-        since = now
-        oldest = now - timedelta(seconds=2 * OVERLAP_SECONDS)
+        since = look.time
+        oldest = since - timedelta(seconds=2 * OVERLAP_SECONDS)
         seen = {change for change in seen if change.generation_time >= oldest}
         yield b""
 
 
-def _changed(parts: Services, since: datetime, visible: Document) -> Iterator[Job]:
-    oldest = ObjectId.from_datetime(max(since - timedelta(seconds=OVERLAP_SECONDS), _EPOCH))
-    window = private(change={"$gt": oldest, "$lt": ObjectId("f" * 24)}) | visible
-    order = [*private(change=1).items()]
-    # With a hint, as the planner might choose the index of the owner, and sort.
-    return find_jobs(parts.database, window, _FIELDS, sort=order, hint=order)
+def _looks(parts: Services, watch: Watch, is_valid: Callable[[], bool]) -> Iterator[Look | None]:
+    """Yield each look at the database for a stream, and None while there is no new one.
+
+    The iteration ends when the server shuts down or the reader's session becomes invalid.
+    """
+    latest, checked = None, time.monotonic()
+    with parts.feed.watching(watch):
+        while not parts.executor.draining.is_set():
+            now = time.monotonic()
+            if now >= checked + CHECK_SECONDS:
+                checked = now
+                if not is_valid():
+                    return
+            look = parts.feed.look(watch)
+            yield None if look is latest else look
+            latest = look or latest
+            parts.executor.draining.wait(POLL_SECONDS)
 
 
 def _shown(job: Job) -> Document:
-    return {name: job.document[name] for name in _SHOWN if name in job.document}
+    return {name: job.document[name] for name in SHOWN if name in job.document}
 
 
 def _event(kind: str, content: Document, event_id: str) -> bytes:
     return b"id: %s\nevent: %s\ndata: %s\n\n" % (event_id.encode(), kind.encode(), dumps(content))
 
 
-class _Polls:
-    """Yields again and again whether a stream should poll the database.
-
-    It should at once after this server wrote something, and often while jobs change. The iteration
-    ends when the server shuts down or the reader's session becomes invalid.
-    """
-
-    def __init__(self, parts: Services, is_valid: Callable[[], bool]) -> None:
-        self._parts = parts
-        self._is_valid = is_valid
-        self._busy_until = 0.0
-
-    def expect_more(self) -> None:
-        """Poll often for a while: something changed."""
-        self._busy_until = time.monotonic() + BUSY_SECONDS
-
-    def __iter__(self) -> Iterator[bool]:
-        polled, checked = 0.0, time.monotonic()
-        while not self._parts.executor.draining.is_set():
-            now = time.monotonic()
-            if now >= checked + CHECK_SECONDS:
-                checked = now
-                if not self._is_valid():
-                    return
-            news = now < self._busy_until or self._parts.database.wrote >= polled
-            due = news or now >= polled + IDLE_SECONDS
-            polled = now if due else polled
-            yield due
-            self._parts.executor.draining.wait(POLL_SECONDS)
-
-
-def _kept_alive(events: Iterator[bytes], gone: Callable[[], bool] = bool) -> Iterator[bytes]:
+def _kept_alive(
+    events: Iterator[bytes], gone: Callable[[], bool] = bool, waiting: Waiting = nullcontext
+) -> Iterator[bytes]:
     """Yield events, and a comment after a while without any.
 
     A client that may be gone gets a comment at once: if it is, sending fails and ends the stream.
     """
     due = time.monotonic() + ALIVE_SECONDS
-    yield _KEEP_ALIVE
-    for event in events:
-        if event or time.monotonic() >= due or gone():
-            due = time.monotonic() + ALIVE_SECONDS
-            yield event or _KEEP_ALIVE
+    with waiting():
+        yield _OPENING
+        for event in events:
+            if event or time.monotonic() >= due or gone():
+                due = time.monotonic() + ALIVE_SECONDS
+                yield event or _KEEP_ALIVE

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from flask import Blueprint, request, url_for
 from pydantic import ConfigDict, Field, model_validator
 
+from jobserver.api.event_streams import wait_for_end
 from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, tag_of, wants_strings
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
@@ -22,6 +23,10 @@ from jobserver.storage.documents import parse_id
 from jobserver.users.policy import authorize
 
 job = Blueprint("job", __name__)
+#: Longest wait for a job's end, in seconds.
+MAX_WAIT = 60
+#: Of RFC 7240.
+_PREFER_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*([0-9]{1,9})\s*(?:$|[,;])", re.I | re.ASCII)
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 #: Fields of a script, not of a job.
 _PARAMETERS = ("args", "kwargs")
@@ -97,7 +102,28 @@ class JobPatch(JobFields):
     pinned: bool | None = Field(None, description="Whether RESULT_TTL does not apply.")
 
 
-class JobQuery(DocumentQuery):
+class WaitQuery(DocumentQuery):
+    """How long to wait for a job's end."""
+
+    wait: Annotated[
+        float | None,
+        Field(
+            ge=0,
+            le=MAX_WAIT,
+            description="Seconds to wait for the job's end before answering. The header "
+            "'Prefer: wait=30' does the same.",
+        ),
+    ] = None
+
+    def seconds(self) -> float:
+        """Return how long to wait, as the query string or the header ``Prefer`` says."""
+        if self.wait is not None:
+            return self.wait
+        found = _PREFER_WAIT.search(request.headers.get("Prefer", ""))
+        return min(float(found[1]), MAX_WAIT) if found else 0.0
+
+
+class JobQuery(WaitQuery):
     """The query string of a job."""
 
     typed: Annotated[
@@ -232,8 +258,12 @@ def _created(new: Job, query: DocumentQuery) -> Answer:
     refusals=(404,),
 )
 def read_job(job_id: str, query: JobQuery) -> Answer:
-    """Read a job: its state, its times, its result."""
-    return shown(readable(job_id), query)
+    """Read a job: its state, its times, its result; on request, once it has ended."""
+    found = readable(job_id)
+    if seconds := query.seconds():
+        wait_for_end(found, seconds)
+        found = readable(job_id)
+    return shown(found, query)
 
 
 @endpoint(

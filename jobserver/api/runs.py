@@ -9,7 +9,13 @@ from flask import Blueprint, Response, request
 from pydantic import Field
 
 from jobserver.api.datafile import file_response
-from jobserver.api.event_streams import job_events, jobs_events, streamed
+from jobserver.api.event_streams import (
+    has_seen_end,
+    job_events,
+    jobs_events,
+    streamed,
+    wait_for_end,
+)
 from jobserver.api.framework.endpoint import Answer, DocumentQuery, Query, endpoint
 from jobserver.api.framework.headers import disposition
 from jobserver.api.framework.identity import (
@@ -20,7 +26,7 @@ from jobserver.api.framework.identity import (
     session_still_valid,
 )
 from jobserver.api.framework.schemas import JobDocument, Result
-from jobserver.api.job import check_match, readable, shown
+from jobserver.api.job import WaitQuery, check_match, readable, shown
 from jobserver.encoding import BINARY_TABLES, show_file, show_value
 from jobserver.errors import Conflict, Forbidden
 from jobserver.execution.preview import write_result
@@ -56,14 +62,17 @@ class LogQuery(Query):
     "GET POST PUT",
     "/job/<job_id>/run",
     policy="job.run",
-    query=DocumentQuery,
+    query=WaitQuery,
     answers={202: JobDocument},
     refusals=(404, 409, 412, 422, 429),
 )
-def run_job(job_id: str, query: DocumentQuery) -> Answer:
-    """Start a job: check it, queue it, and run it."""
-    queued = services().executor.accept(parse_id(job_id), owner_filter(), authorize_run)
-    return shown(queued, query, 202)
+def run_job(job_id: str, query: WaitQuery) -> Answer:
+    """Start a job: check it, queue it, and run it; on request, wait for its end."""
+    job = services().executor.accept(parse_id(job_id), owner_filter(), authorize_run)
+    if seconds := query.seconds():
+        wait_for_end(job, seconds)
+        job = services().jobs.get(job.id, owner_filter())
+    return shown(job, query, 202)
 
 
 def authorize_run(job: Job) -> str | None:
@@ -128,13 +137,17 @@ def read_log(job_id: str, query: LogQuery) -> Response:
     "GET",
     "/job/<job_id>/events",
     policy="job.log",
-    answers={200: "text/event-stream"},
+    answers={200: "text/event-stream", 204: ()},
     refusals=(404,),
 )
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, progress and log as server-sent events."""
     job = services().jobs.get(parse_id(job_id), owner_filter())
     last = request.headers.get("Last-Event-ID", "")
+    if has_seen_end(services(), job, last):
+        ended = Response(status=204)  # browsers then stop to connect again
+        del ended.headers["Content-Type"]
+        return ended
     return streamed(job_events(services(), job, last, session_still_valid()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from bson import ObjectId
 
@@ -39,13 +39,21 @@ def read(database: Database, key: ObjectId, offset: int = 0) -> Iterator[bytes]:
         position += len(text)
 
 
-def since(database: Database, key: ObjectId, cursor: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the pieces after a cursor, each with its own: ``attempt:offset``, all digits."""
-    window = _pieces(key)
-    if cursor:
-        window["_id"] = {"$gt": f"{key}:{cursor}", "$lt": f"{key};"}
-    for piece in database.find("logs", window, sort=[("_id", 1)]):
-        yield piece["_id"].partition(":")[2], piece["text"]
+def since(
+    database: Database, cursors: Mapping[ObjectId, str]
+) -> Iterator[tuple[ObjectId, str, bytes]]:
+    """Yield the pieces of several logs, each after a cursor, with their keys and own cursors.
+
+    A cursor is ``attempt:offset``, all digits; an empty one is before the first piece.
+    """
+    windows = [
+        {"_id": {"$gt": f"{key}:{cursor}", "$lt": f"{key};"}} for key, cursor in cursors.items()
+    ]
+    if not windows:
+        return
+    for piece in database.find("logs", {"$or": windows}, sort=[("_id", 1)]):
+        key, _, cursor = piece["_id"].partition(":")
+        yield ObjectId(key), cursor, piece["text"]
 
 
 def delete(database: Database, keys: Iterable[ObjectId]) -> None:

@@ -9,6 +9,7 @@ from jobserver.data.stored import StoredData
 from jobserver.execution import make_executor
 from jobserver.home.settings import Settings
 from jobserver.jobs.deletion import Retention
+from jobserver.jobs.feed import JobFeed
 from jobserver.jobs.listing import Listing
 from jobserver.jobs.store import Jobs
 from jobserver.mail import Outbox
@@ -38,6 +39,7 @@ class Services:
         self.usage = StorageUsage(database)
         owner = (OWNER,) if settings.LOGIN_REQUIRED else ()
         self.listing = Listing(database, (*owner, *settings.SEARCH_FIELDS, "state"))
+        self.feed = JobFeed(database)
         self.data = StoredData(database)
         self.datafiles = DataFiles.from_settings(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)

@@ -20,13 +20,13 @@ Event = tuple[str, str, Any]
 
 
 def parsed(lines: Iterator[str]) -> Iterator[Event]:
-    """Id, kind and content of each event; comments are left out."""
+    """Id, kind and content of each event; comments and times to retry are left out."""
     fields: dict[str, str] = {}
     for line in lines:
         if not line and fields:
             yield fields["id"], fields["event"], json.loads(fields["data"])
             fields = {}
-        elif line and not line.startswith(":"):
+        elif line and not line.startswith((":", "retry: ")):
             name, _, text = line.partition(": ")
             fields[name] = text
 
@@ -86,10 +86,10 @@ def test_a_broken_stream_is_resumed(unruly: httpx.Client) -> None:
     job_id = carry_out(unruly, "fail_until", {"retries": 2}, attempt=3)["_id"]
     whole = list(stream(unruly, f"/job/{job_id}/events"))
     assert texts(whole) == log_of(unruly, job_id)
-    for number, (event_id, _, _) in enumerate(whole):
+    for number, (event_id, _, _) in enumerate(whole[:-1]):
         rest = list(stream(unruly, f"/job/{job_id}/events", event_id))
         assert texts(whole[: number + 1]) + texts(rest) == texts(whole)
-        assert states(rest) == ([] if event_id == whole[-1][0] else ["finished"])
+        assert states(rest) == ["finished"]
 
 
 def test_strange_marks_begin_anew(unruly: httpx.Client) -> None:
@@ -145,26 +145,42 @@ def test_a_stranger_gets_no_stream(unruly: httpx.Client) -> None:
     assert unruly.get("/job/nobody/events").status_code == 404
 
 
-def test_streams_leave_threads_for_everything_else(unruly: httpx.Client) -> None:
+def test_whoever_has_seen_the_end_need_not_come_again(unruly: httpx.Client) -> None:
+    path = f"/job/{carry_out(unruly, 'chatter')['_id']}/events"
+    *_, before, (last, _, _) = stream(unruly, path)
+    again = unruly.get(path, headers={"Last-Event-ID": last})
+    assert (again.status_code, again.content) == (204, b"")
+    assert unruly.get(path, headers={"Last-Event-ID": before[0]}).status_code == 200
+    assert "retry: 2000" in unruly.get(path).text.splitlines()
+
+
+def test_a_stream_ends_with_the_deletion_of_its_job(unruly: httpx.Client) -> None:
     job_id = create(unruly, "noop")
-    with contextlib.ExitStack() as stack:
+    following = stream(unruly, f"/job/{job_id}/events")
+    assert states([next(following)]) == ["created"]
+    assert unruly.delete(f"/job/{job_id}").status_code == 200
+    assert list(following) == []
 
-        def open_stream() -> int:
-            path = f"/job/{job_id}/events"
-            return stack.enter_context(unruly.stream("GET", path)).status_code
 
-        for _ in range(event_streams.STREAMS):
-            until(lambda: open_stream() == 200)  # other tests' streams end in a moment
-        refused = unruly.get(f"/job/{job_id}/events")
-        assert refused.status_code == 503
-        assert int(refused.headers["Retry-After"]) > 0
-        assert unruly.get(f"/job/{job_id}").status_code == 200
+@pytest.mark.parametrize("prefer", [False, True])
+def test_a_request_waits_for_the_end(unruly: httpx.Client, prefer: bool) -> None:
+    job_id = create(unruly, "bar", steps=3, pause=0.1)
+    how: dict[str, Any] = {"headers": {"Prefer": "respond-async, wait=20"}}
+    how = how if prefer else {"params": {"wait": "20"}}
+    started = unruly.post(f"/job/{job_id}/run", **how)
+    assert (started.status_code, started.json()["state"]) == (202, "finished")
+    began = time.monotonic()
+    assert unruly.get(f"/job/{job_id}", **how).json()["state"] == "finished"
+    assert time.monotonic() - began < 2
 
-    def answered() -> bool:
-        with unruly.stream("GET", f"/job/{job_id}/events") as answer:
-            return answer.status_code == 200
 
-    until(answered, 2.0)  # permits are given back when the client is gone
+def test_a_request_waits_only_so_long(unruly: httpx.Client) -> None:
+    job_id = create(unruly, "noop")
+    began = time.monotonic()
+    assert unruly.get(f"/job/{job_id}", params={"wait": "0.3"}).json()["state"] == "created"
+    assert 0.3 <= time.monotonic() - began < 2
+    for wrong in ("61", "-1", "nan", "x"):
+        assert unruly.get(f"/job/{job_id}", params={"wait": wrong}).status_code == 400
 
 
 def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,4 +192,5 @@ def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
             yield b""
 
     kept = event_streams._kept_alive(silence())
+    assert next(kept).startswith(b": the stream is alive\n")
     assert {next(kept) for _ in range(3)} == {b": the stream is alive\n\n"}

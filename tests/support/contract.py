@@ -28,6 +28,9 @@ def check_answer(response: httpx.Response, home: Path) -> None:
         response.read()
         check_error(response, home)
         assert entry is None or status in refused(entry), f"{status}: not declared"
+    elif entry is not None and status == 204:
+        assert entry.answers[status] == ()
+        assert "Content-Type" not in response.headers
     elif entry is not None and status != 304:
         models = {JSON if isinstance(body, type) else body: body for body in entry.answers[status]}
         kind = response.headers["Content-Type"].partition(";")[0]
