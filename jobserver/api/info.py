@@ -19,6 +19,7 @@ import jobserver
 from jobserver.api.framework import openapi, schemas
 from jobserver.api.framework.endpoint import Answer, endpoint
 from jobserver.api.framework.identity import services
+from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.sandbox import isolation
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ def index() -> Answer:
 @endpoint(info, "GET", "/info", policy="info", answers={200: schemas.FullInfo})
 def read_info() -> Answer:
     """Return the server's version, and how code sent with jobs is isolated."""
-    allowed = services().settings.PROCESS_EVAL_ALLOWED
-    evaluation = {"allowed": allowed, "isolation": isolation() if allowed else None}
-    return Answer({**_about(), "eval": evaluation})
+    settings = services().settings
+    allowed = settings.PROCESS_EVAL_ALLOWED
+    found = isolation(setup_message(settings)) if allowed else None
+    return Answer({**_about(), "eval": {"allowed": allowed, "isolation": found}})
 
 
 def _about() -> dict[str, object]:

@@ -47,7 +47,6 @@ def _guard(work: Callable[[], None]) -> None:
     Writes the child's exit status to standard output as a line with a number: the exit code, or
     the negative number of the signal that ended it.
     """
-    os.setsid()
     adopt_orphans()
     wakeup, woken = os.pipe()
     os.set_blocking(woken, False)

@@ -16,6 +16,7 @@ from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision.active_run import Recorder
 from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.child_process import ChildEnded
+from jobserver.execution.supervision.sandbox import isolation
 from jobserver.execution.supervision.supervisor import ChildSupervisor
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import Job, State
@@ -71,6 +72,9 @@ class LocalExecutor(Executor):
         for slot in self.slots:
             slot.thread.start()
         self._maintenance.start()
+        if self.settings.PROCESS_EVAL_ALLOWED:
+            setup = setup_message(self.settings)
+            threading.Thread(target=isolation, args=(setup,), daemon=True).start()
 
     def submit(self, job_id: JobId) -> None:
         """Leave a queued job to the next free slot."""

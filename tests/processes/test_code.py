@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,37 @@ from typing import Any
 import httpx
 import pytest
 
-from jobserver.execution.supervision.sandbox import BUBBLEWRAP, PROCESS, isolation
+from jobserver.execution.supervision import sandbox
+from jobserver.execution.supervision.child_messages import setup_message
+from jobserver.execution.supervision.sandbox import BUBBLEWRAP, PROCESS
+from jobserver.home.settings import Settings
 from jobserver.processes.forms import holds_code
 from tests.processes.test_executable import refusal
 from tests.support.runs import cancel, log_of
 from tests.support.server import Job, MakeServer, Server, finished, until
 
-within_walls = pytest.mark.skipif(isolation() == PROCESS, reason="no usable bubblewrap here")
 HIDDEN = "# the administrator's own\n"
+#: Calls bubblewrap with another option in place of one.
+WEAKENED = """#!/bin/bash
+exec {bwrap} "${{@/#{option}/{other}}}"
+"""
+#: Runs a command as it is.
+NO_WALL = """#!/bin/bash
+while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done
+shift; exec "$@"
+"""
+
+
+def isolation(home: Path) -> str:
+    """What is found to isolate code in a home, tried anew."""
+    sandbox.forget()
+    sandbox._program.cache_clear()
+    return sandbox.isolation(setup_message(Settings(home=home)))
+
+
+within_walls = pytest.mark.skipif(
+    isolation(Path("/nowhere")) == PROCESS, reason="no usable bubblewrap here"
+)
 
 
 def prepare(home: Path) -> None:
@@ -148,7 +172,7 @@ except OSError:
     found["writes"] = False
 try:
     found["config"] = (home / "config.py").read_text()
-except PermissionError:
+except OSError:
     found["config"] = ""
 found["db"] = os.listdir(home / "db") if (home / "db").exists() else []
 found["others"] = len([name for name in os.listdir("/proc") if name.isdigit()]) > 10
@@ -170,29 +194,104 @@ def test_a_large_result_comes_out_of_the_walls(client: httpx.Client) -> None:
 
 
 @within_walls
-def test_walls_are_as_info_says(client: httpx.Client) -> None:
-    assert isolation() == BUBBLEWRAP
+def test_code_has_no_way_out(client: httpx.Client, eval_server: Server, tmp_path: Path) -> None:
+    (tmp_path / "config.py").write_text("another home")
+    code = f"""
+import ctypes, os, pathlib, socket
+libc = ctypes.CDLL(None)
+home, other = {str(eval_server.home)!r}, {str(tmp_path)!r}
+def works(action):
+    try:
+        return bool(action())
+    except OSError:
+        return False
+def connects():
+    with socket.socket(socket.AF_UNIX) as own:
+        own.connect(home + "/db/mongod.sock")
+        return True
+found = [
+    libc.mount(None, b"/usr", None, 32 | 4096, None) == 0,
+    libc.umount2(home.encode(), 2) == 0,
+    libc.unshare(0x10020000) == 0 and libc.umount2(home.encode(), 2) == 0,
+    works(connects),
+    works(lambda: os.listdir(other)),
+    works(lambda: os.listdir(f"/proc/1/root{{other}}")),
+    works(lambda: open(home + "/server.log")),
+    works(lambda: open("/proc/sys/kernel/core_pattern", "a")),
+    works(lambda: open("/etc/passwd")),
+    any(works(lambda: open(f"/proc/{{pid}}/fd/2", "a")) for pid in (1, 2, os.getppid())
+        if works(lambda: os.readlink(f"/proc/{{pid}}/fd/2").startswith("/"))),
+    any(int(line.split()[1], 16) for line in open("/proc/self/status") if line[:3] == "Cap"),
+]
+[os.getuid(), os.getgid(), found]
+"""
+    assert result(client, code) == [65534, 65534, [False] * 11]
+
+
+@within_walls
+def test_walls_are_as_info_and_the_log_say(client: httpx.Client, eval_server: Server) -> None:
     assert client.get("/info").json()["eval"] == {"allowed": True, "isolation": BUBBLEWRAP}
+    until(lambda: "isolated by bubblewrap" in eval_server.log)
 
 
-def test_without_walls_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    isolation.cache_clear()
-    assert isolation() == PROCESS
-    monkeypatch.undo()
-    isolation.cache_clear()
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The bubblewrap that is found, not written yet."""
+    path = tmp_path / "bwrap"
+    path.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    yield path
+    sandbox.forget()
+    sandbox._program.cache_clear()
+
+
+def test_without_walls_it_is_said(
+    program: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program.unlink()
+    assert isolation(tmp_path) == PROCESS
+    assert "bwrap) is not installed" in caplog.text
 
 
 def test_a_program_that_does_not_work_is_no_wall(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    program: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (tmp_path / "bwrap").write_text("#!/bin/sh\nexit 1\n")
-    (tmp_path / "bwrap").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    isolation.cache_clear()
-    assert isolation() == PROCESS
-    monkeypatch.undo()
-    isolation.cache_clear()
+    program.write_text("#!/bin/sh\necho no permission >&2\nexit 1\n")
+    assert isolation(tmp_path) == PROCESS
+    assert "does not work: no permission" in caplog.text
+
+
+def test_a_program_that_isolates_nothing_is_no_wall(
+    program: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program.write_text(NO_WALL)
+    assert isolation(tmp_path) == PROCESS
+    assert {"share the mnt namespace", "reach sockets"} <= set(
+        caplog.messages[-1].rstrip(".").split("code can still ")[1].split(", ")
+    )
+
+
+@within_walls
+@pytest.mark.parametrize(
+    ("option", "other", "way"),
+    [
+        ("--unshare-net", "--unshare-uts", "reach sockets"),
+        ("--unshare-pid", "--unshare-uts", "share the pid namespace"),
+        ("--ro-bind-try", "--bind-try", "write outside its folder"),
+    ],
+)
+def test_a_wall_with_a_hole_is_no_wall(
+    program: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    option: str,
+    other: str,
+    way: str,
+) -> None:
+    bwrap = shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin")
+    program.write_text(WEAKENED.format(option=option, other=other, bwrap=bwrap))
+    assert isolation(tmp_path) == PROCESS
+    assert way in caplog.text
 
 
 def test_code_is_off_by_default(server: Server) -> None:

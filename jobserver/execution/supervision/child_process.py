@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import selectors
 import signal
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import psutil
 
@@ -23,6 +24,8 @@ from jobserver.system.protocol import Channel
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
+
+log = logging.getLogger(__name__)
 
 _PIECE = 64 * 1024
 #: A pipe holds at most 1 MiB.
@@ -110,8 +113,11 @@ class ChildProcess:
                 stdin=life,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
+                # What code can reach in a sandbox must not be the server's log.
+                stderr=subprocess.PIPE if wrapper else None,
                 env=clean_environment() | {TAG: self._tag},
                 cwd="/",
+                start_new_session=True,
             )
         except BaseException:
             ours.close()
@@ -146,9 +152,17 @@ class ChildProcess:
                     process.kill()
             self.process.kill()
             self.process.wait()
+        if self.process.stderr:
+            self._log_errors(self.process.stderr)
         if self.process.returncode:  # the guard itself was killed, and left processes behind
             end_tagged(self._tag)
         self.channel.close()
+
+    def _log_errors(self, stream: IO[bytes]) -> None:
+        os.set_blocking(stream.fileno(), False)
+        if text := read(stream.fileno()).decode(errors="replace"):
+            log.warning("the process of a sandbox wrote: %r", text)
+        stream.close()
 
 
 def tree_of(pid: int) -> list[psutil.Process]:

@@ -209,7 +209,7 @@ class ChildSupervisor:
         OSError
             If the system cannot start another process.
         """
-        if holds_code(spec["script"]) and (command := wrapper(self._setup["home"], spec)):
+        if holds_code(spec["script"]) and (command := wrapper(self._setup, spec)):
             return self._run_isolated(command, spec, timeout, recorder)
         return self._attempt(spec, timeout, recorder)
 
