@@ -20,6 +20,8 @@ from jobserver.sizes import GIB, MIB
 PREFIX = "JOBSERVER_"
 #: Environment variables that say where the settings are; they are not settings themselves.
 HOME, CONFIG = f"{PREFIX}HOME", f"{PREFIX}CONFIG"
+#: Secrets that were in the environment of this process.
+_taken: dict[str, str] = {}
 
 
 def setting(
@@ -182,7 +184,7 @@ def public_values(settings: Settings) -> dict[str, object]:
 def load(
     home: Path,
     config: str = "default",
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     options: Mapping[str, object] | None = None,
 ) -> Settings:
     """Return the settings of a home.
@@ -193,8 +195,8 @@ def load(
         Folder of the server.
     config : str
         Name in the ``config`` table of the home's ``config.py``.
-    environ : mapping
-        Environment with ``JOBSERVER_<KEY>``.
+    environ : mapping, optional
+        Environment with ``JOBSERVER_<KEY>``; by default that of this process.
     options : mapping, optional
         Values that override all others; None is ignored.
 
@@ -212,7 +214,7 @@ def load(
     given = dict(_from_config(home / "config.py", config, known.keys()))
     given |= {
         key.removeprefix(PREFIX): text
-        for key, text in environ.items()
+        for key, text in (_taken | os.environ if environ is None else environ).items()
         if key.startswith(PREFIX) and key not in (HOME, CONFIG)
     }
     given |= {key: value for key, value in (options or {}).items() if value is not None}
@@ -223,6 +225,17 @@ def load(
         else:
             _warn_unknown(key, list(known))
     return Settings(home=home, config=config, **values)
+
+
+def take_secrets() -> None:
+    """Remove the secrets from the environment, so that nothing started later inherits them.
+
+    `load` still finds them.
+    """
+    for entry, _ in table():
+        name = PREFIX + entry.name
+        if entry.metadata["secret"] and name in os.environ:
+            _taken[name] = os.environ.pop(name)
 
 
 def _from_config(path: Path, name: str, known: Set[str]) -> Iterator[tuple[str, object]]:

@@ -10,13 +10,14 @@ from jobserver.app import create_app
 from jobserver.errors import JobserverError
 from jobserver.execution import check_executor
 from jobserver.home.secret_key import mask_log, redact
+from jobserver.home.settings import take_secrets
 from jobserver.mail import with_sender
 from jobserver.server.services import Services
 from jobserver.storage.database import PATIENCE_SECONDS, Database
 from jobserver.storage.embedded import EmbeddedServer
 from jobserver.storage.indexes import check_search_fields
 from jobserver.storage.schema import check_schema
-from jobserver.system.process_tree import hand_back_memory
+from jobserver.system.process_tree import hand_back_memory, shield_memory
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -101,6 +102,8 @@ class Server:
         SettingsError, StoreUnavailable
             As `connect`.
         """
+        shield_memory()
+        take_secrets()
         with_sender(self.settings)  # before anything starts
         check_origins(self.settings)
         networks(self.settings.TRUSTED_PROXIES)

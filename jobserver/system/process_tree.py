@@ -21,6 +21,7 @@ from typing import TextIO
 from jobserver.sizes import KIB
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK_SECONDS = 0.005
 #: Exit code of a child whose channel to the server broke.
@@ -42,6 +43,14 @@ _M_MMAP_THRESHOLD = -3
 def adopt_orphans() -> None:
     """Become the parent of every process that a descendant orphans."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def shield_memory() -> None:
+    """Keep other processes of this user from reading our memory and environment, on Linux.
+
+    They may not debug this process either; processes that it starts are not affected.
+    """
+    _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def end_with(parent: int) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobserver.errors import SettingsError
-from jobserver.home.settings import PREFIX, Settings, load, public_values, table
+from jobserver.home.settings import PREFIX, Settings, load, public_values, table, take_secrets
 from tests.support.strategies import fuzzed
 
 CONFIG = """
@@ -208,3 +208,17 @@ def test_the_home_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     loaded = load(Path(), environ={}, options={"DATA_PATH": "/elsewhere"})
     assert loaded.home == tmp_path.resolve()
     assert loaded.data_path == Path("/elsewhere")
+
+
+def test_secrets_leave_the_environment_and_are_still_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobserver.home.settings._taken", {})
+    monkeypatch.setenv("JOBSERVER_SECRET_KEY", "a key of many letters")
+    monkeypatch.setenv("JOBSERVER_WORKERS", "3")
+    take_secrets()
+    assert {"JOBSERVER_SECRET_KEY", "JOBSERVER_WORKERS"} & os.environ.keys() == {
+        "JOBSERVER_WORKERS"
+    }
+    found = load(tmp_path)
+    assert (found.SECRET_KEY, found.WORKERS) == ("a key of many letters", 3)

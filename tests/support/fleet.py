@@ -131,7 +131,8 @@ class Fleet:
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:
-            ours = self._mark in process.environ().get("PYTHONPATH", "")
+            own = {member.pid for member in self.members.values()}  # they hide their environment
+            ours = process.pid in own or self._mark in process.environ().get("PYTHONPATH", "")
             return ours and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False

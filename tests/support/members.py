@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import psutil
 
 from jobserver.home.secret_key import secret_key
 from jobserver.home.settings import PREFIX, load
@@ -29,8 +28,7 @@ HASHED = Passwords().hash(PASSWORD)
 @contextmanager
 def database_of(server: Server) -> Iterator[Database]:
     """The database of a running server."""
-    environ = psutil.Process(server.process.pid).environ()
-    kept = {name: text for name, text in environ.items() if name.startswith(PREFIX)}
+    kept = {name: text for name, text in server.environ.items() if name.startswith(PREFIX)}
     home = running.Server(load(server.home, environ={**kept, "PATH": os.environ["PATH"]}))
     database = home.connect()
     try:

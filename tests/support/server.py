@@ -47,12 +47,15 @@ class Server:
         ``http://127.0.0.1:<port>``.
     process : subprocess.Popen
         The child process.
+    environ : dict of str to str
+        The environment it was started with.
     client : httpx.Client
         Holds every answer against the declared interface; for any number of threads.
     """
 
     def __init__(self, home: Path, environ: dict[str, str]) -> None:
         self.home = home
+        self.environ = environ
         self._log = home / "server.log"
         self._temporary = home / "tmp"
         self._family: list[psutil.Process] = []

@@ -55,7 +55,7 @@ class WorkerSettings:
         """
         values = {**dict(self.values), "WORKERS": slots}
         home = Path(os.environ.get(HOME, self.home))
-        return load(home, self.config, os.environ, values)
+        return load(home, self.config, options=values)
 
     def address(self, settings: Settings) -> str:
         """Return the connection string of the server's database.
