@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from jobserver.home.folder import check_home
 from jobserver.home.settings import CONFIG, HOME, load
 from jobserver.server.server import Server
 from jobserver.storage.database import SELECTION_SECONDS
@@ -36,6 +37,9 @@ class Application:
             if self._pid == os.getpid():
                 return
             folder, name = Path(os.environ.get(HOME, ".")), os.environ.get(CONFIG, "default")
+            if HOME in os.environ:
+                check_home(folder)
+            os.umask(0o077)  # what is written is private
             self._home = Server(load(folder, name), patience=SELECTION_SECONDS).open()
             atexit.register(self._home.close)
             self._pid = os.getpid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import warnings
 from functools import partial
@@ -34,8 +35,10 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(jobserver.__version__, prog_name="jobserver")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Put Python functions, executables and command line tools behind HTTP, as jobs."""
+    context.call_on_close(partial(os.umask, os.umask(0o077)))  # what is written is private
     warnings.formatwarning = lambda message, *_, **__: f"{message}\n"  # without the line of source
 
 

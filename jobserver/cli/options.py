@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+from click.core import ParameterSource
 
 from jobserver.home.settings import CONFIG, HOME
 
@@ -28,11 +29,21 @@ def home_options(command: Callable[..., object]) -> Callable[..., object]:
             default=".",
             envvar=HOME,
             type=click.Path(file_okay=False, path_type=Path),
+            callback=_checked,
             help="Folder of the server; JOBSERVER_HOME or the current folder by default.",
         ),
     ):
         command = option(command)
     return command
+
+
+def _checked(context: click.Context, parameter: click.Parameter, home: Path) -> Path:
+    """Return a home; refuse a folder that is named and is none."""
+    from jobserver.home.folder import check_home
+
+    if context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT:
+        check_home(home)
+    return home
 
 
 def own_command() -> str:

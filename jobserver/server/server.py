@@ -9,6 +9,7 @@ from jobserver.api.framework.origin import check_origins
 from jobserver.app import create_app
 from jobserver.errors import JobserverError
 from jobserver.execution import check_executor
+from jobserver.home.folder import warn_if_exposed
 from jobserver.home.secret_key import mask_log, redact
 from jobserver.home.settings import take_secrets
 from jobserver.mail import with_sender
@@ -108,6 +109,8 @@ class Server:
         check_origins(self.settings)
         networks(self.settings.TRUSTED_PROXIES)
         check_executor(self.settings)
+        mask_log()
+        warn_if_exposed(self.settings)
         self._parts = Services(self.settings, self.connect())
         self._parts.start()
         self.app = create_app(self._parts)

@@ -62,6 +62,13 @@ def test_init_then_run(tmp_path: Path, environ: dict[str, str]) -> None:
     assert server.returncode == 0
 
 
+def test_what_init_creates_is_private(tmp_path: Path, environ: dict[str, str]) -> None:
+    run("init", "here", cwd=tmp_path, environ=environ)
+    found = [tmp_path / "here", *(tmp_path / "here").rglob("*")]
+    assert len(found) == 5
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
+
+
 def test_init_twice_changes_nothing(tmp_path: Path, environ: dict[str, str]) -> None:
     run("init", cwd=tmp_path, environ=environ)
     (tmp_path / "config.py").write_text("class Config: WORKERS = 1\n")
@@ -76,6 +83,8 @@ def test_init_twice_changes_nothing(tmp_path: Path, environ: dict[str, str]) -> 
     ("arguments", "reason"),
     [
         (["run", "--home", "nowhere"], "jobserver init"),
+        (["run", "--home", "."], "not a home"),
+        (["export", "a.zip", "--home", "."], "jobserver init ."),
         (["run", "--host", "0.0.0.0"], "listens on this machine, not on 0.0.0.0"),  # noqa: S104
         (["run", "--config", "production"], "config.py"),
         (["run", "--port", "1" * 9], "port"),
@@ -88,6 +97,7 @@ def test_what_cannot_be_served_is_refused_with_a_reason(
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert reason in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dask_needs_a_scheduler(tmp_path: Path, environ: dict[str, str]) -> None:
@@ -119,6 +129,8 @@ def test_version(tmp_path: Path, environ: dict[str, str]) -> None:
 def test_users_on_the_command_line(
     tmp_path: Path, environ: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
+    (tmp_path / "config.py").touch()
+
     def user(*arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [*CLI, "user", *arguments, "--home", str(tmp_path)],

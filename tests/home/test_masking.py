@@ -101,6 +101,7 @@ def test_a_malformed_address_is_not_repeated(uri: str) -> None:
 def test_a_server_that_does_not_start_reveals_no_password(tmp_path: Path) -> None:
     """As gunicorn would show it: with the whole traceback."""
     code = "from jobserver.wsgi import app; app({}, print)"
+    (tmp_path / "config.py").touch()
     environ = os.environ | {
         "JOBSERVER_HOME": str(tmp_path),
         "JOBSERVER_MONGO_URI": "mongodb://bob:hun/ter2@host/x",

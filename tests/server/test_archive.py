@@ -42,6 +42,7 @@ def exported(
     archive = tmp_path_factory.mktemp("archive") / "home.zip"
     done = command("export", archive, "--home", home)
     assert done.returncode == 0, done.stderr
+    assert archive.stat().st_mode & 0o777 == 0o600  # it contains the hashes of passwords
     database = EmbeddedServer(home)  # which further commands would start, each for itself
     database.start()
     yield {"archive": archive, "job": job, "home": home}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from jobserver.execution.supervision.child_process import clean_environment
+from jobserver.home.folder import is_home
 from jobserver.system.disk import temporary_folder
 from jobserver.system.paths import import_folders
 from jobserver.system.protocol import RunSpec, Setup
@@ -152,8 +153,7 @@ def _folders(setup: Setup) -> Iterator[str]:
 
 def _holds_home(folder: Path, home: Path) -> bool:
     """Whether a folder is a home, or holds this one: only the modules in it may be seen."""
-    is_home = any((folder / name).exists() for name in ("config.py", "config.default", "db"))
-    return is_home or home.is_relative_to(folder)
+    return is_home(folder) or home.is_relative_to(folder)
 
 
 def _problem(setup: Setup) -> str:
