@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from jobserver.data.sources import DataSources
@@ -27,6 +28,7 @@ from jobserver.storage.database import Document
 from jobserver.storage.documents import JobId
 from jobserver.system.disk import temporary_folder
 from jobserver.system.protocol import RunSpec
+from jobserver.system.run_user import RunUser
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +95,7 @@ class Runner:
         try:
             source = resources.enter_context(self.sources.fetched(job.document))
             folder = resources.enter_context(temporary_folder("run"))
+            self._admit(folder, source)
         except StoreUnavailable:
             return NOT_BEGUN
         except ApiError as refusal:  # the data went away after the job was accepted
@@ -101,6 +104,16 @@ class Runner:
             return _failed(error, f"the server could not run it: {error.strerror}")
         recorder.redact(folder)
         return self._spec(job, source, folder)
+
+    def _admit(self, folder: str, source: Document | None) -> None:
+        """Give a run's folder and data to its user, if that is not ours."""
+        if self.settings.RUN_AS is None:
+            return
+        user = RunUser.named(self.settings.RUN_AS)
+        user.own(folder)
+        for name in {"path", "stored"} & (source or {}).keys():
+            path, data = Path((source or {})[name]), self.settings.data_path
+            user.admit(path, data if path.is_relative_to(data) else path.parent)
 
     def _run(
         self, job: Job, spec: RunSpec | Outcome, slot: RunSlot, recorder: RunRecorder

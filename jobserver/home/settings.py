@@ -133,6 +133,9 @@ class Settings:
         None, "Address of the Dask scheduler, such as tcp://10.0.0.5:8786, for EXECUTOR = dask."
     )
     WORKERS: int = setting(0, "Number of jobs that run at once. 0 means one per processor core.")
+    RUN_AS: str | None = setting(
+        None, "User as whom runs go on, if the server is root. None is the server's own."
+    )
     JOB_TIMEOUT: float = setting(86400, "Longest run time of a job. 0 means no limit.")
     JOB_MEMORY_LIMIT: int = setting(2 * GIB, "Most memory a run may use. 0 means no limit.")
     JOB_OUTPUT_LIMIT: int = setting(MIB, "Most output of a run that is stored.", minimum=1)

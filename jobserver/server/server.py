@@ -9,6 +9,7 @@ from jobserver.api.framework.origin import check_origins
 from jobserver.app import create_app
 from jobserver.errors import JobserverError
 from jobserver.execution import check_executor
+from jobserver.execution.run_as import check_run_as
 from jobserver.home.folder import warn_if_exposed
 from jobserver.home.secret_key import mask_log, redact
 from jobserver.home.settings import take_secrets
@@ -109,6 +110,7 @@ class Server:
         check_origins(self.settings)
         networks(self.settings.TRUSTED_PROXIES)
         check_executor(self.settings)
+        check_run_as(self.settings)
         mask_log()
         warn_if_exposed(self.settings)
         self._parts = Services(self.settings, self.connect())

@@ -48,6 +48,8 @@ class Setup(TypedDict):
         Folder of executables, where they are allowed.
     code : bool
         Whether code sent by clients may run.
+    user : str or None
+        User as whom the child runs, if it is not the server's.
     output : int
         Bytes of output kept for a run.
     config : dict
@@ -62,6 +64,7 @@ class Setup(TypedDict):
     modules: list[str]
     files: str | None
     code: bool
+    user: str | None
     output: int
     config: dict[str, object]
 

@@ -21,9 +21,15 @@ class Segments:
     """The segments that appear during a run.
 
     One that appears during several runs may belong to any of them, and is removed after the last.
+
+    Parameters
+    ----------
+    owner : int
+        The user of the run's processes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, owner: int) -> None:
+        self._owner = owner
         with _lock:
             self._before = _names()
             _running.append(self)
@@ -49,7 +55,7 @@ class Segments:
             return []
         others = (each._before for each in _running if each is not self)
         appeared = (names - self._before).intersection(*(one for one in others if one is not None))
-        return [path for path in map(_FOLDER.joinpath, appeared) if _is_own(path)]
+        return [path for path in map(_FOLDER.joinpath, appeared) if _owner(path) == self._owner]
 
 
 def _names() -> set[str] | None:
@@ -59,11 +65,11 @@ def _names() -> set[str] | None:
     return None
 
 
-def _is_own(path: Path) -> bool:
-    """Whether a segment is of this user."""
+def _owner(path: Path) -> int | None:
+    """Return the user of a segment; None if it is gone."""
     with suppress(OSError):
-        return path.lstat().st_uid == os.geteuid()
-    return False
+        return path.lstat().st_uid
+    return None
 
 
 def _size(path: Path) -> int:

@@ -60,7 +60,8 @@ class Server:
         self._temporary = home / "tmp"
         self._family: list[psutil.Process] = []
         self._temporary.mkdir(exist_ok=True)
-        environ |= {"TMPDIR": str(self._temporary), "PYTHONPATH": str(ROOT)}
+        packages = filter(None, (str(ROOT), environ.get("PYTHONPATH")))
+        environ |= {"TMPDIR": str(self._temporary), "PYTHONPATH": os.pathsep.join(packages)}
         environ |= {"PYTHONWARNINGS": WARNINGS}
         command = [
             sys.executable,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_what_appears_during_a_run_goes_with_it(folder: Path) -> None:
     folder.mkdir()
     (folder / "before").touch()
-    run = Segments()
+    run = Segments(os.geteuid())
     (folder / "during").write_bytes(bytes(5000))
     (folder / "within").mkdir()
     (folder / "within" / "one").write_bytes(bytes(5000))
@@ -33,7 +34,7 @@ def test_what_appears_during_a_run_goes_with_it(folder: Path) -> None:
 
 def test_what_may_be_of_two_runs_goes_with_the_last(folder: Path) -> None:
     folder.mkdir()
-    first, second = Segments(), Segments()
+    first, second = Segments(os.geteuid()), Segments(os.geteuid())
     (folder / "either").touch()
     assert first.size() == second.size() == 0
     first.remove()
@@ -43,7 +44,7 @@ def test_what_may_be_of_two_runs_goes_with_the_last(folder: Path) -> None:
 
 
 def test_nothing_is_removed_if_it_is_unknown_what_was_there_before(folder: Path) -> None:
-    run = Segments()
+    run = Segments(os.geteuid())
     folder.mkdir()
     (folder / "whose").touch()
     run.remove()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
@@ -13,6 +14,7 @@ from jobserver.execution.supervision.child_messages import parse_progress, parse
 from jobserver.execution.supervision.child_process import ChildEnded, tree_of
 from jobserver.execution.supervision.warm_process import RunProcess, WarmProcess
 from jobserver.storage.database import Document
+from jobserver.system.run_user import RunUser
 from jobserver.system.shared_memory import Segments
 
 
@@ -48,6 +50,8 @@ class ActiveRun:
         The slots of its maps.
     maps : ActiveMaps
         Where other slots find the maps that want more.
+    user : RunUser, optional
+        The user of its processes, if not our own.
 
     Attributes
     ----------
@@ -66,10 +70,11 @@ class ActiveRun:
         recorder: Recorder,
         share: SlotShare,
         maps: ActiveMaps,
+        user: RunUser | None,
     ) -> None:
         self.warm = warm
         self.process = process
-        self.segments = Segments()
+        self.segments = Segments(user.uid if user else os.geteuid())
         self.due = float("inf")
         self.provenance: Document | None = None
         self._recorder = recorder

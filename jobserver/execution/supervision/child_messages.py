@@ -104,6 +104,7 @@ def setup_message(settings: Settings, runs: bool = True) -> Setup:
         "modules": list(settings.SCRIPT_MODULES),
         "files": str(settings.files_path) if settings.files_path else None,
         "code": settings.PROCESS_EVAL_ALLOWED,
+        "user": settings.RUN_AS,
         "output": settings.JOB_OUTPUT_LIMIT,
         "config": public_values(settings),
     }

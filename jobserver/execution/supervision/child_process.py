@@ -21,6 +21,7 @@ import psutil
 from jobserver.system.orphans import TAG, end_tagged, unique_name
 from jobserver.system.process_tree import describe_end
 from jobserver.system.protocol import Channel
+from jobserver.system.run_user import RunUser
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -96,6 +97,8 @@ class ChildProcess:
     ----------
     wrapper : sequence of str
         Command to start it with; see `jobserver.execution.supervision.sandbox`.
+    user : RunUser, optional
+        The user as whom it runs; otherwise our own.
 
     Attributes
     ----------
@@ -103,7 +106,7 @@ class ChildProcess:
         To the base process.
     """
 
-    def __init__(self, wrapper: Sequence[str] = ()) -> None:
+    def __init__(self, wrapper: Sequence[str] = (), user: RunUser | None = None) -> None:
         ours, theirs = socket.socketpair()
         life, self._life = os.pipe()
         self._tag = unique_name()
@@ -115,9 +118,10 @@ class ChildProcess:
                 pass_fds=[theirs.fileno()],
                 # What code can reach in a sandbox must not be the server's log.
                 stderr=subprocess.PIPE if wrapper else None,
-                env=clean_environment() | {TAG: self._tag},
+                env=clean_environment(user) | {TAG: self._tag},
                 cwd="/",
                 start_new_session=True,
+                **(user.identity if user else {}),
             )
         except BaseException:
             ours.close()
@@ -218,15 +222,14 @@ def _proportional_memory(process: psutil.Process) -> tuple[int, int]:
     """Return a process's share of its private and of its shared memory, in bytes."""
     try:
         lines = Path(f"/proc/{process.pid}/smaps_rollup").read_bytes().splitlines()
-    except FileNotFoundError:  # it ended, or the system has no such file
+    except OSError:  # it ended, the system has no such file, or it may not be read
         return resident([process]), 0
-    except OSError:
-        return 0, 0
     sizes = {line.split()[0]: line.split()[1] for line in lines[1:]}
     return int(sizes.get(b"Pss_Anon:", 0)) * 1024, int(sizes.get(b"Pss_Shmem:", 0)) * 1024
 
 
-def clean_environment() -> dict[str, str]:
-    """Return the variables of the environment that children get: no secrets."""
+def clean_environment(user: RunUser | None = None) -> dict[str, str]:
+    """Return the variables of the environment that a user's children get: no secrets."""
     allowed = {name: text for name, text in os.environ.items() if name in _ENVIRONMENT}
-    return allowed | {"MPLBACKEND": "Agg"}
+    home = {"HOME": user.home} if user else {}
+    return allowed | home | {"MPLBACKEND": "Agg"}

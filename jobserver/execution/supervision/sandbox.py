@@ -22,6 +22,7 @@ from jobserver.home.folder import is_home
 from jobserver.system.disk import temporary_folder
 from jobserver.system.paths import import_folders
 from jobserver.system.protocol import RunSpec, Setup
+from jobserver.system.run_user import RunUser
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +179,9 @@ def _try(setup: Setup) -> subprocess.CompletedProcess[str]:
         temporary_folder("other") as other,
         _listeners(Path(other)) as sockets,
     ):
+        user = RunUser.named(setup["user"]) if setup["user"] else None
+        if user:
+            user.own(folder)
         secret = Path(other, "config.py")
         secret.write_text("another home\n")
         home, package = Path(setup["home"]), Path(__file__).parents[2]
@@ -194,8 +198,9 @@ def _try(setup: Setup) -> subprocess.CompletedProcess[str]:
             text=True,
             timeout=_TRY_SECONDS,
             check=False,
-            env=clean_environment(),
+            env=clean_environment(user),
             cwd="/",
+            **(user.identity if user else {}),
         )
 
 

@@ -28,6 +28,7 @@ from jobserver.jobs.outcome import CHANNEL_BROKEN, NOT_BEGUN, NOT_STARTED, Outco
 from jobserver.processes.forms import function_names, holds_code
 from jobserver.system.process_tree import CUT_OFF
 from jobserver.system.protocol import ChannelClosed, RunSpec, Setup
+from jobserver.system.run_user import RunUser
 
 T = TypeVar("T")
 
@@ -67,6 +68,7 @@ class ChildSupervisor:
         self._shared = shared
         self._maps = maps
         self._command = command
+        self._user = RunUser.named(setup["user"]) if setup["user"] else None
         self._waking, self._woken = socket.socketpair()
         self._waking.setblocking(False)
         self._woken.setblocking(False)
@@ -97,7 +99,7 @@ class ChildSupervisor:
             raise
 
     def _start(self) -> None:
-        self._child = ChildProcess(self._command)
+        self._child = ChildProcess(self._command, self._user)
         self._pump = Pump()
         self._pump.watch(self._woken, self._on_wake)
         self._pool = WarmPool(self._child, self._pump, self._setup, self._shared)
@@ -259,7 +261,7 @@ class ChildSupervisor:
         if spec["memory"] and self._child and not is_measured:
             self._baseline = warm.pid, MemoryBaseline.measure(self._tree(warm))
         warm.is_busy = True
-        run = self._run = ActiveRun(warm, process, recorder, share, self._maps)
+        run = self._run = ActiveRun(warm, process, recorder, share, self._maps, self._user)
         process.send({"op": "run", **spec})
         self.require(lambda: process.messages or process.has_ended, _BEGIN_SECONDS)
         if not process.messages:

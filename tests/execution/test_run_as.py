@@ -1,0 +1,192 @@
+"""Runs as another user than the server's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobserver.errors import SettingsError
+from jobserver.execution.run_as import check_run_as
+from jobserver.home.settings import Settings
+from jobserver.home.template import make_home
+from tests.support.runs import cancel, start
+from tests.support.server import ROOT, MakeServer, Server, run_through, until
+
+NOBODY = 65534
+#: The system's own interpreter: any user can run it.
+PYTHON = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
+PACKAGES = sysconfig.get_path("purelib")
+SCRIPTS = """
+import os, pathlib, time
+
+def look(data, home: str):
+    def works(action):
+        try:
+            action()
+        except OSError:
+            return False
+        return True
+    server = int(pathlib.Path(home, "server.pid").read_text())
+    return {
+        "rows": len(data),
+        "user": os.getuid(),
+        "groups": os.getgroups(),
+        "config": works(lambda: pathlib.Path(home, "config.py").read_text()),
+        "db": works(lambda: os.listdir(f"{home}/db")),
+        "scripts": works(lambda: pathlib.Path(home, "scripts", "new.py").touch()),
+        "signal": works(lambda: os.kill(server, 0)),
+        "environ": works(lambda: pathlib.Path(f"/proc/{server}/environ").read_text()),
+    }
+
+def large():
+    import numpy as np
+    import pandas as pd
+    pathlib.Path("own").write_text("it may write here")
+    return pd.DataFrame({"a": np.arange(2_000_000)})
+
+def wait():
+    time.sleep(60)
+"""
+
+
+def can_run() -> bool:
+    """Whether this is root, and another user can run a server of this checkout."""
+    if os.geteuid():
+        return False
+    environ = {"PYTHONPATH": os.pathsep.join((str(ROOT), PACKAGES))}
+    command = [PYTHON, "-c", "import jobserver.child.warm, pandas"]
+    done = subprocess.run(
+        command, user=NOBODY, group=NOBODY, extra_groups=(), env=environ, cwd="/", check=False
+    )
+    return done.returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not can_run(), reason="needs root, and files that all can read")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def interpreter() -> Iterator[None]:
+    """Use an interpreter that every user can run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", PYTHON)
+        patch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), PACKAGES)))
+        yield
+
+
+def open_to_nobody(home: Path) -> None:
+    """Give the user what it needs, as the documentation says."""
+    for folder in (home, *home.parents):
+        if folder.stat().st_mode & 0o001 == 0:
+            folder.chmod(folder.stat().st_mode | 0o001)
+    (home / "scripts" / "looking.py").write_text(SCRIPTS)
+    (home / "tmp").mkdir(mode=0o711)
+    for path in (home / "scripts", *(home / "scripts").iterdir()):
+        os.chown(path, -1, NOBODY)
+        path.chmod(0o750)
+
+
+@pytest.fixture(scope="module")
+def server(make_server: MakeServer) -> Iterator[Server]:
+    with make_server(prepare=open_to_nobody, RUN_AS="nobody", PROCESS_EVAL_ALLOWED=True) as server:
+        (server.home / "server.pid").write_text(str(server.process.pid))
+        yield server
+
+
+def look(server: Server, name: str) -> Any:
+    """What a run with a data file sees."""
+    script = {"name": "look", "kwargs": {"home": str(server.home)}}
+    job = run_through(server.client, script=script, datafile=name)
+    assert job["state"] == "finished", job
+    return job["result"]
+
+
+def test_a_run_reads_its_data_and_nothing_of_the_servers(server: Server) -> None:
+    uploaded = server.client.put(
+        "/datafile/more.csv", files={"file": ("more.csv", b"a,b\n1,2\n3,4\n")}
+    )
+    assert uploaded.status_code == 201
+    assert (server.data / "more.csv").stat().st_mode & 0o077 == 0
+    denied = dict.fromkeys(("config", "db", "scripts", "signal", "environ"), False)
+    seen = {"user": NOBODY, "groups": [NOBODY], **denied}
+    assert look(server, "timeseries.csv") == {"rows": 12_000, **seen}
+    assert look(server, "more.csv") == {"rows": 2, **seen}
+    assert (server.data / "more.csv").stat().st_mode & 0o777 == 0o640
+
+
+def test_its_large_result_is_stored_and_nothing_is_left(server: Server) -> None:
+    job = run_through(server.client, script_name="large")
+    assert job["state"] == "finished", job
+    rows = server.client.get(f"/job/{job['_id']}/result", params={"format": "csv"}).text
+    assert rows.startswith("a\n0\n1\n")
+    until(lambda: list((server.home / "tmp").glob("*-run-*")) == [])
+
+
+def test_it_is_cancelled_like_any_other(server: Server) -> None:
+    job_id = start(server.client, "wait")
+    assert cancel(server.client, job_id)["state"] == "cancelled"
+
+
+def test_stored_data_and_code_work_too(server: Server) -> None:
+    server.client.put("/data/numbers", json={"data": [1, 2], "datatype": "json"})
+    script = {"type": "eval", "code": "import os\n[data, os.getuid()]"}
+    data = {"type": "mongodb", "id": "numbers"}
+    job = run_through(server.client, script=script, data=data)
+    assert job["result"] == [[1, 2], NOBODY], job
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home that the user can use."""
+    make_home(tmp_path / "home")
+    open_to_nobody(tmp_path / "home")
+    return tmp_path / "home"
+
+
+def test_a_home_that_is_open_enough_passes(home: Path) -> None:
+    check_run_as(Settings(home=home, RUN_AS="nobody"))
+    check_run_as(Settings(home=home, RUN_AS=str(NOBODY)))
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "problem"),
+    [
+        ("config.py", 0o644, "can read"),
+        ("scripts", 0o700, "cannot read"),
+        ("scripts/looking.py", 0o600, "cannot read"),
+        ("scripts", 0o770, "can change"),
+        (".", 0o700, "cannot enter"),
+    ],
+)
+def test_what_the_user_may_too_little_or_too_much_is_refused(
+    home: Path, path: str, mode: int, problem: str
+) -> None:
+    (home / path).chmod(mode)
+    with pytest.raises(SettingsError, match=f"{problem} {home / path}"):
+        check_run_as(Settings(home=home, RUN_AS="nobody"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"RUN_AS": "nobody-here"}, "useradd --system nobody-here"),
+        ({"RUN_AS": "0"}, "neither root"),
+        ({"RUN_AS": "nobody", "EXECUTOR": "dask"}, "start its workers as that user"),
+    ],
+)
+def test_other_users_are_refused(home: Path, settings: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingsError, match=problem):
+        check_run_as(Settings(home=home, **settings))  # type: ignore[arg-type]
+
+
+def test_a_server_without_rights_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobserver.system.run_user.capabilities", lambda: 0)
+    with pytest.raises(SettingsError, match="CAP_SETUID"):
+        check_run_as(Settings(home=home, RUN_AS="nobody"))
