@@ -19,8 +19,8 @@ from typing import Any
 
 from jobserver.execution.supervision.child_process import clean_environment
 from jobserver.home.folder import is_home
+from jobserver.scripts.wording import import_folders
 from jobserver.system.disk import temporary_folder
-from jobserver.system.paths import import_folders
 from jobserver.system.protocol import RunSpec, Setup
 from jobserver.system.run_user import RunUser
 
