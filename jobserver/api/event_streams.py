@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from flask import Response, request
 from jobserver.api.framework.identity import actor, client_address, client_is_gone, services
 from jobserver.encoding import dumps
 from jobserver.jobs import logs
-from jobserver.jobs.feed import OVERLAP_SECONDS, SHOWN, Look, Watch, changed_jobs
+from jobserver.jobs.feed import SHOWN, Look, Watch, changed_jobs, oldest_change
 from jobserver.jobs.job import TERMINAL, Job
 from jobserver.storage.database import Document
 from jobserver.users.policy import LOCAL
@@ -110,8 +110,7 @@ def wait_for_end(job: Job, seconds: float) -> None:
     try:
         with _waiting()(), parts.feed.watching(watch):
             while (left := deadline - time.monotonic()) > 0 and not is_gone():
-                look = parts.feed.look(watch)
-                found = look.jobs.get(job.run.key) if look else job
+                found = parts.feed.look(watch).jobs.get(job.run.key)
                 if found is None or found.state in TERMINAL:
                     return
                 if parts.executor.draining.wait(min(pause, left)):
@@ -172,8 +171,9 @@ def jobs_events(
     parts: Services, last: str, visible: Document, is_valid: Callable[[], bool]
 ) -> Iterator[bytes]:
     """Yield changes of all visible jobs; some may be repeated after an interruption."""
-    start = ObjectId(last) if ObjectId.is_valid(last) else ObjectId()
-    since, seen = start.generation_time, {start}
+    is_resumed = ObjectId.is_valid(last)
+    since = ObjectId(last).generation_time if is_resumed else datetime.now(UTC)
+    oldest, seen = oldest_change(since), {ObjectId(last) if is_resumed else ObjectId()}
     for look in _looks(parts, Watch(), is_valid):
         if look is None:
             yield b""
@@ -182,12 +182,13 @@ def jobs_events(
         jobs = changed_jobs(parts.database, since, visible) if missed else look.changed
         for job in jobs:
             change = job.run.change
-            if change not in seen and visible.items() <= job.document.items():
+            is_new = change > oldest and change not in seen
+            if is_new and visible.items() <= job.document.items():
                 seen.add(change)
                 yield _event("job", {"_id": job.id, **_shown(job)}, str(change))
         since = look.time
-        oldest = since - timedelta(seconds=2 * OVERLAP_SECONDS)
-        seen = {change for change in seen if change.generation_time >= oldest}
+        oldest = oldest_change(since)
+        seen = {change for change in seen if change > oldest}
         yield b""
 
 
@@ -206,7 +207,7 @@ def _looks(parts: Services, watch: Watch, is_valid: Callable[[], bool]) -> Itera
                     return
             look = parts.feed.look(watch)
             yield None if look is latest else look
-            latest = look or latest
+            latest = look
             parts.executor.draining.wait(POLL_SECONDS)
 
 

@@ -48,7 +48,6 @@ class Watch:
     job_id: JobId | None = None
     key: ObjectId | None = None
     position: str | None = None
-    is_new: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,8 @@ class JobFeed:
             with self._lock:
                 self._watches.discard(watch)
 
-    def look(self, watch: Watch) -> Look | None:
-        """Return what was found for a watch, by a new look if one is due; None if there is none.
+    def look(self, watch: Watch) -> Look:
+        """Return what was found for a watch, by a new look if one is due.
 
         Raises
         ------
@@ -110,14 +109,13 @@ class JobFeed:
             If the database does not answer.
         """
         with self._lock:
-            if watch.is_new:
-                watch.is_new = False
-                return self._take([watch], datetime.now(UTC))
-            if self._is_due(time.monotonic()):
+            if self._is_due(watch, time.monotonic()):
                 self._look = self._take([*self._watches], self._look.time)
-            return self._look if watch in self._look.watches else None
+            return self._look
 
-    def _is_due(self, now: float) -> bool:
+    def _is_due(self, watch: Watch, now: float) -> bool:
+        if watch not in self._look.watches:
+            return True
         age = now - self._look.taken
         if self._database.wrote >= self._look.taken:
             return age >= NEWS_SECONDS
@@ -154,12 +152,16 @@ class JobFeed:
         return pieces
 
 
+def oldest_change(since: datetime) -> ObjectId:
+    """Return an id that is below those of all changes after a time."""
+    return ObjectId.from_datetime(max(since - timedelta(seconds=OVERLAP_SECONDS), _EPOCH))
+
+
 def changed_jobs(
     database: Database, since: datetime, visible: Mapping[str, object] = _ANYBODYS
 ) -> Iterator[Job]:
     """Yield the jobs that changed after a time, and some from before, in the order of change."""
-    oldest = ObjectId.from_datetime(max(since - timedelta(seconds=OVERLAP_SECONDS), _EPOCH))
-    window = private(change={"$gt": oldest, "$lt": ObjectId("f" * 24)}) | {**visible}
+    window = private(change={"$gt": oldest_change(since), "$lt": ObjectId("f" * 24)}) | {**visible}
     order = [*private(change=1).items()]
     # With a hint, as the planner might choose the index of the owner, and sort.
     return find_jobs(database, window, _FIELDS, sort=order, hint=order)

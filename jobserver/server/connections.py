@@ -16,9 +16,9 @@ import struct
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -26,6 +26,7 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
+from jobserver.api.framework.client_address import Network, is_proxy, real_client
 from jobserver.api.framework.errors import MESSAGES, error_body
 from jobserver.api.framework.headers import ALWAYS, DATA_POLICY, POLICY
 from jobserver.sizes import KIB, MIB
@@ -34,8 +35,6 @@ from jobserver.sizes import KIB, MIB
 LEAST_RATE = KIB
 #: Bytes of all answers together that clients have yet to read.
 UNREAD = 256 * MIB
-#: Bits of an IPv6 address that name a network: one client may have all addresses in it.
-_CLIENT_BITS = 64
 #: On close, discard what is unsent: ``struct linger`` with a time of 0.
 _DISCARD = struct.pack("ii", 1, 0)
 
@@ -49,13 +48,16 @@ class ServingLimits:
     Attributes
     ----------
     connections : int
-        Connections at once. One address may have half of them.
+        Connections at once. One client may have half of them.
     timeout : float
         Seconds a client gets for the head of a request, and to send or read some of the rest.
+    proxies : sequence of network
+        Where connections of many clients come from.
     """
 
     connections: int
     timeout: float
+    proxies: Sequence[Network] = ()
 
 
 class Turn(Enum):
@@ -157,7 +159,8 @@ class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its type
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, map: Any) -> None:
         self._restart()
         super().__init__(server, sock, addr, adj, map=map)
-        self.client = client_network(str(addr[0]))
+        self.peer = str(addr[0])
+        self.client = real_client(self.peer, (), ())
         server.crowd.add(self)
 
     def del_channel(self, map: Any = None) -> None:
@@ -299,8 +302,9 @@ class Crowd:
             own = self._by_client[channel.client]
             own.add(channel)
             self._count += 1
-            if len(own) <= self._limits.connections // 2:
-                if self._count <= self._limits.connections:
+            most = self._limits.connections
+            if len(own) <= most // 2 or is_proxy(channel.peer, self._limits.proxies):
+                if self._count <= most:
                     return
                 own = max(self._by_client.values(), key=len)
             open_ones = [each for each in own if not each.will_close]
@@ -327,18 +331,6 @@ class Crowd:
             unread += channel.total_outbufs_len
             if unread > UNREAD:
                 channel.cut()
-
-
-def client_network(address: str) -> str:
-    """Return what counts as one client: an IPv4 address, or a network of IPv6."""
-    try:
-        found = ip_address(address)
-    except ValueError:  # with a scope, or of a Unix socket
-        return address
-    if isinstance(found, IPv6Address):
-        found = found.ipv4_mapped or found
-    bits = _CLIENT_BITS if isinstance(found, IPv6Address) else found.max_prefixlen
-    return str(ip_network((found, bits), strict=False))
 
 
 def with_small_bodies(adj: Any, size: int) -> Any:

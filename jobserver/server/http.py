@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from waitress.adjustments import Adjustments
 from waitress.server import MultiSocketServer, TcpWSGIServer
 
+from jobserver.api.framework.client_address import networks
 from jobserver.errors import SettingsError
 from jobserver.server.connections import Crowd, HttpChannel, ServingLimits, with_small_bodies
 from jobserver.server.shutdown import ending
@@ -94,7 +95,8 @@ def serve(home: Server, sockets: list[socket.socket], announce: Callable[[], Non
     """
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # short waits are normal
     settings = home.settings
-    limits = ServingLimits(settings.CONNECTIONS, settings.CLIENT_TIMEOUT)
+    proxies = networks(settings.TRUSTED_PROXIES)
+    limits = ServingLimits(settings.CONNECTIONS, settings.CLIENT_TIMEOUT, proxies)
     adj, crowd = _adjustments(settings), Crowd(limits)
     threads, channels = RequestThreads(THREADS), dict[int, Any]()
     for sock in sockets:

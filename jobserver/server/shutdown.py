@@ -1,6 +1,7 @@
 """Shutdown of a process on SIGTERM, on Ctrl-C, and with its terminal.
 
-No new runs start, those in progress get a grace period, then everything stops.
+No new runs start, those in progress get a grace period, then everything stops. If the terminal is
+still there, or was not there before, SIGHUP means that the log was moved: a new file is opened.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ import contextlib
 import logging
 import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from jobserver.server.server import Server
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT]
-if hasattr(signal, "SIGHUP"):  # the terminal was closed
-    SIGNALS.append(signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+#: Where the system names the file that stderr is.
+_LOG = Path("/proc/self/fd/2")
 
 
 def exit_on_sigterm() -> None:
@@ -72,6 +75,31 @@ def leave() -> NoReturn:
     os._exit(0)
 
 
+def has_terminal() -> bool:
+    """Whether the process has a terminal, that has not been closed."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _log_file() -> Path | None:
+    """Return the file that stderr is; None if it is none, or nobody can tell."""
+    if not stat.S_ISREG(os.fstat(2).st_mode):
+        return None
+    return _LOG.readlink() if _LOG.exists() else None
+
+
+def _reopen(log: Path) -> None:
+    """Write to a new file of the same name what has been written to the log so far."""
+    old, new = os.fstat(2), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream in (1, 2):
+        if os.path.samestat(os.fstat(stream), old):
+            os.dup2(new, stream)
+    os.close(new)
+
+
 class _Shutdown:
     """Starts the grace period on the first signal, and ends it on the second."""
 
@@ -79,9 +107,15 @@ class _Shutdown:
         self._home = home
         self._before = before
         self._started = False
+        self._log = _log_file()
+        self._had_terminal = has_terminal()
 
-    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
         """Handle SIGTERM, SIGINT and SIGHUP."""
+        if number == signal.SIGHUP and self._had_terminal == has_terminal():
+            if self._log:
+                _reopen(self._log)
+            return
         if self._started:
             raise SystemExit
         self._started = True

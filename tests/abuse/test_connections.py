@@ -131,3 +131,13 @@ def test_one_client_takes_half_of_the_connections(server: Server) -> None:
     with undisturbed(server), connections(server, CONNECTIONS) as sockets:
         until(lambda: sum(map(hung_up, sockets)) >= CONNECTIONS // 2)
         assert not hung_up(sockets[-1])  # those that waited longest were closed
+
+
+def test_localhost_means_both_loopback_addresses(server: Server) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    for address in ("127.0.0.1", "[::1]"):
+        found = server.client.get(f"http://{address}:{server.port}/health")
+        assert found.status_code == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -125,3 +126,34 @@ def test_it_ends_at_once_while_it_waits_for_its_database(home: Path, command: st
         process.terminate()
         assert process.wait(2) == 0
     assert log.read_text() == ""
+
+
+def test_a_moved_log_is_opened_again_on_sighup(make_server: MakeServer) -> None:
+    with make_server() as server:
+        log, moved = server.home / "server.log", server.home / "server.log.1"
+        log.rename(moved)
+        server.process.send_signal(signal.SIGHUP)
+        until(log.exists)
+        assert server.client.get("/health").status_code == 200
+        server.terminate()
+        until(lambda: "Shutting down" in log.read_text(encoding="utf-8"))
+        assert "Shutting down" not in moved.read_text(encoding="utf-8")
+
+
+def test_a_closed_terminal_is_noticed(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    terminal, device = pty.openpty()
+    code = f"""
+import os, pathlib, signal
+os.open({os.ttyname(device)!r}, os.O_RDWR)  # is its terminal now
+from jobserver.server.shutdown import has_terminal
+found = pathlib.Path({str(found)!r})
+signal.signal(signal.SIGHUP, lambda *_: found.write_text(f"then {{has_terminal()}}"))
+found.write_text(f"now {{has_terminal()}}")
+signal.pause()
+"""
+    with subprocess.Popen([sys.executable, "-c", code], start_new_session=True):
+        os.close(device)
+        until(lambda: found.exists() and found.read_text(encoding="utf-8") == "now True")
+        os.close(terminal)
+        until(lambda: found.read_text(encoding="utf-8") == "then False")

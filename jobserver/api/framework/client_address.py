@@ -57,6 +57,12 @@ def real_client(peer: str, forwarded: Sequence[str], trusted: Sequence[Network])
     return peer if found is None else str(found)
 
 
+def is_proxy(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether a connection is from a trusted proxy, and so from any of its clients."""
+    found = _parsed(peer)
+    return found is not None and any(found in network for network in trusted)
+
+
 def _parsed(text: str) -> Address | None:
     """Return an address, which some proxies write with a port; None if it is none."""
     text = text.strip()
