@@ -20,6 +20,7 @@ from jobserver.tables.text_columns import TextColumns, advise_times, time_remark
 from jobserver.tables.times import (
     TimesOption,
     Where,
+    in_zone,
     iso_times,
     parse_times,
 )
@@ -131,7 +132,7 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
             typer.remarks[str(names[n])] = time_remark(names[n], column.iloc[0], where(0))
     if option is None:
         _name_clocks(frame, remarks)
-        frame = _with_joined_times(frame, text)
+        frame = _with_joined_times(frame, text, typer)
     else:
         frame = _with_times(frame, option, parts, where)
     for name, remark in islice(remarks.items(), _MOST_LOGGED):
@@ -228,10 +229,14 @@ def _with_times(
 ) -> pd.DataFrame:
     """Return a table with the columns that hold the times as one column."""
     columns = [frame.iloc[:, n] for n in parts]
-    if len(parts) == 1 and columns[0].dtype.kind == "M":
-        return frame
+    is_read = len(parts) == 1 and columns[0].dtype.kind == "M"
+    if is_read and option.format:
+        _log.info("The column %s: holds times, for which no format is needed", columns[0].name)
     try:
-        times = parse_times([_as_texts(column) for column in columns], option, where)
+        if is_read:
+            times = in_zone(columns[0], option.zone, where)
+        else:
+            times = parse_times([_as_texts(column) for column in columns], option, where)
     except NotTimes as error:
         names = " and ".join(str(column.name) for column in columns)
         raise NotTimes(f"has times, in {names}, that {error}") from error
@@ -251,7 +256,7 @@ def _as_text(cell: object) -> str:
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
-def _with_joined_times(frame: pd.DataFrame, text: set[int]) -> pd.DataFrame:
+def _with_joined_times(frame: pd.DataFrame, text: set[int], typer: TextColumns) -> pd.DataFrame:
     """Return a table whose only dates, and the times of day beside them, are one column."""
     import pandas as pd
 
@@ -263,6 +268,10 @@ def _with_joined_times(frame: pd.DataFrame, text: set[int]) -> pd.DataFrame:
         return frame
     if (day.dropna() != day.dropna().dt.normalize()).any():
         return frame
+    if wrong := typer.find_wrong_clock(clock):
+        typer.remarks[str(clock.name)] = f"is text, as {wrong} is not a time of day"
+        return frame
+    clock = clock.str.replace(",", ".", regex=False)
     span = pd.to_timedelta(clock.where(clock.str.count(":") > 1, clock + ":00"))
     frame.isetitem(dates[0], (day + span).array)
     _log.info("The columns %s and %s were read as one time", day.name, clock.name)

@@ -27,6 +27,9 @@ _log = logging.getLogger("jobserver")
 #: Digits with marks between them: maybe a number, if not of this table.
 _DIGITS = re.compile(r"[+-]?\d[\d.,' ]*", re.ASCII)
 _NOT_A_NUMBER = ("NaN", "nan", "NAN")
+_TIME_OF_DAY = (
+    "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?|24:00(?::00(?:[.,]0+)?)?"
+)
 _LEADING_ZERO = r"[+-]?0[0-9]+"
 
 
@@ -53,6 +56,15 @@ class TextColumns:
         texts = _as_texts(column, decimal_mark(self.options))
         typed = self._typed(texts)
         return _as_texts(column) if typed is texts else typed
+
+    def find_wrong_clock(self, column: pd.Series) -> str | None:
+        """Return the cell, and where it stands, whose hours, minutes or seconds are too many."""
+        present = column.dropna()
+        wrong = ~present.str.fullmatch(_TIME_OF_DAY).to_numpy().astype(bool)
+        if not wrong.any():
+            return None
+        row = int(wrong.argmax())
+        return f"{present.iloc[row]!r} in {self._where(column, present, row)}"
 
     def _typed(self, column: pd.Series) -> pd.Series:
         """Return a column as numbers or times if it is one; the column itself if not."""

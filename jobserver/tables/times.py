@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 Where = Callable[[int], str]
 
 _DATE = "0000-00-00"
+#: Digits of the codes of a format, and formats of times of day without leading zeros.
+_DIGITS = {code: rf"[0-9]{{{n}}}" for code, n in zip("YymdHIMSj", (4, *[2] * 7, 3), strict=True)}
+_DIGITS["f"] = "[0-9]{1,9}"
+_ALONE = {"%H%M": 4, "%H%M%S": 6}
 _BLOCK = 256 * KIB
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 #: Times with a zone, and the last hour of a day; text, and without looking around, as Arrow has it.
@@ -204,6 +208,8 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
     if present.empty:
         raise NotTimes("are all missing")
     wanted = option.format or _guess(present)
+    if option.format:
+        text = _joined(_padded_clocks(parts, option.format), is_numbered)
     times = _coerced(text, present, wanted)
     wrong = times.isna() & text.notna()
     if wrong.any():
@@ -214,7 +220,7 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
             f'are not all times: {text.iloc[row]!r} in {where(row)} is {how}; set "format" in '
             f'"times" to how they are written, such as "%d.%m.%Y %H:%M"'
         )
-    return _in_zone(times, option.zone, where)
+    return in_zone(times, option.zone, where)
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -239,7 +245,7 @@ def _coerced(text: pd.Series, present: pd.Series, how: str) -> pd.Series:
     """Return the times that can be parsed; the others are missing."""
     zoned = "%z" in how
     is_iso = how == "ISO8601"
-    text = text.where(text.str.fullmatch(TIME) if is_iso else text.str.contains("[0-9]"))
+    text = text.where(text.str.fullmatch(TIME if is_iso else _shape(how)))
     if is_iso:
         present = text.dropna()
         are_zoned = present.str.contains(_ZONED)
@@ -321,20 +327,69 @@ def _order(present: pd.Series, mark: str) -> str:
     )
 
 
-def _in_zone(times: pd.Series, zone: str | None, where: Where) -> pd.Series:
+def _padded_clocks(parts: Sequence[pd.Series], how: str) -> Sequence[pd.Series]:
+    """Return the columns with 30 as 0030, where %H%M is all that a column holds."""
+    codes = how.split(" ")
+    if len(codes) != len(parts):
+        return parts
+    widths = [_ALONE.get(code, 0) for code in codes]
+    return [part.str.strip().str.zfill(n) for part, n in zip(parts, widths, strict=True)]
+
+
+def _shape(how: str) -> str:
+    """Return the pattern of times in a format: codes side by side have all their digits."""
+    if not re.search(r"%[YymdHIMSj]%[YymdHIMSjf]", how):
+        return ".*[0-9].*"
+    runs = re.split(r"((?:%[YymdHIMSjf]){2,}|%.)", how)
+    runs[::2] = map(re.escape, runs[::2])
+    runs[1::2] = (
+        "".join(_DIGITS[code] for code in run[1::2]) if len(run) > 2 else ".*" for run in runs[1::2]
+    )
+    return "".join(runs)
+
+
+def in_zone(times: pd.Series, zone: str | None, where: Where) -> pd.Series:
+    """Return times without a zone as those of a zone, in UTC; unchanged if it is None.
+
+    Raises
+    ------
+    NotTimes
+        If they have a zone, do not exist in it, or occur twice and their order does not decide.
+    """
     if zone is None:
         return times
     if times.dt.tz is not None:
         raise NotTimes('have a zone of their own: leave out "zone" in "times"')
     tz = zone_of(zone)
-    try:
-        local = times.dt.tz_localize(tz, ambiguous="infer", nonexistent="raise")
-    except ValueError:
-        local = times.dt.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
-        row = int((local.isna() & times.notna()).to_numpy().argmax())
+    local = times.dt.tz_localize(tz, ambiguous="NaT", nonexistent="NaT")
+    unsure = (local.isna() & times.notna()).to_numpy()
+    if not unsure.any():
+        return local.dt.tz_convert("UTC")
+    inferred = _in_order(times, tz)
+    if inferred is None:
+        row = int(unsure.argmax())
         raise NotTimes(
             f"do not exist or occur twice in {zone}, as {times.iloc[row]} in {where(row)}, when "
             'clocks change: if they keep one time all year, set "zone" to its offset, such as '
             '"+01:00"'
-        ) from None
-    return local.dt.tz_convert("UTC")
+        )
+    return inferred
+
+
+def _in_order(times: pd.Series, tz: tzinfo) -> pd.Series | None:
+    """Return times in UTC, those that occur twice by their order; None if it does not decide.
+
+    It does if all times rise, apart from a step back in the hour that occurs twice. A time that
+    is repeated is such a step only in hourly data.
+    """
+    import pandas as pd
+
+    try:
+        local = times.dt.tz_localize(tz, ambiguous="infer", nonexistent="raise")
+    except ValueError:
+        return None
+    utc = local.dt.tz_convert("UTC")
+    steps = utc.dropna().diff().iloc[1:]
+    repeated = steps[(times.dropna().diff().iloc[1:] == pd.Timedelta(0)).to_numpy()]
+    rise = (steps > pd.Timedelta(0)).all() and (repeated <= steps.median()).all()
+    return utc if rise else None

@@ -593,3 +593,91 @@ def test_a_year_far_down_in_the_column_of_times_is_refused(read: Read) -> None:
 def test_iso_times_with_a_decimal_comma_are_times(read: Read) -> None:
     frame = read("date;q\n2020-01-01 10:00:00,5;1\n2020-01-01 10:00:01,25;2\n")
     assert frame["date"].dt.microsecond.tolist() == [500_000, 250_000]
+
+
+@pytest.mark.parametrize(
+    ("cells", "option", "expected"),
+    [
+        (
+            ["0", "30", "100", "2400"],
+            {"columns": ["d", "t"], "format": "%Y-%m-%d %H%M"},
+            ["00:00", "00:30", "01:00", "00:00"],
+        ),
+        (["01.02.2020 130"], {"columns": "t", "format": "%d.%m.%Y %H%M"}, None),
+        (["2020111"], {"columns": "t", "format": "%Y%m%d"}, None),
+        (["20201"], {"columns": "t", "format": "%Y%j"}, None),
+        (["2020-2-1 0130"], {"columns": "t", "format": "%Y-%m-%d %H%M"}, ["01:30"]),
+    ],
+)
+def test_codes_side_by_side_need_all_digits_unless_a_column_is_a_time_of_day(
+    read: Read, cells: list[str], option: dict[str, Any], expected: list[str] | None
+) -> None:
+    text = "d,t,q\n" + "".join(f"2020-01-01,{cell},1.5\n" for cell in cells)
+    if expected is None:
+        assert f"{cells[0]!r} in line 2" in why(read, text, times=option)
+    else:
+        columns = option["columns"]
+        times = read(text, times=option)[columns if isinstance(columns, str) else columns[0]]
+        assert times.dt.strftime("%H:%M").tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("clock", "expected"),
+    [
+        ("12:30:10,5", "2020-01-01 12:30:10.500000"),
+        ("24:00", "2020-01-02 00:00:00"),
+        *((wrong, None) for wrong in ("12:75", "12:30:60", "25:00", "36:30", "24:01")),
+    ],
+)
+def test_only_times_of_day_are_joined_to_a_date(
+    read: Read, clock: str, expected: str | None
+) -> None:
+    frame = read(f"date;clock;q\n2020-01-01;{clock};1\n")
+    assert ("clock" in frame) == (expected is None)
+    if expected:
+        assert str(frame["date"].iloc[0]) == expected
+    else:
+        assert f"{clock!r} in line 2" in frame.attrs["remarks"]["clock"]
+
+
+AUTUMN = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
+
+
+@pytest.mark.parametrize(
+    ("clocks", "expected"),
+    [
+        (AUTUMN, ["23:30", "00:00", "00:30", "01:00", "01:30", "02:00"]),
+        (["01:00", "02:00", "02:00", "03:00"], ["23:00", "00:00", "01:00", "02:00"]),
+        (AUTUMN[::-1], None),
+        (["01:30", "02:00", "02:00", "02:30", "03:00", "03:30"], None),
+        (["01:00"] * 2 + ["02:00"] * 4 + ["03:00"] * 2, None),
+        ([*AUTUMN, *AUTUMN], None),
+    ],
+)
+def test_the_hour_that_occurs_twice_is_decided_only_by_times_that_rise(
+    read: Read, clocks: list[str], expected: list[str] | None
+) -> None:
+    text = "t,q\n" + "".join(f"2020-10-25 {clock},1.5\n" for clock in clocks)
+    option = {"columns": "t", "zone": "Europe/Berlin"}
+    if expected is None:
+        assert '"+01:00"' in why(read, text, times=option)
+    else:
+        assert read(text, times=option)["t"].dt.strftime("%H:%M").tolist() == expected
+
+
+def test_the_zone_applies_to_times_that_a_file_holds_as_such(read: Read) -> None:
+    option = {"columns": "t", "zone": "Europe/Berlin"}
+
+    def parquet(time: str, **more: Any) -> bytes:
+        content: bytes = pd.DataFrame({"t": pd.to_datetime([time], **more)}).to_parquet()
+        return content
+
+    frame = read(parquet("2020-07-01 12:00"), "a.parquet", times=option)
+    assert str(frame["t"].iloc[0]) == "2020-07-01 10:00:00+00:00"
+    for content, fact in (
+        (parquet("2020-10-25 02:30"), "occur twice"),
+        (parquet("2020-07-01 12:00", utc=True), 'leave out "zone"'),
+    ):
+        with pytest.raises(JobNotRunnable) as refused:
+            read(content, "a.parquet", times=option)
+        assert fact in refused.value.errors[0].problem
