@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from jobserver.tables.cells import REMARKS, is_clock
 from jobserver.tables.errors import NotTimes, UnknownColumn, counted, did_you_mean
+from jobserver.tables.numbers import missing_numbers
 from jobserver.tables.options import Options
 from jobserver.tables.text_columns import TextColumns, advise_times, time_remark
 from jobserver.tables.times import (
@@ -153,15 +154,18 @@ def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
     missing = options.get("missing")
     if not missing:
         return frame
-    numbers = [value for value in missing if not isinstance(value, str)]
-    numbers += [float(value) for value in missing if isinstance(value, str) and _is_float(value)]
+    numbers = missing_numbers(options)
     texts = [str(value) for value in missing]
     for n, dtype in enumerate(frame.dtypes):
+        if dtype.kind == "b":  # True is not 1
+            continue
         column = frame.iloc[:, n]
         hidden = column.isin(numbers if dtype.kind in "iuf" else [*missing, *texts])
+        if dtype == "object":
+            hidden &= ~column.map(lambda cell: isinstance(cell, bool)).astype(bool)
         if hidden.any():
             wide = column.astype(float) if dtype.kind in "iu" else column
-            frame.isetitem(n, wide.mask(hidden, np.nan))
+            frame.isetitem(n, wide.mask(hidden, np.nan).infer_objects())
     return frame
 
 
@@ -184,14 +188,6 @@ def with_own_types(
             else:
                 text.append(n)
     return with_types(frame, {**options, "text": text}, where)
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_text(column: pd.Series) -> bool:

@@ -39,6 +39,8 @@ _WAYS: tuple[Options, ...] = (
     *({"thousands": mark} for mark in (" ", "'", "\u00a0", "\u202f")),
     *({"thousands": mark, "decimal": ","} for mark in (" ", "'", "\u00a0", "\u202f")),
 )
+#: What no cell holds.
+_NO_MARK = "\0"
 _EITHER_MARK: tuple[Options, ...] = ({"decimal": ","}, {"thousands": ","})
 
 
@@ -50,25 +52,26 @@ def find_decimal(body: Sequence[Row], options: Options) -> str:
     AmbiguousTable
         If its numbers have commas or grouped digits that can be read in two ways.
     """
-    if options.get("decimal") or options.get("thousands"):
+    thousands = options.get("thousands", _NO_MARK)
+    if options.get("decimal") or thousands in (".", ","):
         return decimal_mark(options)
-    cells = [cell for row in body for cell in row.cells]
+    cells = [cell.replace(thousands, "") for row in body for cell in row.cells]
     if grouped := next(filter(_GROUPED.fullmatch, cells), None):
         raise AmbiguousTable(
-            f"has numbers with grouped digits, such as {grouped} in {_line_of(grouped, body)}: "
-            f"{advise(_grouping(grouped))}"
+            f"has numbers with grouped digits, such as {grouped} in "
+            f"{_line_of(grouped, body, thousands)}: {advise(_grouping(grouped))}"
         )
     numbers = [cell for cell in cells if is_number(cell)]
     commas = [cell for cell in numbers if "," in cell]
     if not commas:
         return "."
-    line = _line_of(commas[0], body)
+    line = _line_of(commas[0], body, thousands)
     if any("." in cell for cell in numbers):
         raise AmbiguousTable(
             f"has numbers such as {commas[0]} in {line}, and others with a point: "
             f"{advise(*(list(_ways(numbers, {})) or _EITHER_MARK))}"
         )
-    if all(map(_EITHER.fullmatch, commas)):
+    if thousands == _NO_MARK and all(map(_EITHER.fullmatch, commas)):
         raise _unsure(commas[0], line)
     return ","
 
@@ -132,6 +135,20 @@ def with_points(text: pd.Series, options: Options) -> pd.Series:
     if thousands := options.get("thousands"):
         text = text.str.replace(thousands, "", regex=False)
     return text.str.replace(",", ".", regex=False) if decimal_mark(options) == "," else text
+
+
+def missing_numbers(options: Options) -> list[float]:
+    """Return the numbers that stand for missing values by the option ``missing``."""
+    found = options.get("missing") or ()
+    return [float(value) for value in found if not isinstance(value, str) or _is_float(value)]
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def find_inexact(text: pd.Series, numbers: pd.Series) -> tuple[int, str] | None:
@@ -216,8 +233,11 @@ def _unsure(cell: str, line: str) -> AmbiguousTable:
     )
 
 
-def _line_of(cell: str, body: Sequence[Row]) -> str:
-    return next(f"line {row.line}" for row in body if cell in row.cells)
+def _line_of(number: str, body: Sequence[Row], thousands: str) -> str:
+    found = (
+        row.line for row in body for cell in row.cells if cell.replace(thousands, "") == number
+    )
+    return f"line {next(found)}"
 
 
 def holds_integers(cells: np.ndarray) -> bool:

@@ -285,7 +285,8 @@ def advise(*settings: str | Options) -> str:
 def _shown(setting: str | Options) -> str:
     if isinstance(setting, str):
         return f'"{setting}" ({_CHOICES[setting]})'
-    return json.dumps(setting, ensure_ascii=False)[1:-1]
+    shown = json.dumps(setting, ensure_ascii=False)[1:-1]
+    return shown.replace("\u00a0", "\\u00a0").replace("\u202f", "\\u202f")  # look like a space
 
 
 #: What options may be, where a refusal cannot name the right value.

@@ -14,6 +14,7 @@ from jobserver.tables.numbers import (
     advise_cells,
     decimal_mark,
     find_inexact,
+    missing_numbers,
     number_pattern,
     with_points,
 )
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("jobserver")
 #: Digits with marks between them: maybe a number, if not of this table.
-_DIGITS = re.compile(r"[+-]?\d[\d.,' ]*", re.ASCII)
+_DIGITS = re.compile("[+-]?[0-9][0-9.,' \u00a0\u202f]*")
 _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _TIME_OF_DAY = (
     "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?|24:00(?::00(?:[.,]0+)?)?"
@@ -90,7 +91,7 @@ class TextColumns:
             self._remark(column, present, *inexact)
             return column
         report_missing(column.name, column)
-        return numbers
+        return numbers.mask(numbers.isin(missing_numbers(self.options)))
 
     def _remark_text(self, column: pd.Series, present: pd.Series, wrong: pd.Series[bool]) -> None:
         """Remark why a column is not numbers or times, if it almost is."""

@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from jobserver.sizes import MIB, exact_size
 from jobserver.tables.binary_files import check_signature
-from jobserver.tables.columns import find_columns, unique_names, with_own_types
+from jobserver.tables.columns import (
+    find_columns,
+    find_times,
+    unique_names,
+    with_own_types,
+    without_missing,
+)
 from jobserver.tables.compression import open_zip
 from jobserver.tables.errors import UnreadableTable, counted, set_one, translated_errors
 from jobserver.tables.header import find_header, find_units
+from jobserver.tables.numbers import check_points
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, find_table
+from jobserver.tables.times import Where
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +114,13 @@ def read_workbook(path: Path, options: Options) -> pd.DataFrame:
     if wanted := options.get("columns"):
         frame = frame.iloc[:, find_columns(list(frame.columns), wanted, "columns")]
     _check_marks(frame, options)
-    return with_own_types(frame, options, lambda row: f"row {body[row].line}")
+    frame = without_missing(frame, options)
+
+    def where(row: int) -> str:
+        return f"row {body[row].line}"
+
+    _check_points(frame, options, where)
+    return with_own_types(frame, options, where)
 
 
 def _check_marks(frame: pd.DataFrame, options: Options) -> None:
@@ -118,6 +132,22 @@ def _check_marks(frame: pd.DataFrame, options: Options) -> None:
             f'has no text among the numbers of a column, which "{given[0]}" applies to: leave it '
             "out, as cells of numbers are read as they are"
         )
+
+
+def _check_points(frame: pd.DataFrame, options: Options, where: Where) -> None:
+    """Check that points in text among numbers are decimal, as numbers have a mark of their own."""
+    if options.get("decimal") or options.get("thousands"):
+        return
+    text = find_columns(list(frame.columns), options.get("text") or (), "text")
+    _, times = find_times(list(frame.columns), options)
+    columns = [frame.iloc[:, n] for n in range(frame.shape[1]) if n not in (*text, *times)]
+    check_points([texts for column in columns if len(texts := _texts_among_numbers(column))], where)
+
+
+def _texts_among_numbers(column: pd.Series) -> pd.Series:
+    are_texts = column.map(lambda cell: isinstance(cell, str)).astype(bool)
+    others = set(map(type, column[~are_texts].dropna()))
+    return column[are_texts if others and others <= {int, float} else []].astype("str")
 
 
 def _as_text(cell: Cell) -> str:

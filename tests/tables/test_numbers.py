@@ -253,3 +253,38 @@ def test_the_words_for_missing_values_are_documented(read: Read) -> None:
         frame = read("\n".join(["b,a", f"x,{below}", *(f'"{word}",{word}' for word in words)]))
         assert frame["a"].isna().sum() == len(words)
         assert frame["b"].tolist() == ["x", *words]
+
+
+@pytest.mark.parametrize("mark", [" ", "'", "\u00a0", "\u202f"])
+def test_the_advice_to_set_a_mark_of_thousands_works_beside_decimal_commas(
+    read: Read, caplog: pytest.LogCaptureFixture, mark: str
+) -> None:
+    text = f"a;b\n1{mark}250,5;1,5\n250,5;2,5\n"
+    assert read(text)["a"].tolist() == [f"1{mark}250,5", "250,5"]
+    advised = re.search(r'set ({?"thousands": "[^"]+")', caplog.text)
+    assert advised
+    options = json.loads(f"{{{advised[1]}}}")
+    assert options == {"thousands": mark}
+    assert read(text, **options).to_numpy().tolist() == [[1250.5, 1.5], [250.5, 2.5]]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "options"),
+    [
+        ('q,b\n"-9,999.0",1\n"1,250.5",2\n', "a.csv", {"thousands": ",", "missing": [-9999]}),
+        ('{"q": ["-999.0", "1250.5"]}', "a.json", {"missing": [-999]}),
+    ],
+)
+def test_missing_numbers_are_found_however_they_are_written(
+    read: Read, content: str, name: str, options: dict[str, Any]
+) -> None:
+    frame = read(content, name, datatype="dataframe", **options)
+    assert frame["q"].isna().tolist() == [True, False]
+    assert frame["q"].iloc[1] == 1250.5
+
+
+def test_a_missing_1_is_not_true(read: Read) -> None:
+    frame = read('{"a": [true, null], "b": [true, false], "c": [1, 2]}', "a.json", missing=[1])
+    assert frame["a"].tolist() == [True, None]
+    assert frame["b"].tolist() == [True, False]
+    assert frame["c"].isna().tolist() == [True, False]

@@ -355,3 +355,26 @@ def test_marks_of_numbers_apply_to_text_among_numbers_only(tmp_path: Path) -> No
         frame = table(tmp_path, ["q", "T"], [1.125, 2], ["2,5", 3], [1250, 4], **options)
         assert frame["q"].tolist() == [1.125, 2.5, 1250]
         assert frame["T"].tolist() == [2, 3, 4]
+
+
+def test_a_point_in_text_among_numbers_is_settled_by_another_text_or_asked_about(
+    tmp_path: Path,
+) -> None:
+    rows = ["q", "a"], [1, 2], ["1.250", 3], [0.5, 4]
+    with pytest.raises(JobNotRunnable) as refused:
+        table(tmp_path, *rows)
+    problem = refused.value.errors[0].problem
+    assert "1.250 in row 3" in problem
+    assert '"thousands": "."' in problem
+    assert table(tmp_path, *rows, ["0.5", 5])["q"].tolist() == [1, 1.25, 0.5, 0.5]
+    for options, expected in (({"decimal": "."}, 1.25), ({"thousands": "."}, 1250)):
+        assert table(tmp_path, *rows, **options)["q"].tolist() == [1, expected, 0.5]
+    assert table(tmp_path, *rows, text=["q"])["q"].tolist()[1] == "1.250"
+
+
+def test_cells_of_numbers_beside_missing_words_are_numbers(tmp_path: Path) -> None:
+    frame = table(
+        tmp_path, ["q", "r", "b"], ["Ice", "-999.0", True], [2.5, 2, False], missing=["Ice", -999]
+    )
+    assert [dtype.kind for dtype in frame.dtypes] == [*"ffb"]
+    assert frame.isna().to_numpy().tolist() == [[True, True, False], [False] * 3]
