@@ -153,10 +153,12 @@ def test_steps_are_checked_before_a_run(
 
 def test_a_zone_is_checked_before_a_run() -> None:
     script = Registry.load(ScriptSources(None)).lookup("resample")
-    assert script.problems([], {"zone": "Europe/Berlin"}, True) == []
+    for zone in ("Europe/Berlin", "+01:00", "-05:30"):
+        assert script.problems([], {"zone": zone}, True) == []
     (problem,) = script.problems([], {"zone": "../Berlin"}, True)
     assert problem.field == "kwargs.zone"
     assert "'../Berlin' is unknown: write an IANA name" in problem.problem
+    assert "offset from UTC, such as +01:00" in problem.problem
 
 
 def test_the_hook_loads_what_runs_need() -> None:

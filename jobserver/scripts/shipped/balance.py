@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from jobserver.scripts.shipped.columns import check_not_negative, check_unique, timetable
-from jobserver.scripts.shipped.steps import Share, fixed_step
+from jobserver.scripts.shipped.steps import Share, Zone, fixed_step, in_zone
 from jobserver.scripts.shipped.years import Month, complete_years, years_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("jobserver")
 
 
-def water_balance(
+def water_balance(  # noqa: PLR0913, PLR0917 - they describe the table and the year
     data: pd.DataFrame,
     precipitation: str,
     flow: str,
@@ -26,6 +26,7 @@ def water_balance(
     time: str | None = None,
     start_month: Month = 11,
     coverage: Share = 1.0,
+    zone: Zone | None = None,
 ) -> pd.DataFrame:
     """Sum up precipitation, flow and evaporation of a catchment for each hydrological year.
 
@@ -51,6 +52,9 @@ def water_balance(
     coverage : float
         Share of its values that each column must have in a year. With less than 1, sums are those
         of the values that there are.
+    zone : str
+        IANA name of a time zone, such as ``Europe/Berlin``, or its offset from UTC, such as
+        ``+01:00``, in which the years begin. Times without a zone are taken as UTC.
 
     Returns
     -------
@@ -81,6 +85,7 @@ def water_balance(
     if len(set(columns.values())) < len(columns):
         raise ValueError(f"{', '.join(columns)} must be different columns.")
     table = timetable(data, list(columns.values()), time)
+    table = table.set_axis(in_zone(table.index, zone), axis=0)
     check_unique(table.index)
     table = table[list(columns.values())].set_axis(list(columns), axis="columns").astype("float64")
     check_not_negative(table["flow"])

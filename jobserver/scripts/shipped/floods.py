@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Gt, Le, MinLen
 
 from jobserver.scripts.shipped.columns import check_not_negative, one_series
-from jobserver.scripts.shipped.steps import Share
+from jobserver.scripts.shipped.steps import Share, Zone, in_zone
 from jobserver.scripts.shipped.years import Month, complete_years, years_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def return_periods(
     periods: Annotated[list[Years], MinLen(1)] | None = None,
     start_month: Month = 11,
     coverage: Share = 0.95,
+    zone: Zone | None = None,
 ) -> dict[str, Any]:
     """Estimate the floods that are reached once in 2, 5, 10, 20, 50 and 100 years.
 
@@ -60,14 +61,17 @@ def return_periods(
         years. A year has the number of the calendar year in which it ends.
     coverage : float
         Share of its values that a year must have to be used.
+    zone : str
+        IANA name of a time zone, such as ``Europe/Berlin``, or its offset from UTC, such as
+        ``+01:00``, in which the years begin. Times without a zone are taken as UTC.
 
     Returns
     -------
     dict
         ``floods``, a list of rows: ``return_period`` in years, and the floods by ``gumbel`` and
         ``gev`` in the unit of the column. ``maxima``, a list of the k years in order: ``year``,
-        ``time`` of the maximum, its value ``flood``, and ``return_period``, its plotting position
-        in years.
+        ``time`` of the maximum (in UTC, if times have a zone or `zone` is given), its value
+        ``flood``, and ``return_period``, its plotting position in years.
         ``gumbel`` and ``gev``: ``location`` and ``scale`` in the unit of the column, and the
         ``shape`` of the GEV distribution, which is positive if floods have an upper bound.
 
@@ -98,7 +102,8 @@ def return_periods(
     import numpy as np
     import pandas as pd
 
-    maxima = _maxima(one_series(data, column, time), start_month, coverage)
+    flow = one_series(data, column, time)
+    maxima = _maxima(flow.set_axis(in_zone(flow.index, zone)), start_month, coverage)
     moments = l_moments(maxima["flood"].to_numpy("float64"))
     gumbel, gev = fit_gumbel(*moments[:2]), fit_gev(*moments)
     years = np.asarray([2, 5, 10, 20, 50, 100] if periods is None else periods, "float64")
@@ -133,6 +138,8 @@ def _maxima(flow: pd.Series[float], start_month: int, coverage: float) -> pd.Dat
             "or lower the coverage."
         )
     floods = flow[times].to_numpy("float64")
+    if flow.index.tz is not None:
+        times = times.dt.tz_convert("UTC")
     ranks = pd.Series(floods).rank(ascending=False, method="first").to_numpy()
     position = (len(floods) + 0.2) / (ranks - 0.4)
     return pd.DataFrame(

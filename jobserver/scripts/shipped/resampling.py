@@ -11,13 +11,16 @@ from jobserver.scripts.shipped.steps import (
     Period,
     Share,
     Zone,
+    advise_zone,
     check_period,
     check_zone,
     complete_counts,
+    in_zone,
     needed,
     usual_step,
 )
 from jobserver.scripts.shipped.timeseries import How
+from jobserver.tables.times import zone_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +65,8 @@ def resample(
         The column of times, if there are several.
     zone : str
         IANA name of a time zone, such as ``Europe/Berlin``, whose days, months and years to use,
-        with daylight saving time. Times without a zone are taken as UTC.
+        with daylight saving time, or its offset from UTC, such as ``+01:00``. Times without a zone
+        are taken as UTC.
     min_count : int
         Number of values in a period below which the result is missing; ``count`` is not affected.
     coverage : float
@@ -89,11 +93,17 @@ def resample(
     offset = _start_of(period)
     if zone is not None:
         check_zone(zone)
-        _check_days(period, offset)
+        if not _is_of_days(offset):
+            raise ValueError(
+                f"zone is for days and longer periods: leave it out for {period}, or write 1D for "
+                "days."
+            )
     table = timetable(data, column, time)
     step = usual_step(table.index)
     if zone is not None:
-        table = table.set_axis(_local(table.index, zone), axis=0)
+        table = table.set_axis(in_zone(table.index, zone).tz_localize(None), axis=0)
+    elif _is_of_days(offset) and (advice := advise_zone(table.index)):
+        _log.warning("%s", advice)
     _check_number(table.index, period, offset)
     if how == "sum" and (table.astype("float64").abs().max() * len(table) >= _WHOLE).any():
         table = table.astype("float64")  # sums of integers could wrap around
@@ -139,30 +149,16 @@ def _check_number(times: pd.DatetimeIndex, period: str, offset: Any) -> None:
         )
 
 
-def _check_days(period: str, offset: Any) -> None:
-    """Raise `ValueError` if periods are shorter than the days of a zone."""
+def _is_of_days(offset: Any) -> bool:
+    """Whether periods are days of the calendar, or made of them."""
     from pandas.tseries import offsets
 
-    if isinstance(offset, offsets.Tick) and not isinstance(offset, offsets.Day):
-        raise ValueError(
-            f"zone is for days and longer periods: leave it out for {period}, or write 1D for days."
-        )
-
-
-def _local(times: pd.DatetimeIndex, zone: str) -> pd.DatetimeIndex:
-    """Return the wall clock of a zone; hours that it shows twice stay in their day."""
-    known = times.tz_localize("UTC") if times.tz is None else times
-    return known.tz_convert(zone).tz_localize(None)
+    return not isinstance(offset, offsets.Tick) or isinstance(offset, offsets.Day)
 
 
 def _complete(starts: Any, offset: Any, zone: str | None, step: Any) -> Any:
     """Return how many values each period would have without gaps: shape (periods,)."""
-    ends = starts + offset
-    if zone is not None:  # the day on which daylight saving time begins has 23 hours
-        at_midnight = {"ambiguous": [True] * len(starts), "nonexistent": "shift_forward"}
-        starts = starts.tz_localize(zone, **at_midnight)
-        ends = ends.tz_localize(zone, **at_midnight)
-    return complete_counts(starts, ends, step)
+    return complete_counts(starts, starts + offset, step, None if zone is None else zone_of(zone))
 
 
 def _least(complete: Any, min_count: int, coverage: float | None) -> Any:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
+
+from jobserver.tables.times import zone_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,14 +61,13 @@ def check_period(text: str) -> str:
 
 
 def check_zone(name: str) -> str:
-    """Return the name of a time zone; `ValueError` if there is none."""
-    from zoneinfo import ZoneInfo
-
+    """Return the name or offset of a time zone; `ValueError` if there is none."""
     try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
+        zone_of(name)
+    except ValueError as error:
         raise ValueError(
-            f"{name!r} is unknown: write an IANA name of a time zone, such as Europe/Berlin"
+            f"{name!r} is unknown: write an IANA name of a time zone, such as Europe/Berlin, or an "
+            "offset from UTC, such as +01:00"
         ) from error
     return name
 
@@ -97,7 +99,40 @@ class Checked:
 #: A time span of fixed length, the step from period to period, and a time zone.
 Span = Annotated[str, Checked(check_span, "15min", "1h", "1D", "2W")]
 Period = Annotated[str, Checked(check_period, "15min", "1D", "MS", "YS-NOV")]
-Zone = Annotated[str, Checked(check_zone, "Europe/Berlin")]
+Zone = Annotated[str, Checked(check_zone, "Europe/Berlin", "+01:00")]
+
+
+def in_zone(times: pd.DatetimeIndex, zone: str | None) -> pd.DatetimeIndex:
+    """Return the times in a zone, those without one taken as UTC; unchanged if it is None."""
+    if zone is None:
+        return times
+    known = times.tz_localize("UTC") if times.tz is None else times
+    return known.tz_convert(zone_of(check_zone(zone)))
+
+
+def advise_zone(times: pd.DatetimeIndex) -> str:
+    """Return which zone days may be of, if all values of days or longer miss midnight.
+
+    Days of a zone that the reader converted to UTC begin at another hour there: 23:00, or 22:00 and
+    23:00 with daylight saving time. The advice is empty if there is nothing to say.
+    """
+    import pandas as pd
+
+    step = usual_step(times)
+    if times.tz is None or step is None or step < pd.Timedelta(1, "D"):
+        return ""
+    clocks = times.strftime("%H:%M").unique().sort_values()
+    if len(clocks) > 2 or clocks.tolist() == ["00:00"]:
+        return ""
+    offset = "Europe/Berlin"
+    if len(clocks) == 1:
+        hours, minutes = map(int, clocks[0].split(":"))
+        before = (24 * 60 - 60 * hours - minutes) if hours >= 12 else 60 * hours + minutes
+        offset = f"{'+' if hours >= 12 else '-'}{before // 60:02d}:{before % 60:02d}"
+    return (
+        f"all values are at {' or '.join(clocks)} in {times.tz}: if their days begin then, set "
+        f'zone to that of the data, such as "{offset}"'
+    )
 
 
 def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta | None:
@@ -143,7 +178,7 @@ def fixed_step(times: pd.DatetimeIndex, why: str) -> pd.Timedelta:
 
 
 def complete_counts(
-    starts: pd.DatetimeIndex, ends: pd.DatetimeIndex, step: pd.Timedelta
+    starts: pd.DatetimeIndex, ends: pd.DatetimeIndex, step: pd.Timedelta, zone: tzinfo | None = None
 ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return how many values each period would have without gaps.
 
@@ -153,7 +188,13 @@ def complete_counts(
         Bounds of the periods.
     step : pandas.Timedelta
         Time between two values.
+    zone : tzinfo
+        The zone that the bounds are in, if they do not have it already.
     """
+    if zone is not None:  # the day on which daylight saving time begins has 23 hours
+        midnight: dict[str, Any] = {"ambiguous": [True] * len(starts)}
+        starts = starts.tz_localize(zone, nonexistent="shift_forward", **midnight)
+        ends = ends.tz_localize(zone, nonexistent="shift_forward", **midnight)
     counts: np.ndarray[tuple[int], np.dtype[np.int64]]
     counts = ((ends - starts) / step).to_numpy().round().astype("int64")
     return counts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le
 
-from jobserver.scripts.shipped.steps import complete_counts, needed, regular_step
+from jobserver.scripts.shipped.steps import advise_zone, complete_counts, needed, regular_step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,8 @@ def complete_years(values: pd.DataFrame, start_month: int, coverage: float) -> l
     if values.empty:
         raise ValueError("There are no values with a time.")
     years = years_of(values.index, start_month)
+    if advice := advise_zone(values.index):
+        _log.warning("%s", advice)
     counts = values.groupby(years).count()
     counts = counts.reindex(range(years.min(), years.max() + 1), fill_value=0)
     if len(years) == len(set(years)):
@@ -64,7 +66,7 @@ def complete_years(values: pd.DataFrame, start_month: int, coverage: float) -> l
         month = f"{start_month:02d}"
         raise ValueError(
             f"No hydrological year from month {month} has {coverage:.0%} of its values: bind a "
-            "longer series, fill its gaps, or lower the coverage."
+            f"longer series, fill its gaps, or lower the coverage.{advice and f' Note: {advice}.'}"
         )
     return [int(year) for year in counts.index[enough]]
 
@@ -79,7 +81,7 @@ def _complete(
     parts = {"month": start_month, "day": 1}
     starts = pd.DatetimeIndex(pd.to_datetime(pd.DataFrame({"year": first, **parts})))
     ends = pd.DatetimeIndex(pd.to_datetime(pd.DataFrame({"year": first + 1, **parts})))
-    return complete_counts(starts, ends, regular_step(times, "A sum of years"))
+    return complete_counts(starts, ends, regular_step(times, "A sum of years"), times.tz)
 
 
 def _incomplete(
