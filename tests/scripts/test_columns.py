@@ -110,6 +110,25 @@ def test_a_column_that_is_text_by_a_stray_cell_counts(script: Any) -> None:
         script(gauge())
 
 
+def test_codes_are_no_columns_to_choose_from(caplog: pytest.LogCaptureFixture) -> None:
+    for codes in (["01013500"] * 3, ["12345678"] * 3, ["01013500", "12345678", None]):
+        caplog.clear()
+        table = gauge().assign(q=codes)
+        assert flow_duration_curve(table)["level"].tolist() == [3.0, 2.0, 1.0]
+        assert f"left out q: text, e.g. '{codes[0]}' in row 1" in caplog.messages
+    for numbers in (["1", "2", "3"], ["0.5"] * 3, ["7"] * 3, ["0", "1", "Ice"], ["007", 1, 2]):
+        with pytest.raises(ValueError, match=r"several columns: q \(text"):
+            flow_duration_curve(gauge().assign(q=numbers))
+
+
+def test_the_refusal_shows_what_to_write_into_the_job() -> None:
+    with pytest.raises(ValueError, match=r'"kwargs": {"column": "level"} in "script"'):
+        flow_duration_curve(gauge())
+    table = gauge().drop(columns="q").assign(Δt=pd.date_range("2020-01-02", periods=3))[::-1]
+    with pytest.raises(ValueError, match=r'"kwargs": {"time": "Δt"} in "script"'):
+        resample(table[["Δt", "level", "date"]])
+
+
 def test_labels_do_not_count_as_columns_to_choose_from() -> None:
     assert flow_duration_curve(gauge().drop(columns="q"))["level"].tolist() == [3.0, 2.0, 1.0]
     assert flow_duration_curve(gauge(), "level")["level"].tolist() == [3.0, 2.0, 1.0]

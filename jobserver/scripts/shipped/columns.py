@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,8 @@ Columns = str | Annotated[list[str], MinLen(1)]
 NUMERIC = "iuf"
 #: Characters of a cell that a message shows.
 _LONGEST_CELL = 40
+#: Digits that are a code, not a measured value, if all rows have the same ones.
+_SHORTEST_CODE = 5
 #: Columns of which a message says why they are not used.
 _MOST_REASONS = 3
 #: NumPy's other kinds of cells, except text and times.
@@ -169,7 +172,10 @@ def by_time(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
             f"There is no column of times {time}, only: {known}{_reasons(texts, time)}"
         )
     if found:
-        raise ValueError(f"The data has several columns of times: {known}. Set time to one.")
+        raise ValueError(
+            f"The data has several columns of times: {known}. Set time to one of them"
+            f"{_example('time', names[found[0]])}."
+        )
     raise ValueError(
         "The data has no times: bind a table with a column of times such as 2018-09-05T17:24, or "
         f'set "times" in "data" to the column.{_reasons(texts)}'
@@ -234,14 +240,27 @@ def _check_only_one(table: pd.DataFrame) -> None:
     strays = {
         n: why
         for n, dtype in enumerate(table.dtypes)
-        if dtype.kind == "O" and (why := _stray(table.iloc[:, n], _is_number))
+        if dtype.kind == "O"
+        and not _are_codes(table.iloc[:, n])
+        and (why := _stray(table.iloc[:, n], _is_number))
     }
     found = [n for n, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC or n in strays]
     if len(found) > 1:
         names = ", ".join(
             f"{table.columns[n]}{f' ({strays[n]})' if n in strays else ''}" for n in found
         )
-        raise ValueError(f"The data has several columns: {names}. Set column to one of them.")
+        first = next((n for n in found if n not in strays), found[0])
+        raise ValueError(
+            f"The data has several columns: {names}. Set column to one of them"
+            f"{_example('column', table.columns[first])}."
+        )
+
+
+def _example(parameter: str, name: object) -> str:
+    """Return how to name a column in a job, for the end of a message."""
+    return (
+        f', such as "kwargs": {json.dumps({parameter: str(name)}, ensure_ascii=False)} in "script"'
+    )
 
 
 def _not_numeric(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -280,6 +299,17 @@ def _stray(column: pd.Series[object], fits: Callable[[object], bool]) -> str:
     if not any(map(fits, _distinct(column))):
         return ""
     return _first(column, lambda cell: not fits(cell)) or _first(column, fits)
+
+
+def _are_codes(column: pd.Series[object]) -> bool:
+    """Whether all cells are digits that identify something, such as 01013500, a gauge."""
+    digits: list[str] = []
+    for cell in _distinct(column.dropna()):
+        if not (isinstance(cell, str) and cell.isdecimal()):
+            return False
+        digits.append(cell)
+    is_one_gauge = len(digits) == 1 and len(digits[0]) >= _SHORTEST_CODE
+    return is_one_gauge or any(len(cell) > 1 and cell.startswith("0") for cell in digits)
 
 
 def _distinct(column: pd.Series[object]) -> Iterator[object]:
