@@ -12,7 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, BinaryIO, Literal, cast
 
 from flask import Blueprint, Response, request, url_for
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from werkzeug.exceptions import RequestedRangeNotSatisfiable, RequestEntityTooLarge
 from werkzeug.wsgi import FileWrapper
 
@@ -40,6 +40,8 @@ FORM_OVERHEAD = 64 * 1024
 #: Header with what the reader of a data file remarked, and the most of its characters.
 REMARKS = "X-Remarks"
 _LONGEST_HEADER = 4000
+#: Headers of a download.
+_OF_FILE = ("Content-Disposition", "Last-Modified", "Accept-Ranges")
 #: Bytes sent at once.
 _PIECE = MIB // 4
 #: Media types of packed files.
@@ -50,13 +52,15 @@ datafiles = Blueprint("datafiles", __name__)
 class FormatQuery(Query):
     """The format of a file's content."""
 
-    format: Literal["csv", "json", "html", "txt"] | None = None
+    format: Literal["csv", "json", "html", "txt"] | None = Field(
+        None, description="Format of the content; without it, the answer describes the file."
+    )
 
 
 class DataFileOptions(Body):
     """Options of reading to keep with a data file; an empty object removes them."""
 
-    options: TableOptions
+    options: TableOptions = Field(examples=[{"separator": ";", "decimal": ","}])
 
     @field_validator("options", mode="before")
     @classmethod
@@ -75,6 +79,7 @@ class DataFileOptions(Body):
     query=FormatQuery,
     answers={200: (DataFileAnswer, "text/csv", "text/html", "text/plain")},
     refusals=(404, 415),
+    headers={200: ("Content-Disposition", REMARKS)},
 )
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     """Describe a data file, or return its content in a format."""
@@ -96,6 +101,8 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     policy="datafile.read",
     answers={200: "*/*", 206: "*/*"},
     refusals=(404, 415, 416),
+    headers={200: _OF_FILE, 206: (*_OF_FILE, "ETag", "Content-Range")},
+    reads=("Range",),
 )
 def download_datafile(name: str) -> Response:
     """Download a data file as it is, or a part of it."""
@@ -169,6 +176,7 @@ def _as_header(remarks: list[str]) -> str:
     upload=True,
     answers={201: Uploaded},
     refusals=(409, 429),
+    headers={201: ("Location",)},
 )
 def upload_datafile(name: str) -> Answer:
     """Upload a new data file: as the body, or as the field `file` of a multipart form."""
@@ -193,6 +201,7 @@ def upload_datafile(name: str) -> Answer:
     body=DataFileOptions,
     answers={200: DataFileInfo, 201: Uploaded},
     refusals=(404, 409, 429),
+    headers={201: ("Location",)},
 )
 def change_datafile(name: str, body: DataFileOptions | None) -> Answer:
     """Upload a new data file; or, as JSON, keep options of reading with a file."""

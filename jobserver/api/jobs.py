@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from itertools import chain, islice
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
@@ -54,12 +54,29 @@ class Filter(Body):
 class JobsQuery(DocumentQuery):
     """Which jobs to list, and how."""
 
-    limit: Annotated[int | None, Field(ge=1, le=LARGEST_PAGE)] = None
-    after: str | None = None
-    fields: Annotated[str | None, Field(min_length=1)] = None
-    sort: Literal["created", "-created"] = "created"
-    state: State | None = None
-    script: str | None = None
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        le=LARGEST_PAGE,
+        description="Jobs on a page; if absent, all.",
+        examples=[100],
+    )
+    after: str | None = Field(
+        default=None, description="Where the page starts: taken from `next` of the previous one."
+    )
+    fields: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Fields of each job to return, separated by commas.",
+        examples=["state,result.value.mean"],
+    )
+    sort: Literal["created", "-created"] = Field(
+        default="created", description="`created` for the oldest first, `-created` for the newest."
+    )
+    state: State | None = Field(default=None, description="Only jobs in this state.")
+    script: str | None = Field(
+        default=None, description="Only jobs with this script.", examples=["summary"]
+    )
 
 
 @endpoint(
@@ -69,6 +86,7 @@ class JobsQuery(DocumentQuery):
     policy="jobs.list",
     query=JobsQuery,
     answers={200: JobList},
+    headers={200: ("Link",)},
 )
 def list_jobs(query: JobsQuery) -> Answer | Response:
     """List all jobs, oldest first."""
@@ -83,6 +101,7 @@ def list_jobs(query: JobsQuery) -> Answer | Response:
     body=Filter,
     query=JobsQuery,
     answers={200: JobList},
+    headers={200: ("Link",)},
 )
 def search_jobs(body: Filter, query: JobsQuery) -> Answer | Response:
     """List the jobs that match a filter, oldest first."""

@@ -54,7 +54,7 @@ _MEDIA_TYPES = {"json": "application/json", **_OTHER_TYPES}
 class LogQuery(Query):
     """Where in a log to start."""
 
-    offset: Annotated[int, Field(ge=0)] = 0
+    offset: Annotated[int, Field(ge=0, description="Bytes to skip.", examples=[1024])] = 0
 
 
 @endpoint(
@@ -139,6 +139,7 @@ def read_log(job_id: str, query: LogQuery) -> Response:
     policy="job.log",
     answers={200: "text/event-stream", 204: ()},
     refusals=(404,),
+    reads=("Last-Event-ID",),
 )
 def follow_job(job_id: str) -> Response:
     """Follow a job: its state, progress and log as server-sent events."""
@@ -157,6 +158,7 @@ def follow_job(job_id: str) -> Response:
     "/jobs/events",
     policy="jobs.list",
     answers={200: "text/event-stream"},
+    reads=("Last-Event-ID",),
 )
 def follow_jobs() -> Response:
     """Follow all jobs: each change of state or progress as a server-sent event."""
@@ -187,6 +189,7 @@ class ResultQuery(Query):
     query=ResultQuery,
     answers={200: (Result, *(kind.partition(";")[0] for kind in _OTHER_TYPES.values()))},
     refusals=(404, 409, 415),
+    headers={200: ("Content-Disposition",)},
 )
 def read_result(job_id: str, query: ResultQuery) -> Response:
     """Read only the result of a finished job, in a format that suits it."""

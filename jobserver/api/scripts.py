@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Literal
 
 from flask import Blueprint
+from pydantic import Field
 
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.identity import services
@@ -22,7 +23,7 @@ scripts = Blueprint("scripts", __name__)
 class ScriptQuery(Query):
     """Which of several scripts with the same name."""
 
-    type: Literal["function", "file"] | None = None
+    type: Literal["function", "file"] | None = Field(None, description="Type of the script.")
 
 
 @endpoint(scripts, "GET", "/scripts", policy="scripts.read", answers={200: ScriptList})

@@ -21,6 +21,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import ErrorDetails
 
@@ -73,6 +74,11 @@ def _check_datatype(name: str) -> str:
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _Number = Annotated[int, Field(ge=0, lt=16_384)]
 Column = _Name | _Number
+_Datatype = Annotated[
+    str,
+    AfterValidator(_check_datatype),
+    WithJsonSchema({"type": "string", "enum": [*DATATYPES]}),
+]
 _Columns = Annotated[list[Column], Field(min_length=1, max_length=8)]
 #: Codecs of Python that are not encodings of text files.
 _NO_ENCODINGS = ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "utf-7")
@@ -99,11 +105,7 @@ class Times(_Model):
 class TableOptions(_Model):
     """How to read data as a table. What is left out is inferred if it is certain."""
 
-    datatype: Annotated[str, AfterValidator(_check_datatype)] | None = Field(
-        None,
-        description=f"one of {', '.join(DATATYPES)}",
-        json_schema_extra={"enum": [*DATATYPES]},
-    )
+    datatype: _Datatype | None = Field(None, description=f"one of {', '.join(DATATYPES)}")
     separator: Literal["\t", ";", "|", ",", " "] | None = Field(
         None, description="a tab, ; | or , or a space for any white space"
     )

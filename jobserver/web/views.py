@@ -95,6 +95,7 @@ def _page(text: str, policy: str) -> Response:
     policy="info",
     answers={200: ("text/javascript", "text/css")},
     refusals=(404,),
+    headers={200: ("Accept-Ranges", "Content-Disposition", "Last-Modified")},
 )
 def read_asset(asset: str) -> Response:
     """Return a file that the page loads."""

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from flask import Flask
 
-from jobserver.api.framework import errors
+from jobserver.api.framework import errors, openapi
 from jobserver.app import BLUEPRINTS
-from jobserver.jobs.job import READ_FIELDS
+from jobserver.jobs.job import PRIVATE, READ_FIELDS, SERVER_FIELDS, State
 
 Document = dict[str, Any]
 
@@ -67,6 +67,47 @@ def test_every_operation_is_documented_in_full(document: Document) -> None:
             assert "requestBody" not in operation
 
 
+def test_tags_and_parameters_are_described(document: Document) -> None:
+    tags = {tag["name"]: tag["description"] for tag in document["tags"]}
+    for path, method, operation in operations(document):
+        assert operation["description"], (path, method)
+        assert all(tags[name] for name in operation["tags"]), (path, method)
+        for parameter in operation["parameters"]:
+            assert parameter["description"].endswith("."), (path, method, parameter["name"])
+    assert {name for _, _, one in operations(document) for name in one["tags"]} == set(tags)
+
+
+def test_only_methods_of_the_same_view_are_named_by_their_method(document: Document) -> None:
+    names = {operation["operationId"] for _, _, operation in operations(document)}
+    assert {"create_job", "read_job", "change_job", "run_job_get", "run_job_post"} <= names
+
+
+@pytest.mark.parametrize("login", [True, False])
+def test_public_operations_need_no_security(login: bool) -> None:
+    found = openapi.document(login=login)
+    secured = {path for path, _, operation in operations(found) if operation["security"]}
+    assert ("/job" in secured) is login
+    assert secured.isdisjoint({"/", "/info", "/login", "/user", "/openapi.json"})
+    assert ("securitySchemes" in found["components"]) is login
+
+
+def test_a_job_in_an_answer_documents_what_the_server_sets(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    fields = schemas["JobDocument"]["properties"]
+    assert SERVER_FIELDS - {PRIVATE} <= fields.keys()
+    assert READ_FIELDS.isdisjoint(schemas["JobDocument"]["required"])
+    assert fields["state"] == {"$ref": "#/components/schemas/State"}
+    assert fields["started"]["anyOf"] == [{"type": "string"}, {"type": "null"}]
+    assert schemas["State"]["enum"] == [*State]
+
+
+def test_what_an_answer_leaves_out_is_never_null(document: Document) -> None:
+    schemas = document["components"]["schemas"]
+    assert schemas["ErrorBody"]["properties"]["errors"]["type"] == "array"
+    assert schemas["JobList"]["properties"]["next"]["type"] == "string"
+    assert "next" not in schemas["JobList"]["required"]
+
+
 def test_every_refusal_has_the_one_body(document: Document) -> None:
     for _, _, operation in operations(document):
         for status, answer in operation["responses"].items():
@@ -76,9 +117,11 @@ def test_every_refusal_has_the_one_body(document: Document) -> None:
 
 
 def test_every_reference_leads_somewhere(document: Document) -> None:
-    schemas = document["components"]["schemas"]
-    targets = set(references(document))
-    assert targets == {f"#/components/schemas/{name}" for name in schemas}
+    components = document["components"]
+    kinds = {"schemas": components["schemas"], "headers": components["headers"]}
+    assert set(references(document)) == {
+        f"#/components/{kind}/{name}" for kind, found in kinds.items() for name in found
+    }
 
 
 def test_the_upload_is_a_form(document: Document) -> None:

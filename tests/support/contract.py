@@ -13,7 +13,7 @@ from werkzeug.routing import Map, Rule
 
 import jobserver.app  # noqa: F401 - declares every endpoint
 from jobserver.api.framework.endpoint import ENDPOINTS, Endpoint
-from jobserver.api.framework.openapi import refused
+from jobserver.api.framework.openapi import HEADERS, refused, sent_headers
 from jobserver.api.framework.schemas import ErrorBody
 
 JSON = "application/json"
@@ -24,6 +24,9 @@ def check_answer(response: httpx.Response, home: Path) -> None:
     check_headers(response)
     entry = _endpoint(response.request)
     status = response.status_code
+    if entry is not None:
+        sent = {name for name in HEADERS if name in response.headers}
+        assert sent <= {*sent_headers(entry, status)}, f"{entry.path}: not all declared: {sent}"
     if status >= 400:
         response.read()
         check_error(response, home)

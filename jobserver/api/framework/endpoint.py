@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
+from inspect import getdoc
+from types import MappingProxyType
 from typing import TypeVar
 
 from flask import Blueprint, Response, request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import MethodNotAllowed
 
 from jobserver.api.framework.body import Body, read_body, read_content
 from jobserver.api.framework.identity import actor, services
+from jobserver.api.framework.schemas import Absent
 from jobserver.encoding import dumps
 from jobserver.encoding.json_reader import MOST_PROBLEMS
 from jobserver.errors import BadRequest, Problem, UnsupportedType
@@ -31,7 +34,7 @@ V = TypeVar("V", bound=View)
 Content = type[BaseModel] | str
 
 
-class Query(BaseModel):
+class Query(Absent):
     """A query string; undeclared names are refused."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
@@ -40,7 +43,11 @@ class Query(BaseModel):
 class DocumentQuery(Query):
     """The query string of answers about jobs and data."""
 
-    stringify: bool | None = None
+    stringify: bool | None = Field(
+        default=None,
+        description="Whether every value is a string; if absent, the setting `STRINGIFY` decides.",
+        examples=[False],
+    )
 
 
 @dataclass(frozen=True)
@@ -101,12 +108,17 @@ class Endpoint:
         Whether the body may also be an HTML form.
     policy : str
         Action to authorize: a key of `jobserver.users.policy.POLICY`.
+    headers : mapping
+        Headers of a successful answer besides those of every one, by its status code.
+    reads : tuple of str
+        Headers of the request that the view reads, besides those of conditional requests.
     """
 
     method: str
     path: str
     name: str
     summary: str
+    description: str
     tag: str
     answers: Mapping[int, tuple[Content, ...]]
     refusals: tuple[int, ...]
@@ -115,6 +127,8 @@ class Endpoint:
     upload: bool
     form: bool
     policy: str
+    headers: Mapping[int, tuple[str, ...]]
+    reads: tuple[str, ...]
 
     @property
     def is_stream(self) -> bool:
@@ -138,6 +152,8 @@ def endpoint(  # noqa: PLR0913 - a declaration is complete
     body: type[BaseModel] | None = None,
     upload: bool = False,
     form: bool = False,
+    headers: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
+    reads: tuple[str, ...] = (),
 ) -> Callable[[V], V]:
     """Declare a view: its route, its input and its answers.
 
@@ -154,14 +170,18 @@ def endpoint(  # noqa: PLR0913 - a declaration is complete
         raise ValueError(f"{path}: unknown policy {policy!r}")
 
     def declare(view: V) -> V:
-        summary = (view.__doc__ or "").strip().split("\n")[0]
+        summary, _, description = (getdoc(view) or "").partition("\n\n")
         bodies = {code: one if isinstance(one, tuple) else (one,) for code, one in answers.items()}
-        rest = (summary, blueprint.name, bodies, refusals, query, body, upload, form, policy)
-        names = methods.split()
-        entries = [Endpoint(each, path, f"{view.__name__}_{each.lower()}", *rest) for each in names]
+        names, name = methods.split(), view.__name__
+        rest = (summary, description, blueprint.name, bodies, refusals, query, body, upload, form)
+        one = Endpoint("", path, name, *rest, policy, headers, reads)
+        entries = [
+            replace(one, method=each, name=f"{name}_{each.lower()}" if names[1:] else name)
+            for each in names
+        ]
         ENDPOINTS.extend(entries)
         served = _served(view, entries[0], names)
-        blueprint.add_url_rule(path, view.__name__, served, methods=names)
+        blueprint.add_url_rule(path, name, served, methods=names)
         return view
 
     return declare

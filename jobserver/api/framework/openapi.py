@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 import jobserver
 from jobserver.api.framework.body import FORMS
@@ -20,7 +20,9 @@ from jobserver.users.policy import POLICY, Who
 Schema = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{model}"
+_HEADER = "#/components/headers/{name}"
 _JSON = "application/json"
+_PROJECT = "https://github.com/jobserver-rest/jobserver-rest"
 _REFUSALS = {
     400: "The request is malformed; the message says how to fix it.",
     401: "Nobody is logged in, or the login has expired.",
@@ -40,19 +42,91 @@ _ALWAYS = (400, 403, 413, 415, 503)
 #: Further errors of endpoints that need a user.
 _WITH_USERS = (401, 429)
 _SCHEMES = {
-    "password": {"type": "http", "scheme": "basic"},
-    "token": {"type": "http", "scheme": "bearer"},
-}
-_PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
-#: Schemas of path parameters, in Flask's syntax.
-_PARTS: dict[str, Schema] = {
-    "job_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
-    "data_id": {"pattern": "^[A-Za-z0-9_-]{1,64}$"},
-    "path:name": {
-        "pattern": rf"^[^/]{{1,90}}\.({'|'.join(EXTENSIONS)})$",
-        "examples": ["timeseries.csv"],
+    "password": {"type": "http", "scheme": "basic", "description": "Email address and password."},
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token of `/login`, or a personal token.",
     },
 }
+#: What the endpoints of each blueprint are about.
+_TAGS = {
+    "info": "The server itself.",
+    "metrics": "Metrics for Prometheus.",
+    "job": "One job: create, read, change, repeat and delete it.",
+    "runs": "The run of a job: start, follow and cancel it.",
+    "results": "The result of a job alone, in many formats.",
+    "jobs": "Many jobs: list, search, cancel and delete them.",
+    "datafile": "One data file: upload, read, convert and delete it.",
+    "datafiles": "All data files.",
+    "data": "Data stored in the database.",
+    "scripts": "The scripts that jobs can run.",
+    "users": "Accounts and passwords; only on servers with login.",
+    "login": "Logins and personal tokens; only on servers with login.",
+    "web": "Pages for people.",
+}
+_PARAMETER = re.compile(r"<((?:\w+:)?(\w+))>")
+_ANY_ID = "^[A-Za-z0-9_-]{1,64}$"
+#: Descriptions, examples and patterns of path parameters, in Flask's syntax.
+_PARTS = {
+    "job_id": ("Id of the job.", "5b9011469eb82b0d84ca212f", _ANY_ID),
+    "data_id": ("Id of the stored data.", "5b9011469eb82b0d84ca212f", _ANY_ID),
+    "path:name": (
+        "Name of the data file.",
+        "timeseries.csv",
+        rf"^[^/]{{1,90}}\.({'|'.join(EXTENSIONS)})$",
+    ),
+    "name": ("Name of the script.", "summary"),
+    "path:asset": ("Path of the file.", "docs.js"),
+    "user_id": ("Id of the user.", "5b9011469eb82b0d84ca2130"),
+    "email": ("Email address of the user.", "ada@example.org"),
+    "token_id": ("Id of the personal token.", "5b9011469eb82b0d84ca2131"),
+}
+#: The same of headers of requests.
+_READ = {
+    "Idempotency-Key": (
+        "Any text. A repeated request with the same key returns the job of the first one.",
+        "import-2026-11-23",
+        "^[!-~]{1,255}$",
+    ),
+    "If-Match": ("ETag of the job. If the job has changed since, the answer is 412.", '"3f8a0c"'),
+    "If-None-Match": (
+        "ETag of an earlier answer. If the content is still the same, the answer is 304.",
+        '"3f8a0c"',
+    ),
+    "Last-Event-ID": ("Id of the last event received.", "5b9011469eb82b0d84ca2132"),
+    "Range": ("Part of the file, in bytes.", "bytes=0-1023"),
+}
+#: Descriptions of parameters in queries that do not describe them.
+_QUERIED = {"token": "Token of the link in a mail."}
+#: Headers of answers.
+HEADERS: dict[str, tuple[str, str]] = {
+    "Accept-Ranges": ("Unit of ranges.", "bytes"),
+    "Content-Disposition": ("Name to save the content under.", 'inline; filename="result.csv"'),
+    "Content-Range": ("Which part of the file this is.", "bytes 0-1023/579642"),
+    "ETag": ("Changes with the content.", '"3f8a0c"'),
+    "Last-Modified": ("When the file was stored.", "Mon, 23 Nov 2026 20:12:15 GMT"),
+    "Link": ("URL of the next page.", '</jobs?limit=100&after=x>; rel="next"'),
+    "Location": ("URL of the new object.", "/job/5b9011469eb82b0d84ca212f"),
+    "Retry-After": ("Seconds after which to try again.", "60"),
+    "WWW-Authenticate": ("How to log in.", 'Bearer realm="jobserver"'),
+    "X-Remarks": ("What the reader of the file remarked: a list in JSON.", '["2 rows left out"]'),
+}
+#: Headers of errors.
+_OF_ERRORS = {
+    401: ("WWW-Authenticate",),
+    416: ("Content-Range",),
+    429: ("Retry-After",),
+    503: ("Retry-After",),
+}
+
+
+class _Untitled(GenerateJsonSchema):
+    """Schemas without titles that only repeat the name of a field."""
+
+    def field_title_should_be_set(self, _schema: object) -> bool:
+        """Return that no title is set."""
+        return False
 
 
 @cache
@@ -70,17 +144,20 @@ def document(*, login: bool = True, url: str = "/") -> Schema:
     for entry in ENDPOINTS:
         path = _PARAMETER.sub(r"{\2}", entry.path)
         paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, login)
-    components = {"schemas": _schemas()} | ({"securitySchemes": _SCHEMES} if login else {})
+    components = {"schemas": _schemas(), "headers": _headers()}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Jobserver",
             "version": jobserver.__version__,
             "description": "Python functions, executables and command line tools as jobs.",
+            "contact": {"name": "The Jobserver developers", "url": _PROJECT},
+            "license": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": url}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
-        "components": components,
+        "components": components | ({"securitySchemes": _SCHEMES} if login else {}),
     }
 
 
@@ -88,6 +165,17 @@ def refused(entry: Endpoint) -> list[int]:
     """Return the status codes of all errors of an endpoint."""
     of_user = _WITH_USERS if _takes_user(entry) else ()
     return sorted({*entry.refusals, *_ALWAYS, *of_user})
+
+
+def sent_headers(entry: Endpoint, status: int) -> tuple[str, ...]:
+    """Return which of `HEADERS` an answer of an endpoint may have."""
+    status = 200 if status == 304 else status
+    tag = ("ETag",) if status == 200 and _is_conditional(entry) else ()
+    return (*entry.headers.get(status, ()), *_OF_ERRORS.get(status, ()), *tag)
+
+
+def _is_conditional(entry: Endpoint) -> bool:
+    return entry.method == "GET" and 200 in entry.answers and not entry.is_stream
 
 
 def _takes_user(entry: Endpoint) -> bool:
@@ -98,23 +186,42 @@ def _operation(entry: Endpoint, login: bool) -> Schema:
     operation: Schema = {
         "operationId": entry.name,
         "summary": entry.summary,
+        "description": _description(entry),
         "tags": [entry.tag],
-        "parameters": [*_path_parameters(entry), *_query_parameters(entry)],
-        "responses": {str(code): _answer(*bodies) for code, bodies in entry.answers.items()},
+        "parameters": [
+            *_path_parameters(entry),
+            *_query_parameters(entry),
+            *_header_parameters(entry),
+        ],
+        "responses": {str(code): answer for code, answer in _answers(entry).items()},
+        "x-policy": entry.policy,
+        "security": [{name: []} for name in _SCHEMES] if login and _takes_user(entry) else [],
     }
-    if entry.method == "GET" and 200 in entry.answers and not entry.is_stream:
-        operation["responses"]["304"] = {"description": "It has still the ETag in If-None-Match."}
-    operation["x-policy"] = entry.policy
-    if login:
-        operation["security"] = [{"password": []}, {"token": []}] if _takes_user(entry) else []
-    for code in refused(entry):
-        description, content = _REFUSALS[code], _content(ErrorBody)
-        operation["responses"][str(code)] = {"description": description, "content": content}
     if accepted := _accepted(entry):
         fields = entry.body.model_fields.values() if entry.body else ()
         required = entry.upload or any(field.is_required() for field in fields)
         operation["requestBody"] = {"required": required, "content": accepted}
     return operation
+
+
+def _answers(entry: Endpoint) -> dict[int, Schema]:
+    answers = {code: _answer(*bodies) for code, bodies in entry.answers.items()}
+    if _is_conditional(entry):
+        answers[304] = {"description": "It has still the ETag in If-None-Match."}
+    for code in refused(entry):
+        answers[code] = {"description": _REFUSALS[code], "content": _content(ErrorBody)}
+    for code, answer in answers.items():
+        if names := sent_headers(entry, code):
+            answer["headers"] = {name: {"$ref": _HEADER.format(name=name)} for name in names}
+    return answers
+
+
+def _description(entry: Endpoint) -> str:
+    """Return what the summary leaves out, and who may send the request."""
+    rule = POLICY[entry.policy]
+    token = f" A personal token needs the scope `{rule.scope}`." if rule.scope else ""
+    who = f"Allowed for {rule.who.value}.{token}"
+    return "\n\n".join(filter(None, (entry.description.replace("``", "`"), who)))
 
 
 def _accepted(entry: Endpoint) -> Schema:
@@ -129,15 +236,22 @@ def _accepted(entry: Endpoint) -> Schema:
     return content
 
 
+def _parameter(
+    where: str, name: str, description: str, example: str, pattern: str | None = None
+) -> Schema:
+    return {
+        "name": name,
+        "in": where,
+        "required": where == "path",
+        "description": description,
+        "schema": {"type": "string", **({"pattern": pattern} if pattern else {})},
+        "example": example,
+    }
+
+
 def _path_parameters(entry: Endpoint) -> list[Schema]:
     return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", **_PARTS.get(part, {})},
-        }
-        for part, name in _PARAMETER.findall(entry.path)
+        _parameter("path", name, *_PARTS[part]) for part, name in _PARAMETER.findall(entry.path)
     ]
 
 
@@ -146,13 +260,33 @@ def _query_parameters(entry: Endpoint) -> list[Schema]:
         return []
     properties: Schema = _query_schema(entry.query)["properties"]
     return [
-        {"name": name, "in": "query", "required": False, "schema": schema}
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": schema.pop("description", None) or _QUERIED[name],
+            "schema": schema,
+        }
         for name, schema in properties.items()
     ]
 
 
 def _query_schema(model: type[BaseModel]) -> Schema:
-    return model.model_json_schema(ref_template=_REFERENCE)
+    return model.model_json_schema(ref_template=_REFERENCE, schema_generator=_Untitled)
+
+
+def _header_parameters(entry: Endpoint) -> list[Schema]:
+    conditional = ("If-None-Match",) if _is_conditional(entry) else ()
+    matching = ("If-Match",) if 412 in entry.refusals else ()
+    names = (*entry.reads, *conditional, *matching)
+    return [_parameter("header", name, *_READ[name]) for name in names]
+
+
+def _headers() -> Schema:
+    return {
+        name: {"description": text, "schema": {"type": "string"}, "example": example}
+        for name, (text, example) in HEADERS.items()
+    }
 
 
 def _answer(*bodies: Content) -> Schema:
@@ -174,7 +308,9 @@ def _schemas() -> Schema:
         bodies = chain.from_iterable(entry.answers.values())
         models |= {body: "serialization" for body in bodies if not isinstance(body, str)}
         models |= {entry.body: "validation"} if entry.body else {}
-    _, definitions = models_json_schema([*models.items()], ref_template=_REFERENCE)
+    _, definitions = models_json_schema(
+        [*models.items()], ref_template=_REFERENCE, schema_generator=_Untitled
+    )
     schemas: Schema = definitions["$defs"]
     for entry in ENDPOINTS:
         schemas |= _query_schema(entry.query).get("$defs", {}) if entry.query else {}

@@ -2,43 +2,113 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, RootModel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
+from jobserver.jobs.job import State
 from jobserver.tables.options import TableOptions
 
 
-class JobDocument(BaseModel):
-    """A job. Every value is a string, unless the request has `stringify=false`."""
+class Absent(BaseModel):
+    """A model whose fields are absent, never null, if they have no value: their default is None."""
 
-    model_config = ConfigDict(extra="allow")
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Leave out null where it is the default."""
+        found = handler(schema)
+        for field in handler.resolve_ref_schema(found).get("properties", {}).values():
+            if "anyOf" in field and field.get("default", "") is None:
+                del field["default"]
+                types = [each for each in field.pop("anyOf") if each != {"type": "null"}]
+                field.update(types[0] if len(types) == 1 else {"anyOf": types})
+        return found
 
-    id: str = Field(alias="_id")
-    created: str
-    started: str | None
-    finished: str | None
-    state: str
-    result: object
+
+_Id = Annotated[
+    str,
+    Field(
+        alias="_id",
+        description="24 hexadecimal digits, or the id that the client chose.",
+        examples=["5b9011469eb82b0d84ca212f"],
+    ),
+]
+_Created = Annotated[
+    str, Field(description="When it was created.", examples=["2026-11-23 20:12:15.550000"])
+]
+_Started = Annotated[str | None, Field(description="When `/run` was accepted.")]
+_Finished = Annotated[str | None, Field(description="When it ended.")]
+_Result = Annotated[
+    object,
+    Field(
+        description="What the script returned; for a large result its type, size and address.",
+        examples=[{"value": {"count": "12000.0", "mean": "40.13169599255021"}}],
+    ),
+]
 
 
-class ListedJob(BaseModel):
+class ListedJob(Absent):
     """A job, or the requested fields of it."""
 
     model_config = ConfigDict(extra="allow")
 
-    id: str = Field(alias="_id")
+    id: _Id
+    created: _Created | None = None
+    started: _Started = None
+    finished: _Finished = None
+    state: State | None = None
+    result: _Result = None
+    edited: str | None = Field(None, description="When it was last changed.")
+    time_sec: float | str | None = Field(
+        None, description="Seconds from `started` to `finished`.", examples=["0.138"]
+    )
+    progress: float | str | None = Field(
+        None, description="Progress of the script, from 0 to 1.", examples=["0.5"]
+    )
+    error: str | None = Field(None, description="Kind of failure.", examples=["ValueError"])
+    message: str | None = Field(None, description="What happened, or what the script is doing.")
+    steps: list[object] | str | None = Field(None, description="Steps of a pipeline.")
+    attempts: list[object] | str | None = Field(None, description="Attempts, with `retries`.")
+    provenance: dict[str, object] | None = Field(
+        None, description="Versions of script and packages, checksum of the data, and seed."
+    )
+    rerun_of: str | None = Field(None, description="Id of the job that this one repeats.")
+    owner: str | None = Field(None, alias="_owner", description="Id of its owner; with login.")
+    script_name: object = Field(
+        None, description="Name of a script without parameters.", examples=["summary"]
+    )
+    script: object = Field(None, description="The script, with its parameters.")
+    datafile: object = Field(None, description="Data file.", examples=["timeseries.csv"])
+    raw_data: object = Field(None, description="Data, as JSON.")
+    data: object = Field(None, description="Data of any type, with options of reading.")
 
 
-class JobList(BaseModel):
+class JobDocument(ListedJob):
+    """A job. Every value is a string, unless the request has `stringify=false`.
+
+    Fields of the client's own are returned as they were sent. Times are in UTC.
+    """
+
+    created: _Created
+    started: _Started
+    finished: _Finished
+    state: State
+    result: _Result
+
+
+class JobList(Absent):
     """Jobs, oldest first."""
 
-    found: int
+    found: int = Field(description="Number of jobs that match, on all pages.", examples=[1])
     found_at_least: bool | None = Field(
         None, description="True if there may be more than found, as counting takes too long."
     )
     jobs: list[ListedJob]
-    next: str | None = None
+    next: str | None = Field(None, description="URL of the next page, if there is one.")
 
 
 class ListedData(BaseModel):
@@ -46,15 +116,17 @@ class ListedData(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    id: str = Field(alias="_id")
-    created: str
-    datatype: str
+    id: _Id
+    created: _Created
+    datatype: str = Field(
+        description="Type of the argument that a script receives.", examples=["timeseries"]
+    )
 
 
 class DataDocument(ListedData):
     """Stored data."""
 
-    data: object
+    data: object = Field(description="JSON that fits the datatype.", examples=["[1, 2.5]"])
 
 
 class DataList(BaseModel):
@@ -76,7 +148,7 @@ class ScriptInfo(BaseModel):
     module: str | None = Field(description="Module of a function; null for an executable.")
     version: str | None = Field(description="SHA-256 of its file.")
     description: str
-    parameters: dict[str, object]
+    parameters: dict[str, object] = Field(description="JSON Schema of its parameters.")
 
 
 class BrokenModule(BaseModel):
@@ -86,25 +158,27 @@ class BrokenModule(BaseModel):
     error: str
 
 
-class ScriptList(BaseModel):
+class ScriptList(Absent):
     """All scripts, by name."""
 
     found: int
     scripts: list[ScriptInfo]
-    errors: list[BrokenModule] | None = None
+    errors: list[BrokenModule] | None = Field(
+        None, description="Modules that could not be loaded, if there are any."
+    )
 
 
-class Message(BaseModel):
+class Message(Absent):
     """A confirmation."""
 
-    status: int
+    status: int = Field(description="Status code of the response.", examples=[200])
     message: str
 
 
 class Deleted(Message):
     """An object was deleted."""
 
-    acknowledged: bool
+    acknowledged: bool = Field(description="Whether everything was deleted.")
 
 
 class AllDeleted(Deleted):
@@ -117,7 +191,7 @@ class AllDeleted(Deleted):
 class Info(Message):
     """The version of the server."""
 
-    version: str
+    version: str = Field(examples=["0.2.0"])
 
 
 class Evaluation(BaseModel):
@@ -133,12 +207,12 @@ class FullInfo(Info):
     eval: Evaluation
 
 
-class DataFileInfo(BaseModel):
+class DataFileInfo(Absent):
     """A data file, with its path relative to the home."""
 
-    name: str
-    path: str
-    size: str
+    name: str = Field(examples=["timeseries.csv"])
+    path: str = Field(examples=["data/timeseries.csv"])
+    size: str = Field(examples=["566 KB"])
     options: TableOptions | None = Field(None, description="How it is read; absent if not set.")
 
 
@@ -175,14 +249,16 @@ class Uploaded(Message):
 class ErrorBody(Message):
     """Why a request failed, and what to do."""
 
-    errors: list[FieldProblem] | None = None
+    errors: list[FieldProblem] | None = Field(
+        None, description="The problems, if they are about fields."
+    )
 
 
 class FieldProblem(BaseModel):
     """A problem with a field."""
 
-    field: str
-    problem: str
+    field: str = Field(description="Path of the field.", examples=["script.kwargs.column"])
+    problem: str = Field(description="What is wrong with it.")
 
 
 class Document(BaseModel):
