@@ -218,3 +218,25 @@ def test_negative_precipitation_is_refused() -> None:
     table = pd.DataFrame({"q": 1.0, "p": [1.0, -9.0]}, pd.date_range("2020", periods=2))
     with pytest.raises(ValueError, match="negative values of precipitation: 1, such as -9 at 2020"):
         water_balance(table, "p", "q")
+
+
+def test_only_codes_are_proposed_as_missing() -> None:
+    days = pd.date_range("2020", periods=2)
+    for least in (-99.0, -9999.0, -999.9, -9.99, -7777.0, -888.8, -32768.0):
+        with pytest.raises(ValueError, match=f'"missing": \\[{least:g}\\] in "data".*all columns'):
+            flow_duration_curve([1.0, least])
+    rain = pd.DataFrame({"q": 1.0, "p": [1.0, -1.0]}, days)
+    with pytest.raises(ValueError, match=r"KNMI's -1 for less than.*all columns") as refused:
+        water_balance(rain, "p", "q")
+    assert '"missing": [' not in str(refused.value)
+    for least in (-0.02, -9.0, -1.0, -90.0):
+        with pytest.raises(ValueError, match=f"such as {least:g} in row 2.*backflow") as refused:
+            flow_duration_curve([1.0, least])
+        assert '"missing": [' not in str(refused.value)
+
+
+def test_rows_are_counted_from_1() -> None:
+    with pytest.raises(ValueError, match=r"negative flows: 2, such as -0\.02 in row 4\."):
+        flow_duration_curve([3.0, np.nan, -0.01, -0.02, 1.0])
+    with pytest.raises(ValueError, match="infinite values in value: 1, the first in row 2"):
+        flow_duration_curve([3.0, np.inf])

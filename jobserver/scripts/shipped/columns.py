@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +21,13 @@ Columns = str | Annotated[list[str], MinLen(1)]
 NUMERIC = "iuf"
 #: Characters of a cell that a message shows.
 _LONGEST_CELL = 40
+#: Numbers that stand for missing values in many tables: -99, -999.9, -7777, -32768...
+_CODE = re.compile(r"-(9{2,}(\.9+)?|9\.9+|7{3,}|8{3,}(\.8+)?|6999|7999|3276[78])")
+#: What other negative numbers may be.
+_MAY_BE = {
+    "flows": "They may be backflow, or the offset of a sensor",
+    "values of precipitation": "They may be traces, such as KNMI's -1 for less than 0.05 mm",
+}
 #: Digits that are a code, not a measured value, if all rows have the same ones.
 _SHORTEST_CODE = 5
 #: Columns of which a message says why they are not used.
@@ -195,12 +203,13 @@ def check_unique(times: pd.DatetimeIndex) -> None:
 def _check_finite(table: pd.DataFrame) -> None:
     """Raise `ValueError` if a value is infinite: pandas counts it as missing in some statistics."""
     for name, column in table.items():
-        infinite = column[column.abs() == math.inf]
-        if len(infinite):
+        infinite = column.abs() == math.inf
+        if infinite.any():
+            first = _where(column, int(infinite.to_numpy(bool, na_value=False).argmax()))
             raise ValueError(
-                f"There are infinite values in {name}: {len(infinite)}, the first at "
-                f"{infinite.index[0]}. If they stand for missing ones, set "
-                '"missing": ["inf", "-inf"] in "data"; else correct them.'
+                f"There are infinite values in {name}: {infinite.sum()}, the first {first}. "
+                'If they stand for missing ones, set "missing": ["inf", "-inf"] in "data"; else '
+                "correct them."
             )
 
 
@@ -210,18 +219,34 @@ def check_not_negative(values: pd.Series[float], what: str = "flows") -> None:
     Parameters
     ----------
     values : Series of shape (n,)
-        Numbers, labelled by times or rows.
+        Numbers in the order of the table, labelled by times or rows.
     what : str
-        What they are, in the plural.
+        What they are: a key of `_MAY_BE`.
     """
-    below = values[values < 0]
-    if len(below):
-        least = f"{below.min():g}"
-        raise ValueError(
-            f"There are negative {what}: {len(below)}, such as {least} at {below.idxmin()}. If "
-            f'they stand for missing ones, set "missing": [{least}] in "data"; else correct them, '
-            "or leave their rows out."
+    below = int((values < 0).sum())
+    if not below:
+        return
+    row = int(values.reset_index(drop=True).idxmin())
+    least = f"{values.iloc[row]:.15g}"
+    if _CODE.fullmatch(least):
+        advice = (
+            f'If that is a code of missing values, set "missing": [{least}] in "data", which '
+            "applies to all columns; else correct the data."
         )
+    else:
+        advice = (
+            f"{_MAY_BE[what]}: look up what they mean, and correct the data. The option missing is "
+            "for codes, in all columns."
+        )
+    raise ValueError(
+        f"There are negative {what}: {below}, such as {least} {_where(values, row)}. {advice}"
+    )
+
+
+def _where(values: pd.Series[float], row: int) -> str:
+    """Return the time of a row, or its number, counted from 1."""
+    is_timed = values.index.dtype.kind == "M"
+    return f"at {values.index[row]}" if is_timed else f"in row {row + 1}"
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

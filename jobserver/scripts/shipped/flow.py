@@ -56,8 +56,9 @@ def flow_duration_curve(
     import numpy as np
     import pandas as pd
 
-    flow = one_column(data, column).dropna().sort_values(ascending=False)
+    flow = one_column(data, column)
     check_not_negative(flow)
+    flow = flow.dropna().sort_values(ascending=False)
     ranks = np.arange(1, len(flow) + 1)
     percent, flows = 100 * ranks / (len(flow) + 1), flow.to_numpy("float64")
     if exceedances is not None:
