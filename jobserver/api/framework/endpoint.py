@@ -175,16 +175,18 @@ def endpoint(  # noqa: PLR0913 - a declaration is complete
         names, name = methods.split(), view.__name__
         rest = (summary, description, blueprint.name, bodies, refusals, query, body, upload, form)
         one = Endpoint("", path, name, *rest, policy, headers, reads)
-        entries = [
-            replace(one, method=each, name=f"{name}_{each.lower()}" if names[1:] else name)
-            for each in names
-        ]
-        ENDPOINTS.extend(entries)
-        served = _served(view, entries[0], names)
-        blueprint.add_url_rule(path, name, served, methods=names)
+        ENDPOINTS.extend(entries := _entries(one, names))
+        blueprint.add_url_rule(path, name, _served(view, entries[0], names), methods=names)
         return view
 
     return declare
+
+
+def _entries(one: Endpoint, methods: list[str]) -> list[Endpoint]:
+    """Return an endpoint for each of its methods, named by it if there are several."""
+    if len(methods) == 1:
+        return [replace(one, method=methods[0])]
+    return [replace(one, method=each, name=f"{one.name}_{each.lower()}") for each in methods]
 
 
 def _served(view: View, entry: Endpoint, methods: list[str]) -> Callable[..., Response]:
