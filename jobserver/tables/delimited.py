@@ -48,6 +48,8 @@ def read_table(data: bytes, options: Options) -> pd.DataFrame:
     _report_skipped_row(data, layout, options)
     _check_comments(data, layout)
     _report_odd_name(layout)
+    if layout.comment:
+        _log.info("The comment in line %d names the columns", layout.comment)
     if layout.skipped:
         _log.info("Left out: %s above the table", counted(layout.skipped, "line"))
     return RowReader(data, layout, options).read()

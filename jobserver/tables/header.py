@@ -21,37 +21,72 @@ from jobserver.tables.rows import (
 _LONG = 8
 #: Rows among which the first time of a column is looked for.
 _LINES = 100
+#: How dates are written, for people: YYYY-MM-DD hh:mm.
+_DATE_FORMAT = re.compile(r"[YyMmDdHhSsf/.:T -]*")
 _RULE = re.compile(r"[-=_]+", re.ASCII)
 #: Starts of cells that are values, if not plain numbers: <0.1, ~5, a minus of typography.
 _VALUE = re.compile(r"[<>\u2264\u2265~\u2248\u00b1\u2212\u2013+-]?\s*\d")
 
 
 def find_header(
-    comment: str, table: list[Row], separator: str, options: Options
+    commented: Row | None, table: list[Row], separator: str, options: Options
 ) -> tuple[list[Row], tuple[str, ...] | None, str | None]:
     """Return the rows of values, the column names, and what rows have in addition to these.
 
     Parameters
     ----------
-    comment : str
-        The last comment above the table.
+    commented : Row or None
+        The comment above the table that names its columns; see `find_commented`.
 
     Raises
     ------
     AmbiguousTable
         If the first row may name the columns or not.
     """
-    if "header" in options:
-        has_names = bool(options["header"])
-    else:
-        names = _commented(comment, table, separator)
-        if names:
-            return table, names, None
-        has_names = _names_columns(table)
+    if commented:
+        return table, tuple(commented.cells), None
+    has_names = bool(options["header"]) if "header" in options else _names_columns(table)
     if not has_names or not table:
         return table, None, None
     names, body = _without_comment_sign(table[0].cells), table[1:]
     return body, names, _surplus(names, body, separator)
+
+
+def find_commented(
+    comments: Sequence[tuple[int, str]], table: Sequence[Row], separator: str, options: Options
+) -> Row | None:
+    """Return the column names in the last comment, or in the one above it if that holds units.
+
+    Parameters
+    ----------
+    comments : sequence of (int, str)
+        The comments above the table, and their lines.
+
+    Raises
+    ------
+    AmbiguousTable
+        If the first row may name the columns, too.
+    """
+    if "header" in options or not table:
+        return None
+    rows = [row for line, text in comments[-2:] for row in split_rows([text], separator, line)]
+    width = len(table[0].cells)
+    fitting = [row for row in rows if len(row.cells) == width > 1]
+    if not fitting or fitting[-1] is not rows[-1]:
+        return None
+    if not any(is_number(cell) or is_time(cell) for cell in table[0].cells):
+        raise AmbiguousTable(
+            f"has a last comment line and a first row (line {table[0].line}) that may both name "
+            'the columns: remove one, or set "header": true in "data" if the row does'
+        )
+    return fitting[0] if _are_surely_units(fitting[-1].cells) else fitting[-1]
+
+
+def _are_surely_units(cells: Sequence[str]) -> bool:
+    """Whether cells are units such as YYYY-MM-DD and m3/s, and not names such as t and v."""
+    if not all(is_unit(cell) or _DATE_FORMAT.fullmatch(cell) for cell in cells):
+        return False
+    return any(not cell.isalnum() or "YYYY" in cell.upper() for cell in cells)
 
 
 def find_units(
@@ -104,19 +139,6 @@ def _without_comment_sign(cells: Sequence[str]) -> tuple[str, ...]:
     """Return names without the # before them, which other lines above keep from being a comment."""
     first = cells[0].removeprefix("#").strip()
     return (first or cells[0], *cells[1:])
-
-
-def _commented(comment: str, table: Sequence[Row], separator: str) -> tuple[str, ...] | None:
-    """Return the column names in the last comment line, if it holds them."""
-    named = next(split_rows([comment], separator), None)
-    if not named or not table or not len(named.cells) == len(table[0].cells) > 1:
-        return None
-    if any(is_number(cell) or is_time(cell) for cell in table[0].cells):
-        return tuple(named.cells)
-    raise AmbiguousTable(
-        f"has a last comment line and a first row (line {table[0].line}) that may both name the "
-        'columns: remove one, or set "header": true in "data" if the row does'
-    )
 
 
 def _names_columns(table: Sequence[Row]) -> bool:

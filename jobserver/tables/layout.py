@@ -17,7 +17,7 @@ from itertools import islice
 
 from jobserver.tables.cells import is_time, is_typed
 from jobserver.tables.errors import AmbiguousTable
-from jobserver.tables.header import find_header, find_units
+from jobserver.tables.header import find_commented, find_header, find_units
 from jobserver.tables.numbers import doubts_points, find_decimal
 from jobserver.tables.options import SEPARATORS, Options, advise
 from jobserver.tables.rows import (
@@ -64,6 +64,8 @@ class Layout:
         Columns whose first cells are ISO times.
     skipped : int
         Lines above the header that are not comments.
+    comment : int or None
+        The line of the comment that names the columns.
     point_in_doubt : bool
         Whether points in numbers may group digits, as far as the first rows show.
     """
@@ -78,6 +80,7 @@ class Layout:
     text: frozenset[int] = frozenset()
     times: tuple[int, ...] = ()
     skipped: int = 0
+    comment: int | None = None
     point_in_doubt: bool = False
 
 
@@ -119,7 +122,8 @@ def _infer(lines: list[str], options: Options) -> tuple[Layout, bool]:
     begin, stop = find_table(rows) if options.get("skip") is None else (0, len(rows))
     table = rows[begin:stop]
     check_widths(table, options)
-    body, names, surplus = find_header(top.names, table, separator, options)
+    commented = find_commented(top.comments, table, separator, options)
+    body, names, surplus = find_header(commented, table, separator, options)
     units, body = find_units(names, body, options)
     if not body and stop < len(rows):
         raise AmbiguousTable(
@@ -129,7 +133,10 @@ def _infer(lines: list[str], options: Options) -> tuple[Layout, bool]:
     start = body[0].line - 1 if body else top.line - 1 + len(top.below)
     skipped = max(rows[begin].line - top.line, 0) if rows else 0
     width = max([len(row.cells) for row in body] + [len(names or ())])
-    layout = Layout(separator, ".", names, start, width, surplus, units, skipped=skipped)
+    comment = commented.line if commented else None
+    layout = Layout(
+        separator, ".", names, start, width, surplus, units, skipped=skipped, comment=comment
+    )
     is_sure = any(is_typed(cell) for row in body for cell in row.cells)
     return _with_types(layout, body, options), is_sure
 
@@ -158,8 +165,8 @@ class _Top:
 
     Attributes
     ----------
-    names : str
-        The last comment, which may name the columns.
+    comments : list of (int, str)
+        The comments, of which one may name the columns, and their lines.
     below : list of str
         The other lines.
     line : int
@@ -168,7 +175,7 @@ class _Top:
         The separator, if the first line declares it.
     """
 
-    names: str
+    comments: list[tuple[int, str]]
     below: list[str]
     line: int
     separator: str | None = None
@@ -180,10 +187,10 @@ class _Top:
         start += bool(declared)
         while start < len(lines) and lines[start].startswith("#"):
             start += 1
-        above = [line for line in lines[skip:start] if line.startswith("#")]
-        comments = [line.lstrip("# \t") for line in above]
-        names = next((line for line in reversed(comments) if line.strip()), "")
-        return cls(names, lines[start:], start + 1, declared[1] if declared else None)
+        above = enumerate(lines[skip:start], skip + 1)
+        texts = ((n, line.lstrip("# \t")) for n, line in above if line.startswith("#"))
+        comments = [(n, text) for n, text in texts if text.strip()]
+        return cls(comments, lines[start:], start + 1, declared[1] if declared else None)
 
 
 def _separator(top: _Top, options: Options) -> str:

@@ -47,12 +47,21 @@ def _check_encoding(name: str) -> str:
 
 
 def _check_format(text: str) -> str:
-    """Raise `ValueError` if a format is unknown, or names a part of the time in two ways."""
-    codes = set(re.findall(r"%(.)", text))
+    """Raise `ValueError` if a format is unknown, incomplete or contradictory."""
+    codes = set(re.findall(r"%(.)", text, re.DOTALL))
+    months, weeks, days = codes & {*"mbB"}, codes & {*"UW"}, codes & {*"waA"}
+    if "Z" in codes:  # pandas takes any name as an offset that never changes
+        raise ValueError('"zone" names the zone, and %z reads offsets, not %Z')
+    if unknown := codes - _CODES:
+        raise ValueError(f"unknown: {', '.join(f'%{code}' for code in sorted(unknown))}")
     if not codes & {"Y", "y"} or ("p" in codes) != ("I" in codes):
-        raise ValueError("contradictory or incomplete")
-    if "j" in codes and codes & {"m", "d", "b", "B"}:
-        raise ValueError("contradictory")
+        raise ValueError("needs a year, and %p with %I")
+    if "j" in codes and ("d" in codes or months):
+        raise ValueError("names the day in two ways")
+    if (weeks and not days) or ("d" in codes and not months):
+        raise ValueError("needs the day of a week, such as %w, and the month of a day")
+    if codes & {*"HIMS"} and not codes & {"d", "j"} and not weeks:
+        raise ValueError("needs a day beside a time of day")
     try:
         datetime.strptime(datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC).strftime(text), text)
     except re.error as error:
@@ -71,6 +80,8 @@ def _check_datatype(name: str) -> str:
     return name
 
 
+#: What a format may hold, which datetime and pandas read alike.
+_CODES = frozenset("YymbBdjUWwaAHIpMSfz%")
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _Number = Annotated[int, Field(ge=0, lt=16_384)]
 Column = _Name | _Number
@@ -236,7 +247,9 @@ def _expected(error: ErrorDetails) -> tuple[str, str]:
             part, Times.model_fields
         )
     if part in ("format", "zone"):
-        return f"{name}.{part}", f"must be {Times.model_fields[part].description}"
+        reason = error.get("ctx", {}).get("error")
+        why = f" ({reason})" if reason else ""
+        return f"{name}.{part}", f"must be {Times.model_fields[part].description}{why}"
     return name, f"must be {TableOptions.model_fields[name].description}"
 
 

@@ -260,6 +260,24 @@ def test_campbell_toa5(read: Read) -> None:
     assert len(read(text.replace('"","","Avg"\n', ""), "a.dat")) == 2
 
 
+@pytest.mark.parametrize(
+    ("above", "line", "names"),
+    [
+        ("# Station,Koblenz", 1, ["Station", "Koblenz"]),
+        ("# date,q\n# YYYY-MM-DD,m3/s", 1, ["date", "q"]),
+        ("# made by,me\n# date,q [m3/s]", 2, ["date", "q [m3/s]"]),
+    ],
+)
+def test_a_comment_that_names_the_columns_is_reported(
+    read: Read, caplog: pytest.LogCaptureFixture, above: str, line: int, names: list[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    text = f"{above}\n2020-01-01,1\n2020-01-02,2\n"
+    assert read(text).columns.tolist() == names
+    assert f"line {line} names the columns" in caplog.text
+    assert read(text, header=False).columns.tolist() == [0, 1]
+
+
 def test_what_is_left_out_is_told(read: Read, caplog: pytest.LogCaptureFixture) -> None:
     def told(text: str, **options: Any) -> str:
         caplog.clear()
@@ -484,6 +502,10 @@ def test_a_table_far_below_comments_is_found(read: Read) -> None:
         ({"times": {"columns": "t", "format": "%Y-%j-%d"}}, "times.format"),
         ({"times": {"columns": "t", "format": "%d.%m.%Y %H:%M %p"}}, "times.format"),
         ({"times": {"columns": "t", "format": "%Y-%m-%d%Y"}}, "times.format"),
+        *(
+            ({"times": {"columns": "t", "format": wrong}}, "times.format")
+            for wrong in ("%Y %W", "%Y %U", "%Y-%m-%d %Z", "%Y %d", "%Y-%m %H", "%G %V %u")
+        ),
         ({"times": []}, "times"),
         ({"thousands": ".", "decimal": "."}, "thousands"),
         ({"encoding": "utf-7"}, "encoding"),
