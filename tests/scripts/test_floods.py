@@ -181,7 +181,9 @@ def test_a_fit_that_means_little_is_logged(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_floods_that_cannot_be_estimated_are_refused() -> None:
-    with pytest.raises(ValueError, match="too few complete years: 2 of at least 3"):
+    with pytest.raises(
+        ValueError, match=r"needs at least 3 complete years, has 2: bind.*series\.$"
+    ):
         return_periods(annual([1.0, 2.0]))
     with pytest.raises(ValueError, match="All 3 annual maxima are 2: nothing can be fitted"):
         return_periods(annual([2.0, 2.0, 2.0]))
@@ -192,6 +194,19 @@ def test_floods_that_cannot_be_estimated_are_refused() -> None:
     irregular = pd.to_datetime(["2000-01-01", "2000-01-03", "2000-01-09", "2001-05-01"])
     with pytest.raises(ValueError, match="needs times with a regular step"):
         return_periods(pd.DataFrame({"date": irregular, "q": [1.0, 2.0, 3.0, 4.0]}))
+
+
+def test_a_lower_coverage_is_advised_where_it_helps() -> None:
+    data = daily("2003-12-31")
+    short = data[data["date"] < "2002-03-01"]
+    with pytest.raises(ValueError, match=r"needs at least 3 complete years, has 2") as refused:
+        return_periods(short, start_month=1)
+    assert "coverage" not in str(refused.value)
+    gaps = data[~data["date"].between("2001-03-01", "2002-02-28")]
+    with pytest.raises(ValueError, match=r"3 complete years, has 2: .* coverage to 0\.83 or less"):
+        return_periods(gaps, start_month=1)
+    whole = return_periods(gaps, start_month=1, coverage=0.83, periods=[2])
+    assert whole["maxima"]["year"].tolist() == [2000, 2002, 2003]
 
 
 def test_its_parameters_are_checked_before_a_run() -> None:

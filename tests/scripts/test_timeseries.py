@@ -137,6 +137,16 @@ def test_two_of_31_days_can_be_no_month(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == ["left missing for too few values: 1 of 2 periods"] * 3
 
 
+def test_a_limit_is_advised_only_where_none_is_set(caplog: pytest.LogCaptureFixture) -> None:
+    data = daily([1.0] * 20, "2020-04-01")
+    for limit in ({"min_count": 3}, {"coverage": 0.5}, {}):
+        caplog.clear()
+        resample(data, "MS", **limit)
+        (line,) = caplog.messages
+        assert "some of the values: 1 of 1 periods" in line
+        assert ("set coverage" in line) == (not limit)
+
+
 def test_coverage_counts_each_column_against_the_complete_period() -> None:
     table = daily([1.0] * 30, "2020-04-01").assign(half=[1.0, None] * 15)
     found = resample(table, "MS", coverage=0.5)
@@ -258,6 +268,24 @@ def test_flow_duration_curve_gives_the_flows_asked_for() -> None:
     assert flow_duration_curve(hourly([None]).astype({"value": float}), exceedances=[5])[
         "value"
     ].isna().tolist() == [True]
+
+
+def test_exceedances_that_the_data_cannot_answer_are_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flows = pd.DataFrame({"q": np.arange(1.0, 100.0)})
+    flow_duration_curve(flows, "q", [0.95, 50, 99.9])
+    (line,) = caplog.messages
+    assert line.startswith("missing, as 99 values are too few")
+    assert line.endswith("exceedances 0.95, 99.9")
+    caplog.clear()
+    flow_duration_curve(pd.concat([flows] * 5), "q", [0.5, 0.95])
+    assert caplog.messages == [
+        "exceedances are in percent: write 95 if 0.95 is a share of the time"
+    ]
+    caplog.clear()
+    flow_duration_curve(flows, "q", [1, 95])
+    assert caplog.messages == []
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))

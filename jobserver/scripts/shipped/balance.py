@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Gt
 
 from jobserver.scripts.shipped.columns import check_not_negative, check_unique, timetable
-from jobserver.scripts.shipped.steps import Share, Zone, fixed_step, in_zone
+from jobserver.scripts.shipped.steps import Share, Zone, fixed_step
 from jobserver.scripts.shipped.years import Month, complete_years, years_of
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ def water_balance(  # noqa: PLR0913, PLR0917 - they describe the table and the y
     columns = {kind: name for kind, name in names.items() if name is not None}
     if len(set(columns.values())) < len(columns):
         raise ValueError(f"{', '.join(columns)} must be different columns.")
-    table = timetable(data, list(columns.values()), time)
-    table = table.set_axis(in_zone(table.index, zone), axis=0)
+    table = timetable(data, list(columns.values()), time, zone)
     check_unique(table.index)
     table = table[list(columns.values())].set_axis(list(columns), axis="columns").astype("float64")
     check_not_negative(table["flow"])

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import MinLen
 
+from jobserver.scripts.shipped.steps import in_zone
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -124,7 +126,9 @@ def one_column(data: object, column: str | None) -> pd.Series[float]:
     return chosen.iloc[:, 0]
 
 
-def timetable(data: object, column: Columns | None, time: str | None) -> pd.DataFrame:
+def timetable(
+    data: object, column: Columns | None, time: str | None, zone: str | None = None
+) -> pd.DataFrame:
     """Return what `numeric_columns` does, labelled with times and ordered by them.
 
     Parameters
@@ -135,20 +139,24 @@ def timetable(data: object, column: Columns | None, time: str | None) -> pd.Data
         Names of columns; None for all numeric ones.
     time : str
         Name of the column of times; None for the row labels or the only such column.
+    zone : str
+        The time zone to convert times to, those without one taken as UTC; None for as they are.
 
     Raises
     ------
     ValueError
-        If there are no times, several columns of times and none is named, no such columns, or a
-        value is infinite.
+        If there are no times, several columns of times and none is named, no such columns or zone,
+        or a value is infinite.
     """
     table = _in_order(numeric_columns(by_time(table_of(data), time), column))
     _check_finite(table)
-    return table
+    return table.set_axis(in_zone(table.index, zone), axis=0)
 
 
-def one_series(data: object, column: str | None, time: str | None) -> pd.Series[float]:
-    """Return what `one_column` does, without missing values, labelled with its times.
+def one_series(
+    data: object, column: str | None, time: str | None, zone: str | None = None
+) -> pd.Series[float]:
+    """Return what `one_column` does, without missing values, labelled with its times in a zone.
 
     Raises
     ------
@@ -158,7 +166,7 @@ def one_series(data: object, column: str | None, time: str | None) -> pd.Series[
     column_of = one_column(by_time(table_of(data), time), column)
     series = _in_order(column_of.to_frame()).iloc[:, 0].dropna()
     check_unique(series.index)
-    return series
+    return series.set_axis(in_zone(series.index, zone))
 
 
 def by_time(table: pd.DataFrame, time: str | None) -> pd.DataFrame:

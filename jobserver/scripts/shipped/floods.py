@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Gt, Le, MinLen
 
 from jobserver.scripts.shipped.columns import check_not_negative, one_series
-from jobserver.scripts.shipped.steps import Share, Zone, in_zone
+from jobserver.scripts.shipped.steps import Share, Zone
 from jobserver.scripts.shipped.years import Month, complete_years, years_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _ALMOST_GUMBEL = 1e-6
 _SHAPES = (-1 + 1e-9, 100.0)
 #: Shape beyond which a fit is implausible: there are too few data, or outliers.
 _EXTREME = 0.5
+#: Years that a distribution of three parameters needs.
+_FEWEST = 3
 #: Return periods beyond so many times the length of the data are far extrapolations.
 _FAR = 3
 _log = logging.getLogger("jobserver")
@@ -102,19 +104,11 @@ def return_periods(
     import numpy as np
     import pandas as pd
 
-    flow = one_series(data, column, time)
-    maxima = _maxima(flow.set_axis(in_zone(flow.index, zone)), start_month, coverage)
+    maxima = _maxima(one_series(data, column, time, zone), start_month, coverage)
     moments = l_moments(maxima["flood"].to_numpy("float64"))
     gumbel, gev = fit_gumbel(*moments[:2]), fit_gev(*moments)
     years = np.asarray([2, 5, 10, 20, 50, 100] if periods is None else periods, "float64")
-    if abs(gev["shape"]) > _EXTREME:
-        _log.warning(
-            "the shape %.2g of gev is implausible: check the maxima, or use gumbel", gev["shape"]
-        )
-    if years.max() > _FAR * len(maxima):
-        _log.warning(
-            "a return period of %g years is far beyond the data of %d", years.max(), len(maxima)
-        )
+    _log_doubtful(gev["shape"], years.max(), len(maxima))
     floods = {"gumbel": quantiles(years, **gumbel), "gev": quantiles(years, **gev)}
     return {
         "floods": pd.DataFrame({"return_period": years, **floods}).to_dict("records"),
@@ -124,19 +118,22 @@ def return_periods(
     }
 
 
+def _log_doubtful(shape: float, longest: float, number: int) -> None:
+    """Log if the shape of the GEV distribution or the longest period goes beyond the data."""
+    if abs(shape) > _EXTREME:
+        _log.warning("the shape %.2g of gev is implausible: check the maxima, or use gumbel", shape)
+    if longest > _FAR * number:
+        _log.warning("a return period of %g years is far beyond the data of %d", longest, number)
+
+
 def _maxima(flow: pd.Series[float], start_month: int, coverage: float) -> pd.DataFrame:
     """Return the maximum of each complete year with its time and plotting position."""
     import pandas as pd
 
     check_not_negative(flow)
-    complete = complete_years(flow.to_frame(), start_month, coverage)
+    complete = complete_years(flow.to_frame(), start_month, coverage, _FEWEST)
     groups = flow.groupby(years_of(flow.index, start_month))
     times = groups.idxmax()[complete]
-    if len(times) < 3:
-        raise ValueError(
-            f"There are too few complete years: {len(times)} of at least 3. Bind a longer series, "
-            "or lower the coverage."
-        )
     floods = flow[times].to_numpy("float64")
     if flow.index.tz is not None:
         times = times.dt.tz_convert("UTC")

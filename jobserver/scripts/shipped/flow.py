@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
@@ -9,7 +11,10 @@ from annotated_types import Gt, Lt
 from jobserver.scripts.shipped.columns import check_not_negative, one_column
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+
+_log = logging.getLogger("jobserver")
 
 
 def flow_duration_curve(
@@ -35,7 +40,7 @@ def flow_duration_curve(
     -------
     pandas.DataFrame
         ``exceedance``, in percent and increasing, and the flow, in the unit of the column. Flows
-        too rare for the length of the data are missing.
+        too rare for the length of the data are missing, and the log names them.
 
     Raises
     ------
@@ -64,5 +69,22 @@ def flow_duration_curve(
     if exceedances is not None:
         wanted = np.sort(np.asarray(exceedances, "float64"))
         found = np.interp(wanted, percent, flows, np.nan, np.nan) if len(flow) else wanted * np.nan
+        _log_doubtful(wanted, percent)
         percent, flows = wanted, found
     return pd.DataFrame({"exceedance": percent, str(flow.name): flows})
+
+
+def _log_doubtful(wanted: np.ndarray, percent: np.ndarray) -> None:
+    """Log which exceedances are beyond those of the data, and which seem to be shares."""
+    low, high = (percent[0], percent[-1]) if len(percent) else (math.inf, -math.inf)
+    beyond = [f"{each:g}" for each in wanted if not low <= each <= high]
+    if beyond:
+        _log.warning(
+            "missing, as %d values are too few for them: the flows of exceedances %s",
+            *(len(percent), ", ".join(beyond)),
+        )
+    if len(wanted) and wanted.max() <= 1:
+        _log.warning(
+            "exceedances are in percent: write %g if %g is a share of the time",
+            *(100 * wanted.max(), wanted.max()),
+        )

@@ -13,9 +13,7 @@ from jobserver.scripts.shipped.steps import (
     Zone,
     advise_zone,
     check_period,
-    check_zone,
     complete_counts,
-    in_zone,
     needed,
     usual_step,
 )
@@ -91,17 +89,11 @@ def resample(
        WMO-No. 168, 6th edition, Geneva.
     """
     offset = _start_of(period)
-    if zone is not None:
-        check_zone(zone)
-        if not _is_of_days(offset):
-            raise ValueError(
-                f"zone is for days and longer periods: leave it out for {period}, or write 1D for "
-                "days."
-            )
-    table = timetable(data, column, time)
+    _check_days(period, offset, zone)
+    table = timetable(data, column, time, zone)
     step = usual_step(table.index)
     if zone is not None:
-        table = table.set_axis(in_zone(table.index, zone).tz_localize(None), axis=0)
+        table = table.set_axis(table.index.tz_localize(None), axis=0)
     elif _is_of_days(offset) and (advice := advise_zone(table.index)):
         _log.warning("%s", advice)
     _check_number(table.index, period, offset)
@@ -113,7 +105,7 @@ def resample(
         return counts
     complete = None if step is None else _complete(counts.index, offset, zone, step)
     least = _least(complete, min_count, coverage)
-    _log_incomplete(counts, complete, least)
+    _log_incomplete(counts, complete, least, has_limit=coverage is not None or min_count > 1)
     found = periods.sum(min_count=1) if how == "sum" else getattr(periods, how)()
     return found.where(counts.ge(least, axis=0))
 
@@ -149,6 +141,14 @@ def _check_number(times: pd.DatetimeIndex, period: str, offset: Any) -> None:
         )
 
 
+def _check_days(period: str, offset: Any, zone: str | None) -> None:
+    """Raise `ValueError` if periods are shorter than the days of a zone."""
+    if zone is not None and not _is_of_days(offset):
+        raise ValueError(
+            f"zone is for days and longer periods: leave it out for {period}, or write 1D for days."
+        )
+
+
 def _is_of_days(offset: Any) -> bool:
     """Whether periods are days of the calendar, or made of them."""
     from pandas.tseries import offsets
@@ -172,7 +172,7 @@ def _least(complete: Any, min_count: int, coverage: float | None) -> Any:
     return np.maximum([needed(count, coverage) for count in complete], min_count)
 
 
-def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any) -> None:
+def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any, *, has_limit: bool) -> None:
     """Log how many periods have too few values, and how many of the others lack some."""
     few = (counts.lt(least, axis=0) & (counts > 0)).any(axis=1)
     if few.any():
@@ -184,7 +184,7 @@ def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any) -> None:
     if partly.any():
         first = partly.to_numpy().argmax()
         _log.warning(
-            "computed from some of the values: %d of %d periods, such as %s with %d of %d; "
-            "set coverage or min_count to leave them missing",
+            "computed from some of the values: %d of %d periods, such as %s with %d of %d%s",
             *(partly.sum(), len(counts), counts.index[first], fewest.iloc[first], complete[first]),
+            "" if has_limit else "; set coverage or min_count to leave them missing",
         )

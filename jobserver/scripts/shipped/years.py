@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Number of a month, from 1 (January).
 Month = Annotated[int, Ge(1), Le(12)]
+#: Percent of the values of a year below which no coverage is advised.
+_LEAST_PERCENT = 50
 _log = logging.getLogger("jobserver")
 
 
@@ -28,7 +31,9 @@ def years_of(
     return years
 
 
-def complete_years(values: pd.DataFrame, start_month: int, coverage: float) -> list[int]:
+def complete_years(
+    values: pd.DataFrame, start_month: int, coverage: float, least: int = 1
+) -> list[int]:
     """Return the hydrological years with enough values in each column, and log the others.
 
     A table with at most one row in each year has annual values, which are complete.
@@ -41,11 +46,13 @@ def complete_years(values: pd.DataFrame, start_month: int, coverage: float) -> l
         Month in which the years begin.
     coverage : float
         Share of its values that a year must have.
+    least : int
+        Number of years that are needed.
 
     Raises
     ------
     ValueError
-        If the times have no regular step, or no year is complete.
+        If the times have no regular step, or too few years are complete.
     """
     if values.empty:
         raise ValueError("There are no values with a time.")
@@ -56,19 +63,31 @@ def complete_years(values: pd.DataFrame, start_month: int, coverage: float) -> l
     counts = counts.reindex(range(years.min(), years.max() + 1), fill_value=0)
     if len(years) == len(set(years)):
         _log.warning("no year has two rows: the rows are taken as annual values")
-        return [int(year) for year in counts.index[(counts > 0).all(axis=1)]]
-    complete = _complete(counts.index, values.index, start_month)
-    least = [needed(count, coverage) for count in complete.tolist()]
-    enough = counts.ge(least, axis=0).all(axis=1)
-    for line in _incomplete(counts, complete, enough):
-        _log.warning("%s", line)
-    if not enough.any():
-        month = f"{start_month:02d}"
-        raise ValueError(
-            f"No hydrological year from month {month} has {coverage:.0%} of its values: bind a "
-            f"longer series, fill its gaps, or lower the coverage.{advice and f' Note: {advice}.'}"
-        )
-    return [int(year) for year in counts.index[enough]]
+        enough = (counts > 0).all(axis=1)
+        shares = enough.astype("float64")
+    else:
+        complete = _complete(counts.index, values.index, start_month)
+        wanted = [needed(each, coverage) for each in complete.tolist()]
+        enough = counts.ge(wanted, axis=0).all(axis=1)
+        shares = counts.min(axis=1) / complete
+        for line in _incomplete(counts, complete, enough):
+            _log.warning("%s", line)
+    found = [int(year) for year in counts.index[enough]]
+    if len(found) < least:
+        share = f"{100 * coverage:g}%"
+        lack = f"No hydrological year from month {start_month:02d} has {share} of its values"
+        if found:
+            lack = f"The script needs at least {least} complete years, has {len(found)}"
+        raise ValueError(f"{lack}: {_ways(shares, least)}.{advice and f' Note: {advice}.'}")
+    return found
+
+
+def _ways(shares: pd.Series[float], least: int) -> str:
+    """Return what gives so many years: a lower coverage only if their gaps are small."""
+    reached = math.floor(100 * shares.nlargest(least).iloc[-1]) if len(shares) >= least else 0
+    if reached < _LEAST_PERCENT:
+        return "bind a longer series"
+    return f"bind a longer series, fill its gaps, or set coverage to {reached / 100} or less"
 
 
 def _complete(
