@@ -169,6 +169,12 @@ class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its type
         self.server.crowd.remove(self)
 
     @property
+    def sender(self) -> str:
+        """Who sent the first request: the client, or whom it names if it is a trusted proxy."""
+        forwarded = self.requests[0].headers.get("X_FORWARDED_FOR", "")
+        return real_client(self.peer, [forwarded], self.server.crowd.limits.proxies)
+
+    @property
     def turn(self) -> Turn:
         """Whose turn it is."""
         if self.total_outbufs_len:
@@ -287,7 +293,7 @@ class Crowd:
     """All connections, by client."""
 
     def __init__(self, limits: ServingLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._lock = threading.Lock()
         self._by_client: dict[str, set[HttpChannel]] = defaultdict(set)
         self._count = 0
@@ -302,8 +308,8 @@ class Crowd:
             own = self._by_client[channel.client]
             own.add(channel)
             self._count += 1
-            most = self._limits.connections
-            if len(own) <= most // 2 or is_proxy(channel.peer, self._limits.proxies):
+            most = self.limits.connections
+            if len(own) <= most // 2 or is_proxy(channel.peer, self.limits.proxies):
                 if self._count <= most:
                     return
                 own = max(self._by_client.values(), key=len)
@@ -327,7 +333,7 @@ class Crowd:
         """Close connections that are overdue, or hold too much memory."""
         unread = 0
         for channel in sorted(self.channels(), key=lambda each: each.idle_since, reverse=True):
-            channel.check_deadline(now, self._limits.timeout)
+            channel.check_deadline(now, self.limits.timeout)
             unread += channel.total_outbufs_len
             if unread > UNREAD:
                 channel.cut()

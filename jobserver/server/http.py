@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from jobserver.home.settings import Settings
     from jobserver.server.server import Server
 
-THREADS = 64
+#: Requests answered at once. They share the processor: the fewer, the sooner each is answered.
+THREADS = 48
 #: Connections that wait to be accepted.
 BACKLOG = 1000
 #: Time answers in progress get on shutdown.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,6 +15,29 @@ if TYPE_CHECKING:
 
 #: The path with a thread of its own: monitors must not mistake a busy server for a dead one.
 RESERVED = "/health"
+
+
+class FairQueue:
+    """Connections whose requests wait for a thread: one of each client in turn."""
+
+    def __init__(self) -> None:
+        self._by_client: dict[str, deque[HttpChannel]] = {}  # the next client first
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_client.values()))
+
+    def append(self, channel: HttpChannel) -> None:
+        """Add a connection."""
+        self._by_client.setdefault(channel.sender, deque()).append(channel)
+
+    def popleft(self) -> HttpChannel:
+        """Return and remove the next connection."""
+        client = next(iter(self._by_client))
+        waiting = self._by_client.pop(client)
+        channel = waiting.popleft()
+        if waiting:
+            self._by_client[client] = waiting
+        return channel
 
 
 class RequestThreads(ThreadedTaskDispatcher):  # type: ignore[misc, unused-ignore]  # no types
@@ -30,6 +54,7 @@ class RequestThreads(ThreadedTaskDispatcher):  # type: ignore[misc, unused-ignor
 
     def __init__(self, count: int) -> None:
         super().__init__()
+        self.queue = FairQueue()
         self._count = count
         self._waiting = 0
         self._resizing = threading.Lock()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,3 +136,25 @@ def test_home_moves_to_mongod(make_server: MakeServer, tmp_path: Path) -> None:
     with make_server(prepare=take_home, MONGOD="") as new:
         assert new.client.get(f"/job/{job['_id']}?stringify=false").json() == job
         assert "mongod 6" in new.log
+
+
+def test_streams_that_share_a_look_have_all_of_their_jobs(fallback: Server) -> None:
+    found: dict[str, str] = {}
+
+    def follow(job_id: str) -> None:
+        found[job_id] = fallback.client.get(f"/job/{job_id}/events").text
+
+    jobs = [fallback.client.put("/job", json={"script_name": "chatter"}) for _ in range(3)]
+    readers = [threading.Thread(target=follow, args=(job.json()["_id"],)) for job in jobs]
+    for reader in readers:
+        reader.start()
+    for job in jobs:
+        ended = fallback.client.post(f"{job.headers['Location']}/run", params={"wait": 30})
+        assert ended.json()["state"] == "finished"
+    for reader in readers:
+        reader.join()
+    for job_id, text in found.items():
+        pieces = re.findall(r"^data: (\{\"text\".*)$", text, re.M)
+        printed = "".join(json.loads(piece)["text"] for piece in pieces)
+        assert printed == fallback.client.get(f"/job/{job_id}/log").text != ""
+        assert '"state":"finished"' in text

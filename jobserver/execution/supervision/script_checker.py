@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _CHECK_SECONDS = 10.0
 #: Seconds that any request may wait for its turn; so many requests may wait up to a minute. Each
-#: holds one of the server's 64 threads.
+#: holds one of the server's threads, which are half as many again.
 _PATIENCE_SECONDS = 1.0
 _PATIENT = 32
 _TURN_SECONDS = 60.0
