@@ -74,6 +74,11 @@ def is_typed(text: str) -> bool:
     return is_number(text) or is_time(text) or is_clock(text) or bool(_OTHER_DATE.fullmatch(text))
 
 
+def is_dated(text: str) -> bool:
+    """Whether a cell is a time with its day, in any common order, certain or not."""
+    return is_typed(text) and not is_clock(text) and not is_number(text)
+
+
 def is_blank(text: str) -> bool:
     """Whether a cell is empty or stands for a missing value."""
     return not text or text in MISSING

@@ -18,9 +18,9 @@ from jobserver.tables.errors import NotTimes, UnknownColumn, counted, did_you_me
 from jobserver.tables.numbers import missing_numbers
 from jobserver.tables.options import Options
 from jobserver.tables.text_columns import TextColumns, advise_times, time_remark
+from jobserver.tables.time_formats import Where
 from jobserver.tables.times import (
     TimesOption,
-    Where,
     in_zone,
     iso_times,
     parse_times,

@@ -15,7 +15,7 @@ from jobserver.tables.cells import INTEGER, MISSING, is_number
 from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import Row
-from jobserver.tables.times import Where
+from jobserver.tables.time_formats import Where
 
 if TYPE_CHECKING:
     import numpy as np

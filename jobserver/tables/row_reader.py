@@ -34,7 +34,7 @@ from jobserver.tables.numbers import (
 )
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, check_rows, find_footer, split_rows
-from jobserver.tables.text_columns import has_leading_zeros, report_missing
+from jobserver.tables.text_columns import footer_length, has_leading_zeros, report_missing
 from jobserver.tables.times import TimesOption, start_with_dates
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ class RowReader:
             frame = self._parsed()
             if frame is None:
                 raise UnreadableTable("is not a table: a cell starts with a quote that never ends")
+        frame = self._without_footer(frame)
         self._report_long_rows(frame)
         self._check_points()
         frame = self._with_full_dates(frame)
@@ -121,9 +122,12 @@ class RowReader:
 
     def where(self, row: int) -> str:
         """Return where a row stands."""
+        return f"line {self._line(row)}"
+
+    def _line(self, row: int) -> int:
         if self.lines is None and b'"' in self.data:  # a cell may go over several lines
             self.lines = [found.line for found in self._rows()]
-        return f"line {self.lines[row] if self.lines else self.layout.start + row + 1}"
+        return self.lines[row] if self.lines else self.layout.start + row + 1
 
     def _parsed(self, **more: object) -> pd.DataFrame | None:
         """Return the rows below the header; None if pandas finds too many cells in one."""
@@ -179,15 +183,33 @@ class RowReader:
         rows = self._rows()
         end = find_footer(rows, self.layout.width)
         if end < len(rows):
-            first = rows[end].line
-            self.data = self.data[: offset_of_line(self.data, first - 1)]
-            _log.warning(
-                "What stands below the table was left out: lines %d to %d, from %r on",
-                *(first, rows[-1].line, self.layout.separator.join(rows[end].cells)[:60]),
-            )
+            self._cut_off(rows[end].line, rows[-1].line)
         check_rows(rows[:end], self.layout.width, self.layout.separator)
         self._report_short_rows(rows[:end])
         self.lines = [row.line for row in rows[:end]]
+
+    def _without_footer(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table of dates without the last rows, if they start with words instead."""
+        if 0 in self.texts or frame.empty or frame[0].dtype.kind != "O":
+            return frame
+        length = footer_length(frame[0])
+        if not length:
+            return frame
+        self._cut_off(self._line(len(frame) - length), self._line(len(frame) - 1))
+        self.lines = self.lines[:-length] if self.lines else None
+        parsed = self._parsed()
+        return frame if parsed is None else parsed
+
+    def _cut_off(self, first: int, last: int) -> None:
+        """Leave out the last lines of the text, and report it."""
+        start = offset_of_line(self.data, first - 1)
+        footer = self.data[start:].decode("utf-8", "replace").partition("\n")[0]
+        self.data = self.data[:start]
+        _log.warning(
+            "What stands below the table was left out: %s, from %r on",
+            f"line {first}" if first == last else f"lines {first} to {last}",
+            footer[:60],
+        )
 
     def _rows(self) -> list[Row]:
         """Return the rows of the text, line by line."""

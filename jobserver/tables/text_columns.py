@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from jobserver.tables.cells import MISSING, is_clock, is_number, is_time, is_typed
+from jobserver.tables.cells import MISSING, is_dated, is_time
 from jobserver.tables.errors import counted
 from jobserver.tables.numbers import (
     advise_cells,
@@ -19,7 +19,8 @@ from jobserver.tables.numbers import (
     with_points,
 )
 from jobserver.tables.options import Options
-from jobserver.tables.times import Where, are_iso_times, iso_times
+from jobserver.tables.time_formats import Where, advise_format, fix_cell
+from jobserver.tables.times import are_iso_times, iso_times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,11 @@ _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _TIME_OF_DAY = (
     "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?|24:00(?::00(?:[.,]0+)?)?"
 )
+_LONGEST_FOOTER = 10
+#: What starts with a letter, as no date of numbers does.
+_WORD = re.compile(r"\s*[^\W\d_]")
+#: Cells at each end of a column that show whether it holds dates.
+_FEW = 100
 _LEADING_ZERO = r"[+-]?0[0-9]+"
 
 
@@ -95,21 +101,42 @@ class TextColumns:
 
     def _remark_text(self, column: pd.Series, present: pd.Series, wrong: pd.Series[bool]) -> None:
         """Remark why a column is not numbers or times, if it almost is."""
-        may_have_times = self.options.get("times") is None
         kind = "a number"
         if 2 * present.map(is_time).astype(bool).sum() >= len(present):
             wrong, kind = ~are_iso_times(present), "a time like the others"
-        elif 2 * wrong.sum() > len(present):
-            if may_have_times and all(map(_may_be_time, present.head(100))):
-                where = self._where(column, present, 0)
-                self.remarks[str(column.name)] = time_remark(column.name, present.iloc[0], where)
+            if wrong.all():
+                advice = advise_format(present, [column.name], ask=False)
+                why = f"is not a full date of the calendar{advice and '; '}{advice}"
+                self._remark(column, present, 0, why)
                 return
-            if not _DIGITS.fullmatch(present.iloc[0]):
-                return
+        elif 2 * wrong.sum() > len(present) and (
+            self._remark_dates(column, present) or not _DIGITS.fullmatch(present.iloc[0])
+        ):
+            return
         if wrong.any():  # not so in times, if the option names others
             text = present.str.strip()
             advice = advise_cells(text, text[wrong], self.options)
             self._remark(column, present, int(wrong.to_numpy().argmax()), f"is not {kind}{advice}")
+
+    def _remark_dates(self, column: pd.Series, present: pd.Series) -> bool:
+        """Remark on a column of dates that it may hold times, or which cell is none.
+
+        Returns
+        -------
+        bool
+            Whether most cells are dates.
+        """
+        ends = {*range(min(_FEW, len(present))), *range(max(len(present) - _FEW, 0), len(present))}
+        odd = [row for row in sorted(ends) if not is_dated(present.iloc[row])]
+        if 2 * len(odd) >= len(ends):
+            return False
+        if odd:
+            why = f"is not a time like the others: {fix_cell(present.iloc[odd[0]])}"
+            self._remark(column, present, odd[0], why)
+        elif self.options.get("times") is None:
+            where = self._where(column, present, 0)
+            self.remarks[str(column.name)] = time_remark(column.name, present.iloc[0], where)
+        return True
 
     def _remark(self, column: pd.Series, present: pd.Series, row: int, why: str) -> None:
         where = self._where(column, present, row)
@@ -136,6 +163,21 @@ def has_leading_zeros(column: pd.Series) -> bool:
     return bool(column.str.fullmatch(_LEADING_ZERO).any())
 
 
+def footer_length(column: pd.Series) -> int:
+    """Return how many last cells of a column of dates are words, as of a footer; at most ten."""
+    present = column.dropna()
+    length = 0
+    while length <= _LONGEST_FOOTER and length < len(present):
+        if not _WORD.match(present.iloc[-1 - length]):
+            break
+        length += 1
+    dates = present.iloc[: len(present) - length]
+    is_footer = 0 < length <= _LONGEST_FOOTER and 2 * length < len(dates)
+    if not is_footer or not all(map(is_dated, dates.str.strip())):
+        return 0
+    return len(column) - int(column.index.get_indexer([present.index[-length]])[0])
+
+
 def report_missing(name: object, column: pd.Series) -> None:
     """Report which words of a column of numbers are taken as missing."""
     lost = column[column.isin(MISSING)]
@@ -153,7 +195,3 @@ def advise_times(names: list[object]) -> str:
     """Return the advice that columns hold the times."""
     columns = json.dumps([str(name) for name in names] if names[1:] else str(names[0]))
     return f'set "times": {columns} in "data"'
-
-
-def _may_be_time(cell: str) -> bool:
-    return is_typed(cell) and not is_clock(cell) and not is_number(cell)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
@@ -13,13 +13,17 @@ from zoneinfo import ZoneInfo
 from jobserver.sizes import KIB
 from jobserver.tables.cells import TIME, is_time
 from jobserver.tables.errors import NotTimes
+from jobserver.tables.time_formats import (
+    UnknownFormat,
+    Where,
+    advise_format,
+    fix_cell,
+    infer_format,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-#: Returns where a row stands, for messages: ``line 7``.
-Where = Callable[[int], str]
 
 _DATE = "0000-00-00"
 #: Digits of the codes of a format, and formats of times of day without leading zeros.
@@ -33,28 +37,6 @@ _ZONED = r"[T ].*?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$|[0-9] ?(?:UTC|GMT)$"
 _LATE = r"[T ]24(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$)"
 _NAMED_UTC = re.compile(r"(?<=\d) ?(?:UTC|GMT)$", re.ASCII)
 _MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$))", re.ASCII)
-#: Dates that are written in one way only, and two that are not.
-_DATES = {
-    r"\d{4}-\d\d?-\d\d?": "%Y-%m-%d",
-    r"\d{4}/\d\d?/\d\d?": "%Y/%m/%d",
-    r"\d{4}\.\d\d?\.\d\d?": "%Y.%m.%d",
-    r"\d\d?\.\d\d?\.\d{4}": "%d.%m.%Y",
-    r"\d\d?-[A-Za-z]{3}-\d{4}": "%d-%b-%Y",
-    r"\d\d? [A-Za-z]{3} \d{4}": "%d %b %Y",
-    r"\d{8}": "%Y%m%d",
-    r"\d{4}-\d\d": "%Y-%m",
-}
-_EITHER = {r"\d\d?/\d\d?/\d{4}": "/", r"\d\d?-\d\d?-\d{4}": "-"}
-_CLOCKS = {
-    r"": "",
-    r"[T ]\d\d?:\d\d": " %H:%M",
-    r"[T ]\d\d?:\d\d:\d\d": " %H:%M:%S",
-    r"[T ]\d\d?:\d\d:\d\d\.\d+": " %H:%M:%S.%f",
-    r"[T ]\d\d?:\d\d [AaPp][Mm]": " %I:%M %p",
-    r"[T ]\d\d?:\d\d:\d\d [AaPp][Mm]": " %I:%M:%S %p",
-    r"[T ]\d\d?": " %H",
-}
-_COMPACT = {r"\d{10}": "%Y%m%d%H", r"\d{12}": "%Y%m%d%H%M", r"\d{14}": "%Y%m%d%H%M%S"}
 
 
 @dataclass(frozen=True)
@@ -200,6 +182,8 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
     NotTimes
         If a cell is not a time, or the way they are written cannot be inferred.
     """
+    import numpy as np
+
     is_numbered = len(parts) > 2 and option.format is None
     if is_numbered:
         _check_years(parts[0].str.strip(), where)
@@ -207,18 +191,23 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
     present = text.dropna()
     if present.empty:
         raise NotTimes("are all missing")
-    wanted = option.format or _guess(present)
+    columns = [part.name for part in parts]
+    try:
+        wanted, fits = (option.format, True) if option.format else infer_format(text)
+    except UnknownFormat as error:
+        raise NotTimes(f"{error}: {advise_format(present, columns, option.zone)}") from error
     if option.format:
         text = _joined(_padded_clocks(parts, option.format), is_numbered)
     times = _coerced(text, present, wanted)
-    wrong = times.isna() & text.notna()
+    wrong = text.notna() & (times.isna() | np.logical_not(fits))
     if wrong.any():
         row = int(wrong.to_numpy().argmax())
-        is_iso = wanted == "ISO8601"
-        how = "not a full date of the calendar" if is_iso else f"not written as {wanted}"
+        how = "a full date of the calendar" if wanted == "ISO8601" else f"written as {wanted}"
+        is_odd = 2 * wrong.sum() < len(present)
+        advice = advise_format(present, columns, option.zone, ask=not is_odd)
         raise NotTimes(
-            f'are not all times: {text.iloc[row]!r} in {where(row)} is {how}; set "format" in '
-            f'"times" to how they are written, such as "%d.%m.%Y %H:%M"'
+            f"are not all times: {text.iloc[row][:60]!r} in {where(row)} is not {how}: "
+            + (advice or fix_cell(text.iloc[row], not columns[1:]))
         )
     return in_zone(times, option.zone, where)
 
@@ -292,39 +281,6 @@ def _check_years(years: pd.Series, where: Where) -> None:
             f'start with the year {years.iloc[row]} in {where(row)}: set "format" in "times", such '
             'as "%y %m %d" for years of two digits, or "%Y %m %d" if they are right'
         )
-
-
-def _guess(present: pd.Series) -> str:
-    """Return the way in which all times are written, or ISO 8601 if the first ones are."""
-    are_iso = present.str.fullmatch(TIME)
-    if are_iso.all():
-        return "ISO8601"
-    for pattern, found in _COMPACT.items():
-        if present.str.fullmatch(pattern).all():
-            return found
-    for clock, end in _CLOCKS.items():
-        for date, start in (_DATES | _EITHER).items():
-            if present.str.fullmatch(date + clock).all():
-                return (start if date in _DATES else _order(present, start)) + end
-    if are_iso.iloc[0]:
-        return "ISO8601"
-    raise NotTimes(
-        f'are written in a way that cannot be inferred, such as {present.iloc[0]!r}: set "format" '
-        'in "times", such as "%d.%m.%Y %H:%M"'
-    )
-
-
-def _order(present: pd.Series, mark: str) -> str:
-    """Return whether day or month comes first, which a number above 12 decides."""
-    numbers = present.str.extract(rf"(\d+){mark}(\d+)").astype(int)
-    day_first, month_first = (numbers.max() > 12).tolist()
-    if day_first != month_first:
-        first, second = ("%d", "%m") if day_first else ("%m", "%d")
-        return f"{first}{mark}{second}{mark}%Y"
-    raise NotTimes(
-        f'such as {present.iloc[0]!r} may start with the day or the month: set "format" in '
-        f'"times" to "%d{mark}%m{mark}%Y" or "%m{mark}%d{mark}%Y", with " %H:%M" if they have it'
-    )
 
 
 def _padded_clocks(parts: Sequence[pd.Series], how: str) -> Sequence[pd.Series]:

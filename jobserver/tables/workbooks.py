@@ -30,7 +30,7 @@ from jobserver.tables.header import find_header, find_units
 from jobserver.tables.numbers import check_points
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, find_table
-from jobserver.tables.times import Where
+from jobserver.tables.time_formats import Where
 
 if TYPE_CHECKING:
     import pandas as pd

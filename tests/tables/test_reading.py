@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -305,6 +306,77 @@ def test_what_is_left_out_is_told(read: Read, caplog: pytest.LogCaptureFixture) 
     assert "zeros at the start" in told("id,q\n007,1\n1.5,2")
     assert "'2*' in line 3" in told("a,b\n1,1\n2*,1\n")
     assert "Line 2, which skip leaves out" in told("x,y\n2020-01-01,1\n2020-01-02,2", skip=2)
+
+
+DAYS_OF_JANUARY = "".join(f"{day:02}.01.2020;1,25;\n" for day in range(1, 29))
+
+
+@pytest.mark.parametrize(
+    ("footer", "lines"),
+    [
+        ("Mittelwert;12,5;", "line 30"),
+        ("Quelle: LANUV;;", "line 30"),
+        ("Mittelwert;12,5;\n;;x\nQuelle: LANUV;;", "lines 30 to 32"),
+    ],
+)
+def test_last_rows_that_start_with_a_word_instead_of_a_date_are_a_footer(
+    read: Read, caplog: pytest.LogCaptureFixture, footer: str, lines: str
+) -> None:
+    text = f"Datum;Wert;Art\n{DAYS_OF_JANUARY}{footer}\n"
+    for options in ({}, {"times": "Datum"}, {"times": {"columns": 0, "format": "%d.%m.%Y"}}):
+        caplog.clear()
+        assert read(text, **options)["Wert"].tolist() == [1.25] * 28
+        assert f"{lines}, from {footer.partition(chr(10))[0]!r}" in caplog.text
+    assert len(read(text, text=["Datum"])) == 28 + len(footer.split("\n"))
+
+
+@pytest.mark.parametrize("odd", ["unklar", "32.01.2020", "3.1.20", "20200103"])
+def test_a_cell_among_dates_that_is_none_is_named(read: Read, odd: str) -> None:
+    text = f"Datum;Wert;Art\n01.01.2020;1,5;\n{odd};2,5;\n{DAYS_OF_JANUARY}"
+    told = why(read, text, times="Datum")
+    assert f"{odd!r} in line 3" in told
+    assert f'"missing": ["{odd}"]' in told
+    frame = read(text, times="Datum", missing=[odd])
+    assert frame["Datum"].isna().tolist() == [False, True] + [False] * 28
+    if odd in ("unklar", "20200103"):
+        assert f"{odd!r} in line 3" in read(text).attrs["remarks"]["Datum"]
+
+
+def test_a_last_date_with_a_typing_error_is_no_footer(read: Read) -> None:
+    text = f"Datum;Wert;Art\n{DAYS_OF_JANUARY}3O.01.2020;2,5;\n"
+    frame = read(text)
+    assert len(frame) == 29
+    assert "'3O.01.2020' in line 30" in frame.attrs["remarks"]["Datum"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "formats"),
+    [
+        (("1980", "1981"), ["%Y"]),
+        (("2000-01-00", "2000-02-00"), ["%Y-%m-00"]),
+        (("01/02/2020 10:00", "02/02/2020 11:00"), ["%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"]),
+        (("31.12.19", "01.01.20"), ["%d.%m.%y"]),
+        (("200012", "200101"), ["%Y%m"]),
+        (("2020001", "2020002"), ["%Y%j"]),
+        (("12/2020", "1/2021"), ["%m/%Y"]),
+    ],
+)
+def test_a_refusal_of_times_proposes_each_format_that_reads_them(
+    read: Read, cells: tuple[str, str], formats: list[str]
+) -> None:
+    text = f"when,q\n{cells[0]},1.5\n{cells[1]},2.5\n"
+    told = why(read, text, times={"columns": "when", "zone": "UTC"})
+    proposed = re.findall(r'"times": (\{.*?\})', told)
+    assert [json.loads(each)["format"] for each in proposed] == formats
+    for each in proposed:
+        assert str(read(text, times=json.loads(each))["when"].dtype) == "datetime64[us, UTC]"
+
+
+def test_months_without_days_are_named_with_their_format(read: Read) -> None:
+    text = "when,q\n2000-01-00,1.5\n2000-02-00,2.5\n"
+    remark = read(text).attrs["remarks"]["when"]
+    assert '"format": "%Y-%m-00"' in remark
+    assert "others" not in remark
 
 
 def test_a_footer_in_mid_table_is_not_left_out(read: Read) -> None:
