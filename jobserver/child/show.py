@@ -30,6 +30,7 @@ from jobserver.encoding.text_tables import write_text
 from jobserver.errors import UnsupportedType
 from jobserver.system.process_tree import NOT_SHOWN, OUT_OF_MEMORY, end_with
 from jobserver.tables.conversion import convert
+from jobserver.tables.errors import sentence
 from jobserver.tables.loading import REFUSALS, explain, read_file
 from jobserver.tables.options import Options, datatype_of
 
@@ -116,18 +117,18 @@ def pieces(path: Path, output_format: str, options: Options) -> Iterator[bytes]:
             return
         frame = _with_dates(convert(value, "dataframe"))
     except REFUSALS as error:
-        raise UnsupportedType(_refusal(path, explain(error))) from error
+        raise UnsupportedType(_refusal(path, explain(error, path))) from error
     table = cast(ColumnTable, Encoder(largest=-1).encode(frame))
     yield from _rows(table) if output_format == "json" else write_text(table, output_format)
 
 
 def _refusal(path: Path, reason: str) -> str:
     """Return why a file cannot be read, and how to set the options that the reason names."""
-    plain = reason.replace(_IN_A_JOB, "").removesuffix(".")
-    if plain == reason.removesuffix("."):
-        return f"The file {plain}."
+    plain = sentence(reason.replace(_IN_A_JOB, ""))
+    if _IN_A_JOB not in reason:
+        return f"The file {plain}"
     return (
-        f'The file {plain}. Keep options with it: POST {{"options": {{...}}}} as JSON to '
+        f'The file {plain} Keep options with it: POST {{"options": {{...}}}} as JSON to '
         f"/datafile/{path.name}."
     )
 

@@ -13,10 +13,12 @@ from typing import Any
 
 from jobserver.encoding import is_table
 from jobserver.tables.cells import COUNT, is_time
-from jobserver.tables.errors import counted, set_one
+from jobserver.tables.errors import LONGEST_SHOWN, abridged, counted, did_you_mean, set_one
 
 #: Most columns of a table: as many as a sheet of a workbook has.
 WIDEST = 16_384
+#: Most keys of an object that a message lists.
+_MOST_KEYS = 10
 _SPLIT = {"columns", "data"}
 #: Kinds of stored results that each datatype accepts.
 _STORED = {
@@ -96,14 +98,17 @@ def pick_records(value: object, path: str | None) -> object:
             value = value[int(part)]
         else:
             place = ".".join([*seen, part])
-            raise DatatypeMismatch(f"has nothing at {place}: {_advise_path(value)}")
+            raise DatatypeMismatch(f"has nothing at {abridged(place)}: {_advise_path(value, part)}")
         seen.append(part)
     return value
 
 
-def _advise_path(value: object) -> str:
+def _advise_path(value: object, part: str) -> str:
     if isinstance(value, dict):
-        return f'set "records" to a path through {_few(value)}'
+        keys = ", ".join(abridged(key) for key in islice(value, _MOST_KEYS))
+        more = ", ..." if len(value) > _MOST_KEYS else ""
+        meant = did_you_mean(part, (key for key in value if len(key) <= LONGEST_SHOWN))
+        return f'set "records" to a path through {keys}{more}{meant}' if keys else "it is empty"
     if isinstance(value, list):
         return f"the list before it has {len(value)} items, counted from 0"
     return "nothing is below it"

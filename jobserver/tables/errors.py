@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from jobserver.errors import similar_names
 
 _SHOWN = 5
+#: The longest text from data that a message shows whole.
+LONGEST_SHOWN = 60
 
 
 class TableError(ValueError):
@@ -71,6 +73,16 @@ def translated_errors(kind: str) -> Iterator[None]:
 def counted(number: int, noun: str) -> str:
     """Return a number and what it counts, for a message: 1 row, 2 rows."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def sentence(message: str) -> str:
+    """Return a message with a full stop at its end, if it lacks one and is no question."""
+    return message if message.endswith((".", "?")) else f"{message}."
+
+
+def abridged(text: str) -> str:
+    """Return the start of a text from data, for a message."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

@@ -25,11 +25,11 @@ from jobserver.tables.compression import inner_extension
 from jobserver.tables.conversion import convert
 from jobserver.tables.datatypes import DatatypeMismatch
 from jobserver.tables.delimited import read_table
-from jobserver.tables.errors import TableError, UnreadableTable
+from jobserver.tables.errors import TableError, UnreadableTable, sentence
 from jobserver.tables.geojson import feature_properties
 from jobserver.tables.hdf5_files import read_hdf5
 from jobserver.tables.netcdf_files import read_netcdf
-from jobserver.tables.options import OPTIONS, Options, datatype_of, inapplicable
+from jobserver.tables.options import Options, applicable, datatype_of, inapplicable
 from jobserver.tables.text_files import read_json, read_utf8
 from jobserver.tables.workbooks import read_workbook
 
@@ -61,31 +61,38 @@ def load(source: Options, as_path: bool) -> Any:
         If it cannot be read or does not match its datatype.
     """
     if "path" not in source:
-        with _translated("data"):
+        with _translated("data", ""):
             value = source["value"] if "value" in source else _stored(Path(source["stored"]))
             return convert(value, datatype_of(source, "json"), source)
     path = Path(source["path"])
     if as_path:
         return path
-    with _translated(f"data file {path.name}"):
+    with _translated(f"data file {path.name}", path):
         return read_file(path, source)
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, source: Path | str) -> Iterator[None]:
     """Translate errors of reading data into `JobNotRunnable`."""
     try:
         yield
     except REFUSALS as error:
-        problem = Problem(f"the {name}", explain(error))
+        problem = Problem(f"the {name}", explain(error, source))
         raise JobNotRunnable("The data cannot be read.", [problem]) from error
 
 
-def explain(error: Exception) -> str:
-    """Return why data cannot be read, with the options if one of them may help."""
+def explain(error: Exception, source: Path | str) -> str:
+    """Return why data cannot be read, with the options that apply if one of them may help.
+
+    Parameters
+    ----------
+    source : Path or str
+        The file; ``""`` for JSON in a job or the database.
+    """
     if isinstance(error, UnreadableTable):
         return str(error)
-    return f'{error}. Options in "data": {", ".join(OPTIONS)}'
+    options = applicable(inner_extension(source) if isinstance(source, Path) else source)
+    return f'{sentence(str(error))} Options in "data": {", ".join(options)}'
 
 
 def read_file(path: Path, options: Options) -> Any:

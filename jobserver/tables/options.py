@@ -106,10 +106,14 @@ class Times(_Model):
         description="a column, or the columns of date and time, or of year, month and day"
     )
     format: Annotated[_Name, AfterValidator(_check_format)] | None = Field(
-        None, description='how times are written, such as "%d.%m.%Y %H:%M"'
+        None,
+        description='how times are written, such as "%d.%m.%Y %H:%M": %Y for the year, %m month, '
+        "%d day, %H hour, %M minute, %S second",
     )
     zone: Annotated[_Name, AfterValidator(_check_zone)] | None = Field(
-        None, description="the time zone they are in, such as Europe/Berlin or +01:00"
+        None,
+        description='the time zone they are in: a name such as "Europe/Berlin" or "UTC", or an '
+        'offset such as "+01:00"',
     )
 
 
@@ -204,7 +208,8 @@ def option_problems(
     try:
         _ADAPTER.validate_python(dict(options))
     except ValidationError as error:
-        found = dict(map(_expected, error.errors()))
+        known = OPTIONS if extension is None else applicable(extension)
+        found = dict(_expected(each, known) for each in error.errors())
         for name, expected in found.items():
             if name != "times" or len(found) == 1:  # else a part of it says more
                 yield Problem(f"{field}{name}", expected)
@@ -216,13 +221,18 @@ def option_problems(
             yield Problem(f"{field}{name}", problem)
 
 
+def applicable(extension: str) -> tuple[str, ...]:
+    """Return the options that apply to files of an extension; ``""`` stands for JSON in a job."""
+    return _APPLICABLE.get(extension, _TEXT) if extension else _JSON
+
+
 def inapplicable(options: Options, extension: str) -> Iterator[tuple[str, str]]:
     """Yield the options that do not apply to files of an extension, and why; see `OPTIONS`."""
-    applicable = _APPLICABLE.get(extension, _TEXT) if extension else _JSON
+    known = applicable(extension)
     data = f"{extension[1:]} files" if extension else "JSON"
     for name in OPTIONS:
-        if options.get(name) is not None and name not in applicable:
-            yield name, f"does not apply to {data}; these options do: {', '.join(applicable)}"
+        if options.get(name) is not None and name not in known:
+            yield name, f"does not apply to {data}; these options do: {', '.join(known)}"
 
 
 def extension_of(name: str) -> str | None:
@@ -233,23 +243,24 @@ def extension_of(name: str) -> str | None:
     return (inner if last in (".gz", ".bz2", ".xz") else last) or None
 
 
-def _expected(error: ErrorDetails) -> tuple[str, str]:
+def _expected(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str, str]:
     """Return the option that an error is about, and what it must be."""
     name, *inner = map(str, error["loc"])
     if name not in OPTIONS:
         meant = f"; did you mean {_SYNONYMS[name]}?" if name in _SYNONYMS else ""
         meant = meant or did_you_mean(name, OPTIONS)
-        return name, f"is unknown; the options are: {', '.join(OPTIONS)}{meant}"
+        return name, f"is unknown; the options are: {', '.join(known)}{meant}"
     part = inner[1] if inner[:1] == ["Times"] and inner[1:] else None
     if part and error["type"] == "extra_forbidden":
-        known = ", ".join(Times.model_fields)
-        return f"{name}.{part}", f"is unknown; an object of times has {known}" + did_you_mean(
+        fields = ", ".join(Times.model_fields)
+        return f"{name}.{part}", f"is unknown; an object of times has {fields}" + did_you_mean(
             part, Times.model_fields
         )
     if part in ("format", "zone"):
         reason = error.get("ctx", {}).get("error")
         why = f" ({reason})" if reason else ""
-        return f"{name}.{part}", f"must be {Times.model_fields[part].description}{why}"
+        wanted = Times.model_fields[part].description
+        return f"{name}.{part}", f"must be {wanted}, not {str(error['input'])[:60]!r}{why}"
     return name, f"must be {TableOptions.model_fields[name].description}"
 
 

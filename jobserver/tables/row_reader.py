@@ -332,7 +332,10 @@ class RowReader:
     def _units(self, kept: list[int]) -> dict[str, Any]:
         if not self.layout.units:
             return {}
-        _log.info("A row below the header was read as units: %s", ", ".join(self.layout.units))
+        _log.info(
+            "A row below the header was read as units: %s",
+            ", ".join(filter(None, self.layout.units)),
+        )
         pairs = list(zip(self.names, self.layout.units, strict=False))
         return {"units": {str(pairs[n][0]): pairs[n][1] for n in kept if n < len(pairs)}}
 

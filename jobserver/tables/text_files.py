@@ -58,7 +58,10 @@ def read_utf8(path: Path, options: Options) -> bytes:
         if options.get("encoding"):
             _check_encoding(content, text, encoding)
         elif encoding in _GUESSES[1:]:
-            _log.warning("%s is not UTF-8; it was read as %s", path.name, encoding)
+            _log.warning(
+                '%s is not UTF-8; it was read as %s: if that is right, "encoding": "%s" says so',
+                *(path.name, encoding, encoding),
+            )
         return content if encoding == "utf-8" else text.encode("utf-8", "replace")
     raise UnreadableTable(
         f"is not in {_encodings(content, options)[0]}: {_advise_encoding(content)}"

@@ -9,7 +9,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 from jobserver.tables.cells import TIME
-from jobserver.tables.errors import NotTimes
+from jobserver.tables.errors import LONGEST_SHOWN, NotTimes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,8 +61,6 @@ _PROPOSED = {
 }
 #: Different cells that a proposed format has to read.
 _SAMPLE = 1000
-#: The longest cell that is shown whole.
-_LONGEST = 60
 
 
 class UnknownFormat(NotTimes):
@@ -116,7 +114,7 @@ def _order(present: pd.Series, sign: str) -> str:
 def fix_cell(cell: str, is_whole: bool = True) -> str:
     """Return the advice for a cell, or cells that are joined, among others that are times."""
     missing = json.dumps([cell], ensure_ascii=False)
-    is_named = is_whole and len(cell) <= _LONGEST
+    is_named = is_whole and len(cell) <= LONGEST_SHOWN
     others = f', or set "missing": {missing} in "data"' if is_named else ""
     return f"correct it, or remove its line if that is a footer{others}"
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from jobserver.sizes import KIB
 from jobserver.tables.cells import TIME, is_time
-from jobserver.tables.errors import NotTimes
+from jobserver.tables.errors import NotTimes, abridged
 from jobserver.tables.time_formats import (
     UnknownFormat,
     Where,
@@ -206,7 +206,7 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
         is_odd = 2 * wrong.sum() < len(present)
         advice = advise_format(present, columns, option.zone, ask=not is_odd)
         raise NotTimes(
-            f"are not all times: {text.iloc[row][:60]!r} in {where(row)} is not {how}: "
+            f"are not all times: {abridged(text.iloc[row])!r} in {where(row)} is not {how}: "
             + (advice or fix_cell(text.iloc[row], not columns[1:]))
         )
     return in_zone(times, option.zone, where)

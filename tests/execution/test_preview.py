@@ -194,6 +194,7 @@ def test_a_refusal_names_the_options_that_are_kept_with_the_file(tmp_path: Path)
     with pytest.raises(UnsupportedType, match=r'"options".*/datafile/rain\.csv') as refused:
         show(path, "json", {}, 0)
     assert '"data"' not in refused.value.message
+    assert "sheet" not in refused.value.message
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.nc", "a.npy"])

@@ -149,9 +149,13 @@ def test_encodings(read: Read, encoding: str, caplog: pytest.LogCaptureFixture) 
     assert frame.columns.tolist() == ["größe", "wert"]
     assert frame.iloc[0].tolist() == ["ä€", 1.5]
     guessed = [record.message for record in caplog.records if record.levelno == logging.WARNING]
-    assert guessed == (
-        ["a.csv is not UTF-8; it was read as cp1252"] if encoding == "cp1252" else []
-    )
+    assert len(guessed) == (encoding == "cp1252")
+    for message in guessed:
+        assert "a.csv is not UTF-8; it was read as cp1252" in message
+        assert '"encoding": "cp1252"' in message
+    caplog.clear()
+    read("größe;wert\nä€;1,5\n".encode(encoding), encoding=encoding)
+    assert caplog.messages == []
 
 
 def test_an_odd_character_far_down(read: Read) -> None:

@@ -185,7 +185,8 @@ def test_refusals_name_line_cell_and_option(
 ) -> None:
     told = why(read, text, **options)
     assert [fact for fact in facts if fact not in told] == []
-    assert all(option in told for option in OPTIONS)
+    listed = told.rpartition('Options in "data": ')[2].split(", ")
+    assert listed == [option for option in OPTIONS if option not in ("sheet", "records")]
 
 
 @pytest.mark.parametrize(
@@ -289,9 +290,10 @@ def test_what_is_left_out_is_told(read: Read, caplog: pytest.LogCaptureFixture) 
     ice = "time,q,T\n2020-01-01,1.5,1\n2020-01-02,Ice,2\n2020-01-03,3,3"
     assert all(word in told(ice) for word in ("column q", "text", "'Ice'", "line 3"))
     assert "lines 4 to 5" in told("date,flow\n2020-01-01,1.5\n\nMean,2.0\nSource: x")
+    assert "line 4, from" in told("date,flow\n2020-01-01,1.5\n\nMean,2.0")
     assert "15 lines" in told("x:\ty\n" * 15 + "date\tq\tt\n2020-01-01\t1.5\t2")
     assert "label" in told("a,b\n1,2,3")
-    assert "cm, °C" in told("a;b;c\n;cm;°C\n2020-01-01;1;2\n2020-01-02;2;3")
+    assert "units: cm, °C" in told("a;b;c\n;cm;°C\n2020-01-01;1;2\n2020-01-02;2;3")
     assert ": 3" in told("a,b\n1,2\n3\n4,5")
     assert "date and time" in told("date,time,flow\n2020-01-01,00:00,1.5")
     assert "NA" in told("country,v\nFR,NA\nDE,2")
@@ -588,6 +590,14 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], field: 
     assert [problem.field for problem in option_problems(options)] == [field]
 
 
+def test_a_wrong_format_or_zone_is_shown_with_the_forms_there_are() -> None:
+    times = {"columns": "t", "format": "dd/mm/yyyy HH:MM", "zone": "CET+1"}
+    problems = {each.field: each.problem for each in option_problems({"times": times})}
+    assert all(code in problems["times.format"] for code in ("%Y", "%m", "%d", "%H", "%M"))
+    assert "'dd/mm/yyyy HH:MM'" in problems["times.format"]
+    assert all(zone in problems["times.zone"] for zone in ("Europe/Berlin", "+01:00", "'CET+1'"))
+
+
 @pytest.mark.parametrize(
     ("options", "field", "meant"),
     [
@@ -610,6 +620,28 @@ def test_a_misspelled_column_names_the_one_meant(read: Read) -> None:
     told = why(read, "datum,abfluss\n2020-01-01,1\n", columns=["Abflus"])
     assert "did you mean abfluss?" in told
     assert "did you mean" not in why(read, "a,b\n1,2\n", times="when")
+    assert "?." not in told
+
+
+def test_a_refusal_lists_the_options_of_its_format_only(read: Read) -> None:
+    listed = why(read, '{"a": {"b": 1}}', "a.json", records="b").rpartition(": ")[2].split(", ")
+    assert {"records", "encoding"} < {*listed}
+    assert {"separator", "skip", "sheet"}.isdisjoint(listed)
+    with pytest.raises(JobNotRunnable) as refused:
+        load({"value": [1], "records": "x"}, as_path=False)
+    assert "encoding" not in refused.value.errors[0].problem
+    (unknown,) = option_problems({"color": 1}, "data.", ".npy")
+    assert unknown.problem.endswith("the options are: datatype")
+
+
+def test_wrong_records_list_few_keys_and_the_one_meant(read: Read) -> None:
+    value = {f"key{n}": 1 for n in range(20)} | {"x" * 500: 1, "feeds": [{"a": 1}] * 5000}
+    told = why(read, json.dumps(value), "a.json", records="feed")
+    assert "did you mean feeds?" in told
+    assert "key9" in told
+    assert "key10" not in told
+    assert "{'a': 1}" not in told
+    assert len(why(read, json.dumps({"x" * 500: 1}), "a.json", records="y" * 500)) < 500
 
 
 @pytest.mark.parametrize(
