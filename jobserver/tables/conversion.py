@@ -166,10 +166,9 @@ def _find_times(frame: pd.DataFrame) -> int:
         raise DatatypeMismatch(f"has several columns of times: {advice}")
     remarks = frame.attrs.get(REMARKS, {})
     why = "".join(f"; the column {name}: {remark}" for name, remark in remarks.items())
-    raise DatatypeMismatch(
-        f'has no column of times such as 2018-09-05T17:24{why}: set "times" to the column, or to '
-        "an object of columns and format"
-    )
+    way = ': set "times" to the column, or to an object of columns and format'
+    advice = "" if '"times"' in why else way
+    raise DatatypeMismatch(f"has no column of times such as 2018-09-05T17:24{why}{advice}")
 
 
 def _with_index(frame: pd.DataFrame, column: int) -> pd.DataFrame:
