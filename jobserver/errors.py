@@ -29,6 +29,8 @@ from difflib import get_close_matches
 
 #: Characters of a name that are compared.
 _LONGEST_NAME = 100
+#: Least similarity: nope.csv and logger.csv, which share little but the extension, have 0.67.
+_LEAST_SIMILARITY = 0.7
 
 
 @dataclass(frozen=True)
@@ -180,4 +182,6 @@ def similar_names(name: object, known: Iterable[str], most: int = 1) -> str:
     """
     folded = {each.casefold(): each for each in known}
     wanted = name[:_LONGEST_NAME].casefold() if isinstance(name, str) else ""
-    return " or ".join(folded[each] for each in get_close_matches(wanted, folded, most))
+    return " or ".join(
+        folded[each] for each in get_close_matches(wanted, folded, most, _LEAST_SIMILARITY)
+    )

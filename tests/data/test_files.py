@@ -282,6 +282,10 @@ def test_a_misspelled_name_is_named_unless_it_is_hidden_or_of_another_user(
             stranger.info("rainfal.csv")
         assert "Did you mean" not in refused.value.message
     save(files, "first.csv")
+    save(files, "logger.csv")
+    with pytest.raises(NotFound, match="no data file nope") as refused:
+        files.info("nope.csv")
+    assert "Did you mean" not in refused.value.message
     (folder / ".rainfall.csv").touch()
     (folder / "rainfall.exe").touch()
     with pytest.raises(NotFound) as refused:

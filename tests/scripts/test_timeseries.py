@@ -219,7 +219,7 @@ def test_rows_without_values_are_gaps(caplog: pytest.LogCaptureFixture) -> None:
         "missing": [1, 1, 2],
     }
     assert gaps(data).to_dict("list") == expected
-    assert "the most common step is 1 days 00:00:00; set frequency if you" in caplog.text
+    assert "the most common step is 1 day; set frequency if you" in caplog.text
     every_second = daily([1.0, None] * 10 + [1.0])
     assert gaps(every_second)["missing"].tolist() == [1] * 10
     assert gaps(daily([None] * 3).astype({"value": float})).to_dict("list") == {
@@ -227,6 +227,19 @@ def test_rows_without_values_are_gaps(caplog: pytest.LogCaptureFixture) -> None:
         "after": [pd.NaT],
         "missing": [3],
     }
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        *(("15min", "15 minutes"), ("1h", "1 hour"), ("90min", "90 minutes"), ("9h", "9 hours")),
+        *(("10s", "10 seconds"), ("7D", "7 days"), ("31D", "31 days (1 month)")),
+    ],
+)
+def test_steps_are_logged_in_words(step: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    gaps(pd.DataFrame({"value": 1.0}, pd.date_range("2020-01-01", periods=3, freq=step)))
+    assert f"the most common step is {words};" in caplog.text
 
 
 def test_gaps_are_those_of_the_columns_asked_for() -> None:

@@ -82,8 +82,9 @@ def water_balance(  # noqa: PLR0913, PLR0917 - they describe the table and the y
     """
     names = {"precipitation": precipitation, "flow": flow, "evaporation": evaporation}
     columns = {kind: name for kind, name in names.items() if name is not None}
-    if len(set(columns.values())) < len(columns):
-        raise ValueError(f"{', '.join(columns)} must be different columns.")
+    for name in columns.values():
+        if len(same := [kind for kind, other in columns.items() if other == name]) > 1:
+            raise ValueError(f"{' and '.join(same)} must be different columns, but all are {name}.")
     table = timetable(data, list(columns.values()), time, zone)
     check_unique(table.index)
     table = table[list(columns.values())].set_axis(list(columns), axis="columns").astype("float64")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Gt, Le, Lt
 
 from jobserver.scripts.shipped.columns import check_not_negative, one_series
-from jobserver.scripts.shipped.steps import regular_step
+from jobserver.scripts.shipped.steps import in_words, regular_step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +111,7 @@ def _unbroken(flow: pd.Series[float]) -> list[np.ndarray]:
 
     step = regular_step(flow.index, "The filter")
     if step != pd.Timedelta(1, "D"):
-        _log.warning("the usual alpha is meant for daily flow, but the step is %s", step)
+        _log.warning("the usual alpha is meant for daily flow, but the step is %s", in_words(step))
     starts = np.flatnonzero(flow.index.to_series().diff() > 1.5 * step)
     if len(starts):
         _log.warning("gaps in the flow: %d; each part is filtered by itself", len(starts))

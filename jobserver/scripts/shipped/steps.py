@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
+from jobserver.tables.errors import counted
 from jobserver.tables.times import zone_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _TOLERANCE = 0.01
 #: Seconds of each unit of a time span, and of the longest one: a century.
 _UNITS = {"s": 1, "min": 60, "h": 3600, "D": 86_400, "W": 604_800}
 _LONGEST = 36_525 * 86_400
+_WORDS = {"day": 86_400, "hour": 3600, "minute": 60}
+_CALENDAR = dict.fromkeys(range(28, 32), " (1 month)") | dict.fromkeys((365, 366), " (1 year)")
 _SPAN = re.compile(rf"(\d*\.?\d+)?({'|'.join(_UNITS)})", re.ASCII)
 _DAY_NAMES, _MONTH_NAMES = (
     "MON|TUE|WED|THU|FRI|SAT|SUN",
@@ -135,6 +138,17 @@ def advise_zone(times: pd.DatetimeIndex) -> str:
     )
 
 
+def in_words(step: pd.Timedelta) -> str:
+    """Return a step for a message, such as ``15 minutes`` or ``31 days (1 month)``."""
+    seconds = step.total_seconds()
+    for unit, length in _WORDS.items():
+        if seconds % length == 0:
+            number = int(seconds // length)
+            calendar = _CALENDAR.get(number, "") if unit == "day" else ""
+            return counted(number, unit) + calendar
+    return f"{seconds:g} seconds"
+
+
 def usual_step(times: pd.DatetimeIndex) -> pd.Timedelta | None:
     """Return the step between most of the ordered times; None if they have no such step."""
     steps = times.unique().to_series().diff().dropna()
@@ -170,9 +184,10 @@ def fixed_step(times: pd.DatetimeIndex, why: str) -> pd.Timedelta:
     steps = times.to_series().diff().dropna() / step
     odd = (steps - steps.round()).abs() > _TOLERANCE
     if odd.any():
+        other = odd.idxmax()
         raise ValueError(
-            f"{why} needs a fixed step. Most steps are {step}, but the one before "
-            f"{odd.idxmax()} is {steps[odd.idxmax()] * step}: resample the data to days first."
+            f"{why} needs a fixed step. Most steps are {in_words(step)}, but the one before "
+            f"{other} is {in_words(steps[other] * step)}: resample the data to days first."
         )
     return step
 

@@ -6,7 +6,15 @@ import logging
 from typing import TYPE_CHECKING, Literal
 
 from jobserver.scripts.shipped.columns import Columns, numeric_columns, timetable
-from jobserver.scripts.shipped.steps import Count, Share, Span, length_of, needed, regular_step
+from jobserver.scripts.shipped.steps import (
+    Count,
+    Share,
+    Span,
+    in_words,
+    length_of,
+    needed,
+    regular_step,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,8 +179,9 @@ def _common_step(times: pd.DatetimeIndex) -> pd.Timedelta:
     steps = times.unique().to_series().diff().dropna()
     if steps.empty:
         raise ValueError("There are fewer than two times: set the expected frequency.")
-    _log.info("the most common step is %s; set frequency if you expect another", steps.mode()[0])
-    return steps.mode()[0]
+    step = steps.mode()[0]
+    _log.info("the most common step is %s; set frequency if you expect another", in_words(step))
+    return step
 
 
 def _gaps(rows: pd.DatetimeIndex, values: pd.DatetimeIndex, step: pd.Timedelta) -> pd.DataFrame:
