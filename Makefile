@@ -2,12 +2,13 @@
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+CLIENT_TOOLS := $(CURDIR)/.tools
 
 # Compiled once, not again in each process that a test starts.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test fuzz test-mongo coverage check docs bench faults clean
+.PHONY: help install demo run test fuzz test-mongo clients coverage check docs bench faults clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +41,16 @@ test-mongo: ## Run all tests on a MongoDB of yours: make test-mongo URI=mongodb:
 	@test -n "$(URI)" || { echo "Name a MongoDB: make test-mongo URI=mongodb://localhost"; exit 2; }
 	@JOBSERVER_TEST_MONGO_URI="$(URI)" $(MAKE) --no-print-directory test
 
+clients: $(INSTALLED) $(CLIENT_TOOLS)/.installed ## Lint the OpenAPI document, generate clients and run them; needs npm
+	@CLIENT_TOOLS=$(CLIENT_TOOLS) $(BIN)/python -m pytest -n0 tests/clients $(ARGS)
+
+$(CLIENT_TOOLS)/.installed: tests/clients/package.json tests/clients/requirements.txt | $(INSTALLED)
+	@mkdir -p $(CLIENT_TOOLS) && cp tests/clients/package.json $(CLIENT_TOOLS)
+	@npm install --prefix $(CLIENT_TOOLS) --ignore-scripts --no-audit --no-fund --loglevel error
+	@$(BIN)/python -m venv $(CLIENT_TOOLS)/python
+	@$(CLIENT_TOOLS)/python/bin/pip install -qq -r tests/clients/requirements.txt
+	@touch $@
+
 coverage: $(INSTALLED) ## Run tests and report the lines that none runs; narrow them with ARGS
 	@rm -rf .coverage && mkdir .coverage
 	@$(BIN)/coverage run -m pytest $(ARGS)
@@ -66,5 +77,5 @@ faults: $(INSTALLED) ## Kill servers, children and databases at random; ARGS="--
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 
 clean: ## Remove what make made; config.py, data/ and db/ stay
-	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	rm -rf .venv .tools build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,6 +40,8 @@ FORM_OVERHEAD = 64 * 1024
 #: Header with what the reader of a data file remarked, and the most of its characters.
 REMARKS = "X-Remarks"
 _LONGEST_HEADER = 4000
+#: Content of a file of any type; generators of clients know only the second.
+_ANY = ("*/*", "application/octet-stream")
 #: Headers of a download.
 _OF_FILE = ("Content-Disposition", "Last-Modified", "Accept-Ranges")
 #: Bytes sent at once.
@@ -99,7 +101,7 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     "GET",
     "/datafile/<path:name>/content",
     policy="datafile.read",
-    answers={200: "*/*", 206: "*/*"},
+    answers={200: _ANY, 206: _ANY},
     refusals=(404, 415, 416),
     headers={200: _OF_FILE, 206: (*_OF_FILE, "ETag", "Content-Range")},
     reads=("Range",),

@@ -199,7 +199,9 @@ def _operation(entry: Endpoint, login: bool) -> Schema:
     }
     if accepted := _accepted(entry):
         fields = entry.body.model_fields.values() if entry.body else ()
-        required = entry.upload or any(field.is_required() for field in fields)
+        # A required body of several types, such as an upload, is declared optional: clients that
+        # openapi-python-client 0.29 generates of it could not be imported.
+        required = not entry.upload and any(field.is_required() for field in fields)
         operation["requestBody"] = {"required": required, "content": accepted}
     return operation
 
@@ -298,7 +300,8 @@ def _answer(*bodies: Content) -> Schema:
 
 def _content(body: Content) -> Schema:
     if isinstance(body, str):
-        return {body: {"schema": {"type": "string"}}}
+        is_text = body.startswith("text/")
+        return {body: {"schema": {"type": "string"} | ({} if is_text else {"format": "binary"})}}
     return {_JSON: {"schema": {"$ref": _REFERENCE.format(model=body.__name__)}}}
 
 
