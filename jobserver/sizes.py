@@ -1,4 +1,4 @@
-"""Sizes in bytes, and their text."""
+"""Sizes and numbers, and their text."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def rounded_size(size: int) -> str:
             return f"{value:.0f} {unit}"
         value /= KIB
     return f"{value:.0f} TB"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts, for a message: 1 row, 2 rows."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

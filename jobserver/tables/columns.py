@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from jobserver.sizes import counted
 from jobserver.tables.cells import REMARKS, is_clock
-from jobserver.tables.errors import NotTimes, UnknownColumn, counted, did_you_mean
+from jobserver.tables.errors import NotTimes, UnknownColumn, did_you_mean
 from jobserver.tables.numbers import missing_numbers
 from jobserver.tables.options import Options
 from jobserver.tables.text_columns import TextColumns, advise_times, time_remark

@@ -12,8 +12,9 @@ from itertools import islice
 from typing import Any
 
 from jobserver.encoding import is_table
+from jobserver.sizes import counted
 from jobserver.tables.cells import COUNT, is_time
-from jobserver.tables.errors import LONGEST_SHOWN, abridged, counted, did_you_mean, set_one
+from jobserver.tables.errors import LONGEST_SHOWN, abridged, did_you_mean, set_one
 
 #: Most columns of a table: as many as a sheet of a workbook has.
 WIDEST = 16_384

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NoReturn
 
+from jobserver.sizes import counted
 from jobserver.tables.cells import is_time, is_typed
 from jobserver.tables.datatypes import check_width
-from jobserver.tables.errors import AmbiguousTable, UnreadableTable, counted
+from jobserver.tables.errors import AmbiguousTable, UnreadableTable
 from jobserver.tables.layout import Layout, infer
 from jobserver.tables.options import Options, advise
 from jobserver.tables.row_reader import RowReader, offset_of_line

@@ -70,11 +70,6 @@ def translated_errors(kind: str) -> Iterator[None]:
         ) from error
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number and what it counts, for a message: 1 row, 2 rows."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def sentence(message: str) -> str:
     """Return a message with a full stop at its end, if it lacks one and is no question."""
     return message if message.endswith((".", "?")) else f"{message}."

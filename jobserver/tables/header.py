@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence, Set
 from itertools import pairwise, zip_longest
 
+from jobserver.sizes import counted
 from jobserver.tables.cells import INTEGER, is_blank, is_number, is_time, is_typed, is_unit
-from jobserver.tables.errors import AmbiguousTable, counted
+from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import (
     Row,

@@ -25,10 +25,10 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from jobserver.encoding.zones import zone_of
 from jobserver.errors import Problem
 from jobserver.tables.datatypes import DATATYPES, check_datatype, pick_records
 from jobserver.tables.errors import did_you_mean
-from jobserver.tables.times import zone_of
 
 #: Options of a table, as a job or a data file holds them: JSON.
 Options = Mapping[str, Any]

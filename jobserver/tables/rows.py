@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from jobserver.sizes import counted
 from jobserver.tables.cells import is_blank, is_clock, is_date, is_number, is_time, is_typed
-from jobserver.tables.errors import AmbiguousTable, counted
+from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 
 _SHORT = 40

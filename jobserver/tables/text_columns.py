@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from jobserver.sizes import counted
 from jobserver.tables.cells import MISSING, is_dated, is_time
-from jobserver.tables.errors import counted
 from jobserver.tables.numbers import (
     advise_cells,
     decimal_mark,

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta, timezone, tzinfo
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
+from jobserver.encoding.zones import zone_of
 from jobserver.sizes import KIB
 from jobserver.tables.cells import TIME, is_time
 from jobserver.tables.errors import NotTimes, abridged
@@ -31,7 +31,6 @@ _DIGITS = {code: rf"[0-9]{{{n}}}" for code, n in zip("YymdHIMSj", (4, *[2] * 7, 
 _DIGITS["f"] = "[0-9]{1,9}"
 _ALONE = {"%H%M": 4, "%H%M%S": 6}
 _BLOCK = 256 * KIB
-_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)", re.ASCII)
 #: Times with a zone, and the last hour of a day; text, and without looking around, as Arrow has it.
 _ZONED = r"[T ].*?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$|[0-9] ?(?:UTC|GMT)$"
 _LATE = r"[T ]24(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$)"
@@ -69,23 +68,6 @@ class TimesOption:
             fields.get("format"),
             fields.get("zone"),
         )
-
-
-def zone_of(name: str) -> tzinfo:
-    """Return a time zone by its name, such as ``Europe/Berlin``, or its offset, such as ``+01:00``.
-
-    Raises
-    ------
-    ValueError
-        If there is no such zone.
-    """
-    if found := _OFFSET.fullmatch(name):
-        span = timedelta(hours=int(found[2]), minutes=int(found[3]))
-        return timezone(-span if found[1] == "-" else span)
-    try:
-        return ZoneInfo(name)
-    except (KeyError, OSError, ValueError) as error:
-        raise ValueError(f"There is no time zone {name}.") from error
 
 
 def iso_times(column: pd.Series) -> pd.Series | None:

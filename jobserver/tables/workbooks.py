@@ -15,7 +15,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from jobserver.sizes import MIB, exact_size
+from jobserver.sizes import MIB, counted, exact_size
 from jobserver.tables.binary_files import check_signature
 from jobserver.tables.columns import (
     find_columns,
@@ -25,7 +25,7 @@ from jobserver.tables.columns import (
     without_missing,
 )
 from jobserver.tables.compression import open_zip
-from jobserver.tables.errors import UnreadableTable, counted, set_one, translated_errors
+from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
 from jobserver.tables.header import find_header, find_units
 from jobserver.tables.numbers import check_points
 from jobserver.tables.options import Options

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from jobserver.encoding.zones import zone_of
 from jobserver.scripts import resample, return_periods, water_balance
-from jobserver.tables.times import zone_of
 
 ADVICE = 'set zone to that of the data, such as "+01:00"'
 

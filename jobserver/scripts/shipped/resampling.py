@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from jobserver.encoding.zones import zone_of
 from jobserver.scripts.shipped.columns import Columns, timetable
 from jobserver.scripts.shipped.steps import (
     Count,
@@ -18,7 +19,6 @@ from jobserver.scripts.shipped.steps import (
     usual_step,
 )
 from jobserver.scripts.shipped.timeseries import How
-from jobserver.tables.times import zone_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
-from jobserver.tables.errors import counted
-from jobserver.tables.times import zone_of
+from jobserver.encoding.zones import zone_of
+from jobserver.sizes import counted
 
 if TYPE_CHECKING:
     import numpy as np
