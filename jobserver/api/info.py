@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Methods that are counted under their own names; clients may make up any number of others.
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
+#: Held while the interface is described, so that many first requests do not all do it.
+_describing = threading.Lock()
 
 info = Blueprint("info", __name__)
 metrics = Blueprint("metrics", __name__)
@@ -67,7 +70,8 @@ def read_openapi() -> Answer:
     """Describe every endpoint in OpenAPI 3.1."""
     settings = services().settings
     url = settings.PUBLIC_URL or "/"
-    return Answer(openapi.document(login=settings.LOGIN_REQUIRED, url=url))
+    with _describing:
+        return Answer(openapi.document(login=settings.LOGIN_REQUIRED, url=url))
 
 
 @endpoint(metrics, "GET", "/metrics", policy="metrics", answers={200: "text/plain"})
