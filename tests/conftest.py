@@ -53,16 +53,18 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
     """Run servers: ``with make_server(config="...", STRINGIFY=False) as server``.
 
     ``config`` is the text of ``config.py``, ``prepare`` is called with the home before the start,
-    everything else is a setting. There is one slot unless ``WORKERS`` says more: each takes time.
+    ``home`` is the folder to use if that matters, everything else is a setting. There is one slot
+    unless ``WORKERS`` says more: each takes time.
     """
 
     @contextmanager
     def make(
         config: str | None = None,
         prepare: Callable[[Path], object] | None = None,
+        home: Path | None = None,
         **settings: object,
     ) -> Iterator[Server]:
-        home = tmp_path_factory.mktemp("home")
+        home = home or tmp_path_factory.mktemp("home")
         make_home(home)
         shutil.copy(SCRIPTS, home / "scripts" / "trials.py")
         if config is not None:

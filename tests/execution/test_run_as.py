@@ -7,7 +7,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +85,7 @@ def interpreter() -> Iterator[None]:
 
 def open_to_nobody(home: Path) -> None:
     """Give the user what it needs, as the documentation says."""
-    for folder in (home, *home.parents):
-        if folder.stat().st_mode & 0o001 == 0:
-            folder.chmod(folder.stat().st_mode | 0o001)
+    home.chmod(0o711)
     (home / "scripts" / "looking.py").write_text(SCRIPTS)
     (home / "tmp").mkdir(mode=0o711)
     for path in (home / "scripts", *(home / "scripts").iterdir()):
@@ -93,9 +93,21 @@ def open_to_nobody(home: Path) -> None:
         path.chmod(0o750)
 
 
+@contextmanager
+def folder_for_all() -> Iterator[Path]:
+    """A folder that others can reach: pytest's own are private."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
 @pytest.fixture(scope="module")
 def server(make_server: MakeServer) -> Iterator[Server]:
-    with make_server(prepare=open_to_nobody, RUN_AS="nobody", PROCESS_EVAL_ALLOWED=True) as server:
+    with (
+        folder_for_all() as home,
+        make_server(
+            home=home, prepare=open_to_nobody, RUN_AS="nobody", PROCESS_EVAL_ALLOWED=True
+        ) as server,
+    ):
         (server.home / "server.pid").write_text(str(server.process.pid))
         yield server
 
@@ -104,7 +116,7 @@ def look(server: Server, name: str) -> Any:
     """What a run with a data file sees."""
     script = {"name": "look", "kwargs": {"home": str(server.home)}}
     job = run_through(server.client, script=script, datafile=name)
-    assert job["state"] == "finished", job
+    assert job["state"] == "finished", [job.get("message"), server.log]
     return job["result"]
 
 
@@ -123,7 +135,7 @@ def test_a_run_reads_its_data_and_nothing_of_the_servers(server: Server) -> None
 
 def test_its_large_result_is_stored_and_nothing_is_left(server: Server) -> None:
     job = run_through(server.client, script_name="large")
-    assert job["state"] == "finished", job
+    assert job["state"] == "finished", [job.get("message"), server.log]
     rows = server.client.get(f"/job/{job['_id']}/result", params={"format": "csv"}).text
     assert rows.startswith("a\n0\n1\n")
     until(lambda: list((server.home / "tmp").glob("*-run-*")) == [])
@@ -139,15 +151,16 @@ def test_stored_data_and_code_work_too(server: Server) -> None:
     script = {"type": "eval", "code": "import os\n[data, os.getuid()]"}
     data = {"type": "mongodb", "id": "numbers"}
     job = run_through(server.client, script=script, data=data)
-    assert job["result"] == [[1, 2], NOBODY], job
+    assert job["result"] == [[1, 2], NOBODY], [job.get("message"), server.log]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
+def home() -> Iterator[Path]:
     """A home that the user can use."""
-    make_home(tmp_path / "home")
-    open_to_nobody(tmp_path / "home")
-    return tmp_path / "home"
+    with folder_for_all() as folder:
+        make_home(folder)
+        open_to_nobody(folder)
+        yield folder
 
 
 def test_a_home_that_is_open_enough_passes(home: Path) -> None:
