@@ -20,7 +20,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from jobserver.child.attempt import Attempt, script_problems
@@ -37,10 +37,13 @@ from jobserver.system.process_tree import (
     shared_with_forks,
     threads,
 )
-from jobserver.system.protocol import Message, RunSpec, Setup, receive, send
+from jobserver.system.protocol import ChannelClosed, Message, RunSpec, Setup, receive, send
 
 if TYPE_CHECKING:
     from typing import TextIO
+
+#: Longest that a run's process waits for its end after it reported how it ended.
+_REPORTED_SECONDS = 1.0
 
 
 def serve(control: socket.socket) -> NoReturn:
@@ -178,7 +181,18 @@ class Warm:
         if os.getpid() != pid:  # a module forked: this is the copy
             os._exit(0)
         Attempt(registry, self._setup["home"], spec, channel).run()
-        while self._setup["can_fork"]:  # killed once its output is read: what it left may print
+        if self._setup["can_fork"]:
+            _wait_for_the_end(channel)
+
+
+def _wait_for_the_end(channel: socket.socket) -> None:
+    """Wait for the server to read the output and order the end: what is left may print at it.
+
+    Not for long: a script that broke the channel is told by the end of this process.
+    """
+    channel.settimeout(_REPORTED_SECONDS)
+    with suppress(OSError, ChannelClosed):
+        while True:
             receive(channel)
 
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support.members import Member, Members, database_of
-from tests.support.runs import MIB, carry_out, kill_after_its_report, log_of, start
+from tests.support.runs import MIB, carry_out, log_of, start
 from tests.support.scripts.leaving import STATES
 from tests.support.server import Job, MakeServer, Server, finished, until
 
@@ -207,7 +207,7 @@ def test_a_run_that_is_over_before_the_server_looks_is_finished(
     server.process.send_signal(signal.SIGSTOP)
     try:
         gate.touch()
-        kill_after_its_report(run.pid)
+        until(lambda: not run.is_running())
         until(lambda: warm.children() and warm.status() == psutil.STATUS_SLEEPING)
     finally:
         server.process.send_signal(signal.SIGCONT)

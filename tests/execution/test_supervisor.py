@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from jobserver.execution.maps import ActiveMaps, SlotShare
@@ -22,8 +23,7 @@ from jobserver.home.settings import load
 from jobserver.jobs.outcome import CANCELLED
 from jobserver.sizes import MIB
 from jobserver.system.protocol import RunSpec
-from tests.support.runs import kill_after_its_report
-from tests.support.server import SCRIPTS
+from tests.support.server import SCRIPTS, until
 
 
 class Listener:
@@ -74,7 +74,7 @@ class Late(Listener):
     def tick(self) -> None:
         if self.printed and not self._file.exists():
             self._file.touch()
-            kill_after_its_report(int(self.printed))
+            until(lambda: not psutil.pid_exists(int(self.printed)))
             self._maps.share.granted += 1
 
 

@@ -112,14 +112,6 @@ def last_state(client: httpx.Client, job_id: str) -> str:
     return state
 
 
-def kill_after_its_report(pid: int) -> None:
-    """Kill the process of a run that has reported its end, and waits for the server's answer."""
-    run = psutil.Process(pid)
-    until(lambda: "unix_stream_read" in Path(f"/proc/{pid}/wchan").read_text())
-    run.kill()
-    until(lambda: not run.is_running() or run.status() == psutil.STATUS_ZOMBIE)
-
-
 @contextmanager
 def all_busy(server: Server, slots: int) -> Iterator[list[str]]:
     """Have every slot wait until the end of the block; the ids of these jobs."""
