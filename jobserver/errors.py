@@ -182,6 +182,6 @@ def similar_names(name: object, known: Iterable[str], most: int = 1) -> str:
     """
     folded = {each.casefold(): each for each in known}
     wanted = name[:_LONGEST_NAME].casefold() if isinstance(name, str) else ""
-    return " or ".join(
-        folded[each] for each in get_close_matches(wanted, folded, most, _LEAST_SIMILARITY)
-    )
+    without_extension = [each for each in folded if each.rpartition(".")[0] == wanted != ""]
+    close = without_extension or get_close_matches(wanted, folded, most, _LEAST_SIMILARITY)
+    return " or ".join(folded[each] for each in close[:most])
