@@ -32,10 +32,10 @@ def test_a_worker_takes_its_part(members: Fleet) -> None:
         both = [begin(client, "wait_for", name="gate") for _ in range(2)]
         assert [read(client, job_id)["state"] for job_id in both] == ["running"] * 2
         # one of these runs in the worker: the server passes the order on by the database
-        began = time.monotonic()
         for job_id in both:
+            began = time.monotonic()
             assert cancel(client, job_id)["state"] == "cancelled"
-        assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 2.0
 
         (members.home / "gate").touch()
         ids = [start(client, "sign", name="together") for _ in range(40)]
