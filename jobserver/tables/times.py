@@ -178,8 +178,8 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
         wanted, fits = (option.format, True) if option.format else infer_format(text)
     except UnknownFormat as error:
         raise NotTimes(f"{error}: {advise_format(present, columns, option.zone)}") from error
-    if option.format:
-        text = _joined(_padded_clocks(parts, option.format), is_numbered)
+    if option.format and (padded := _padded_clocks(parts, option.format)):
+        text = _joined(padded, is_numbered)
     times = _coerced(text, present, wanted)
     wrong = text.notna() & (times.isna() | np.logical_not(fits))
     if wrong.any():
@@ -265,12 +265,11 @@ def _check_years(years: pd.Series, where: Where) -> None:
         )
 
 
-def _padded_clocks(parts: Sequence[pd.Series], how: str) -> Sequence[pd.Series]:
-    """Return the columns with 30 as 0030, where %H%M is all that a column holds."""
-    codes = how.split(" ")
-    if len(codes) != len(parts):
-        return parts
-    widths = [_ALONE.get(code, 0) for code in codes]
+def _padded_clocks(parts: Sequence[pd.Series], how: str) -> list[pd.Series]:
+    """Return the columns with 30 as 0030, if %H%M is all that one of them holds; else none."""
+    widths = [_ALONE.get(code, 0) for code in how.split(" ")]
+    if len(widths) != len(parts) or not any(widths):
+        return []
     return [part.str.strip().str.zfill(n) for part, n in zip(parts, widths, strict=True)]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.bystander import undisturbed
 from tests.support.contract import check_error_body
-from tests.support.members import Member, Members, database_of
+from tests.support.members import Member, Members, members_of
 from tests.support.server import MakeServer, Server
 
 SENDERS = 100
@@ -21,11 +21,8 @@ NESTED = b'{"foo":[' + b",".join([b"[" * 28 + b"]" * 28] * 60_000) + b"]}"
 @pytest.fixture(scope="module")
 def members(make_server: MakeServer) -> Iterator[Members]:
     """Users of a server that asks for a login."""
-    with make_server(LOGIN_REQUIRED=True) as server, database_of(server) as database:
-        made = Members(server, database)
+    with make_server(LOGIN_REQUIRED=True) as server, members_of(server) as made:
         yield made
-        made.close()
-        server.check()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.bystander import undisturbed
-from tests.support.members import Member, Members, database_of
+from tests.support.members import Member, Members, members_of
 from tests.support.server import MakeServer, until
 
 STREAMS = 100
@@ -19,12 +19,9 @@ def members(make_server: MakeServer) -> Iterator[Members]:
     """Users of a server with more streams than threads."""
     with (
         make_server(LOGIN_REQUIRED=True, STREAMS=STREAMS) as server,
-        database_of(server) as database,
+        members_of(server) as made,
     ):
-        made = Members(server, database)
         yield made
-        made.close()
-        server.check()
 
 
 def follow(stack: ExitStack, member: Member, job_id: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.members import Member, Members, database_of
+from tests.support.members import Member, Members, members_of
 from tests.support.server import MakeServer, Server
 
 #: Pages of other origins that may call the public server.
@@ -32,12 +32,9 @@ def members(make_server: MakeServer) -> Iterator[Members]:
     """Users of a server that asks for a login, behind a proxy: `X-Forwarded-For` says who asks."""
     with (
         make_server(LOGIN_REQUIRED=True, TRUSTED_PROXIES="127.0.0.1") as server,
-        database_of(server) as database,
+        members_of(server) as made,
     ):
-        made = Members(server, database)
         yield made
-        made.close()
-        server.check()
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.members import Member, Members, database_of
+from tests.support.members import Member, Members, members_of
 from tests.support.runs import MIB, carry_out, log_of, start
 from tests.support.scripts.leaving import STATES
 from tests.support.server import Job, MakeServer, Server, finished, until
@@ -32,12 +32,9 @@ def members(make_server: MakeServer) -> Iterator[Members]:
     """Users of a server with one slot."""
     with (
         make_server(prepare=add_leaving, LOGIN_REQUIRED=True, JOB_MEMORY_LIMIT=MEMORY) as server,
-        database_of(server) as database,
+        members_of(server) as made,
     ):
-        made = Members(server, database)
         yield made
-        made.close()
-        server.check()
 
 
 @pytest.fixture(scope="module")

@@ -26,37 +26,7 @@ NOBODY = 65534
 #: The system's own interpreter: any user can run it.
 PYTHON = shutil.which("python3", path="/usr/bin:/bin") or sys.executable
 PACKAGES = sysconfig.get_path("purelib")
-SCRIPTS = """
-import os, pathlib, time
-
-def look(data, home: str):
-    def works(action):
-        try:
-            action()
-        except OSError:
-            return False
-        return True
-    server = int(pathlib.Path(home, "server.pid").read_text())
-    return {
-        "rows": len(data),
-        "user": os.getuid(),
-        "groups": os.getgroups(),
-        "config": works(lambda: pathlib.Path(home, "config.py").read_text()),
-        "db": works(lambda: os.listdir(f"{home}/db")),
-        "scripts": works(lambda: pathlib.Path(home, "scripts", "new.py").touch()),
-        "signal": works(lambda: os.kill(server, 0)),
-        "environ": works(lambda: pathlib.Path(f"/proc/{server}/environ").read_text()),
-    }
-
-def large():
-    import numpy as np
-    import pandas as pd
-    pathlib.Path("own").write_text("it may write here")
-    return pd.DataFrame({"a": np.arange(2_000_000)})
-
-def wait():
-    time.sleep(60)
-"""
+SCRIPTS = ROOT / "tests" / "support" / "scripts" / "looking.py"
 
 
 def can_run() -> bool:
@@ -86,7 +56,7 @@ def interpreter() -> Iterator[None]:
 def open_to_nobody(home: Path) -> None:
     """Give the user what it needs, as the documentation says."""
     home.chmod(0o711)
-    (home / "scripts" / "looking.py").write_text(SCRIPTS)
+    shutil.copy(SCRIPTS, home / "scripts")
     (home / "tmp").mkdir(mode=0o711)
     for path in (home / "scripts", *(home / "scripts").iterdir()):
         os.chown(path, -1, NOBODY)

@@ -38,6 +38,16 @@ def database_of(server: Server) -> Iterator[Database]:
         home.disconnect()
 
 
+@contextmanager
+def members_of(server: Server) -> Iterator[Members]:
+    """Users of a running server, which is well afterwards."""
+    with database_of(server) as database:
+        made = Members(server, database)
+        yield made
+        made.close()
+        server.check()
+
+
 @dataclass
 class Member:
     """A user, and a client that is logged in as them."""

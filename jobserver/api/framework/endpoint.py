@@ -123,7 +123,7 @@ class Endpoint:
     answers: Mapping[int, tuple[Content, ...]]
     refusals: tuple[int, ...]
     query: type[Query] | None
-    body: type[BaseModel] | None
+    body: type[Body] | None
     upload: bool
     form: bool
     policy: str
@@ -149,7 +149,7 @@ def endpoint(  # noqa: PLR0913 - a declaration is complete
     answers: Mapping[int, Content | tuple[Content, ...]],
     refusals: tuple[int, ...] = (),
     query: type[Query] | None = None,
-    body: type[BaseModel] | None = None,
+    body: type[Body] | None = None,
     upload: bool = False,
     form: bool = False,
     headers: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
@@ -217,12 +217,10 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> Callable[..., Re
     return serve
 
 
-def _read_body(entry: Endpoint) -> Body | Mapping[str, object] | None:
+def _read_body(entry: Endpoint) -> Body | None:
     """Return the body of the request; None if the endpoint takes none."""
-    if entry.body and issubclass(entry.body, Body):
-        return read_body(entry.body, form=entry.form)
     if entry.body:
-        return read_content(stored=True, form=entry.form)
+        return read_body(entry.body, form=entry.form)
     try:
         sent = read_content(stored=False)
     except UnsupportedType as error:
