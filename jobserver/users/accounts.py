@@ -6,6 +6,8 @@ case, and any address gets a mail, which is sent later.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 from bson import ObjectId
@@ -33,8 +35,9 @@ _WINDOW = 300
 _LOGINS, _LOGINS_FROM, _LOGINS_TO = 100, 3000, 1000
 #: Wrong passwords in a window from a client that logged in before; those of others do not count.
 _LOGINS_KNOWN, _KNOWN_SECONDS = 1000, 30 * 86400
-#: In an hour: mails to an address, requests for mails from a client.
-_MAILS, _REGISTERED_FROM = 10, 1000
+#: In an hour: mails to an address, from one client and from all of them, so that no stranger uses
+#: up those of its owner; requests for mails from a client.
+_HOUR, _MAILS, _MAILS_TO, _REGISTERED_FROM = 3600, 10, 50, 1000
 _WRONG = "The email address or the password is wrong, or the account is not activated yet."
 _EXPIRED = "The token has expired or was revoked. Log in again."
 
@@ -96,8 +99,8 @@ class Accounts:
             After too many requests.
         """
         email = normalize_address(email)
-        self._limiter.count("register", client, _REGISTERED_FROM, 3600)
-        self._limiter.count("mail", email, _MAILS, 3600)
+        self._limiter.count("register", client, _REGISTERED_FROM, _HOUR)
+        self._count_mail(email, client)
         user = self.users.by_email(email)
         if user is None:
             self.links.send_activation(email)
@@ -183,24 +186,32 @@ class Accounts:
         if user and user.active and self._cache.holds(kept, client, password):
             return user
         known = self._limiter.knows("known", f"{email} {client}")
-        attempts = self._count_login(email, client, known)
-        if not self.passwords.verify(password, kept) or user is None or not user.active:
-            raise Unauthorized(_WRONG)
-        for attempt in attempts:
-            self._limiter.give_back(attempt)
+        with self._attempt(*_login_limits(email, client, known)):
+            if not self.passwords.verify(password, kept) or user is None or not user.active:
+                raise Unauthorized(_WRONG)
         if not known:
             self._limiter.remember("known", f"{email} {client}", _KNOWN_SECONDS)
         self._cache.add(kept, client, password)
         return user
 
-    def _count_login(self, email: str, client: str, known: bool) -> list[str]:
-        """Count an attempt to log in; return the ids of the counts."""
-        pair = f"{email} {client}"
-        limits = [("login", pair, _LOGINS), ("login", client, _LOGINS_FROM)]
-        limits.append(("account", email, _LOGINS_TO))
-        if known:
-            limits = [("known client", pair, _LOGINS_KNOWN)]
-        return [self._limiter.count(*limit, _WINDOW) for limit in limits]
+    @contextmanager
+    def _attempt(self, *limits: tuple[str, str, int]) -> Iterator[None]:
+        """Count an attempt with a password; only a wrong one stays counted, not a busy server."""
+        counted: list[str] = []
+        try:
+            for limit in limits:
+                counted.append(self._limiter.count(*limit, _WINDOW))
+            yield
+        except (Unauthorized, Forbidden):
+            counted.clear()
+            raise
+        finally:
+            for attempt in counted:
+                self._limiter.give_back(attempt)
+
+    def _count_mail(self, email: str, client: str) -> None:
+        self._limiter.count("mail", f"{email} {client}", _MAILS, _HOUR)
+        self._limiter.count("mail", email, _MAILS_TO, _HOUR)
 
     def access_token(self, user: User) -> str:
         """Return a token for the user's login."""
@@ -254,7 +265,7 @@ class Accounts:
             self.users.drop_tokens(user.id)
             done.append("The password was changed; all logins and tokens have ended.")
         if email is not None:
-            self._limiter.count("mail", email, _MAILS, 3600)
+            self._count_mail(email, str(user.id))
             if other := self.users.by_email(email):  # its owner gets to know, the sender does not
                 self.links.send_reset(other)
             else:
@@ -263,9 +274,18 @@ class Accounts:
         return " ".join(done)
 
     def _check_current(self, user: User, password: str) -> None:
-        self._limiter.count("change", str(user.id), _LOGINS, _WINDOW)
-        if not self.passwords.verify(password, user.password):
-            raise Forbidden("The current_password is wrong.")
+        with self._attempt(("change", str(user.id), _LOGINS)):
+            if not self.passwords.verify(password, user.password):
+                raise Forbidden("The current_password is wrong.")
+
+
+def _login_limits(email: str, client: str, known: bool) -> list[tuple[str, str, int]]:
+    """Return what each attempt to log in counts for, and how often it may be wrong."""
+    pair = f"{email} {client}"
+    if known:
+        return [("known client", pair, _LOGINS_KNOWN)]
+    of_strangers = ("login", client, _LOGINS_FROM), ("account", email, _LOGINS_TO)
+    return [("login", pair, _LOGINS), *of_strangers]
 
 
 def actor_of(user: User) -> Actor:

@@ -298,9 +298,11 @@ def test_credentials_that_are_none(members: Members, header: str) -> None:
     assert "Basic" in answer.headers["WWW-Authenticate"]
 
 
-def used_up(members: Members, what: str, who: str, limit: int, but: int = 0) -> None:
+def used_up(
+    members: Members, what: str, who: str, limit: int, but: int = 0, seconds: int = 300
+) -> None:
     """Count attempts where the server does; each that it answers takes long on purpose."""
-    key = RateLimiter(members.database).count(what, who, limit + 1, 300)
+    key = RateLimiter(members.database).count(what, who, limit + 1, seconds)
     members.database["attempts"].update_one({"_id": key}, {"$set": {"count": limit - but}})
 
 
@@ -334,6 +336,24 @@ def test_strangers_do_not_lock_out_who_logged_in_before(members: Members) -> Non
     assert member.client.get("/jobs").status_code == 200
     used_up(members, "known client", f"{member.email} {home}", 1000)
     assert tried(members, member.email, OTHER, home) == 429
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_stranger_does_not_use_up_the_mails_of_an_address(
+    members: Members, is_known: bool
+) -> None:
+    email = members.add().email if is_known else new_address()
+
+    def ask(client: str) -> int:
+        sent, headers = {"email": email}, {"X-Forwarded-For": client}
+        return members.server.client.put("/user", json=sent, headers=headers).status_code
+
+    stranger, owner = "203.0.113.11", "203.0.113.12"
+    assert Counter(ask(stranger) for _ in range(12)) == {201: 10, 429: 2}
+    assert ask(owner) == 201
+    assert members.mails(email) == 11 * ["reset" if is_known else "activate"]
+    used_up(members, "mail", email, 50, seconds=3600)
+    assert ask("203.0.113.13") == 429
 
 
 def test_a_client_does_not_choose_its_address(members: Members) -> None:

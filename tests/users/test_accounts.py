@@ -1,0 +1,77 @@
+"""Accounts with a database, without a server."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from jobserver.errors import Forbidden, Unauthorized, Unavailable
+from jobserver.home.settings import load
+from jobserver.home.template import make_home
+from jobserver.mail import Outbox
+from jobserver.storage.database import Database
+from jobserver.users.accounts import Accounts
+from jobserver.users.policy import Role
+from jobserver.users.user import User
+from tests.support.members import HASHED, PASSWORD
+
+WRONG = "not the right password"
+CLIENT = "203.0.113.5"
+
+
+@pytest.fixture
+def accounts(uri: str, tmp_path: Path) -> Iterator[Accounts]:
+    make_home(tmp_path)
+    settings = load(tmp_path, environ={})
+    database = Database(uri)
+    database.create_indexes()
+    yield Accounts(database, settings, Outbox(database, settings))
+    database.close()
+
+
+@pytest.fixture
+def user(accounts: Accounts) -> User:
+    return accounts.users.add(f"{secrets.token_hex(6)}@example.org", HASHED, Role.USER)
+
+
+def counts(accounts: Accounts) -> int:
+    """The number of attempts that count."""
+    return sum(each.get("count", 0) for each in accounts.users.database["attempts"].find({}))
+
+
+def busy(accounts: Accounts) -> ExitStack:
+    """A time in which too many passwords are being hashed."""
+    stack, places = ExitStack(), accounts.passwords._places
+    while places.acquire(blocking=False):
+        stack.callback(places.release)
+    return stack
+
+
+@pytest.mark.parametrize("password", [PASSWORD, WRONG])
+def test_what_a_busy_server_refused_does_not_count(
+    accounts: Accounts, user: User, password: str
+) -> None:
+    tries: list[Callable[[], object]] = [
+        lambda: accounts.log_in(user.email, password, CLIENT),
+        lambda: accounts.change(user, password, WRONG, None),
+    ]
+    before = counts(accounts)
+    for attempt in tries:
+        with busy(accounts), pytest.raises(Unavailable):
+            attempt()
+    assert counts(accounts) == before
+
+
+def test_only_wrong_passwords_count(accounts: Accounts, user: User) -> None:
+    before = counts(accounts)
+    accounts.log_in(user.email, PASSWORD, CLIENT)
+    assert counts(accounts) == before
+    with pytest.raises(Unauthorized):
+        accounts.log_in(user.email, WRONG, CLIENT)
+    with pytest.raises(Forbidden):
+        accounts.change(user, WRONG, PASSWORD, None)
+    assert counts(accounts) == before + 2
