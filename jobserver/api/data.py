@@ -27,7 +27,7 @@ class DataChanges(Body):
 
     reserved: ClassVar[frozenset[str]] = SERVER_FIELDS
 
-    data: object = Field(None, description="JSON that fits the datatype.")
+    data: object = Field(None, description="JSON that fits the datatype.", examples=[[1, 2.5]])
     datatype: Annotated[
         object,
         WithJsonSchema({"type": "string", "enum": [*DATATYPES]}),

@@ -62,7 +62,9 @@ class FormatQuery(Query):
 class DataFileOptions(Body):
     """Options of reading to keep with a data file; an empty object removes them."""
 
-    options: TableOptions = Field(examples=[{"separator": ";", "decimal": ","}])
+    options: TableOptions = Field(
+        description="Options of reading.", examples=[{"separator": ";", "decimal": ","}]
+    )
 
     @field_validator("options", mode="before")
     @classmethod

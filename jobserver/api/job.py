@@ -98,8 +98,9 @@ class JobBody(JobFields):
 class JobPatch(JobFields):
     """Fields of a job to change; null removes one."""
 
-    public: bool | None = Field(None, description="Whether every user may read it.")
-    pinned: bool | None = Field(None, description="Whether RESULT_TTL does not apply.")
+    # Their default is not None, which would hide in the OpenAPI document that null is a value.
+    public: bool | None = Field(False, description="Whether every user may read it.")
+    pinned: bool | None = Field(False, description="Whether RESULT_TTL does not apply.")
 
 
 class WaitQuery(DocumentQuery):

@@ -12,7 +12,7 @@ from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, endpoint
 from jobserver.api.framework.identity import actor, client_address, log_in_basic, services
 from jobserver.api.framework.schemas import Login, MadeToken, Message, TokenList
-from jobserver.api.users import message, visible_user
+from jobserver.api.users import Email, Password, message, visible_user
 from jobserver.errors import BadRequest, NotFound, Problem
 from jobserver.users.policy import Scope
 from jobserver.users.store import shown_token
@@ -26,8 +26,8 @@ _SECRET = {"Cache-Control": "no-store"}
 class Credentials(Body):
     """A user's email address and password; neither with HTTP Basic."""
 
-    email: str = ""
-    password: str = ""
+    email: Email = ""
+    password: Password = ""
 
 
 class NewToken(Body):
@@ -38,9 +38,10 @@ class NewToken(Body):
         max_length=100,
         pattern=r"^[^\x00-\x1f\x7f]*$",
         description="Purpose of the token.",
+        examples=["nightly import"],
     )
     scopes: list[Annotated[Scope, Field(strict=False)]] = Field(
-        min_length=1, description="What the token allows."
+        min_length=1, description="What the token allows.", examples=[["read", "run"]]
     )
 
 

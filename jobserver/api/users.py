@@ -24,20 +24,28 @@ from jobserver.users.user import User
 users = Blueprint("users", __name__)
 
 
-Password = Annotated[str, Field(description="12 to 256 characters.")]
+_PASSWORD = "correct horse battery staple"  # noqa: S105 - an example
+Email = Annotated[str, Field(description="Email address.", examples=["ada@example.org"])]
+Password = Annotated[
+    str, Field(description="Password of 12 to 256 characters.", examples=[_PASSWORD])
+]
+LinkToken = Annotated[
+    str,
+    Field(description="Token of the link in the mail.", examples=["eyJ1c2VyIjoi.aR5xYw.8kq0m2"]),
+]
 _MAILED = "A mail with a link has been sent to this address. Open the link and choose a password."
 
 
 class TokenQuery(Query):
     """The token of a link."""
 
-    token: str | None = None
+    token: LinkToken | None = None
 
 
 class Address(Body):
     """An email address."""
 
-    email: str = Field(examples=["ada@example.org"])
+    email: Email
 
 
 class Registration(Address):
@@ -54,23 +62,23 @@ class Registration(Address):
 class Activation(Body):
     """The token of a mail, and the password of a new account."""
 
-    token: str = ""
+    token: LinkToken = ""
     password: Password = ""
 
 
 class NewPassword(Body):
     """A new password, with the token of a mail."""
 
-    token: str
+    token: LinkToken
     password: Password
 
 
 class Changes(Body):
     """A new password or email address, with the current password."""
 
-    current_password: str = ""
+    current_password: str = Field("", description="Present password.", examples=[_PASSWORD])
     password: Password = ""
-    email: str = ""
+    email: Email = ""
 
 
 def message(status: int, message: str) -> Answer:

@@ -108,6 +108,42 @@ def test_what_an_answer_leaves_out_is_never_null(document: Document) -> None:
     assert "next" not in schemas["JobList"]["required"]
 
 
+def properties(document: Document) -> Iterator[tuple[str, str, Document]]:
+    """Each property of each schema; one of another schema's type is described there."""
+    schemas = document["components"]["schemas"]
+    for schema, found in schemas.items():
+        for name, field in found.get("properties", {}).items():
+            yield (
+                schema,
+                name,
+                schemas[field["$ref"].rpartition("/")[2]] if "$ref" in field else field,
+            )
+
+
+def test_every_property_is_described(document: Document) -> None:
+    found = [*properties(document)]
+    assert len(found) > 150
+    assert [(schema, name) for schema, name, field in found if not field.get("description")] == []
+
+
+def test_every_text_and_number_has_an_example(document: Document) -> None:
+    found = {
+        (schema, name): field
+        for schema, name, field in properties(document)
+        if schema not in ("TableOptions", "Times")  # their descriptions name examples
+    }
+    for place, field in found.items():
+        kinds = [field, *field.get("anyOf", ())]
+        if {kind.get("type") for kind in kinds} & {"string", "integer", "number"}:
+            assert "examples" in field or any("enum" in kind for kind in kinds), place
+
+
+def test_a_patch_may_hold_null_where_that_removes_a_field(document: Document) -> None:
+    fields = document["components"]["schemas"]["JobPatch"]["properties"]
+    for name in ("public", "pinned"):
+        assert fields[name]["anyOf"] == [{"type": "boolean"}, {"type": "null"}]
+
+
 def test_every_refusal_has_the_one_body(document: Document) -> None:
     for _, _, operation in operations(document):
         for status, answer in operation["responses"].items():

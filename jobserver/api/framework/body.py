@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Self, TypeVar
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel, ConfigDict, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from jobserver.api.framework.identity import services
@@ -64,16 +62,6 @@ class Body(BaseModel):
         except ValidationError as error:
             problems = problems_of(error, content, known=[*cls.model_fields])
             raise BadRequest(cls._message(problems), problems) from error
-
-    @classmethod
-    def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """Leave out defaults: generated clients would send them with every change."""
-        found = handler(schema)
-        for field in handler.resolve_ref_schema(found).get("properties", {}).values():
-            field.pop("default", None)
-        return found
 
     @classmethod
     def _message(cls, problems: list[Problem]) -> str:

@@ -21,7 +21,6 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from jobserver.api.framework.body import Body, read_body, read_content
 from jobserver.api.framework.identity import actor, services
-from jobserver.api.framework.schemas import Absent
 from jobserver.encoding import dumps
 from jobserver.encoding.json_reader import MOST_PROBLEMS
 from jobserver.errors import BadRequest, Problem, UnsupportedType
@@ -34,7 +33,7 @@ V = TypeVar("V", bound=View)
 Content = type[BaseModel] | str
 
 
-class Query(Absent):
+class Query(BaseModel):
     """A query string; undeclared names are refused."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)

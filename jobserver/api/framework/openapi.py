@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic_core.core_schema import WithDefaultSchema
 
 import jobserver
 from jobserver.api.framework.body import FORMS
@@ -97,8 +98,6 @@ _READ = {
     "Last-Event-ID": ("Id of the last event received.", "5b9011469eb82b0d84ca2132"),
     "Range": ("Part of the file, in bytes.", "bytes=0-1023"),
 }
-#: Descriptions of parameters in queries that do not describe them.
-_QUERIED = {"token": "Token of the link in a mail."}
 #: Headers of answers.
 HEADERS: dict[str, tuple[str, str]] = {
     "Accept-Ranges": ("Unit of ranges.", "bytes"),
@@ -121,12 +120,29 @@ _OF_ERRORS = {
 }
 
 
-class _Untitled(GenerateJsonSchema):
-    """Schemas without titles that only repeat the name of a field."""
+class _QuerySchema(GenerateJsonSchema):
+    """Schemas without titles that only repeat names, and without null where a field is absent."""
 
     def field_title_should_be_set(self, _schema: object) -> bool:
         """Return that no title is set."""
         return False
+
+    def default_schema(self, schema: WithDefaultSchema) -> Schema:
+        """Return the schema of a field with a default; None means that it is absent."""
+        if schema.get("default", "") is not None:
+            return super().default_schema(schema)
+        inner = schema["schema"]
+        return self.generate_inner(inner["schema"] if inner["type"] == "nullable" else inner)
+
+
+class _BodySchema(_QuerySchema):
+    """Schemas without defaults, too: generated clients would send them with every change."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> Schema:
+        """Return the schema of a field with a default, without it."""
+        found = super().default_schema(schema)
+        found.pop("default", None)
+        return found
 
 
 @cache
@@ -266,7 +282,7 @@ def _query_parameters(entry: Endpoint) -> list[Schema]:
             "name": name,
             "in": "query",
             "required": False,
-            "description": schema.pop("description", None) or _QUERIED[name],
+            "description": schema.pop("description"),
             "schema": schema,
         }
         for name, schema in properties.items()
@@ -274,7 +290,7 @@ def _query_parameters(entry: Endpoint) -> list[Schema]:
 
 
 def _query_schema(model: type[BaseModel]) -> Schema:
-    return model.model_json_schema(ref_template=_REFERENCE, schema_generator=_Untitled)
+    return model.model_json_schema(ref_template=_REFERENCE, schema_generator=_QuerySchema)
 
 
 def _header_parameters(entry: Endpoint) -> list[Schema]:
@@ -312,7 +328,7 @@ def _schemas() -> Schema:
         models |= {body: "serialization" for body in bodies if not isinstance(body, str)}
         models |= {entry.body: "validation"} if entry.body else {}
     _, definitions = models_json_schema(
-        [*models.items()], ref_template=_REFERENCE, schema_generator=_Untitled
+        [*models.items()], ref_template=_REFERENCE, schema_generator=_BodySchema
     )
     schemas: Schema = definitions["$defs"]
     for entry in ENDPOINTS:
