@@ -14,6 +14,7 @@ from typing import IO, BinaryIO, Literal, cast
 from flask import Blueprint, Response, request, url_for
 from pydantic import Field, field_validator
 from werkzeug.exceptions import RequestedRangeNotSatisfiable, RequestEntityTooLarge
+from werkzeug.routing import PathConverter
 from werkzeug.wsgi import FileWrapper
 
 from jobserver.api.framework.body import Body
@@ -34,7 +35,15 @@ from jobserver.execution.preview import MEDIA_TYPES, Shown, is_as_it_is, show
 from jobserver.sizes import MIB, rounded_size
 from jobserver.tables.options import TableOptions, option_problems
 
+
+class FileName(PathConverter):
+    """A file's name in a path; slashes in it are refused later, with the reason."""
+
+    regex = r"[^/].*?(?<!/content)"
+
+
 datafile = Blueprint("datafile", __name__)
+datafile.record(lambda state: state.app.url_map.converters.update(file=FileName))
 #: Largest multipart framing around an uploaded file.
 FORM_OVERHEAD = 64 * 1024
 #: Header with what the reader of a data file remarked, and the most of its characters.
@@ -78,7 +87,7 @@ class DataFileOptions(Body):
 @endpoint(
     datafile,
     "GET",
-    "/datafile/<path:name>",
+    "/datafile/<file:name>",
     policy="datafile.read",
     query=FormatQuery,
     answers={200: (DataFileAnswer, "text/csv", "text/html", "text/plain")},
@@ -101,7 +110,7 @@ def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
 @endpoint(
     datafile,
     "GET",
-    "/datafile/<path:name>/content",
+    "/datafile/<file:name>/content",
     policy="datafile.read",
     answers={200: _ANY, 206: _ANY},
     refusals=(404, 415, 416),
@@ -175,7 +184,7 @@ def _as_header(remarks: list[str]) -> str:
 @endpoint(
     datafile,
     "PUT",
-    "/datafile/<path:name>",
+    "/datafile/<file:name>",
     policy="datafile.create",
     upload=True,
     answers={201: Uploaded},
@@ -199,7 +208,7 @@ def upload_datafile(name: str) -> Answer:
 @endpoint(
     datafile,
     "POST",
-    "/datafile/<path:name>",
+    "/datafile/<file:name>",
     policy="datafile.create",
     upload=True,
     body=DataFileOptions,
@@ -243,7 +252,7 @@ def _sent_body() -> IO[bytes]:
 @endpoint(
     datafile,
     "DELETE",
-    "/datafile/<path:name>",
+    "/datafile/<file:name>",
     policy="datafile.delete",
     answers={200: Deleted},
     refusals=(404, 415),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -60,6 +62,36 @@ def test_wrong_methods(client: httpx.Client, method: str, path: str, allowed: st
     message = answer.json()["message"]
     assert message.startswith(method)
     assert all(each in message for each in listed)
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+def test_a_wrong_method_that_suits_the_path_above_is_named_with_it(
+    client: httpx.Client, method: str
+) -> None:
+    answer = client.request(method, "/datafile/a.csv/content", content=b"1,2")
+    assert answer.status_code == 405
+    assert f"{method} /datafile/<name> (" in answer.json()["message"]
+
+
+def test_every_wrong_method_is_answered_with_the_right_ones(server: Server) -> None:
+    paths = server.client.get("/openapi.json").json()["paths"]
+    tried = 0
+    for path, operations in paths.items():
+        examples = {
+            one["name"]: one["example"]
+            for operation in operations.values()
+            for one in operation["parameters"]
+            if one["in"] == "path"
+        }
+        allowed = {method.upper() for method in operations}
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - allowed:
+            answer = server.client.request(method, path.format(**examples))
+            assert answer.status_code == 405, (method, path)
+            assert set(answer.headers["Allow"].split(", ")) - {"HEAD", "OPTIONS"} == allowed
+            pattern = re.sub(r"{(\w+)}", r"<\1>", path)
+            assert all(f"{one} {pattern}" in answer.json()["message"] for one in allowed)
+            tried += 1
+    assert tried > 100
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Stage:
             "job_id": client.put("/job", json=job).json()["_id"],
             "data_id": client.put("/data", json={"data": 1}).json()["_id"],
             "name": "summary",
-            "path:name": "policy.csv",
+            "file:name": "policy.csv",
             "path:asset": "docs.js",
             "user_id": self.owner.id,
             "email": "unknown@example.org",

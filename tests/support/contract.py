@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
 import jobserver.app  # noqa: F401 - declares every endpoint
+from jobserver.api.datafile import FileName
 from jobserver.api.framework.endpoint import ENDPOINTS, Endpoint
 from jobserver.api.framework.openapi import HEADERS, refused, sent_headers
 from jobserver.api.framework.schemas import ErrorBody
@@ -92,7 +93,7 @@ def _map() -> Map:
         Rule(entry.path, methods=[entry.method], endpoint=index, merge_slashes=False)
         for index, entry in enumerate(ENDPOINTS)
     ]
-    return Map(rules)
+    return Map(rules, converters={"file": FileName})
 
 
 def _endpoint(request: httpx.Request) -> Endpoint | None:

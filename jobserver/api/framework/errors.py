@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -30,6 +31,7 @@ MESSAGES = {
     503: "The server's disk is full. Try again after its administrator has freed some space.",
     501: "This transfer encoding is not supported. Send the body plain or chunked.",
 }
+_CONVERTER = re.compile(r"<\w+:")
 #: Characters of a path that is named in a message.
 _LONGEST_HINT = 200
 #: How a client can authenticate. A browser opens a password box for the first, unless the second
@@ -97,13 +99,21 @@ def _http(error: HTTPException) -> Response:
 
 
 def _uses(methods: Iterable[str]) -> str:
-    """Describe the methods of the requested URL: ``PUT /job (create a job ...)``."""
+    """Describe the methods of the requested URL: ``PUT /job (create a job ...)``.
+
+    If the URL above it has the method of the request, that may be meant.
+    """
     urls, found = _urls(), []
-    for method in sorted({*methods} - {"HEAD", "OPTIONS"}):
-        rule, _ = urls.match(method=method, return_rule=True)
+    uses = [(method, request.path) for method in sorted({*methods} - {"HEAD", "OPTIONS"})]
+    above = request.path.rpartition("/")[0]
+    if request.method in urls.allowed_methods(above):
+        uses.append((request.method, above))
+    for method, path in uses:
+        rule, _ = urls.match(path, method, return_rule=True)
         doc = current_app.view_functions[rule.endpoint].__doc__ or ""
         first = doc.strip().split("\n")[0].rstrip(".")
-        found.append(f"{method} {rule.rule} ({first[:1].lower()}{first[1:]})")
+        shown = _CONVERTER.sub("<", rule.rule)
+        found.append(f"{method} {shown} ({first[:1].lower()}{first[1:]})")
     return " or ".join(found)
 
 

@@ -72,7 +72,7 @@ _ANY_ID = "^[A-Za-z0-9_-]{1,64}$"
 _PARTS = {
     "job_id": ("Id of the job.", "5b9011469eb82b0d84ca212f", _ANY_ID),
     "data_id": ("Id of the stored data.", "5b9011469eb82b0d84ca212f", _ANY_ID),
-    "path:name": (
+    "file:name": (
         "Name of the data file.",
         "timeseries.csv",
         rf"^[^/]{{1,90}}\.({'|'.join(EXTENSIONS)})$",
