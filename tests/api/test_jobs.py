@@ -172,6 +172,26 @@ def test_what_deletes_all_takes_no_filter(server: Server, path: str) -> None:
     assert client.request("DELETE", path, json={}).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data", None])
+@pytest.mark.parametrize("content", [b"", b"{}", b" \n", b"null", b"[]", b'""'])
+def test_a_body_with_nothing_in_it_is_ignored_where_none_is_taken(
+    client: httpx.Client, content: bytes, kind: str | None
+) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    answer = client.request("GET", "/jobs", content=content, headers=headers)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("content", [b'{"state": "finished"}', b"state=finished", b"1"])
+def test_a_body_that_a_get_would_drop_is_refused_and_sent_where_it_counts(
+    client: httpx.Client, content: bytes
+) -> None:
+    headers = {"Content-Type": "application/json" if content[:1] == b"{" else "text/plain"}
+    answer = client.request("GET", "/jobs", content=content, headers=headers)
+    assert answer.status_code in (400, 415)
+    assert "POST /jobs" in answer.json()["message"]
+
+
 def test_delete_leaves_what_is_queued_or_running(server: Server) -> None:
     client = server.client
     for name in ("a", "b", "c"):  # two workers: one of them waits

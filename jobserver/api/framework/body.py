@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import ClassVar, Self, TypeVar
 
 from flask import request
@@ -92,8 +92,16 @@ def read_body(model: type[B], *, form: bool = False) -> B:
     return model.read(read_content(stored=model.is_stored, form=form))
 
 
-def read_content(*, stored: bool, form: bool = False) -> Mapping[str, object]:
-    """Return the JSON object in the body of the request; see `read_body`."""
+def read_content(
+    *, stored: bool, form: bool = False, nothing: Container[bytes] = ()
+) -> Mapping[str, object]:
+    """Return the JSON object in the body of the request; see `read_body`.
+
+    Parameters
+    ----------
+    nothing : container of bytes
+        Bodies of any content type that count as none, white space aside.
+    """
     limit = services().settings.MAX_JSON_SIZE
     if request.blueprint in _ACCOUNTS:
         limit = min(limit, MAX_ACCOUNT_SIZE)
@@ -104,7 +112,7 @@ def read_content(*, stored: bool, form: bool = False) -> Mapping[str, object]:
         data = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
         raise TooLarge(f"The JSON body is larger than {rounded_size(limit)}.") from error
-    if not data:
+    if not data or data.strip() in nothing:
         return {}
     if request.mimetype not in (JSON, MERGE_PATCH if request.method == "PATCH" else JSON):
         raise UnsupportedType("Send JSON with the header 'Content-Type: application/json'.")

@@ -135,6 +135,8 @@ class Endpoint:
         return "text/event-stream" in self.answers.get(200, ())
 
 
+#: Bodies that clients send with any request, and that say nothing.
+_NOTHING = (b"", b"{}", b"[]", b"null", b'""')
 #: All endpoints, in the order of declaration.
 ENDPOINTS: list[Endpoint] = []
 
@@ -221,7 +223,7 @@ def _read_body(entry: Endpoint) -> Body | None:
     if entry.body:
         return read_body(entry.body, form=entry.form)
     try:
-        sent = read_content(stored=False)
+        sent = read_content(stored=False, nothing=_NOTHING)
     except UnsupportedType as error:
         raise UnsupportedType(_no_body(entry)) from error
     if sent:
