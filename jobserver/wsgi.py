@@ -30,6 +30,9 @@ class Application:
         """Serve a request."""
         if self._pid != os.getpid():
             self._open()
+        # Of gunicorn: `start_response` is a method of an object that has the server's settings.
+        settings = getattr(getattr(start_response, "__self__", None), "cfg", None)
+        environ["jobserver.threads"] = getattr(settings, "threads", None)
         return self._home.app(environ, start_response)
 
     def _open(self) -> None:

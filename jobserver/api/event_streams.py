@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 Waiting = Callable[[], AbstractContextManager[None]]
 
-#: Streams and waiting requests at once on a server that gives each a thread of its few.
-FEW_STREAMS = 24
+#: Threads of a server that does not say how many it has. Where streams and waiting requests occupy
+#: threads, they get half of them, so that others are answered.
+_THREADS = 48
 #: One user may have one in so many.
 SHARE = 4
 POLL_SECONDS = 0.25
@@ -78,7 +79,7 @@ def _take_place() -> Callable[[], None] | None:
     user = sender if sender is LOCAL else sender.id or client_address()
     most = services().settings.STREAMS
     if "jobserver.waiting" not in request.environ:
-        most = min(most, FEW_STREAMS)
+        most = min(most, (request.environ.get("jobserver.threads") or _THREADS) // 2)
     return partial(_places.give_back, user) if _places.take(user, most) else None
 
 
