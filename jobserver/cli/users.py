@@ -150,7 +150,7 @@ def limit_command(home: Path, config: str, email: str, number: int) -> None:
 @click.argument("email")
 @click.argument("size", type=click.IntRange(0, 2**62), metavar="BYTES")
 def storage_command(home: Path, config: str, email: str, size: int) -> None:
-    """Limit a user's files, data, jobs and results to BYTES in total."""
+    """Limit a user's files, data, jobs, results and logs to BYTES in total."""
     _change(home, config, email, storage_quota=size)
     click.echo(f"{email}: at most {size} bytes")
 

@@ -56,6 +56,16 @@ def since(
         yield ObjectId(key), cursor, piece["text"]
 
 
+def size(database: Database, key: ObjectId, attempts: int) -> int:
+    """Return the bytes of output of so many attempts."""
+    total = 0
+    for attempt in range(1, attempts + 1):
+        pieces = {"_id": {"$gte": f"{key}:{attempt:06}:", "$lt": f"{key}:{attempt:06};"}}
+        for last in database.find("logs", pieces, sort=[("_id", -1)], limit=1):
+            total += int(last["_id"].rpartition(":")[2]) + len(last["text"])
+    return total
+
+
 def delete(database: Database, keys: Iterable[ObjectId]) -> None:
     """Delete the output stored under some keys."""
     for key in keys:

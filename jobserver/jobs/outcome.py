@@ -86,8 +86,8 @@ def lease_expired(job: Job) -> Outcome:
     return interrupted(f"the server that ran it was silent for more than {job.run.lease:g} s")
 
 
-def ended_fields(outcome: Outcome, job: Job) -> Document:
-    """Return the fields of a job that ended."""
+def ended_fields(outcome: Outcome, job: Job, printed: int) -> Document:
+    """Return the fields of a job that ended, with so many bytes of output."""
     now = utcnow()
     finished = outcome.finished or now
     began = job.started or finished
@@ -107,7 +107,7 @@ def ended_fields(outcome: Outcome, job: Job) -> Document:
         values["steps"] = outcome.steps
     if job.owner is not None:  # whose storage quota it takes
         size: int = (outcome.file or {}).get("size", 0)
-        values |= private(result_size=size + encoded_size(values))
+        values |= private(result_size=size + printed + encoded_size(values))
     return values if outcome.file is None else {**values, **private(file=outcome.file)}
 
 
@@ -118,13 +118,13 @@ def result_size(values: Document) -> int:
     return size
 
 
-def ended(outcome: Outcome, job: Job) -> tuple[Document, Document]:
+def ended(outcome: Outcome, job: Job, printed: int) -> tuple[Document, Document]:
     """Return the fields that the end of a run sets, and further update operators."""
     passed = {"error": "", "message": ""} if outcome.state is State.FINISHED else {}
     operators: Document = {"unset": RUNNING | passed}
     if job.retries:
         operators["push"] = {"attempts": _entry(job, outcome)}
-    return {**ended_fields(outcome, job), "state": outcome.state}, operators
+    return {**ended_fields(outcome, job, printed), "state": outcome.state}, operators
 
 
 def requeued(outcome: Outcome, job: Job) -> tuple[Document, Document]:

@@ -168,7 +168,7 @@ class Quotas:
         if most is not None and used > most:
             return TooMany(
                 f"The storage_quota of {rounded_size(most)} is used up, with {rounded_size(used)} "
-                "of files, data, jobs and results. Delete what you no longer need."
+                "of files, data, jobs, results and logs. Delete what you no longer need."
             )
         return TooMany(
             f"The job_limit of {limit} jobs at once is reached: {len(user['open'])} are queued or "

@@ -1,4 +1,4 @@
-"""How many bytes each user has stored: files, data, jobs and results together.
+"""How many bytes each user has stored: files, data, jobs, results and logs.
 
 A user's document holds the sum, ``stored``. Whatever stores something charges the user first, in
 one update that requires that the quota allows it, and gives the charge back if nothing was stored.
@@ -110,9 +110,9 @@ class StorageUsage:
             return TooMany("Nothing can be stored for this user: their account is closed.")
         left = rounded_size(max(user["storage_quota"] - user.get("stored", 0), 0))
         return TooMany(
-            f"The storage_quota of {rounded_size(user['storage_quota'])} for files, data, jobs and "
-            f"results leaves {left}, and this needs {rounded_size(size)}. Delete what you no "
-            "longer need."
+            f"The storage_quota of {rounded_size(user['storage_quota'])} for files, data, jobs, "
+            f"results and logs leaves {left}, and this needs {rounded_size(size)}. Delete what you "
+            "no longer need."
         )
 
     def _find(self, owner: ObjectId) -> Document | None:

@@ -13,7 +13,7 @@ from jobserver.storage.database import Document
 from jobserver.storage.documents import stored_document, stored_fields, utcnow
 from jobserver.users.policy import Role
 
-#: Limits of a new user: jobs at once, and bytes of files, data, jobs and results.
+#: Limits of a new user: jobs at once, and bytes of files, data, jobs, results and logs.
 JOB_LIMIT = 100
 STORAGE_QUOTA = GIB
 
@@ -33,7 +33,7 @@ class User:
     generation : int
         Number that logins and mailed links name; a new one revokes them.
     job_quota, storage_quota : int or None
-        Most jobs in total, and most bytes of files, data, jobs and results.
+        Most jobs in total, and most bytes of files, data, jobs, results and logs.
     job_limit : int
         Most jobs at once.
     charged : int
@@ -41,7 +41,7 @@ class User:
     open : list of dict
         Jobs queued or running, each with the token of its charge.
     stored : int
-        Bytes of files, data, jobs and results; see `jobserver.storage.usage`.
+        Bytes of files, data, jobs, results and logs; see `jobserver.storage.usage`.
     change : ObjectId
         Id of the last change.
     """

@@ -368,6 +368,18 @@ def test_results_count_and_a_full_storage_starts_no_run(members: Members) -> Non
     finished(member.client, ids[1])
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+def test_logs_count_and_are_given_back(members: Members, retries: int) -> None:
+    member = members.add()
+    fields = {"script": {"name": "chatter", "args": [1000, True]}, "retries": retries}
+    job_id = run_through(member.client, **fields)["_id"]
+    printed = len(member.client.get(f"/job/{job_id}/log").content)
+    assert printed > 10_000 * (1 + retries)
+    assert printed < stored(member) < printed + 3000
+    assert member.client.delete(f"/job/{job_id}").status_code == 200
+    assert stored(member) == 0
+
+
 def test_a_large_result_beyond_the_storage_quota_fails_its_job(members: Members) -> None:
     member = members.add(storage_quota=8 * 2**20)
     job = run_through(member.client, script={"name": "text_of", "args": [9 * 2**20]}, retries=0)

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from jobserver.errors import Conflict
+from jobserver.jobs import logs
 from jobserver.jobs.job import ACTIVE, PRIVATE, Job, State, find_jobs, private
 from jobserver.jobs.lifecycle.claims import Claim, Claims, LeaseMonitor
 from jobserver.jobs.outcome import (
@@ -113,11 +114,15 @@ class JobLifecycle:
             if self._requeue(job, outcome, guard):
                 return State.QUEUED
             outcome, guard = CANCELLED, {**guard, "cancel": True}
-        update = ended(outcome, job)
+        update = ended(outcome, job, self._printed(job))
         if not self._end(job, update, claim, guard):
             return None
         self.jobs.quotas.settle(job, outcome.error, result_size(update[0]))
         return outcome.state
+
+    def _printed(self, job: Job) -> int:
+        """Return the bytes of output that count in the storage quota of a job's owner."""
+        return logs.size(self.database, job.run.key, job.run.attempt) if job.owner else 0
 
     def _requeue(self, job: Job, outcome: Outcome, guard: Mapping[str, object]) -> bool:
         """Queue a running job again, unless it was cancelled."""
@@ -181,7 +186,10 @@ class JobLifecycle:
         if job.state is State.RUNNING:
             request = {**private(cancel=True), "message": "is being cancelled"}
             return self.jobs.change(job.id, seen, request)
-        values = {**ended_fields(CANCELLED_EARLY, job), "state": State.CANCELLED}
+        values = {
+            **ended_fields(CANCELLED_EARLY, job, self._printed(job)),
+            "state": State.CANCELLED,
+        }
         if cancelled := self.jobs.change(job.id, seen, values):
             now = self.jobs.get(job.id, visible)
             self.jobs.quotas.settle(now, CANCELLED_EARLY.error, now.run.result_size)

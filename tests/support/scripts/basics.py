@@ -52,11 +52,13 @@ def hold(seconds: float = 30.0) -> None:
         time.sleep(0.01)
 
 
-def chatter(lines: int = 3) -> None:
+def chatter(lines: int = 3, fails: bool = False) -> None:
     """Print, log and write to stderr."""
     for number in range(lines):
         print("printed", number)
     print("complained", file=sys.stderr)
+    if fails:
+        raise ValueError("failed on purpose")
     logging.getLogger("chatter").info("logged")
 
 
