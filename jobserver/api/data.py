@@ -33,6 +33,12 @@ class DataChanges(Body):
         WithJsonSchema({"type": "string", "enum": [*DATATYPES]}),
         Field(description="Type of the argument that a script receives; json if not set."),
     ] = "json"
+    description: str = Field(
+        "",
+        max_length=1000,
+        description="What it is, for people.",
+        examples=["Water level at Koblenz, cm"],
+    )
 
 
 class DataBody(DataChanges):

@@ -156,6 +156,20 @@ def test_change(client: httpx.Client) -> None:
     assert read(client, "mine") == replaced
 
 
+def test_a_description_is_kept_listed_and_changed(client: httpx.Client) -> None:
+    text = "Wasserstand in Köln, cm"
+    stored = client.put("/data/mine", params=NATIVE, json={"data": [1], "description": text})
+    assert stored.json()["description"] == text
+    assert [each["description"] for each in listed(client)] == [text]
+    client.post("/data/mine", json={"data": [2]})
+    assert read(client, "mine")["description"] == text
+    client.post("/data/mine", json={"description": "other"})
+    assert (read(client, "mine")["description"], read(client, "mine")["data"]) == ("other", [2])
+    for wrong in ("x" * 1001, 5, None):
+        answer = client.post("/data/mine", json={"description": wrong})
+        assert problems(answer).keys() == {"description"}
+
+
 def test_data_and_datatype_stay_fitting(client: httpx.Client) -> None:
     client.put("/data/mine", json={"data": [1, 2], "datatype": "series"})
     assert "not text" in problems(client.post("/data/mine", json={"datatype": "text"}))["data"]

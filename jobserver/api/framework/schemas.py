@@ -135,6 +135,9 @@ class ListedData(BaseModel):
     datatype: str = Field(
         description="Type of the argument that a script receives.", examples=["timeseries"]
     )
+    description: str | None = Field(
+        None, description="What it is, if that was sent.", examples=["Water level at Koblenz, cm"]
+    )
 
 
 class DataDocument(ListedData):
