@@ -40,8 +40,7 @@ class Application:
             if self._pid == os.getpid():
                 return
             folder, name = Path(os.environ.get(HOME, ".")), os.environ.get(CONFIG, "default")
-            if HOME in os.environ:
-                check_home(folder)
+            check_home(folder, is_named=HOME in os.environ)
             os.umask(0o077)  # what is written is private
             self._home = Server(load(folder, name), patience=SELECTION_SECONDS).open()
             atexit.register(self._home.close)

@@ -38,11 +38,11 @@ def home_options(command: Callable[..., object]) -> Callable[..., object]:
 
 
 def _checked(context: click.Context, parameter: click.Parameter, home: Path) -> Path:
-    """Return a home; refuse a folder that is named and is none."""
+    """Return a home; refuse a folder that is none."""
     from jobserver.home.folder import check_home
 
-    if context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT:
-        check_home(home)
+    source = context.get_parameter_source(parameter.name or "")
+    check_home(home, is_named=source is not ParameterSource.DEFAULT)
     return home
 
 

@@ -21,18 +21,23 @@ def is_home(folder: Path) -> bool:
     return any((folder / name).exists() for name in _SIGNS)
 
 
-def check_home(folder: Path) -> None:
-    """Raise if a folder that a command names exists and is not a home.
+def check_home(folder: Path, *, is_named: bool = True) -> None:
+    """Raise if a folder that is to be served exists and is not a home.
+
+    Parameters
+    ----------
+    is_named : bool
+        Whether it was named. If not, it is the current folder, which may be empty, too.
 
     Raises
     ------
     SettingsError
         Before anything is created in it.
     """
-    if folder.is_dir() and not is_home(folder):
-        path = shlex.quote(str(folder))
+    if folder.is_dir() and not is_home(folder) and (is_named or any(folder.iterdir())):
+        path, shown = shlex.quote(str(folder)), folder if is_named else "The current folder"
         raise SettingsError(
-            f"{folder} is not a home: it has no config.py, data or scripts. Name another folder, "
+            f"{shown} is not a home: it has no config.py, data or scripts. Name one with --home, "
             f"or make it one with: jobserver init {path}"
         )
 

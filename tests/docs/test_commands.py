@@ -100,6 +100,17 @@ def test_what_cannot_be_served_is_refused_with_a_reason(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("arguments", [["run"], ["worker"], ["user", "list"], ["export", "a.zip"]])
+def test_no_command_makes_a_home_of_a_folder_with_other_files(
+    tmp_path: Path, environ: dict[str, str], arguments: list[str]
+) -> None:
+    (tmp_path / "thesis.tex").touch()
+    done = run(*arguments, cwd=tmp_path, environ=environ)
+    assert done.returncode == 2
+    assert "jobserver init ." in " ".join(done.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
 def test_dask_needs_a_scheduler(tmp_path: Path, environ: dict[str, str]) -> None:
     done = run("run", "--port", "0", cwd=tmp_path, environ=environ | {"JOBSERVER_EXECUTOR": "dask"})
     assert done.returncode == 2

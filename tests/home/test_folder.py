@@ -22,6 +22,15 @@ def test_each_part_makes_a_folder_a_home(tmp_path: Path, sign: str) -> None:
     check_home(tmp_path)
 
 
+def test_the_current_folder_is_a_home_or_empty(tmp_path: Path) -> None:
+    check_home(tmp_path, is_named=False)
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(SettingsError, match="jobserver init"):
+        check_home(tmp_path, is_named=False)
+    (tmp_path / "scripts").mkdir()
+    check_home(tmp_path, is_named=False)
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A home in a folder that all users can enter."""
