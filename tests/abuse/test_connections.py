@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.bystander import connections, undisturbed
 from tests.support.contract import check_error_body
-from tests.support.server import MakeServer, Server, until
+from tests.support.server import MakeServer, Server, finished, until
 
 TIMEOUT = 1.0
 CONNECTIONS = 300
@@ -32,6 +32,11 @@ def server(make_server: MakeServer) -> Iterator[Server]:
     with make_server(CONNECTIONS=CONNECTIONS, CLIENT_TIMEOUT=TIMEOUT) as server:
         server.client.put("/job/bystander", json={"foo": 42})
         server.client.put("/job/large", json={"text": "x" * LARGE})
+        (server.data / "large.csv").write_bytes(b"1,2\n" * (10 * LARGE // 4))
+        script = {"name": "text_of", "args": [10 * LARGE]}
+        server.client.put("/job/text", json={"script": script})
+        server.client.post("/job/text/run")
+        assert finished(server.client, "text")["state"] == "finished"
         yield server
         server.check()
 
@@ -48,7 +53,15 @@ def closed(sockets: list[socket.socket]) -> None:
     until(lambda: all(map(hung_up, sockets)), 8 * TIMEOUT)
 
 
-@pytest.mark.parametrize(("path", "count"), [(b"/openapi.json", 120), (b"/job/large", 1)])
+@pytest.mark.parametrize(
+    ("path", "count"),
+    [
+        (b"/openapi.json", 120),
+        (b"/job/large", 1),
+        (b"/datafile/large.csv/content", 1),
+        (b"/job/text/result", 1),
+    ],
+)
 def test_answers_that_nobody_reads(server: Server, path: bytes, count: int) -> None:
     with undisturbed(server), connections(server, 80) as sockets:
         for sock in sockets:

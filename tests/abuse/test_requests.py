@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.support.bystander import undisturbed
 from tests.support.contract import check_error_body
 from tests.support.members import Member, Members, members_of
-from tests.support.server import MakeServer, Server
+from tests.support.server import MakeServer, Server, run_through
 
 SENDERS = 100
 NESTED = b'{"foo":[' + b",".join([b"[" * 28 + b"]" * 28] * 60_000) + b"]}"
@@ -37,6 +38,25 @@ def alice(members: Members) -> Member:
     found = members.add()
     assert found.client.put("/job/bystander").status_code == 201
     return found
+
+
+def test_results_of_many_lists(server: Server, alice: Member) -> None:
+    job = run_through(alice.client, script_name="many_lists")
+    assert job["state"] == "finished"
+    paths = [f"/job/{job['_id']}", f"/job/{job['_id']}/result"]
+    headers = {"Authorization": alice.client.headers["Authorization"]}
+
+    def read(path: str) -> int:
+        """Without looking into the answer, for which the bystander would wait."""
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        size = len(answer.read())
+        connection.close()
+        return size
+
+    with undisturbed(server, headers), ThreadPoolExecutor(8) as pool:
+        assert min(pool.map(read, 4 * paths)) > 10**6
 
 
 def test_a_flood_of_logins(server: Server, alice: Member) -> None:

@@ -45,6 +45,11 @@ def text_of(size: int) -> str:
     return "x" * size
 
 
+def many_lists() -> list[Any]:
+    """Return lists that take nearly as much as a job's document can hold."""
+    return [[1] for _ in range(400_000)]
+
+
 def hold(seconds: float = 30.0) -> None:
     """Run until the gate is opened."""
     end = time.monotonic() + seconds
