@@ -20,6 +20,8 @@ from jobserver.sizes import GIB, MIB
 PREFIX = "JOBSERVER_"
 #: Environment variables that say where the settings are; they are not settings themselves.
 HOME, CONFIG = f"{PREFIX}HOME", f"{PREFIX}CONFIG"
+#: Variables that are no settings: options of commands, and what the client reads.
+_OTHERS = (HOME, CONFIG, f"{PREFIX}URL", f"{PREFIX}TOKEN")
 #: Secrets that were in the environment of this process.
 _taken: dict[str, str] = {}
 
@@ -218,7 +220,7 @@ def load(
     given |= {
         key.removeprefix(PREFIX): text
         for key, text in (_taken | os.environ if environ is None else environ).items()
-        if key.startswith(PREFIX) and key not in (HOME, CONFIG)
+        if key.startswith(PREFIX) and key not in _OTHERS
     }
     given |= {key: value for key, value in (options or {}).items() if value is not None}
     values = {}
