@@ -15,6 +15,7 @@ import pytest
 
 from jobserver.home.settings import PREFIX
 from jobserver.home.template import make_home
+from tests.support.members import Members, members_of
 from tests.support.server import (
     SCRIPTS,
     TEST_URI,
@@ -101,6 +102,16 @@ def shared_server(make_server: MakeServer) -> Iterator[Server]:
     """One server for the whole session; tests take `server`."""
     with make_server(WORKERS=2) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def members(make_server: MakeServer) -> Iterator[Members]:
+    """Users of a server that asks for a login, behind a proxy: `X-Forwarded-For` says who asks."""
+    with (
+        make_server(LOGIN_REQUIRED=True, TRUSTED_PROXIES="127.0.0.1") as server,
+        members_of(server) as made,
+    ):
+        yield made
 
 
 @pytest.fixture

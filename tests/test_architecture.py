@@ -124,7 +124,7 @@ def test_architecture_page_names_every_module() -> None:
     assert [name for name in modules - {"__init__"} if f"`{name}`" not in page] == []
 
 
-WEB = {"pandas", "numpy", "dask", "distributed", "matplotlib"}
+WEB = {"pandas", "numpy", "dask", "distributed", "httpx", "matplotlib"}
 COMMANDS = WEB | {"flask", "werkzeug", "waitress", "pymongo", "bson", "pydantic"}
 #: A child has no use for the web, and knows no database; pandas comes with the first hook.
 CHILD = WEB | {"flask", "werkzeug", "waitress", "pymongo", "gridfs"}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 import jobserver
+from jobserver.cli.jobs import commands
 from jobserver.cli.options import home_options, own_command, with_progress
 from jobserver.cli.users import user
 from jobserver.errors import JobserverError
@@ -140,4 +141,5 @@ def demo() -> None:
     show()
 
 
-main.add_command(user)
+for command in (user, *commands):
+    main.add_command(command)

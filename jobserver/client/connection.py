@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -35,6 +36,11 @@ class Connection:
     patience : float
         Seconds for which lost requests are repeated. The first request must get an answer: if none
         comes, the address is probably wrong.
+
+    Attributes
+    ----------
+    close : callable
+        Closes it; if nobody calls it, this happens when nothing uses it any more.
     """
 
     def __init__(self, url: str, token: str | None, timeout: float, patience: float) -> None:
@@ -44,10 +50,7 @@ class Connection:
         self._answered = False
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._http.close()
+        self.close = weakref.finalize(self, self._http.close)
 
     def request(
         self,

@@ -1,4 +1,4 @@
-"""Servers that several modules share: one that asks for a login, and one with a public address."""
+"""What several modules share: a server with a public address, and two users."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.members import Member, Members, members_of
+from tests.support.members import Member, Members
 from tests.support.server import MakeServer, Server
 
 #: Pages of other origins that may call the public server.
@@ -25,16 +25,6 @@ def public_server(make_server: MakeServer) -> Iterator[Server]:
         RESULT_TTL=KEPT_SECONDS,
     ) as server:
         yield server
-
-
-@pytest.fixture(scope="session")
-def members(make_server: MakeServer) -> Iterator[Members]:
-    """Users of a server that asks for a login, behind a proxy: `X-Forwarded-For` says who asks."""
-    with (
-        make_server(LOGIN_REQUIRED=True, TRUSTED_PROXIES="127.0.0.1") as server,
-        members_of(server) as made,
-    ):
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ UNRULY = (
 GROUPS = {
     "servers with unruly scripts": tuple(f"tests/{name}.py" for name in UNRULY),
     "servers for everybody, with a login, with a public address": (
-        *("tests/api/", "tests/web/"),
+        *("tests/api/", "tests/cli/", "tests/client/", "tests/web/"),
         *(f"tests/docs/test_{name}" for name in ("examples", "guide", "pages")),
     ),
 }
