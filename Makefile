@@ -41,7 +41,8 @@ test-mongo: ## Run all tests on a MongoDB of yours: make test-mongo URI=mongodb:
 	@test -n "$(URI)" || { echo "Name a MongoDB: make test-mongo URI=mongodb://localhost"; exit 2; }
 	@JOBSERVER_TEST_MONGO_URI="$(URI)" $(MAKE) --no-print-directory test
 
-clients: $(INSTALLED) $(CLIENT_TOOLS)/.installed ## Lint the OpenAPI document, generate clients and run them; needs npm
+clients: $(INSTALLED) $(CLIENT_TOOLS)/.installed ## Lint the OpenAPI document, run clients of other languages; needs npm and R
+	@.ci/packages r-base-core r-cran-httr2
 	@CLIENT_TOOLS=$(CLIENT_TOOLS) $(BIN)/python -m pytest -n0 tests/clients $(ARGS)
 
 $(CLIENT_TOOLS)/.installed: tests/clients/package.json tests/clients/requirements.txt | $(INSTALLED)
