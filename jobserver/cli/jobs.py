@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from jobserver.client.client import Sent
 
 _STATES = click.Choice(["created", "queued", "running", "finished", "failed", "cancelled"])
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BINARY = ("xlsx", "parquet", "png", "bin")
 _FORMATS = ("json", "csv", "txt", "html", *_BINARY)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -238,6 +240,8 @@ def login(url: str | None, email: str | None, password_stdin: bool) -> None:
             path = keep(Access(found, None))
             click.echo(f"{found} asks for no login; the address is kept in {path}.")
             return
+        if found.startswith("http://") and urlsplit(found).hostname not in _LOOPBACK:
+            click.echo(f"Warning: {found} is not encrypted; use https if it has it.", err=True)
         email = email or click.prompt("Email address")
         if password_stdin:
             password = sys.stdin.readline().rstrip("\r\n")

@@ -151,7 +151,7 @@ class Client:
         answer = self._connection.request(
             "PUT", "/job", params=NATIVE, headers=headers, content=body_of(content)
         )
-        return Job(self._connection, as_json(answer)).start()
+        return Job(self._connection, as_json(answer)).start_or_delete()
 
     def map(
         self,

@@ -10,14 +10,13 @@ from typing import Any
 
 import httpx
 
-from jobserver.client.failures import Unreachable, check, retry_after
-from jobserver.errors import SettingsError
+from jobserver.client.failures import Unreachable, check
+from jobserver.errors import SettingsError, Unavailable
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 #: Errors before anything was sent.
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_UNAVAILABLE = 503
 
 Params = Mapping[str, str | int | float]
 
@@ -81,7 +80,7 @@ class Connection:
         Unreachable
             If there is no answer.
         """
-        timeout = httpx.Timeout(self._timeout, read=self._timeout + wait)
+        timeout = self._longer(wait)
         patience = self._patience()
         while True:
             body = content() if callable(content) else content
@@ -92,14 +91,23 @@ class Connection:
             except httpx.TransportError as error:
                 patience.after(error, may_repeat=repeat or isinstance(error, _UNSENT))
                 continue
-            self._answered = True
-            if response.status_code != _UNAVAILABLE or not patience.left():
+            if not self._answered:  # from now on it may be away
+                self._answered, patience = True, _Patience(self.url, self.patience)
+            try:
                 check(response)
+            except Unavailable as error:
+                patience.after_refusal(error)
+            else:
                 return response
-            patience.pause(retry_after(response))
 
     def stream(
-        self, path: str, params: Params | None = None, *, offset: str = "", start: int = 0
+        self,
+        path: str,
+        params: Params | None = None,
+        *,
+        offset: str = "",
+        start: int = 0,
+        wait: float = 0,
     ) -> Iterator[bytes]:
         """Yield the content of an answer piece by piece.
 
@@ -109,12 +117,14 @@ class Connection:
             Parameter by which a stream that was cut off is resumed; without one it is an error.
         start : int
             First value of that parameter.
+        wait : float
+            Seconds that the server may take longer than usual.
         """
         received, patience = start, self._patience()
         while True:
             resumed = {**(params or {}), **({offset: received} if offset else {})}
             try:
-                with self._opened(path, resumed) as response:
+                with self._opened(path, resumed, wait) as response:
                     for piece in response.iter_bytes():
                         received += len(piece)
                         yield piece
@@ -122,15 +132,21 @@ class Connection:
                 return
             except httpx.TransportError as error:
                 patience.after(error, may_repeat=bool(offset) or received == start)
+            except Unavailable as error:
+                patience.after_refusal(error)
 
     @contextmanager
-    def _opened(self, path: str, params: Params) -> Iterator[httpx.Response]:
-        with self._http.stream("GET", path, params=params) as response:
+    def _opened(self, path: str, params: Params, wait: float) -> Iterator[httpx.Response]:
+        timeout = self._longer(wait)
+        with self._http.stream("GET", path, params=params, timeout=timeout) as response:
             self._answered = True
             if not response.is_success:
                 response.read()
             check(response)
             yield response
+
+    def _longer(self, wait: float) -> httpx.Timeout:
+        return httpx.Timeout(self._timeout, read=self._timeout + wait)
 
     def _patience(self) -> _Patience:
         return _Patience(self.url, self.patience if self._answered else 0)
@@ -158,6 +174,12 @@ class _Patience:
             text = f"No server answers at {why}. Check the address, and that the server runs."
             raise Unreachable(text) from error
         self.pause()
+
+    def after_refusal(self, error: Unavailable) -> None:
+        """Pause for as long as the server asks; raise the error if there is no time left."""
+        if not self.left():
+            raise error
+        self.pause(error.retry_after)
 
     def pause(self, seconds: float | None = None) -> None:
         """Wait for so long, or a little longer than the last time."""

@@ -89,7 +89,7 @@ def check(response: httpx.Response) -> None:
     content = _content(response)
     errors = [Problem(str(e.get("field")), str(e.get("problem"))) for e in content["errors"]]
     kind = _BY_STATUS.get(response.status_code, ApiError)
-    refusal = kind(content["message"], errors, retry_after(response))
+    refusal = kind(content["message"], errors, _retry_after(response))
     refusal.status = response.status_code
     for problem in errors:
         if problem.problem not in refusal.message:
@@ -109,7 +109,7 @@ def _content(response: httpx.Response) -> dict[str, Any]:
         return {"message": text, "errors": []}
 
 
-def retry_after(response: httpx.Response) -> int | None:
+def _retry_after(response: httpx.Response) -> int | None:
     """Return the seconds in ``Retry-After``; None if it has none."""
     text = response.headers.get("Retry-After", "")
     return int(text) if text.isdecimal() and len(text) < 10 else None

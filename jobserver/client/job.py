@@ -13,13 +13,15 @@ from jobserver.client.display import job_html, shown
 from jobserver.client.failures import JobFailed
 from jobserver.client.payload import as_json as body_of
 from jobserver.client.results import decode
-from jobserver.errors import Conflict, JobserverError, UnsupportedType
+from jobserver.errors import ApiError, Conflict, JobserverError, UnsupportedType
 
 ENDED = frozenset({"finished", "failed", "cancelled"})
 NATIVE = {"stringify": "false"}
 JSON = {"Content-Type": "application/json"}
 #: Seconds that a request waits for the end, and that it does so while progress is shown.
 _WAIT, _GLANCE = 30.0, 1.0
+#: Seconds that the server may take to write a workbook or parquet.
+_CONVERSION = 120.0
 #: Characters of a log that an error shows.
 _END_OF_LOG = 2000
 
@@ -56,10 +58,10 @@ class Job:
 
     @property
     def script(self) -> str | None:
-        """The name of its script; None if it has none."""
+        """The name of its script, or the type of one without a name; None if it has none."""
         script = self.document.get("script")
-        name = script.get("name") if isinstance(script, dict) else None
-        return name or self.document.get("script_name")
+        script = script if isinstance(script, dict) else {}
+        return script.get("name") or self.document.get("script_name") or script.get("type")
 
     @property
     def message(self) -> str | None:
@@ -172,7 +174,8 @@ class Job:
 
     def result_pieces(self, output_format: str) -> Iterator[bytes]:
         """Yield the content of `result_as` piece by piece."""
-        yield from self._connection.stream(f"{self._path}/result", {"format": output_format})
+        path = f"{self._path}/result"
+        yield from self._connection.stream(path, {"format": output_format}, wait=_CONVERSION)
 
     def check(self) -> Self:
         """Return it; raise `JobFailed` if it failed or was cancelled."""
@@ -235,10 +238,10 @@ class Job:
             content=content,
             repeat=False,
         )
-        return Job(self._connection, as_json(answer)).start()
+        return Job(self._connection, as_json(answer)).start_or_delete()
 
     def start(self) -> Self:
-        """Start it, and return it; delete it if it cannot run.
+        """Start it, and return it.
 
         Raises
         ------
@@ -254,13 +257,18 @@ class Job:
         except Conflict:  # it was started, and the answer was lost
             if self.refresh().state == "created":
                 raise
-        except JobserverError as error:
+        return self
+
+    def start_or_delete(self) -> Self:
+        """Start a new job, and return it; delete it if it is refused."""
+        try:
+            return self.start()
+        except ApiError as error:
             try:
                 self.delete()
             except JobserverError as second:
                 error.add_note(f"The job {self.id} could not be deleted: {second}")
             raise
-        return self
 
     def cancel(self) -> Self:
         """Stop it, and return it; one that has ended stays as it is."""

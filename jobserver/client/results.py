@@ -31,6 +31,9 @@ _HIDDEN = (
 class Picture(bytes):
     """A picture, as the bytes of a PNG file; notebooks show it."""
 
+    def __repr__(self) -> str:
+        return f"<Picture of {len(self)} bytes>"
+
     def _repr_png_(self) -> bytes:
         return bytes(self)
 

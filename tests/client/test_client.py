@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import redirect_stderr
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -248,3 +250,44 @@ def test_a_job_is_html_in_a_notebook(jobs: Client) -> None:
     assert "<script>" not in shown
     assert "<b>" not in shown
     assert "&lt;script&gt;" in shown
+
+
+class Cell:
+    """What IPython gives for what it shows."""
+
+    def __init__(self, shown: list[str]) -> None:
+        self.shown = shown
+
+    def update(self, content: str) -> None:
+        self.shown.append(content)
+
+
+def test_a_notebook_shows_a_job_while_it_runs(
+    jobs: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """IPython is not a dependency: this stands for the four names of it that are used."""
+    shown: list[str] = []
+
+    def display(content: str, *, display_id: bool) -> Cell:
+        shown.append(content)
+        return Cell(shown)
+
+    ipython = ModuleType("IPython")
+    shell = SimpleNamespace(kernel=object())
+    vars(ipython).update(get_ipython=lambda: shell)
+    screen = ModuleType("IPython.display")
+    vars(screen).update(HTML=str, display=display)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", screen)
+    job = jobs.submit("hold")
+    (server.home / "gate").touch()
+    job.wait()
+    assert len(shown) > 1
+    assert "<td>finished</td>" in shown[-1]
+
+
+def test_a_job_of_yours_that_cannot_run_stays(jobs: Client, server: Server) -> None:
+    job = jobs.job(server.client.put("/job", json={"script_name": "none"}).json()["_id"])
+    with pytest.raises(JobNotRunnable):
+        job.start()
+    assert job.refresh().state == "created"

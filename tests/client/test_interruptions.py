@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobserver.client import Client, Unreachable
-from jobserver.errors import Conflict
+from jobserver.errors import Conflict, Unavailable
 from tests.support.server import Server, until
 from tests.support.wire import Wire
 
@@ -101,3 +101,23 @@ def test_a_result_that_was_cut_off_is_read_again(wired: Client, wire: Wire) -> N
     wire.answers.append(600)
     assert len(job.result()) == 1_000_000
     assert wire.cuts == 1
+
+
+BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: %d\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_a_busy_server_is_asked_again_when_it_says(wire: Wire) -> None:
+    with Client(wire.address) as client:
+        wire.instead += [BUSY % 0, BUSY % 0]
+        assert client.jobs() == []
+        assert wire.instead == []
+        job = client.run("chatter")
+        wire.instead.append(BUSY % 0)
+        assert job.log().startswith("printed 0")
+
+
+def test_a_server_that_stays_busy_is_reported(wire: Wire) -> None:
+    with Client(wire.address, patience=0.2) as client:
+        wire.instead += [BUSY % 1] * 9
+        with pytest.raises(Unavailable, match="503"):
+            client.jobs()

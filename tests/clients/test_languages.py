@@ -20,11 +20,9 @@ def runs(program: str, check: str) -> bool:
     """Whether a program is there with what the page needs; ``make clients`` needs it."""
     if "CLIENT_TOOLS" in os.environ:
         return True
-    found = shutil.which(program)
-    return (
-        bool(found)
-        and subprocess.run([found, "-e", check], capture_output=True, check=False).returncode == 0
-    )
+    if not (found := shutil.which(program)):
+        return False
+    return subprocess.run([found, "-e", check], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,8 @@ class Wire:
         Port of the server.
     answers, requests : list of int
         Each entry cuts the wire once: after so many bytes of an answer or of a request.
+    instead : list of bytes
+        Each entry is sent to the client in place of an answer.
     away : bool
         Whether connections end at once.
     """
@@ -29,6 +31,7 @@ class Wire:
         self.port = port
         self.answers: list[int] = []
         self.requests: list[int] = []
+        self.instead: list[bytes] = []
         self.away = False
         self.cuts = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -59,6 +62,8 @@ class Wire:
     def _pass(self, source: socket.socket, target: socket.socket, cuts: list[int]) -> None:
         with suppress(OSError):
             while piece := source.recv(_PIECE):
+                if self.instead and cuts is self.answers:
+                    piece = self.instead.pop(0)
                 if self.away or (cuts and cuts[0] <= len(piece)):
                     self.cuts += 1
                     target.sendall(piece[: 0 if self.away else cuts.pop(0)])
