@@ -133,7 +133,13 @@ CHILDS = "child, jobserver.child.attempt, jobserver.child.provenance, jobserver.
 
 @pytest.mark.parametrize(
     ("modules", "heavy"),
-    [("app", WEB), ("cli", COMMANDS), ("home.settings", COMMANDS), (CHILDS, CHILD)],
+    [
+        ("app", WEB),
+        ("cli", COMMANDS),
+        ("client", COMMANDS - {"httpx"}),
+        ("home.settings", COMMANDS),
+        (CHILDS, CHILD),
+    ],
 )
 def test_start_imports_nothing_heavy(modules: str, heavy: set[str]) -> None:
     code = f"import sys, jobserver.{modules}; print(*sys.modules)"

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import base64
-import csv
+import io
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from io import StringIO
 from typing import Any
 
 from jobserver.client.tables import FIELDS, flat, read_table
@@ -21,7 +20,6 @@ Other = Callable[[str], bytes | None]
 
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n")[:10].decode()
-_INFINITE = {"inf", "-inf"}  # in csv
 _HIDDEN = (
     "Missing numbers in this result may be NaN or infinite: JSON has neither, and the server "
     "returns it in no other format."
@@ -130,12 +128,10 @@ def _restored(head: Head, read_csv: Callable[[], bytes | None]) -> Head:
     if content is None:
         warnings.warn(_HIDDEN, stacklevel=2)
     elif b"inf" in content:
-        texts = list(csv.reader(StringIO(content.decode("utf-8-sig"), newline="")))
-        rows = list(_rows(head))
-        for row, cells in zip(rows, texts[len(texts) - len(rows) :], strict=True):
-            for (values, key), text in zip(row, cells[len(cells) - len(row) :], strict=False):
-                if values[key] is None and text in _INFINITE:
-                    values[key] = float(text)
+        for row, column, number in _infinities(content, head):
+            values, key = _cell(head, row, column)
+            if values[key] is None:
+                values[key] = number
     return head
 
 
@@ -158,12 +154,38 @@ def _may_be_infinite(cells: list[Any], dtype: Any) -> bool:
     )
 
 
-def _rows(head: Head) -> Iterator[list[tuple[list[Any], int]]]:
-    """Yield each row of a csv: for each of its cells the list and the position of the value."""
-    if head["type"] == "ndarray" and len(head["shape"]) == 2:
-        for row in head["data"]:
-            yield [(row, n) for n in range(len(row))]
-        return
-    columns = [cells for cells, _ in _cells(head)]
-    for n in range(len(columns[0])):
-        yield [(cells, n) for cells in columns]
+def _infinities(content: bytes, head: Head) -> Iterator[tuple[int, int, float]]:
+    """Yield row, column and value of each infinity in a csv, without its header and labels."""
+    import pandas as pd
+
+    texts = pd.read_csv(
+        io.BytesIO(content),
+        header=None,
+        dtype=str,
+        encoding="utf-8-sig",
+        keep_default_na=False,
+        skip_blank_lines=False,
+    )
+    rows, columns = _shape(head)
+    cells = texts.iloc[len(texts) - rows :, texts.shape[1] - columns :].to_numpy()
+    found = (cells == "inf") | (cells == "-inf")
+    for row, column in zip(*found.nonzero(), strict=True):
+        yield int(row), int(column), float(cells[row, column])
+
+
+def _is_grid(head: Head) -> bool:
+    return head["type"] == "ndarray" and len(head["shape"]) == 2
+
+
+def _shape(head: Head) -> tuple[int, int]:
+    if _is_grid(head):
+        return head["shape"][0], head["shape"][1]
+    columns = [values for values, _ in _cells(head)]
+    return len(columns[0]), len(columns)
+
+
+def _cell(head: Head, row: int, column: int) -> tuple[list[Any], int]:
+    """Return the list that holds a cell, and where."""
+    if _is_grid(head):
+        return head["data"][row], column
+    return [values for values, _ in _cells(head)][column], row

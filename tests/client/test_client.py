@@ -211,6 +211,12 @@ def test_what_is_no_address_is_refused(url: str) -> None:
         Client(url)
 
 
+@pytest.mark.parametrize("token", ["a b", "a\n", "ä", "a\x00"])
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(SettingsError, match="token"):
+        Client(token=token)
+
+
 def test_no_bar_is_shown_where_nobody_sees_it(jobs: Client) -> None:
     with redirect_stderr(io.StringIO()) as shown:
         jobs.run("advance")

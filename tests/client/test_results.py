@@ -46,6 +46,10 @@ def every_dtype():
     return frame.set_index(pd.MultiIndex.from_tuples([("a", 1), ("b", 2)], names=["x", "y"]))
 
 
+def long_text():
+    return pd.DataFrame({"text": ["x" * 200_000, "a\\n\\"b,inf"], "q": [np.inf, np.nan]})
+
+
 def labels():
     return pd.Index([1.5, np.inf, np.nan], name="q")
 
@@ -104,6 +108,10 @@ def test_a_table_keeps_values_dtypes_and_labels(jobs: Client, scripts: dict[str,
 
 def test_columns_of_the_same_name_stay(jobs: Client, scripts: dict[str, Any]) -> None:
     assert_frame_equal(jobs.run("twice").result(), scripts["twice"]())
+
+
+def test_infinities_beside_a_long_text_are_found(jobs: Client, scripts: dict[str, Any]) -> None:
+    assert_frame_equal(jobs.run("long_text").result(), scripts["long_text"]())
 
 
 def test_labels_alone_stay_an_index(jobs: Client, scripts: dict[str, Any]) -> None:
