@@ -6,7 +6,8 @@ import platform
 from base64 import b64encode
 from typing import Any
 
-from jobserver.client.connection import Connection, as_json
+from jobserver.client.connection import Connection, as_document
+from jobserver.client.failures import Unreachable
 from jobserver.client.job import JSON
 from jobserver.client.payload import as_json as body_of
 from jobserver.errors import Forbidden, Unauthorized
@@ -22,8 +23,8 @@ def needs_login(url: str) -> bool:
     except Forbidden:
         return False
     except Unauthorized:
-        pass
-    return True
+        return True
+    raise Unreachable(f"{url} is no Jobserver: it logs in everybody.")
 
 
 def make_token(url: str, email: str, password: str) -> str:
@@ -53,10 +54,10 @@ def _ask(
     path: str,
     headers: dict[str, str] | None = None,
     body: bytes | None = None,
-) -> Any:
+) -> dict[str, Any]:
     connection = Connection(url, token, _SECONDS, 0)
     headers = {**(headers or {}), **(JSON if body else {})}
     try:
-        return as_json(connection.request(method, path, headers=headers, content=body))
+        return as_document(connection.request(method, path, headers=headers, content=body))
     finally:
         connection.close()

@@ -12,7 +12,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, quote, urlsplit
 
 from jobserver.client.access import find_access
-from jobserver.client.connection import Connection, as_json
+from jobserver.client.connection import Connection, as_document, as_job
 from jobserver.client.job import JSON, NATIVE, Job
 from jobserver.client.payload import Data, Document, script_fields
 from jobserver.client.payload import as_json as body_of
@@ -151,7 +151,7 @@ class Client:
         answer = self._connection.request(
             "PUT", "/job", params=NATIVE, headers=headers, content=body_of(content)
         )
-        return Job(self._connection, as_json(answer)).start_or_delete()
+        return Job(self._connection, as_job(answer)).start_or_delete()
 
     def map(
         self,
@@ -190,7 +190,7 @@ class Client:
     def job(self, job_id: str) -> Job:
         """Return the job with an id; raise `NotFound` if there is none."""
         answer = self._connection.request("GET", f"/job/{quote(job_id, safe='')}", params=NATIVE)
-        return Job(self._connection, as_json(answer))
+        return Job(self._connection, as_job(answer))
 
     def jobs(
         self,
@@ -231,18 +231,17 @@ class Client:
             found = self._connection.request(
                 "POST", "/jobs", params=params, headers=JSON, content=content
             )
-        page: Document = as_json(found)
-        return page
+        return as_document(found, "jobs")
 
     def scripts(self) -> list[Document]:
         """Return the scripts of the server, each with its description and parameters."""
-        found: Document = as_json(self._connection.request("GET", "/scripts"))
-        return list(found["scripts"])
+        answer = self._connection.request("GET", "/scripts")
+        return list(as_document(answer, "scripts")["scripts"])
 
     def datafiles(self) -> list[Document]:
         """Return the data files, each with its name, path and size."""
-        found: Document = as_json(self._connection.request("GET", "/datafiles"))
-        return list(found["files"])
+        answer = self._connection.request("GET", "/datafiles")
+        return list(as_document(answer, "files")["files"])
 
     def upload(
         self, source: str | Path | bytes, name: str | None = None, *, sent: Sent | None = None

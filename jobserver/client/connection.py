@@ -203,6 +203,19 @@ def _checked(url: str) -> str:
     return url.rstrip("/")
 
 
+def as_document(response: httpx.Response, *fields: str) -> dict[str, Any]:
+    """Return the object of an answer; raise `Unreachable` if it lacks a field."""
+    found = as_json(response)
+    if not isinstance(found, dict) or any(name not in found for name in fields):
+        raise Unreachable(f"{response.url} is no Jobserver: its answer has other fields.")
+    return found
+
+
+def as_job(response: httpx.Response) -> dict[str, Any]:
+    """Return the job of an answer."""
+    return as_document(response, "_id", "state")
+
+
 def as_json(response: httpx.Response) -> Any:
     """Return the JSON of an answer; raise `Unreachable` if something else answered."""
     try:

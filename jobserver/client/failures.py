@@ -104,8 +104,8 @@ def _content(response: httpx.Response) -> dict[str, Any]:
         errors = [each for each in found.get("errors", []) if isinstance(each, dict)]
         return {"message": str(found["message"]), "errors": errors}
     except (ValueError, KeyError, AttributeError, TypeError):
-        told = response.text[:_MOST_TEXT].strip()
-        text = f"The answer is {response.status_code}, and not from a Jobserver: {told}"
+        beginning = response.text[:_MOST_TEXT].strip()
+        text = f"The answer is {response.status_code}, and not from a Jobserver: {beginning}"
         return {"message": text, "errors": []}
 
 

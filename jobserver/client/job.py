@@ -6,14 +6,15 @@ import codecs
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Literal, Self, overload
 
-from jobserver.client.connection import Connection, as_json
+from jobserver.client.connection import Connection, as_job, as_json
 from jobserver.client.display import job_html, shown
 from jobserver.client.failures import JobFailed
 from jobserver.client.payload import as_json as body_of
 from jobserver.client.results import decode
-from jobserver.errors import ApiError, Conflict, JobserverError, UnsupportedType
+from jobserver.errors import ApiError, Conflict, JobserverError, NotFound, UnsupportedType
 
 ENDED = frozenset({"finished", "failed", "cancelled"})
 NATIVE = {"stringify": "false"}
@@ -238,7 +239,7 @@ class Job:
             content=content,
             repeat=False,
         )
-        return Job(self._connection, as_json(answer)).start_or_delete()
+        return Job(self._connection, as_job(answer)).start_or_delete()
 
     def start(self) -> Self:
         """Start it, and return it.
@@ -251,7 +252,7 @@ class Job:
             If a quota or the queue is full.
         """
         try:
-            self.document = as_json(
+            self.document = as_job(
                 self._connection.request("POST", f"{self._path}/run", params=NATIVE)
             )
         except Conflict:  # it was started, and the answer was lost
@@ -273,7 +274,7 @@ class Job:
     def cancel(self) -> Self:
         """Stop it, and return it; one that has ended stays as it is."""
         try:
-            self.document = as_json(
+            self.document = as_job(
                 self._connection.request("POST", f"{self._path}/cancel", params=NATIVE)
             )
         except Conflict:
@@ -283,7 +284,8 @@ class Job:
 
     def delete(self) -> None:
         """Delete it with its log and its result. It must be neither queued nor running."""
-        self._connection.request("DELETE", self._path)
+        with suppress(NotFound):  # it is gone, maybe by a request whose answer was lost
+            self._connection.request("DELETE", self._path)
 
     @property
     def _path(self) -> str:
@@ -294,7 +296,7 @@ class Job:
         began = time.monotonic()
         params = {**NATIVE, **({"wait": f"{seconds:.3f}"} if seconds else {})}
         answer = self._connection.request("GET", self._path, params=params, wait=seconds)
-        self.document = as_json(answer)
+        self.document = as_job(answer)
         early = seconds - (time.monotonic() - began)
         if seconds and early > seconds / 2 and not self.ended:  # so many wait that none may
             time.sleep(min(early, _GLANCE))

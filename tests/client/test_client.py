@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from contextlib import redirect_stderr
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -13,7 +15,14 @@ import pandas as pd
 import pytest
 
 from jobserver.client import Client, Job, JobFailed, Unreachable
-from jobserver.errors import Conflict, JobNotRunnable, JobserverError, NotFound, SettingsError
+from jobserver.errors import (
+    ApiError,
+    Conflict,
+    JobNotRunnable,
+    JobserverError,
+    NotFound,
+    SettingsError,
+)
 from tests.support.server import Server, until
 
 
@@ -297,3 +306,28 @@ def test_a_job_of_yours_that_cannot_run_stays(jobs: Client, server: Server) -> N
     with pytest.raises(JobNotRunnable):
         job.start()
     assert job.refresh().state == "created"
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A server that is no Jobserver."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path.startswith("/job") else 502)
+        self.end_headers()
+        self.wfile.write({"/jobs": b"[]", "/job/": b"<html>"}.get(self.path[:5], b"gone"))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_another_server_is_recognized() -> None:
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Client(f"http://127.0.0.1:{server.server_port}") as client:
+            for request in (client.jobs, lambda: client.job("x")):
+                with pytest.raises(Unreachable, match="no Jobserver"):
+                    request()
+            with pytest.raises(ApiError, match="502, and not from a Jobserver: gone") as caught:
+                client.scripts()
+        assert caught.value.status == 502
+        server.shutdown()

@@ -30,6 +30,13 @@ def test_a_job_whose_start_was_not_confirmed_runs_once(
     assert wire.cuts == 1
 
 
+def test_a_deletion_whose_answer_was_lost_is_done(wired: Client, wire: Wire) -> None:
+    job = wired.run("noop")
+    wire.answers.append(0)
+    job.delete()
+    assert wired.jobs() == []
+
+
 def test_a_rerun_is_not_repeated(wired: Client, wire: Wire) -> None:
     job = wired.run("noop")
     wire.answers.append(0)
@@ -103,7 +110,7 @@ def test_a_result_that_was_cut_off_is_read_again(wired: Client, wire: Wire) -> N
     assert wire.cuts == 1
 
 
-BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: %d\r\nContent-Length: 0\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def test_a_busy_server_is_asked_again_when_it_says(wire: Wire) -> None:

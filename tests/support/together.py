@@ -16,8 +16,8 @@ UNRULY = (
 GROUPS = {
     "servers with unruly scripts": tuple(f"tests/{name}.py" for name in UNRULY),
     "servers for everybody, with a login, with a public address": (
-        *("tests/api/", "tests/cli/", "tests/client/", "tests/web/"),
-        *(f"tests/docs/test_{name}" for name in ("examples", "guide", "pages")),
+        *("tests/api/", "tests/cli/", "tests/client/", "tests/clients/", "tests/web/"),
+        *(f"tests/docs/test_{name}" for name in ("examples", "guide", "notebook", "pages")),
     ),
 }
 

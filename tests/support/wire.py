@@ -22,7 +22,7 @@ class Wire:
     answers, requests : list of int
         Each entry cuts the wire once: after so many bytes of an answer or of a request.
     instead : list of bytes
-        Each entry is sent to the client in place of an answer.
+        Each entry is sent to the client in place of an answer, and ends the connection.
     away : bool
         Whether connections end at once.
     """
@@ -63,7 +63,8 @@ class Wire:
         with suppress(OSError):
             while piece := source.recv(_PIECE):
                 if self.instead and cuts is self.answers:
-                    piece = self.instead.pop(0)
+                    target.sendall(self.instead.pop(0))
+                    break
                 if self.away or (cuts and cuts[0] <= len(piece)):
                     self.cuts += 1
                     target.sendall(piece[: 0 if self.away else cuts.pop(0)])
