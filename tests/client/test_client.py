@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from jobserver.client import Client, Job, JobFailed, Unreachable
+from jobserver.client.account import needs_login
 from jobserver.errors import (
     ApiError,
     Conflict,
@@ -312,9 +313,10 @@ class Elsewhere(BaseHTTPRequestHandler):
     """A server that is no Jobserver."""
 
     def do_GET(self) -> None:
-        self.send_response(200 if self.path.startswith("/job") else 502)
+        self.send_response(200 if self.path.startswith(("/job", "/login")) else 502)
         self.end_headers()
-        self.wfile.write({"/jobs": b"[]", "/job/": b"<html>"}.get(self.path[:5], b"gone"))
+        answers = {"/jobs": b"[]", "/job/": b"<html>", "/login": b"{}"}
+        self.wfile.write(next((answers[p] for p in answers if self.path.startswith(p)), b"gone"))
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -324,7 +326,7 @@ def test_another_server_is_recognized() -> None:
     with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with Client(f"http://127.0.0.1:{server.server_port}") as client:
-            for request in (client.jobs, lambda: client.job("x")):
+            for request in (client.jobs, lambda: client.job("x"), lambda: needs_login(client.url)):
                 with pytest.raises(Unreachable, match="no Jobserver"):
                     request()
             with pytest.raises(ApiError, match="502, and not from a Jobserver: gone") as caught:
