@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.examples import Reader, blocks, examples, strict_json
-from tests.support.server import Server
+from tests.support.server import MakeServer, Server
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -38,6 +39,20 @@ def reader(server: Server, tmp_path: Path) -> Iterator[Reader]:
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=name_of)
 def test_examples_work_as_printed(page: Path, reader: Reader) -> None:
     assert reader.follow(page) > 0
+
+
+@pytest.mark.parametrize("order", ["reversed", "shuffled"])
+def test_pages_can_be_followed_in_any_order_at_one_home(
+    order: str, make_server: MakeServer, tmp_path: Path
+) -> None:
+    pages = WITH_EXAMPLES[::-1]
+    if order == "shuffled":
+        random.Random(7).shuffle(pages)  # noqa: S311 - the same order each time
+    with make_server(WORKERS=2) as server:
+        for page in pages:
+            folder = tmp_path / page.stem
+            folder.mkdir()
+            Reader(server.address, server.home, folder).follow(page)
 
 
 def test_pages_of_requests_have_examples() -> None:
