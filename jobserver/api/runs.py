@@ -127,9 +127,12 @@ def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
 def read_log(job_id: str, query: LogQuery) -> Response:
     """Read the output of a job's script, from an offset in bytes."""
     parts = services()
-    key = parts.jobs.get(parse_id(job_id), owner_filter()).run.key
-    text = logs.read(parts.database, key, query.offset)
-    return Response(text, content_type="text/plain; charset=utf-8")
+    run = parts.jobs.get(parse_id(job_id), owner_filter()).run
+    end = logs.size(parts.database, run.key, run.attempt)  # it may grow meanwhile
+    text = logs.read(parts.database, run.key, query.offset, end)
+    response = Response(text, content_type="text/plain; charset=utf-8")
+    response.content_length = max(end - query.offset, 0)
+    return response
 
 
 @endpoint(

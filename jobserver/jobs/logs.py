@@ -29,13 +29,15 @@ def append(database: Database, key: ObjectId, attempt: int, offset: int, text: b
         database.insert("logs", {"_id": piece_id, "text": text[begin : begin + MIB]})
 
 
-def read(database: Database, key: ObjectId, offset: int = 0) -> Iterator[bytes]:
-    """Yield the output of all attempts from an offset in bytes on."""
+def read(database: Database, key: ObjectId, begin: int, end: int) -> Iterator[bytes]:
+    """Yield the output of all attempts between two offsets in bytes."""
     position = 0
     for piece in database.find("logs", _pieces(key), sort=[("_id", 1)]):
         text: bytes = piece["text"]
-        if position + len(text) > offset:
-            yield text[max(offset - position, 0) :]
+        if position >= end:
+            return
+        if position + len(text) > begin:
+            yield text[max(begin - position, 0) : end - position]
         position += len(text)
 
 

@@ -130,6 +130,25 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its type
 class RequestTask(WSGITask):  # type: ignore[misc, unused-ignore]  # its types are extra
     """Answers a request with the application."""
 
+    _keeps_open = False
+
+    def build_response_header(self) -> bytes:
+        """Keep the connection after answers in chunks, whose end shows, and those without a body.
+
+        waitress closes it after any answer without a ``Content-Length``.
+        """
+        asked = self.request.headers.get("CONNECTION", "").lower()
+        has_end = not self.has_body or self.request.command != "HEAD"
+        self._keeps_open = self.version == "1.1" and asked != "close" and has_end
+        head: bytes = super().build_response_header()
+        self._keeps_open = False
+        return head
+
+    def set_close_on_finish(self) -> None:
+        """Close the connection after the answer, unless its head was built to keep it."""
+        if not self._keeps_open:
+            super().set_close_on_finish()
+
     def get_environment(self) -> dict[str, Any]:
         """Return the WSGI environment; ``jobserver.waiting`` wraps what waits for events."""
         channel: Any = self.channel

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from http.client import HTTPResponse
+from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
 from tests.support.contract import check_error_body
-from tests.support.server import Server
+from tests.support.server import Server, run_through
 
 GET = b"GET /info HTTP/1.1\r\nHost: localhost\r\n"
 PUT = b"PUT /job/raw HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -163,6 +163,46 @@ def test_requests_one_after_another_on_one_connection(server: Server) -> None:
             with HTTPResponse(sock) as answer:
                 answer.begin()
                 assert json.load(answer)["_id"] == str(number)
+
+
+def test_a_connection_outlasts_streams_and_answers_without_a_body(server: Server) -> None:
+    job_id = run_through(server.client, script_name="chatter")["_id"]
+    tag = server.client.get(f"/job/{job_id}").headers["ETag"]
+    asked: list[tuple[str, dict[str, str], int]] = [
+        ("/jobs", {}, 200),
+        (f"/job/{job_id}/log", {}, 200),
+        (f"/job/{job_id}/log", {"Accept-Encoding": "gzip"}, 200),
+        (f"/job/{job_id}/result", {}, 200),
+        (f"/job/{job_id}/events", {}, 200),
+        (f"/job/{job_id}", {"If-None-Match": tag}, 304),
+        ("/info", {}, 200),
+    ]
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.connect()
+    sock = connection.sock
+    for path, headers, status in asked:
+        connection.request("GET", path, headers=headers)
+        with connection.getresponse() as answer:
+            content = answer.read()
+            assert answer.status == status
+            assert "Connection" not in answer.headers
+        if path.endswith("/log"):
+            assert int(answer.headers["Content-Length"]) == len(content) > 0
+        assert connection.sock is sock
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"GET /jobs HTTP/1.0", b"GET /jobs HTTP/1.1\r\nConnection: close"]
+)
+def test_a_client_that_wants_the_connection_closed_gets_that(
+    server: Server, request_line: bytes
+) -> None:
+    with connect(server) as sock:
+        sock.sendall(request_line + b"\r\nHost: localhost\r\n\r\n")
+        received = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert b"\r\nConnection: close\r\n" in received
+    assert b'"found"' in received
 
 
 def test_requests_sent_before_the_answers(server: Server) -> None:

@@ -25,6 +25,7 @@ MESSAGES = {
     408: "The request did not arrive in time. Send it again.",
     413: "The body is too large.",
     414: "The URL is too long.",
+    416: "The range begins behind the end of the file. The header Content-Range has its size.",
     415: "The content type is not supported.",
     431: "The header of the request is too large.",
     500: "Internal error. The server's log has the details; please report it to its administrator.",
