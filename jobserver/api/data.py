@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Annotated, ClassVar
 
-from flask import Blueprint, Response, url_for
+from flask import Blueprint, Response, request, url_for
 from pydantic import Field, WithJsonSchema
 
 from jobserver.api.framework.body import Body
-from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, wants_strings
+from jobserver.api.framework.endpoint import (
+    Answer,
+    DocumentQuery,
+    check_match,
+    endpoint,
+    tags_of,
+    wants_strings,
+)
 from jobserver.api.framework.identity import stored_data
 from jobserver.api.framework.schemas import DataDocument, DataList, Deleted
 from jobserver.data.stored import SERVER_FIELDS
@@ -109,11 +116,11 @@ def read_data(data_id: str, query: DocumentQuery) -> Answer:
     body=DataChanges,
     query=DocumentQuery,
     answers={200: DataDocument},
-    refusals=(404,),
+    refusals=(404, 412),
 )
 def change_data(data_id: str, body: DataChanges, query: DocumentQuery) -> Answer:
     """Merge fields into stored data; a new `data` replaces the old one."""
-    return _shown(stored_data().edit(parse_id(data_id), body.sent()), query)
+    return _shown(stored_data().edit(parse_id(data_id), body.sent(), _check()), query)
 
 
 @endpoint(
@@ -122,13 +129,22 @@ def change_data(data_id: str, body: DataChanges, query: DocumentQuery) -> Answer
     "/data/<data_id>",
     policy="data.delete",
     answers={200: Deleted},
-    refusals=(404,),
+    refusals=(404, 412),
 )
 def delete_data(data_id: str) -> Answer:
     """Delete stored data."""
-    stored_data().delete(parse_id(data_id))
+    stored_data().delete(parse_id(data_id), _check())
     message = f"The data {data_id} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})
+
+
+def _check() -> Callable[[Document], None] | None:
+    """Return the check of data that the header ``If-Match`` asks for, if it is sent."""
+
+    def check(found: Document) -> None:
+        check_match(f"/data/{found['_id']}", tags_of(found))
+
+    return check if request.if_match else None
 
 
 def _shown(document: Document, query: DocumentQuery, status: int = 200, **headers: str) -> Answer:

@@ -18,7 +18,7 @@ from werkzeug.routing import PathConverter
 from werkzeug.wsgi import FileWrapper
 
 from jobserver.api.framework.body import Body
-from jobserver.api.framework.endpoint import Answer, Query, endpoint
+from jobserver.api.framework.endpoint import Answer, Query, check_match, endpoint, tags_of
 from jobserver.api.framework.headers import disposition
 from jobserver.api.framework.identity import actor, client_is_gone, own_datafiles, services
 from jobserver.api.framework.schemas import (
@@ -213,7 +213,7 @@ def upload_datafile(name: str) -> Answer:
     upload=True,
     body=DataFileOptions,
     answers={200: DataFileInfo, 201: Uploaded},
-    refusals=(404, 409, 429),
+    refusals=(404, 409, 412, 429),
     headers={201: ("Location",)},
 )
 def change_datafile(name: str, body: DataFileOptions | None) -> Answer:
@@ -221,7 +221,17 @@ def change_datafile(name: str, body: DataFileOptions | None) -> Answer:
     if body is None:
         return upload_datafile(name)
     options = body.options.model_dump(exclude_none=True)
-    return Answer(own_datafiles().keep_options(name, options))
+    files = own_datafiles()
+    _check_match(files, name)
+    return Answer(files.keep_options(name, options))
+
+
+def _check_match(files: DataFiles, name: str) -> None:
+    """Raise `Changed` if ``If-Match`` is sent and is neither of the file nor of its description."""
+    if request.if_match:
+        found = files.open(name)
+        found.content.close()
+        check_match(f"/datafile/{name}", [found.tag, *tags_of(files.described(name))])
 
 
 def _sent_file(limit: int) -> IO[bytes]:
@@ -255,11 +265,13 @@ def _sent_body() -> IO[bytes]:
     "/datafile/<file:name>",
     policy="datafile.delete",
     answers={200: Deleted},
-    refusals=(404, 415),
+    refusals=(404, 412, 415),
 )
 def delete_datafile(name: str) -> Answer:
     """Delete a data file."""
-    services().usage.release(actor().id, own_datafiles().delete(name))
+    files = own_datafiles()
+    _check_match(files, name)
+    services().usage.release(actor().id, files.delete(name))
     message = f"The data file {name} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})
 

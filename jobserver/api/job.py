@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from itertools import product
+from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Annotated, ClassVar
 
 from flask import Blueprint, request, url_for
@@ -12,10 +12,17 @@ from pydantic import ConfigDict, Field, model_validator
 
 from jobserver.api.event_streams import wait_for_end
 from jobserver.api.framework.body import Body
-from jobserver.api.framework.endpoint import Answer, DocumentQuery, endpoint, tag_of, wants_strings
+from jobserver.api.framework.endpoint import (
+    Answer,
+    DocumentQuery,
+    check_match,
+    endpoint,
+    tags_of,
+    wants_strings,
+)
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument
-from jobserver.errors import BadRequest, Changed, Problem
+from jobserver.errors import BadRequest, Problem
 from jobserver.jobs.job import SCRIPT_FIELDS, SERVER_FIELDS, Job
 from jobserver.jobs.store import merge_patch, no_job
 from jobserver.storage.database import Document
@@ -123,6 +130,11 @@ class WaitQuery(DocumentQuery):
         found = _PREFER_WAIT.search(request.headers.get("Prefer", ""))
         return min(float(found[1]), MAX_WAIT) if found else 0.0
 
+    def applied(self) -> dict[str, str]:
+        """Return the header that says which preference of the client was followed."""
+        seconds = 0.0 if self.wait is not None else self.seconds()
+        return {"Preference-Applied": f"wait={seconds:g}"} if seconds else {}
+
 
 class JobQuery(WaitQuery):
     """The query string of a job."""
@@ -163,13 +175,10 @@ def readable(job_id: str) -> Job:
     return found
 
 
-def check_match(found: Job) -> None:
+def check_job(found: Job) -> None:
     """Raise `Changed` if the header ``If-Match`` is sent and has none of the job's ETags."""
-    if request.if_match and not any(request.if_match.contains(tag) for tag in _tags(found)):
-        raise Changed(
-            f"The job {found.id} has changed since. Read it with GET /job/{found.id}, then send "
-            "the request with its new ETag."
-        )
+    shown = (public(found, request.script_root, typed=typed) for typed in (False, True))
+    check_match(f"/job/{found.id}", chain.from_iterable(map(tags_of, shown)))
 
 
 def check_change(fields: Mapping[str, object]) -> Callable[[Job], None]:
@@ -177,7 +186,7 @@ def check_change(fields: Mapping[str, object]) -> Callable[[Job], None]:
     check_code = code_check(fields)
 
     def check(found: Job) -> None:
-        check_match(found)
+        check_job(found)
         check_code(found)
 
     return check
@@ -191,14 +200,6 @@ def code_check(fields: Mapping[str, object]) -> Callable[[Job], None]:
             authorize(actor(), "job.code", found.document)
 
     return check
-
-
-def _tags(found: Job) -> Iterator[str]:
-    """Yield the ETags of the answers that show a job as it is."""
-    for typed, strings in product((False, True), repeat=2):
-        yield tag_of(
-            Answer(public(found, request.script_root, typed=typed), strings=strings).body()
-        )
 
 
 @endpoint(
@@ -260,6 +261,8 @@ def _created(new: Job, query: DocumentQuery) -> Answer:
     query=JobQuery,
     answers={200: JobDocument},
     refusals=(404,),
+    headers={200: ("Preference-Applied",)},
+    reads=("Prefer",),
 )
 def read_job(job_id: str, query: JobQuery) -> Answer:
     """Read a job: its state, its times, its result; on request, once it has ended."""
@@ -267,7 +270,7 @@ def read_job(job_id: str, query: JobQuery) -> Answer:
     if seconds := query.seconds():
         wait_for_end(found, seconds)
         found = readable(job_id)
-    return shown(found, query)
+    return shown(found, query, 200, **query.applied())
 
 
 @endpoint(
@@ -313,13 +316,13 @@ def patch_job(job_id: str, body: JobPatch, query: DocumentQuery) -> Answer:
     body=JobBody,
     query=DocumentQuery,
     answers={201: JobDocument},
-    refusals=(404,),
+    refusals=(404, 412),
     headers={201: ("Location",)},
 )
 def rerun_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
     """Create a copy of a job, to be started; fields in the body replace those of the original."""
     again, fields = services().jobs.create_again, body.sent()
-    copy = again(parse_id(job_id), fields, owner_filter(), code_check(fields))
+    copy = again(parse_id(job_id), fields, owner_filter(), check_change(fields))
     return _created(copy, query)
 
 
@@ -333,6 +336,6 @@ def rerun_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
 )
 def delete_job(job_id: str) -> Answer:
     """Delete a job that is neither queued nor running."""
-    services().jobs.delete(parse_id(job_id), owner_filter(), check_match)
+    services().jobs.delete(parse_id(job_id), owner_filter(), check_job)
     message = f"The job {job_id} was deleted."
     return Answer({"status": 200, "acknowledged": True, "message": message})

@@ -26,7 +26,7 @@ from jobserver.api.framework.identity import (
     session_still_valid,
 )
 from jobserver.api.framework.schemas import JobDocument, Result
-from jobserver.api.job import WaitQuery, check_match, readable, shown
+from jobserver.api.job import WaitQuery, check_job, readable, shown
 from jobserver.encoding import BINARY_TABLES, show_file, show_value
 from jobserver.errors import Conflict, Forbidden
 from jobserver.execution.preview import write_result
@@ -65,6 +65,8 @@ class LogQuery(Query):
     query=WaitQuery,
     answers={202: JobDocument},
     refusals=(404, 409, 412, 422, 429),
+    headers={202: ("Preference-Applied",)},
+    reads=("Prefer",),
 )
 def run_job(job_id: str, query: WaitQuery) -> Answer:
     """Start a job: check it, queue it, and run it; on request, wait for its end."""
@@ -72,7 +74,7 @@ def run_job(job_id: str, query: WaitQuery) -> Answer:
     if seconds := query.seconds():
         wait_for_end(job, seconds)
         job = services().jobs.get(job.id, owner_filter())
-    return shown(job, query, 202)
+    return shown(job, query, 202, **query.applied())
 
 
 def authorize_run(job: Job) -> str | None:
@@ -89,7 +91,7 @@ def authorize_run(job: Job) -> str | None:
     Unauthorized, Forbidden
         If it contains code that the sender or the owner may not run.
     """
-    check_match(job)
+    check_job(job)
     parts = services()
     if not parts.settings.LOGIN_REQUIRED:
         return None
@@ -108,10 +110,11 @@ def authorize_run(job: Job) -> str | None:
     policy="job.cancel",
     query=DocumentQuery,
     answers={202: JobDocument},
-    refusals=(404, 409),
+    refusals=(404, 409, 412),
 )
 def cancel_job(job_id: str, query: DocumentQuery) -> Answer:
     """Cancel a job that is queued or running."""
+    check_job(services().jobs.get(parse_id(job_id), owner_filter()))
     return shown(services().executor.cancel(parse_id(job_id), owner_filter()), query, 202)
 
 

@@ -6,7 +6,7 @@ slow down lists: the embedded server took 6 s to list 100 documents with a megab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
@@ -30,6 +30,9 @@ SERVER_FIELDS = frozenset({"_id", "created", "edited", _PRIVATE, _SIZE, OWNER})
 #: What a document takes beside its value, in bytes.
 _OVERHEAD = 256
 _ABSENT: object = object()
+#: What shows whether a document is still as it was seen.
+_SEEN = ("_id", "datatype", "edited", _PRIVATE)
+Check = Callable[[Document], None]
 
 
 class StoredData:
@@ -113,8 +116,15 @@ class StoredData:
         found = self._database.find("data", self._visible, sort=[("created", 1), ("_id", 1)])
         return (_public(document) for document in found)
 
-    def edit(self, data_id: JobId, fields: Mapping[str, object]) -> Document:
+    def edit(
+        self, data_id: JobId, fields: Mapping[str, object], check: Check | None = None
+    ) -> Document:
         """Merge fields into a document.
+
+        Parameters
+        ----------
+        check : callable, optional
+            Raises if the document is not to be changed as it is.
 
         Raises
         ------
@@ -129,20 +139,20 @@ class StoredData:
         value = described.pop("data", _ABSENT)
         key = ObjectId()
         self._database.check_room()
-        while not self._replaced(data_id, key, described, value):
+        while not self._replaced(data_id, key, described, value, check):
             continue  # it was changed meanwhile: try again
         return self.get(data_id)
 
-    def delete(self, data_id: JobId) -> None:
-        """Delete data; `NotFound` if there is none."""
-        found: Document | None = self._find(data_id)
+    def delete(self, data_id: JobId, check: Check | None = None) -> None:
+        """Delete data; `NotFound` if there is none. See `edit` for the check."""
+        found: Document | None = self._checked(data_id, check)
         while found:  # again if it was changed meanwhile
-            guard = {"_id": data_id, _PRIVATE: found[_PRIVATE]}
+            guard = {name: found.get(name) for name in _SEEN}
             with self.values.settled({found[_PRIVATE]: data_id}):
                 done = self._database.call(self._collection.delete_one, guard)
             if done.deleted_count:
                 self._usage.release(found.get(OWNER), found.get(_SIZE, 0))
-            found = self._lookup(data_id)
+            found = self._lookup(data_id) and self._checked(data_id, check)
 
     def bytes_stored(self, owner: ObjectId) -> int:
         """Return how many bytes the data of a user takes."""
@@ -175,9 +185,24 @@ class StoredData:
                 raise Unavailable(f"The value of data {data_id} is lost. POST it again.")
         return document, content
 
-    def _replaced(self, data_id: JobId, key: ObjectId, fields: Document, value: object) -> bool:
-        """Change a document; return False if its data or datatype changed meanwhile."""
-        seen = self._find(data_id)
+    def _checked(self, data_id: JobId, check: Check | None) -> Document:
+        """Return the document, as it is stored, that a check allowed to change."""
+        if check is None:
+            return self._find(data_id)
+        document, content = self._content(data_id)
+        check(_public(document, bson.decode(content)["data"]))
+        return document
+
+    def _replaced(
+        self,
+        data_id: JobId,
+        key: ObjectId,
+        fields: Document,
+        value: object,
+        check: Check | None,
+    ) -> bool:
+        """Change a document; return False if it changed meanwhile."""
+        seen = self._checked(data_id, check)
         if value is not _ABSENT or "datatype" in fields:
             checked = self.get(data_id)["data"] if value is _ABSENT else value
             _check(checked, fields.get("datatype", seen["datatype"]))
@@ -190,8 +215,7 @@ class StoredData:
 
     def _update(self, seen: Document, values: Document, content: bytes = b"") -> bool:
         """Change a document as it was seen, with the content of a new value, if any."""
-        names = ("_id", "datatype", _PRIVATE)
-        query = {name: seen[name] for name in names}
+        query = {name: seen.get(name) for name in _SEEN}
         if not content:
             return self._is_matched(query, values)
         data_id, key = seen["_id"], values[_PRIVATE]

@@ -81,6 +81,55 @@ def test_a_job_that_changed_since_it_was_seen_stays_as_it_is(
     assert client.request(method, path, headers=fresh, json=body).status_code in (200, 202)
 
 
+OTHERS = [
+    ("/data/seen", "/data/seen", {"description": "new"}),
+    ("/data/seen", "/data/seen?stringify=false", {"data": [3]}),
+    ("/datafile/a.csv", "/datafile/a.csv", {"options": {"separator": ","}}),
+    ("/datafile/a.csv", "/datafile/a.csv/content", {"options": {"separator": ","}}),
+]
+
+
+@pytest.mark.parametrize(("path", "shown", "change"), OTHERS)
+def test_data_and_files_that_changed_since_they_were_seen_stay_as_they_are(
+    client: httpx.Client, path: str, shown: str, change: dict[str, object]
+) -> None:
+    assert client.put("/data/seen", json={"data": [1]}).status_code == 201
+    assert upload(client, "a.csv").status_code == 201
+    old, before = {"If-Match": '"0123"'}, client.get(path).json()
+    for method in ("POST", "DELETE"):
+        body = change if method == "POST" else None
+        answer = client.request(method, path, json=body, headers=old)
+        assert answer.status_code == 412
+        assert f"GET {path}" in answer.json()["message"]
+    assert client.get(path).json() == before
+    fresh = {"If-Match": client.get(shown).headers["ETag"]}
+    assert client.post(path, json=change, headers=fresh).status_code == 200
+    fresh = {"If-Match": client.get(shown).headers["ETag"]}
+    assert client.delete(path, headers=fresh).status_code == 200
+    client.delete("/data/seen")  # if that was the file
+
+
+def test_of_many_changes_of_data_a_single_one_is_made(client: httpx.Client) -> None:
+    assert client.put("/data/seen", json={"data": [1]}).status_code == 201
+    headers = {"If-Match": client.get("/data/seen").headers["ETag"]}
+
+    def change(number: int) -> int:
+        body = {"description": str(number)}
+        return client.post("/data/seen", json=body, headers=headers).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(change, range(8))) == [200] + [412] * 7
+    client.delete("/data/seen")
+
+
+@pytest.mark.parametrize("path", ["/job/a1/rerun", "/job/a1/cancel"])
+def test_no_job_is_repeated_or_cancelled_as_it_is_no_more(server: Server, path: str) -> None:
+    assert server.client.put("/job/a1", json={}).status_code == 201
+    with server.unchanged():
+        answer = server.client.post(path, headers={"If-Match": '"0123"'})
+    assert answer.status_code == 412
+
+
 def test_any_job_that_is_there_matches_a_star(client: httpx.Client) -> None:
     assert client.put("/job/a1", json={}).status_code == 201
     star = {"If-Match": "*"}

@@ -169,6 +169,7 @@ def test_a_request_waits_for_the_end(unruly: httpx.Client, prefer: bool) -> None
     how = how if prefer else {"params": {"wait": "20"}}
     started = unruly.post(f"/job/{job_id}/run", **how)
     assert (started.status_code, started.json()["state"]) == (202, "finished")
+    assert started.headers.get("Preference-Applied") == ("wait=20" if prefer else None)
     began = time.monotonic()
     assert unruly.get(f"/job/{job_id}", **how).json()["state"] == "finished"
     assert time.monotonic() - began < 2

@@ -8,7 +8,7 @@ a response of its own. A body that no view would read is refused.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from inspect import getdoc
@@ -23,7 +23,7 @@ from jobserver.api.framework.body import Body, read_body, read_content
 from jobserver.api.framework.identity import actor, services
 from jobserver.encoding import dumps
 from jobserver.encoding.json_reader import MOST_PROBLEMS
-from jobserver.errors import BadRequest, Problem, UnsupportedType
+from jobserver.errors import BadRequest, Changed, Problem, UnsupportedType
 from jobserver.scripts.wording import problems_of
 from jobserver.users.policy import POLICY, Who, authorize
 
@@ -88,6 +88,26 @@ class Answer:
 def tag_of(body: bytes) -> str:
     """Return the ETag of a body."""
     return hashlib.sha1(body, usedforsecurity=False).hexdigest()
+
+
+def check_match(path: str, tags: Iterable[str]) -> None:
+    """Raise `Changed` if the header ``If-Match`` is sent and has none of an object's ETags.
+
+    Parameters
+    ----------
+    path : str
+        Where to read the object.
+    """
+    if request.if_match and not any(map(request.if_match.contains, tags)):
+        raise Changed(
+            f"It has changed since. Read it with GET {path}, then send the request with its new "
+            "ETag."
+        )
+
+
+def tags_of(content: object) -> Iterator[str]:
+    """Yield the ETags of the answers that show an object, with strings and without."""
+    return (tag_of(Answer(content, strings=strings).body()) for strings in (False, True))
 
 
 @dataclass(frozen=True)

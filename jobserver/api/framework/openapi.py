@@ -90,12 +90,16 @@ _READ = {
         "import-2026-11-23",
         "^[!-~]{1,255}$",
     ),
-    "If-Match": ("ETag of the job. If the job has changed since, the answer is 412.", '"3f8a0c"'),
+    "If-Match": (
+        "ETag of an earlier answer. If it has changed since, the answer is 412.",
+        '"3f8a0c"',
+    ),
     "If-None-Match": (
         "ETag of an earlier answer. If the content is still the same, the answer is 304.",
         '"3f8a0c"',
     ),
     "Last-Event-ID": ("Id of the last event received.", "5b9011469eb82b0d84ca2132"),
+    "Prefer": ("Seconds to wait for the job's end before answering (RFC 7240).", "wait=30"),
     "Range": ("Part of the file, in bytes.", "bytes=0-1023"),
 }
 #: Headers of answers.
@@ -107,6 +111,7 @@ HEADERS: dict[str, tuple[str, str]] = {
     "Last-Modified": ("When the file was stored.", "Mon, 23 Nov 2026 20:12:15 GMT"),
     "Link": ("URL of the next page.", '</jobs?limit=100&after=x>; rel="next"'),
     "Location": ("URL of the new object.", "/job/5b9011469eb82b0d84ca212f"),
+    "Preference-Applied": ("Which of `Prefer` the server followed.", "wait=30"),
     "Retry-After": ("Seconds after which to try again.", "60"),
     "WWW-Authenticate": ("How to log in.", 'Bearer realm="jobserver"'),
     "X-Remarks": ("What the reader of the file remarked: a list in JSON.", '["2 rows left out"]'),

@@ -25,10 +25,13 @@ _ADDRESSES = 64
 _METHODS = {"DELETE", "GET", "PATCH", "POST", "PUT"}
 #: Values of ``Sec-Fetch-Site`` for requests of our own pages, and those without a page.
 _OWN_SITES = ("same-origin", "none")
-_ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, Range"
+_ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
+    "Prefer, Range"
+)
 _EXPOSED_HEADERS = (
-    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Location, Retry-After, "
-    "WWW-Authenticate, X-Remarks"
+    "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Location, "
+    "Preference-Applied, Retry-After, WWW-Authenticate, X-Remarks"
 )
 #: Seconds a browser may cache a preflight; none caches it longer than two hours.
 _MAX_AGE = "7200"
