@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Protocol
 
 from jobserver.data.sources import DataSources
@@ -28,6 +29,8 @@ _TYPE_NAMES: Mapping[type, str] = {
     **{str: "a string", list: "a list", dict: "an object", bool: "true or false"},
 }
 _MOST_RETRIES = 100
+#: How similar the name of a field must be to be taken for a misspelled one.
+_SIMILAR = 0.8
 
 
 class ScriptTable(Protocol):
@@ -76,7 +79,9 @@ def _script(fields: Mapping[str, object], problems: list[Problem]) -> Document |
     named = {"name": fields["script_name"]} if "script_name" in fields else None
     script = fields.get("script", named)
     if script is None:
-        problems.append(Problem("script_name", "is missing: name the script to run"))
+        close = get_close_matches("script_name", fields, 1, _SIMILAR)
+        meant = f"; {close[0]!r} is a field of your own" if close else ""
+        problems.append(Problem("script_name", f"is missing: name the script to run{meant}"))
         return None
     if not isinstance(script, dict):
         problems.append(Problem("script", "must be an object with at least a name"))
@@ -167,6 +172,12 @@ def _option_problems(fields: Mapping[str, object]) -> Iterator[Problem]:
         yield Problem("seed", f"must be a whole number from 0 to {SEEDS - 1}")
     timeout, retries = fields.get("timeout", 1), fields.get("retries", 0)
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        yield Problem("timeout", "must be a number of seconds above 0")
+        yield Problem("timeout", f"must be a number of seconds above 0{_unquoted(timeout)}")
     if isinstance(retries, bool) or retries not in range(_MOST_RETRIES + 1):
-        yield Problem("retries", f"must be a whole number from 0 to {_MOST_RETRIES}")
+        text = f"must be a whole number from 0 to {_MOST_RETRIES}"
+        yield Problem("retries", f"{text}{_unquoted(retries)}")
+
+
+def _unquoted(value: object) -> str:
+    """Return the advice that turns a text into a number."""
+    return ", without quotes" if isinstance(value, str) else ""

@@ -163,6 +163,14 @@ def test_options_that_do_not_fit(server: Server, options: dict[str, Any], wrong:
     assert refused(server, {"script_name": "noop", **options}).keys() == wrong
 
 
+def test_near_misses_are_named(server: Server) -> None:
+    assert "'scriptname'" in refused(server, {"scriptname": "noop"})["script_name"]
+    assert "your own" not in refused(server, {"note": "noop"})["script_name"]
+    for name in ("timeout", "retries"):
+        assert "without quotes" in refused(server, {"script_name": "noop", name: "10"})[name]
+        assert "without quotes" not in refused(server, {"script_name": "noop", name: -1})[name]
+
+
 def test_all_reasons_are_reported_together(server: Server) -> None:
     script = {"name": "add", "args": ["x"], "kwargs": {"c": 1}}
     fields = {"script": script, "datafile": "missing.csv", "timeout": 0, "retries": "many"}
