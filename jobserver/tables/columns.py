@@ -8,11 +8,11 @@ reported in the job's log, with the cell that prevents it.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from jobserver.encoding.codes import MISSING_CODE
 from jobserver.sizes import counted
 from jobserver.tables.cells import REMARKS, is_clock
 from jobserver.tables.errors import NotTimes, UnknownColumn, did_you_mean
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("jobserver")
 #: Most columns whose remarks are logged.
 _MOST_LOGGED = 50
-#: Numbers that stand for missing values in many published tables: -999, 9999, -99.9, -777...
-_CODE = re.compile(r"-9{2,9}|9{3,9}|-?9+\.9+|-7{3,9}|-8{3,9}(\.8+)?|-?7999|-?32768|-?32767|-?6999")
 #: Integers that may be times: the year, month and day of 1800 to 2199, maybe hour, minute, second.
 _COMPACT = {8: 1, 10: 100, 12: 10_000, 14: 1_000_000}
 
@@ -297,12 +295,18 @@ def _report_codes(frame: pd.DataFrame) -> None:
                     name,
                     counted(int((column == code).sum()), "row"),
                 )
-            elif _CODE.fullmatch(f"{code:.15g}") and _is_far_off(column, code):
+            elif MISSING_CODE.fullmatch(f"{code:.15g}") and _is_far_off(column, code):
                 _log.warning(
                     "The column %s: %.15g in %s looks like a missing value; if it is, "
-                    'set "missing": [%.15g] in "data"',
-                    *(name, code, counted(int((column == code).sum()), "row"), code),
+                    'set "missing": [%s] in "data"',
+                    *(name, code, counted(int((column == code).sum()), "row"), _exactly(code)),
                 )
+
+
+def _exactly(number: float) -> str:
+    """Return a number in as few digits as read the same again."""
+    short = f"{number:.15g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def _is_far_off(column: pd.Series, code: float) -> bool:

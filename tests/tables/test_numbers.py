@@ -288,3 +288,17 @@ def test_a_missing_1_is_not_true(read: Read) -> None:
     assert frame["a"].tolist() == [True, None]
     assert frame["b"].tolist() == [True, False]
     assert frame["c"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["9,99999999999E+11", "999999999999", "1e+20", "-3,4028235e+38", "-3,4028234663852886e+38"],
+)
+def test_a_code_that_is_too_large_to_be_measured_is_reported_with_an_option_that_works(
+    read: Read, caplog: pytest.LogCaptureFixture, cell: str
+) -> None:
+    text = f"d;q\n2020-01-01;1,5\n2020-01-02;{cell}\n2020-01-03;2,5\n"
+    read(text)
+    (line,) = [record.getMessage() for record in caplog.records]
+    (advice,) = re.findall(r'set ("missing": .*) in "data"', line)
+    assert read(text, **json.loads(f"{{{advice}}}"))["q"].isna().tolist() == [False, True, False]

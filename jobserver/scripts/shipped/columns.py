@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import MinLen
 
+from jobserver.encoding.codes import MISSING_CODE
 from jobserver.scripts.shipped.steps import in_zone
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ Columns = str | Annotated[list[str], MinLen(1)]
 NUMERIC = "iuf"
 #: Characters of a cell that a message shows.
 _LONGEST_CELL = 40
-#: Numbers that stand for missing values in many tables: -99, -999.9, -7777, -32768...
-_CODE = re.compile(r"-(9{2,}(\.9+)?|9\.9+|7{3,}|8{3,}(\.8+)?|6999|7999|3276[78])")
 #: What other negative numbers may be.
 _MAY_BE = {
     "flows": "They may be backflow, or the offset of a sensor",
@@ -236,7 +234,7 @@ def check_not_negative(values: pd.Series[float], what: str = "flows") -> None:
         return
     row = int(values.reset_index(drop=True).idxmin())
     least = f"{values.iloc[row]:.15g}"
-    if _CODE.fullmatch(least):
+    if MISSING_CODE.fullmatch(least):
         advice = (
             f'If that is a code of missing values, set "missing": [{least}] in "data", which '
             "applies to all columns; else correct the data."
