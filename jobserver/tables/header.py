@@ -7,7 +7,7 @@ from collections.abc import Sequence, Set
 from itertools import pairwise, zip_longest
 
 from jobserver.sizes import counted
-from jobserver.tables.cells import INTEGER, is_blank, is_number, is_time, is_typed, is_unit
+from jobserver.tables.cells import COUNT, INTEGER, is_blank, is_number, is_time, is_typed, is_unit
 from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import (
@@ -20,6 +20,8 @@ from jobserver.tables.rows import (
 
 #: Digits of a date without marks, which names nothing above others like it.
 _LONG = 8
+#: Digits of a year.
+_YEAR = 4
 #: Rows among which the first time of a column is looked for.
 _LINES = 100
 #: How dates are written, for people: YYYY-MM-DD hh:mm.
@@ -48,9 +50,13 @@ def find_header(
         return table, tuple(commented.cells), None
     has_names = bool(options["header"]) if "header" in options else _names_columns(table)
     if not has_names or not table:
+        _check_commas(table, separator, options)
         return table, None, None
     names, body = _without_comment_sign(table[0].cells), table[1:]
-    return body, names, _surplus(names, body, separator)
+    surplus = _surplus(names, body, separator)
+    if surplus == "label":
+        _check_commas(body, separator, options, [row.cells[0] for row in body])
+    return body, names, surplus
 
 
 def find_commented(
@@ -198,6 +204,38 @@ def _surplus(names: Sequence[str], body: Sequence[Row], separator: str) -> str |
             f"in the rows below it, so it may not name the columns: {advise('skip', 'header')}"
         )
     return "label"
+
+
+def _check_commas(
+    body: Sequence[Row], separator: str, options: Options, labels: Sequence[str] = ()
+) -> None:
+    """Check that commas between integers part cells, as nothing but names show that.
+
+    Raises
+    ------
+    AmbiguousTable
+        If they may belong to numbers: by an option, or as rows have a cell more than the header.
+    """
+    marks = [name for name in ("decimal", "thousands") if options.get(name) == ","]
+    is_settled = bool(options.get("separator")) or not labels or _are_row_numbers(labels)
+    if separator != "," or not body or (is_settled and not marks):
+        return
+    columns = columns_of_rows(body, len(body[0].cells))
+    if any("," in cell for cells in columns for cell in cells):  # in quotes
+        return
+    are_integers = [bool(cells) and all(map(INTEGER.fullmatch, cells)) for cells in columns]
+    if any(first and second for first, second in pairwise(are_integers)):
+        left_out = f'leave out "{marks[0]}" and ' if marks else ""
+        raise AmbiguousTable(
+            f"has commas in line {body[0].line} ({','.join(body[0].cells)[:60]}) that part cells "
+            f"or belong to numbers: if they part cells, {left_out}{advise({'separator': ','})}; "
+            "else put the numbers in quotes, or save it with ; between cells"
+        )
+
+
+def _are_row_numbers(labels: Sequence[str]) -> bool:
+    """Whether labels are numbers of rows, as R writes them, and not years or dates."""
+    return len(labels[0]) < _YEAR and all(map(COUNT.fullmatch, labels))
 
 
 def _are_units(body: Sequence[Row], missing: Set[str]) -> bool:

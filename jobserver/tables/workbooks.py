@@ -103,7 +103,7 @@ def read_workbook(path: Path, options: Options) -> pd.DataFrame:
     texts = enumerate([list(map(_as_text, row)) for row in cells], 1)
     rows = [Row(line, row) for line, row in texts if any(row) and line > skip]
     begin = 0 if skip else find_table(rows)[0]
-    body, names, _ = find_header(None, rows[begin:], ",", options)
+    body, names, _ = find_header(None, rows[begin:], "", options)
     units, body = find_units(names, body, options)
     if not body and not names:
         raise UnreadableTable("is empty")

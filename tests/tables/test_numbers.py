@@ -302,3 +302,31 @@ def test_a_code_that_is_too_large_to_be_measured_is_reported_with_an_option_that
     (line,) = [record.getMessage() for record in caplog.records]
     (advice,) = re.findall(r'set ("missing": .*) in "data"', line)
     assert read(text, **json.loads(f"{{{advice}}}"))["q"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("d,q\n2020-01-01,1,5\n2020-01-02,3,5\n", {}),
+        ("d,q\n2020-01-01,1,5\n2020-01-02,3,5\n", {"decimal": ","}),
+        ("d,q\n2020-01-01,1,5\n2020-01-02,3,5\n", {"decimal": ",", "separator": ","}),
+        ("d,q\n2020-01-01,1,234\n2020-01-02,1,235\n", {}),
+        ("d,q\n2020-01-01,1,234\n2020-01-02,1,235\n", {"thousands": ","}),
+        ("2020-01-01,1,5\n2020-01-02,3,5\n", {"decimal": ","}),
+    ],
+)
+def test_a_comma_that_parts_cells_or_belongs_to_a_number_is_asked_about(
+    read: Read, text: str, options: dict[str, Any]
+) -> None:
+    refusal = why(read, text, **options)
+    assert text.splitlines()[-2] in refusal
+    assert '"separator": ","' in refusal
+    assert all(f'leave out "{name}"' in refusal for name in options if name != "separator")
+
+
+def test_commas_that_certainly_part_cells_are_not_asked_about(read: Read) -> None:
+    labelled = read("d,q\n2020-01-01,1,5\n2020-01-02,3,5\n", separator=",")
+    assert (labelled["d"].tolist(), labelled["q"].tolist()) == ([1, 3], [5, 5])
+    assert read("d,q\n1,1,5\n2,3,5\n")["q"].tolist() == [5, 5]  # the row numbers of R
+    assert read('d,q\n2020-01-01,"1,5"\n2020-01-02,3\n', decimal=",")["q"].tolist() == [1.5, 3]
+    assert read("d,q,h\n2020-01-01,1,5\n", decimal=",")["h"].tolist() == [5]
