@@ -156,15 +156,24 @@ def _names_columns(table: Sequence[Row]) -> bool:
     labels = max(len(body[0].cells) - len(first), 0) if body else 0
     columns = columns_of_rows(body, len(first) + labels)[labels:]
     typed = [n for n, cells in enumerate(columns) if cells and is_typed_column(cells)]
+    dates = [first[n] for n in typed if _is_date_above_numbers(first[n], columns[n])]
+    if 1 < len(set(dates)) == len(dates):
+        typed = [n for n in typed if first[n] not in dates]
+        return not any(_is_value(first[n], columns[n]) for n in typed) or _ask_header(table[0])
     cells = [first[n] for n in typed or range(len(first)) if not is_blank(first[n])]
     if not cells or not all(map(is_typed, cells)):
         return not any(_is_value(first[n], columns[n]) for n in typed) or _ask_header(table[0])
     if not _may_be_names(cells):
-        return False
+        return bool(dates) and _ask_header(table[0], "times")
     texts = [n for n in range(len(first)) if typed and n not in typed and not is_typed(first[n])]
     if any(first[n] in columns[n] for n in texts):
         return False
     return bool(texts and _counts_up(cells)) or _ask_header(table[0])
+
+
+def _is_date_above_numbers(cell: str, below: Sequence[str]) -> bool:
+    """Whether a cell is a date or a time of day, and the cells of its column below are not."""
+    return is_typed(cell) and not is_number(cell) and all(map(is_number, filter(is_typed, below)))
 
 
 def _is_value(cell: str, below: Sequence[str]) -> bool:
@@ -185,9 +194,9 @@ def _counts_up(cells: Sequence[str]) -> bool:
     return len(steps) == 1 and steps != {0}
 
 
-def _ask_header(first: Row) -> bool:
+def _ask_header(first: Row, kind: str = "numbers") -> bool:
     raise AmbiguousTable(
-        f"has numbers in its first row (line {first.line}: {shown_cells(first)}), "
+        f"has {kind} in its first row (line {first.line}: {shown_cells(first)}), "
         'which may be column names or values: set "header": true or false in "data"'
     )
 

@@ -151,7 +151,7 @@ def _texts_among_numbers(column: pd.Series) -> pd.Series:
 
 
 def _as_text(cell: Cell) -> str:
-    return "" if cell is None else str(cell).strip()
+    return "" if cell is None else str(cell).strip().removesuffix(" 00:00:00")
 
 
 @contextmanager

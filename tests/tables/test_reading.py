@@ -807,3 +807,23 @@ def test_the_zone_applies_to_times_that_a_file_holds_as_such(read: Read) -> None
         with pytest.raises(JobNotRunnable) as refused:
             read(content, "a.parquet", times=option)
         assert fact in refused.value.errors[0].problem
+
+
+@pytest.mark.parametrize(
+    ("first", "names"),
+    [
+        ("station,2020-01-01,2020-01-02", ["station", "2020-01-01", "2020-01-02"]),
+        ("station,01.01.2020,02.01.2020", ["station", "01.01.2020", "02.01.2020"]),
+        ("lat,00:00,01:00", ["lat", "00:00", "01:00"]),
+    ],
+)
+def test_dates_above_numbers_name_their_columns(read: Read, first: str, names: list[str]) -> None:
+    frame = read(f"{first}\nA,1.5,2.5\nB,3.5,4.5\n")
+    assert frame.columns.tolist() == names
+    assert frame.iloc[:, 1].tolist() == [1.5, 3.5]
+
+
+def test_a_single_date_above_numbers_is_asked_about(read: Read) -> None:
+    text = "station,2020-01-01\nA,1.5\nB,3.5\n"
+    assert '"header": true or false' in why(read, text)
+    assert read(text, header=True)["2020-01-01"].tolist() == [1.5, 3.5]

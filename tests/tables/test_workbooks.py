@@ -378,3 +378,11 @@ def test_cells_of_numbers_beside_missing_words_are_numbers(tmp_path: Path) -> No
     )
     assert [dtype.kind for dtype in frame.dtypes] == [*"ffb"]
     assert frame.isna().to_numpy().tolist() == [[True, True, False], [False] * 3]
+
+
+def test_dates_above_numbers_name_their_columns(read: Any) -> None:
+    days = [datetime.datetime(2020, 1, day) for day in (1, 2)]
+    content = workbook([["station", *days], ["A", 1.5, 2.5], ["B", 3.5, 4.5]])
+    frame = read(content, "a.xlsx")
+    assert frame.columns.tolist() == ["station", "2020-01-01", "2020-01-02"]
+    assert frame["2020-01-02"].tolist() == [2.5, 4.5]
