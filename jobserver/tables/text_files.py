@@ -9,11 +9,12 @@ from __future__ import annotations
 import codecs
 import json
 import logging
+from collections import Counter
 from pathlib import Path
 
 from jobserver.sizes import KIB
 from jobserver.tables.compression import open_decompressed
-from jobserver.tables.errors import UnreadableTable
+from jobserver.tables.errors import UnreadableTable, abridged
 from jobserver.tables.options import Options, advise
 
 _BOMS = {  # the longest first: that of UTF-32 starts like that of UTF-16
@@ -74,10 +75,10 @@ def read_json(path: Path, options: Options) -> object:
     Raises
     ------
     UnreadableTable
-        If it is not JSON.
+        If it is not JSON, or an object in it has a key twice.
     """
     try:
-        return json.loads(read_utf8(path, options))
+        return json.loads(read_utf8(path, options), object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise UnreadableTable(
             f"is not valid JSON: see line {error.lineno}, column {error.colno}"
@@ -88,6 +89,17 @@ def read_json(path: Path, options: Options) -> object:
         if isinstance(error, UnreadableTable):
             raise
         raise UnreadableTable("is not valid JSON: a number in it has too many digits") from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        ((key, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise UnreadableTable(
+            f"has the key {json.dumps(abridged(key), ensure_ascii=False)} more than once in an "
+            "object: keep one of them"
+        )
+    return value
 
 
 def _encodings(content: bytes, options: Options) -> tuple[str, ...]:

@@ -249,6 +249,7 @@ def test_options_win(read: Read) -> None:
         (b"x", "a.npy", {}, "is not an array"),
         ('{"a": 1}', "a.json", {}, "name another datatype"),
         ('{"a": 1', "a.json", {}, "is not valid JSON"),
+        ('[{"t": 1, "q": 2, "q": 3}]', "a.json", {}, 'the key "q" more than once'),
         ("a,b\nx,1\n", "a.csv", {"datatype": "ndarray"}, "not numeric: a"),
         ("a,b\nx,1\n", "a.csv", {"datatype": "timeseries"}, "no column of times"),
         ("t,b\n2018-09-05,1\n,2\n", "a.csv", {"datatype": "timeseries"}, "without a time"),
