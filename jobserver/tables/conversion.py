@@ -113,7 +113,9 @@ def _frame(value: Any, options: Options) -> pd.DataFrame:
         return value.to_frame("value" if value.name is None else value.name)
     if not isinstance(value, dict | list):
         return _frame_of_array(value)
-    columns = columns_of(value)
+    columns = columns_of(value, options.get("header"))
+    if columns.header:
+        _log.info("The first row names the columns: %s", ", ".join(map(str, columns.data)))
     frame = pd.DataFrame(columns.data, index=columns.index)
     for n, cells in enumerate(columns.data.values()):
         if holds_large(frame.iloc[:, n]) and any(map(_is_inexact, cells)):

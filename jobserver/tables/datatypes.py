@@ -6,18 +6,20 @@ the script.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from jobserver.encoding import is_table
 from jobserver.sizes import counted
-from jobserver.tables.cells import COUNT, is_time
+from jobserver.tables.cells import COUNT, is_blank, is_time, is_typed
 from jobserver.tables.errors import LONGEST_SHOWN, abridged, did_you_mean, set_one
 
 #: Most columns of a table: as many as a sheet of a workbook has.
 WIDEST = 16_384
+#: Rows of lists that show whether the first of them names the columns.
+_MOST_COMPARED = 100
 #: Most keys of an object that a message lists.
 _MOST_KEYS = 10
 _SPLIT = {"columns", "data"}
@@ -52,10 +54,13 @@ class Columns:
         A list of n cells for each column; unnamed columns are numbered.
     index : list or None
         The n row labels, if there are any.
+    header : bool
+        Whether the first row names the columns.
     """
 
     data: dict[str | int, list[object]]
     index: list[object] | None = None
+    header: bool = False
 
 
 def check_datatype(value: object, datatype: object, *, has_times: bool = False) -> None:
@@ -115,7 +120,7 @@ def _advise_path(value: object, part: str) -> str:
     return "nothing is below it"
 
 
-def columns_of(value: object) -> Columns:
+def columns_of(value: object, header: bool | None = None) -> Columns:
     """Return the columns of a table.
 
     Parameters
@@ -124,6 +129,8 @@ def columns_of(value: object) -> Columns:
         An object of columns, which are lists or objects of labels and cells; a list of rows, which
         are objects or lists; a list of numbers; or an object of ``columns``, ``data`` (rows) and
         optionally ``index``.
+    header : bool, optional
+        Whether the first of rows that are lists names the columns; None if only the rows say so.
 
     Raises
     ------
@@ -131,7 +138,7 @@ def columns_of(value: object) -> Columns:
         If it is none of these.
     """
     if isinstance(value, list):
-        return _from_rows(value)
+        return _from_rows(value, header)
     if not isinstance(value, dict):
         raise DatatypeMismatch(f"is {_kind(value)}, not a table: {_ADVICE}")
     if _SPLIT <= value.keys() <= _SPLIT | {"index"} and _all_are(list, value["data"]):
@@ -208,7 +215,7 @@ def check_width(columns: int) -> None:
         )
 
 
-def _from_rows(rows: list[Any]) -> Columns:
+def _from_rows(rows: list[Any], header: bool | None) -> Columns:
     if _all_are(dict, rows):
         names: dict[str, None] = {}
         for row in rows:
@@ -223,7 +230,31 @@ def _from_rows(rows: list[Any]) -> Columns:
     if len(widths) > 1:
         raise DatatypeMismatch(f"has rows of different lengths: {_few(sorted(widths))}")
     check_width(max(widths))
-    return Columns({n: [row[n] for row in rows] for n in range(max(widths))})
+    if header is None:
+        header = _name_columns(rows[0], rows[1:_MOST_COMPARED])
+    labels: list[str | int] = [*map(str, rows[0])] if header else [*range(max(widths))]
+    if len(set(labels)) < len(labels):
+        raise DatatypeMismatch(
+            'has two columns of the same name: rename one, or set "header": false'
+        )
+    cells = {label: [row[n] for row in rows[header:]] for n, label in enumerate(labels)}
+    return Columns(cells, header=header)
+
+
+def _name_columns(first: Sequence[object], below: Sequence[Sequence[object]]) -> bool:
+    """Whether a row is text above numbers or times, and thus certainly names."""
+    if not all(isinstance(cell, str) and not is_blank(cell) for cell in first):
+        return False
+    if len(set(first)) < len(first):
+        return False
+    is_certain = False
+    for name, *cells in zip(first, *below, strict=True):
+        present = [cell for cell in cells if cell is not None]
+        texts = [cell for cell in present if isinstance(cell, str) and not is_blank(cell)]
+        if is_typed(str(name)) and texts:
+            return False
+        is_certain |= bool(present) and (not texts or all(map(is_typed, texts)))
+    return is_certain
 
 
 def _from_split(value: dict[str, Any]) -> Columns:

@@ -166,7 +166,7 @@ class TableOptions(_Model):
 
 OPTIONS = tuple(TableOptions.model_fields)
 _TYPED = ("datatype", "missing", "text", "columns", "times")
-_JSON = (*_TYPED, "decimal", "thousands", "records")
+_JSON = (*_TYPED, "decimal", "thousands", "header", "records")
 #: Options that apply to files of an extension; any other file is delimited text, or has none.
 _APPLICABLE: dict[str, tuple[str, ...]] = {
     ".json": (*_JSON, "encoding"),
@@ -271,7 +271,7 @@ def options_of(fields: Options) -> dict[str, Any]:
 
 def is_read_as_table(options: Options) -> bool:
     """Whether options ask for a table, even of data that is JSON by nature."""
-    return not {"records", "times", "columns", "text", "missing"}.isdisjoint(options)
+    return not {"records", "header", "times", "columns", "text", "missing"}.isdisjoint(options)
 
 
 def datatype_of(options: Options, natural: str) -> str:

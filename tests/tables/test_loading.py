@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import logging
 import math
 import sys
@@ -477,3 +478,32 @@ def test_text_in_an_encoding_without_a_byte_order_mark_names_it(read: Read) -> N
     content = "a,b\n1,2\n".encode("utf-16-le")
     assert '"encoding": "utf-16-le"' in told(read, content)
     assert read(content, encoding="utf-16-le").to_dict("list") == {"a": [1], "b": [2]}
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "names"),
+    [
+        ([["t", "v"], ["2020-01-01", 1.5]], {}, ["t", "v"]),
+        ([["id", "to"], ["1", "2020-01-01T00:00:00.000+01:00"]], {}, ["id", "to"]),
+        ([["t", "2019", "2020"], ["A", 1.5, 2.5]], {}, ["t", "2019", "2020"]),
+        ([["a", "b"], ["x", "y"]], {"header": True}, ["a", "b"]),
+        ([["a", "b"], ["x", "y"]], {}, [0, 1]),
+        ([["t", "v"], ["2020-01-01", 1.5]], {"header": False}, [0, 1]),
+        ([["2020-01-01", "NA"], ["2020-01-02", 2.5]], {}, [0, 1]),
+        ([["2020-01-01", "Ice"], ["2020-01-02", 2.5]], {}, [0, 1]),
+    ],
+)
+def test_the_first_of_lists_in_json_names_columns_if_that_is_certain(
+    read: Read, content: list[list[Any]], options: dict[str, Any], names: list[Any]
+) -> None:
+    frame = read(json.dumps(content), "a.json", **options)
+    assert (frame.columns.tolist(), len(frame)) == (names, 1 if names != [0, 1] else 2)
+
+
+def test_lists_with_names_are_a_time_series_also_when_a_job_sends_them() -> None:
+    source = {"value": [["t", "v"], ["2020-01-01", 1.5]], "datatype": "timeseries"}
+    assert load(source, as_path=False)["v"].tolist() == [1.5]
+
+
+def test_a_name_of_two_columns_in_lists_is_refused(read: Read) -> None:
+    assert "same name" in told(read, '[["a", "a"], [1, 2]]', "a.json", header=True)
