@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from jobserver.tables.cells import TIME
+from jobserver.tables.cells import TIME, is_number
 from jobserver.tables.errors import LONGEST_SHOWN, NotTimes
 
 if TYPE_CHECKING:
@@ -146,6 +146,12 @@ def advise_format(
     ]
     if found:
         return f'set {" or ".join(f""""times": {each}""" for each in found)} in "data"'
+    if ask and present.head(_SAMPLE).map(is_number).all():
+        return (
+            "no format reads numbers such as seconds since 1970, the serial numbers of Excel or "
+            'decimal years: write dates into the file, or leave out "times" and convert them in '
+            "the script"
+        )
     example = json.dumps({"columns": names if names[1:] else names[0], "format": "%d.%m.%Y %H:%M"})
     return f'set "format" in "times" to how they are written, as in "times": {example}' * ask
 

@@ -37,6 +37,10 @@ _LATE = r"[T ]24(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$)"
 _NAMED_UTC = re.compile(r"(?<=\d) ?(?:UTC|GMT)$", re.ASCII)
 _MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$))", re.ASCII)
 
+#: The same for dates and hours without anything between them.
+_COMPACT, _COMPACT_LATE = "%Y%m%d%H", r"^[0-9]{8}24(?:00)*$"
+_COMPACT_MIDNIGHT = re.compile(r"(?<=^[0-9]{8})24(?=(?:00)*$)")
+
 
 @dataclass(frozen=True)
 class TimesOption:
@@ -229,9 +233,11 @@ def _coerced(text: pd.Series, present: pd.Series, how: str) -> pd.Series:
 def _parsed(text: pd.Series, how: str, errors: str, zoned: bool) -> pd.Series:
     import pandas as pd
 
-    late = text.str.contains(_LATE).fillna(False).astype(bool)
+    is_compact = how.startswith(_COMPACT)
+    late = text.str.contains(_COMPACT_LATE if is_compact else _LATE).fillna(False).astype(bool)
     if late.any():
-        text = text.str.replace(_MIDNIGHT, "00", regex=True)
+        midnight = _COMPACT_MIDNIGHT if is_compact else _MIDNIGHT
+        text = text.str.replace(midnight, "00", regex=True)
     if how == "ISO8601":
         text = text.str.replace(",", ".", regex=False)
         text = text.str.replace(_NAMED_UTC, "Z", regex=True) if zoned else text
