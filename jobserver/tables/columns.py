@@ -28,6 +28,7 @@ from jobserver.tables.times import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 _log = logging.getLogger("jobserver")
@@ -128,6 +129,8 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
             frame.isetitem(n, column.dt.tz_convert("UTC").array)
         elif n not in text and n not in parts and _is_text(column):
             frame.isetitem(n, typer.typed(column).array)
+        elif dtype == "object" and n not in parts:
+            typer.remark_mixed(column)
         elif option is None and _are_compact_dates(column):
             typer.remarks[str(names[n])] = time_remark(names[n], column.iloc[0], where(0))
     if option is None:
@@ -303,10 +306,10 @@ def _report_codes(frame: pd.DataFrame) -> None:
                 )
 
 
-def _exactly(number: float) -> str:
+def _exactly(number: np.generic) -> str:
     """Return a number in as few digits as read the same again."""
-    short = f"{number:.15g}"
-    return short if float(short) == number else repr(float(number))
+    short, exact = f"{number:.15g}", number.item()
+    return short if float(short) == exact else repr(exact)
 
 
 def _is_far_off(column: pd.Series, code: float) -> bool:

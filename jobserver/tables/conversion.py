@@ -21,7 +21,7 @@ from jobserver.tables.datatypes import (
     pick_records,
 )
 from jobserver.tables.errors import set_one
-from jobserver.tables.numbers import check_points, doubts_points, holds_large
+from jobserver.tables.numbers import check_points, doubts_points, holds_large, is_inexact
 from jobserver.tables.options import Options
 from jobserver.tables.times import iso_times
 
@@ -118,18 +118,9 @@ def _frame(value: Any, options: Options) -> pd.DataFrame:
         _log.info("The first row names the columns: %s", ", ".join(map(str, columns.data)))
     frame = pd.DataFrame(columns.data, index=columns.index)
     for n, cells in enumerate(columns.data.values()):
-        if holds_large(frame.iloc[:, n]) and any(map(_is_inexact, cells)):
+        if holds_large(frame.iloc[:, n]) and any(map(is_inexact, cells)):
             frame.isetitem(n, pd.array(cells, dtype=object))
-            _log.warning(
-                "The column %s: stays Python integers, which have more digits than floats keep",
-                frame.columns[n],
-            )
     return finish(frame, options)
-
-
-def _is_inexact(cell: object) -> bool:
-    """Whether a float loses digits of an integer."""
-    return isinstance(cell, int) and int(float(cell)) != cell
 
 
 def _frame_of_array(array: np.ndarray) -> pd.DataFrame:

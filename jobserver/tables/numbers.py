@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FEW = 5
 #: The least number of which not all integers are floats.
 _EXACT = 2**53
+#: Bits of an integer that is surely no float.
+_LONGEST = 1023
 #: Digits in groups of three, whatever parts them.
 _GROUPED = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+|([.,]\d{3}){2,})", re.ASCII)
 #: A number whose point or comma may part groups of digits, or decimals; -999.000 is a code.
@@ -169,6 +171,11 @@ def find_inexact(text: pd.Series, numbers: pd.Series) -> tuple[int, str] | None:
         elif INTEGER.fullmatch(cell) and int(cell) != int(float(cell)):
             return row, "has more digits than a column of floats keeps"
     return None
+
+
+def is_inexact(cell: object) -> bool:
+    """Whether a float loses digits of an integer."""
+    return isinstance(cell, int) and (cell.bit_length() > _LONGEST or int(float(cell)) != cell)
 
 
 def holds_large(numbers: pd.Series) -> bool:

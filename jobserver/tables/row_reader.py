@@ -141,7 +141,7 @@ class RowReader:
         file = BytesIO(self.data)
         file.seek(offset_of_line(self.data, self.layout.start))
         try:
-            return pd.read_csv(
+            frame = pd.read_csv(
                 file,
                 sep=r"\s+" if self.layout.separator == " " else self.layout.separator,
                 decimal=self.layout.decimal,
@@ -158,6 +158,16 @@ class RowReader:
             return None
         except ValueError:  # an integer of thousands of digits
             return self._parsed(dtype="str", parse_dates=[])
+        return self._without_objects(frame)
+
+    def _without_objects(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a table whose columns of Python integers, beyond 64 bits, are text."""
+        objects = [n for n, dtype in frame.dtypes.items() if dtype == "object"]
+        long = [n for n in objects if frame[n].map(type).isin([int]).any()]
+        texts = self._parsed(usecols=long, dtype="str", parse_dates=[]) if long else None
+        for n, column in texts.items() if texts is not None else ():
+            frame[n] = column
+        return frame
 
     def _iso_times(self) -> list[int]:
         """Return the columns that pandas shall parse as ISO times, which it does at once."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from jobserver.sizes import counted
 from jobserver.tables.cells import MISSING, is_dated, is_time
+from jobserver.tables.errors import abridged
 from jobserver.tables.numbers import (
     advise_cells,
     decimal_mark,
     find_inexact,
+    is_inexact,
     missing_numbers,
     number_pattern,
     with_points,
@@ -32,6 +34,13 @@ _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _TIME_OF_DAY = (
     "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?|24:00(?::00(?:[.,]0+)?)?"
 )
+#: Kinds of cells that are not text or a number alone, by their types.
+_KINDS = {
+    **dict.fromkeys(("datetime", "Timestamp"), "dates"),
+    **dict.fromkeys(("int", "float"), "numbers"),
+    "bool": "true and false",
+    "str": "text",
+}
 _LONGEST_FOOTER = 10
 #: What starts with a letter, as no date of numbers does.
 _WORD = re.compile(r"\s*[^\W\d_]")
@@ -64,6 +73,27 @@ class TextColumns:
         typed = self._typed(texts)
         return _as_texts(column) if typed is texts else typed
 
+    def remark_mixed(self, column: pd.Series) -> None:
+        """Remark why a column stays Python objects: cells of two kinds, or very long integers."""
+        present = column.dropna()
+        kinds = present.map(lambda cell: _KINDS.get(type(cell).__name__, ""))
+        if present.empty or not kinds.all():  # lists and the like
+            return
+        usual = str(kinds.mode()[0])
+        if (odd := (kinds != usual).to_numpy()).any():
+            row = int(odd.argmax())
+            cell, where = present.iloc[row], self._where(column, present, row)
+            self.remarks[str(column.name)] = (
+                f"holds {usual}, apart from {cell!r} in {where}: correct it in the file"
+            )
+        elif usual == "numbers":
+            row = int(present.map(is_inexact).to_numpy().argmax())
+            cell, where = present.iloc[row], self._where(column, present, row)
+            self.remarks[str(column.name)] = (
+                f"stays Python integers, as {abridged(str(cell))} in {where} has more digits than "
+                "a column of numbers keeps"
+            )
+
     def find_wrong_clock(self, column: pd.Series) -> str | None:
         """Return the cell, and where it stands, whose hours, minutes or seconds are too many."""
         present = column.dropna()
@@ -92,7 +122,10 @@ class TextColumns:
         import pandas as pd
 
         text = with_points(present.str.strip(), self.options)
-        numbers = pd.to_numeric(text).reindex(column.index)
+        numbers = pd.to_numeric(text)
+        if numbers.dtype.kind not in "iuf":  # integers beyond 64 bits
+            numbers = text.astype(float)
+        numbers = numbers.reindex(column.index)
         if inexact := find_inexact(text, numbers[present.index]):
             self._remark(column, present, *inexact)
             return column

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING
 
-from jobserver.tables.cells import TIME, is_number
+from jobserver.tables.cells import TIME, is_dated, is_number
 from jobserver.tables.errors import LONGEST_SHOWN, NotTimes
 
 if TYPE_CHECKING:
@@ -113,6 +113,11 @@ def _order(present: pd.Series, sign: str) -> str:
 
 def fix_cell(cell: str, is_whole: bool = True) -> str:
     """Return the advice for a cell, or cells that are joined, among others that are times."""
+    import pandas as pd
+
+    is_full = is_dated(cell.strip()) and re.search(r"[0-9]{4}", cell)
+    if is_full and any(_reading_formats(pd.Series([cell.strip()]))):
+        return "write this date like the others"
     missing = json.dumps([cell], ensure_ascii=False)
     is_named = is_whole and len(cell) <= LONGEST_SHOWN
     others = f', or set "missing": {missing} in "data"' if is_named else ""

@@ -330,3 +330,26 @@ def test_commas_that_certainly_part_cells_are_not_asked_about(read: Read) -> Non
     assert read("d,q\n1,1,5\n2,3,5\n")["q"].tolist() == [5, 5]  # the row numbers of R
     assert read('d,q\n2020-01-01,"1,5"\n2020-01-02,3\n', decimal=",")["q"].tolist() == [1.5, 3]
     assert read("d,q,h\n2020-01-01,1,5\n", decimal=",")["h"].tolist() == [5]
+
+
+@pytest.mark.parametrize("long", [str(2**64 + 1), "-" + str(2**64 + 1), "9" * 400])
+@pytest.mark.parametrize("others", [["1", "2"], ["1", ""], ["0.5", "2"]])
+def test_integers_beyond_64_bits_are_named(read: Read, long: str, others: list[str]) -> None:
+    for first in ("q,d", "d,q"):
+        cells = [f"{cell},x" if first == "q,d" else f"x,{cell}" for cell in (long, *others)]
+        assert f"{long}"[:20] in remark(read, "\n".join([first, *cells]), "q")
+
+
+def test_integers_of_which_no_type_of_64_bits_holds_all_are_named(read: Read) -> None:
+    assert str(2**64 - 1) in remark(read, f"q,a\n{2**64 - 1},x\n-1,y\n", "q")
+    told = remark(read, json.dumps([{"q": 2**64 - 1}, {"q": -1}]), "q", name="a.json")
+    assert f"{2**64 - 1} in row 1" in told
+
+
+@pytest.mark.parametrize("cells", [[1.5, True, 2.5], [10**30, 1], ["x", "y", False]])
+def test_cells_that_make_a_column_of_json_python_objects_are_named(
+    read: Read, cells: list[object]
+) -> None:
+    told = remark(read, json.dumps([{"q": cell} for cell in cells]), "q", name="a.json")
+    odd = next(cell for cell in cells if isinstance(cell, bool) or cell == 10**30)
+    assert f"{odd}" in told

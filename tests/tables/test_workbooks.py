@@ -386,3 +386,30 @@ def test_dates_above_numbers_name_their_columns(read: Any) -> None:
     frame = read(content, "a.xlsx")
     assert frame.columns.tolist() == ["station", "2020-01-01", "2020-01-02"]
     assert frame["2020-01-02"].tolist() == [2.5, 4.5]
+
+
+MORNINGS = [datetime.datetime(2020, 1, day) for day in range(1, 29)]
+
+
+@pytest.mark.parametrize("odd", ["15.01.2020", 43845, "Total"])
+def test_a_cell_among_dates_that_is_none_is_named(read: Any, odd: object) -> None:
+    dates = [*MORNINGS[:14], odd, *MORNINGS[15:]]
+    content = workbook([["d", "q"], *([date, 1.5] for date in dates)])
+    remark = read(content, "a.xlsx").attrs["remarks"]["d"]
+    assert f"{odd!r} in row 16" in remark
+    assert "correct it in the file" in remark
+
+
+def test_a_full_date_among_others_is_never_proposed_as_a_missing_value(read: Any) -> None:
+    dates = [*MORNINGS[:14], "15.01.2020", *MORNINGS[15:]]
+    content = workbook([["d", "q"], *([date, 1.5] for date in dates)])
+    with pytest.raises(JobNotRunnable) as refused:
+        read(content, "a.xlsx", times="d")
+    refusal = refused.value.errors[0].problem
+    assert "'15.01.2020' in row 16" in refusal
+    assert '"missing"' not in refusal
+
+
+def test_true_among_numbers_is_named(read: Any) -> None:
+    content = workbook([["a", "q"], ["x", 1.5], ["y", 2.5], ["z", True]])
+    assert "True in row 4" in read(content, "a.xlsx").attrs["remarks"]["q"]
