@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,12 @@ from jobserver.tables.cells import REMARKS, is_clock
 from jobserver.tables.errors import NotTimes, UnknownColumn, did_you_mean
 from jobserver.tables.numbers import missing_numbers
 from jobserver.tables.options import Options
-from jobserver.tables.text_columns import TextColumns, advise_times, time_remark
+from jobserver.tables.text_columns import (
+    TextColumns,
+    advise_times,
+    spans_of_clocks,
+    time_remark,
+)
 from jobserver.tables.time_formats import Where
 from jobserver.tables.times import (
     TimesOption,
@@ -32,6 +38,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _log = logging.getLogger("jobserver")
+#: Cells of a column that show whether it holds times of day.
+_FEW = 100
 #: Most columns whose remarks are logged.
 _MOST_LOGGED = 50
 #: Integers that may be times: the year, month and day of 1800 to 2199, maybe hour, minute, second.
@@ -143,6 +151,7 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
     if len(remarks) > _MOST_LOGGED:
         more = counted(len(remarks) - _MOST_LOGGED, "other column")
         _log.warning("The same may be true of %s, as the remarks of the table say", more)
+    _report_timeless(frame, where)
     _report_codes(frame)
     if remarks:
         frame.attrs[REMARKS] = remarks
@@ -187,7 +196,7 @@ def with_own_types(
         if n not in (*text, *parts) and set(map(type, column.dropna())) == {str}:
             if option is None and (times := iso_times(column)) is not None:
                 frame.isetitem(n, times.array)
-            else:
+            elif not all(map(is_clock, column.dropna())):
                 text.append(n)
     return with_types(frame, {**options, "text": text}, where)
 
@@ -207,7 +216,7 @@ def _name_clocks(frame: pd.DataFrame, remarks: dict[str, str]) -> None:
         remark, advice = remarks.get(str(names[n]), ""), advise_times([names[n]])
         if not remark.endswith(advice) or not _is_text(frame.iloc[:, n + 1]):
             continue
-        if all(map(is_clock, frame.iloc[:, n + 1].head(100).dropna())):
+        if all(map(is_clock, frame.iloc[:, n + 1].head(_FEW).dropna())):
             remarks[str(names[n])] = remark.replace(advice, advise_times(names[n : n + 2]))
 
 
@@ -234,7 +243,8 @@ def _with_times(
         if is_read:
             times = in_zone(columns[0], option.zone, where)
         else:
-            times = parse_times([_as_texts(column) for column in columns], option, where)
+            texts = [_as_texts(column, len(parts) > 1) for column in columns]
+            times = parse_times(texts, option, where)
     except NotTimes as error:
         names = " and ".join(str(column.name) for column in columns)
         raise NotTimes(f"has times, in {names}, that {error}") from error
@@ -243,44 +253,57 @@ def _with_times(
     return frame.iloc[:, rest]
 
 
-def _as_texts(column: pd.Series) -> pd.Series:
+def _as_texts(column: pd.Series, is_part: bool) -> pd.Series:
+    """Return a column as text: dates without midnight if the time of day stands in another one."""
     if column.dtype == "str":
         return column
+    if (
+        is_part
+        and column.dtype.kind == "M"
+        and (column.dropna().dt.normalize() == column.dropna()).all()
+    ):
+        return column.dt.strftime("%Y-%m-%d").astype("str")
     return column.astype("object").map(_as_text, na_action="ignore").astype("str")
 
 
 def _as_text(cell: object) -> str:
-    """Return a cell as it was written: years may have become numbers."""
+    """Return a cell as it was written: years may have become numbers, 24:00 a time span."""
+    if isinstance(cell, timedelta):
+        minutes, seconds = divmod(int(cell.total_seconds()), 60)
+        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 def _with_joined_times(frame: pd.DataFrame, text: set[int], typer: TextColumns) -> pd.DataFrame:
     """Return a table whose only dates, and the times of day beside them, are one column."""
-    import pandas as pd
-
     dates = [n for n, dtype in enumerate(frame.dtypes) if dtype.kind == "M"]
     if len(dates) != 1 or dates[0] + 1 >= frame.shape[1] or dates[0] + 1 in text:
         return frame
     day, clock = frame.iloc[:, dates[0]], frame.iloc[:, dates[0] + 1]
-    if not _is_text(clock) or clock[day.notna()].isna().any() or not _are_clocks(clock):
+    first = clock.dropna().head(_FEW)
+    if not _is_text(clock) or first.empty or 2 * sum(map(is_clock, first)) < len(first):
         return frame
     if (day.dropna() != day.dropna().dt.normalize()).any():
         return frame
-    if wrong := typer.find_wrong_clock(clock):
-        typer.remarks[str(clock.name)] = f"is text, as {wrong} is not a time of day"
+    if odd := typer.find_odd_clock(clock, clock[day.notna()]):
+        typer.remarks[str(clock.name)] = (
+            f"is text beside dates, as {odd} is not a time of day like the others; if they belong "
+            f"together, {advise_times([day.name, clock.name])}"
+        )
         return frame
-    clock = clock.str.replace(",", ".", regex=False)
-    span = pd.to_timedelta(clock.where(clock.str.count(":") > 1, clock + ":00"))
-    frame.isetitem(dates[0], (day + span).array)
+    frame.isetitem(dates[0], (day + spans_of_clocks(clock)).array)
     _log.info("The columns %s and %s were read as one time", day.name, clock.name)
     return frame.iloc[:, [n for n in range(frame.shape[1]) if n != dates[0] + 1]]
 
 
-def _are_clocks(column: pd.Series) -> bool:
-    present = column.dropna()
-    return bool(len(present)) and all(
-        is_clock(cell) and cell[-1].isdigit() for cell in present.unique()
-    )
+def _report_timeless(frame: pd.DataFrame, where: Where) -> None:
+    """Report rows without a time in a column of times."""
+    for n, dtype in enumerate(frame.dtypes):
+        if dtype.kind == "M" and (missing := frame.iloc[:, n].isna().to_numpy()).any():
+            rows, first = counted(int(missing.sum()), "row"), where(int(missing.argmax()))
+            _log.warning(
+                "The column %s: no time in %s, the first in %s", frame.columns[n], rows, first
+            )
 
 
 def _report_codes(frame: pd.DataFrame) -> None:

@@ -34,6 +34,7 @@ _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _TIME_OF_DAY = (
     "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?|24:00(?::00(?:[.,]0+)?)?"
 )
+_HALF_DAY = "(?:0?[1-9]|1[0-2]):[0-5][0-9](?::[0-5][0-9])? ?[AaPp][Mm]"
 #: Kinds of cells that are not text or a number alone, by their types.
 _KINDS = {
     **dict.fromkeys(("datetime", "Timestamp"), "dates"),
@@ -94,14 +95,26 @@ class TextColumns:
                 "a column of numbers keeps"
             )
 
-    def find_wrong_clock(self, column: pd.Series) -> str | None:
-        """Return the cell, and where it stands, whose hours, minutes or seconds are too many."""
-        present = column.dropna()
-        wrong = ~present.str.fullmatch(_TIME_OF_DAY).to_numpy().astype(bool)
-        if not wrong.any():
+    def find_odd_clock(self, column: pd.Series, present: pd.Series) -> str | None:
+        """Return the first cell that is not a time of day like most, and where it stands.
+
+        Parameters
+        ----------
+        column : Series of shape (n,)
+            A column of text.
+        present : Series
+            Its cells beside a date, of which some may be missing.
+        """
+        are_halves = present.str.fullmatch(_HALF_DAY).fillna(False).astype(bool)
+        is_half = 2 * are_halves.sum() > len(present)
+        fits = are_halves if is_half else present.str.fullmatch(_TIME_OF_DAY)
+        odd = ~fits.fillna(False).astype(bool).to_numpy()
+        if not odd.any():
             return None
-        row = int(wrong.argmax())
-        return f"{present.iloc[row]!r} in {self._where(column, present, row)}"
+        row = int(odd.argmax())
+        cell = present.iloc[row]
+        shown = repr(cell) if isinstance(cell, str) else "the empty cell"
+        return f"{shown} in {self._where(column, present, row)}"
 
     def _typed(self, column: pd.Series) -> pd.Series:
         """Return a column as numbers or times if it is one; the column itself if not."""
@@ -178,6 +191,19 @@ class TextColumns:
     def _where(self, column: pd.Series, present: pd.Series, row: int) -> str:
         """Return where a row of the cells that are present stands."""
         return self.where(int(column.index.get_indexer([present.index[row]])[0]))
+
+
+def spans_of_clocks(column: pd.Series) -> pd.Series:
+    """Return times of day, all of them with AM or PM or none, as time since midnight."""
+    import pandas as pd
+
+    half = pd.Timedelta(hours=12)
+    text = column.str.upper().str.replace(",", ".", regex=False)
+    digits = text.str.replace(" ?[AP]M", "", regex=True)
+    spans = pd.to_timedelta(digits.where(digits.str.count(":") > 1, digits + ":00"))
+    if not text.str.endswith("M", na=True).all():
+        return spans
+    return spans % half + text.str.endswith("PM", na=False).astype("int64") * half
 
 
 def _as_texts(column: pd.Series, decimal: str = ".") -> pd.Series:

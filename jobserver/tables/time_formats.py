@@ -37,6 +37,8 @@ _CLOCKS = {
     r"[T ]\d\d?:\d\d:\d\d\.\d+": " %H:%M:%S.%f",
     r"[T ]\d\d?:\d\d [AaPp][Mm]": " %I:%M %p",
     r"[T ]\d\d?:\d\d:\d\d [AaPp][Mm]": " %I:%M:%S %p",
+    r"[T ]\d\d?:\d\d[AaPp][Mm]": " %I:%M%p",
+    r"[T ]\d\d?:\d\d:\d\d[AaPp][Mm]": " %I:%M:%S%p",
     r"[T ]\d\d?": " %H",
 }
 _COMPACT = {r"\d{10}": "%Y%m%d%H", r"\d{12}": "%Y%m%d%H%M", r"\d{14}": "%Y%m%d%H%M%S"}

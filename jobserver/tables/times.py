@@ -41,6 +41,9 @@ _MIDNIGHT = re.compile(r"(?<=[T ])24(?=(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$
 _COMPACT, _COMPACT_LATE = "%Y%m%d%H", r"^[0-9]{8}24(?:00)*$"
 _COMPACT_MIDNIGHT = re.compile(r"(?<=^[0-9]{8})24(?=(?:00)*$)")
 
+#: Before an hour of one digit and nothing else.
+_HOUR = re.compile(r"^(?=[0-9]$)")
+
 
 @dataclass(frozen=True)
 class TimesOption:
@@ -170,10 +173,10 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
     """
     import numpy as np
 
-    is_numbered = len(parts) > 2 and option.format is None
-    if is_numbered:
+    is_inferred = option.format is None
+    if is_inferred and len(parts) > 2:
         _check_years(parts[0].str.strip(), where)
-    text = _joined(parts, is_numbered)
+    text = _joined(parts, is_inferred)
     present = text.dropna()
     if present.empty:
         raise NotTimes("are all missing")
@@ -183,7 +186,7 @@ def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -
     except UnknownFormat as error:
         raise NotTimes(f"{error}: {advise_format(present, columns, option.zone)}") from error
     if option.format and (padded := _padded_clocks(parts, option.format)):
-        text = _joined(padded, is_numbered)
+        text = _joined(padded, is_inferred)
     times = _coerced(text, present, wanted)
     wrong = text.notna() & (times.isna() | np.logical_not(fits))
     if wrong.any():
@@ -245,13 +248,13 @@ def _parsed(text: pd.Series, how: str, errors: str, zoned: bool) -> pd.Series:
     return times + pd.to_timedelta(late.astype("int64"), unit="D") if late.any() else times
 
 
-def _joined(parts: Sequence[pd.Series], numbered: bool) -> pd.Series:
+def _joined(parts: Sequence[pd.Series], is_inferred: bool) -> pd.Series:
     """Return the parts of the times as one column of text."""
     stripped = [part.astype("str").str.strip() for part in parts]
-    if not numbered:
+    if not is_inferred or len(parts) < 3:
         text = stripped[0]
         for part in stripped[1:]:
-            text = text + " " + part
+            text = text + " " + (part.str.replace(_HOUR, "0", regex=True) if is_inferred else part)
         return text
     padded = [part.str.replace(r"\.0+$", "", regex=True).str.zfill(2) for part in stripped]
     text = padded[0].str.zfill(4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from jobserver.errors import JobNotRunnable
@@ -47,3 +48,45 @@ def test_numbers_that_no_format_reads_are_refused_without_advice_that_leads_nowh
     assert "no format reads numbers" in refusal
     assert 'leave out "times"' in refusal
     assert 'set "format"' not in refusal
+
+
+def texts(column: pd.Series) -> list[str]:
+    """Return the cells of a column as text."""
+    return [str(cell) for cell in column]
+
+
+@pytest.mark.parametrize("space", [" ", ""])
+def test_times_of_day_with_am_and_pm_are_joined_to_a_date(read: Read, space: str) -> None:
+    clocks = [f"11:00{space}PM", f"12:30{space}AM", f"12:30:15{space}pm"]
+    text = "d,t,q\n" + "".join(f"2020-01-01,{clock},1\n" for clock in clocks)
+    found = [f"2020-01-01 {clock}" for clock in ("23:00:00", "00:30:00", "12:30:15")]
+    assert texts(read(text)["d"]) == found
+    assert texts(read(text.replace(":15", ""), times=["d", "t"])["d"])[0] == found[0]
+
+
+@pytest.mark.parametrize("odd", ["", "13:77", "11:00 PM"])
+def test_a_time_of_day_that_keeps_columns_apart_is_named_with_an_option(
+    read: Read, odd: str
+) -> None:
+    hours = [f"2020-01-01,{hour:02}:00,{hour}\n" for hour in range(24)]
+    frame = read(f"d,t,q\n{''.join(hours[:4])}2020-01-01,{odd},4\n{''.join(hours[5:])}")
+    remark = frame.attrs["remarks"]["t"]
+    assert f"{odd!r} in line 6" in remark or "empty cell in line 6" in remark
+    assert '"times": ["d", "t"]' in remark
+
+
+def test_text_beside_dates_is_not_said_to_be_a_time_of_day(read: Read) -> None:
+    frame = read("d,t,q\n2020-01-01,12:00,1\n2020-01-02,late,2\n2020-01-03,never,3\n")
+    assert "times" not in str(frame.attrs)
+
+
+def test_rows_without_a_time_are_reported(read: Read, caplog: pytest.LogCaptureFixture) -> None:
+    text = "d,t,q\n2020-01-01,12:00,1\n2020-01-01,,2\n2020-01-01,13:00,3\n"
+    assert read(text, times=["d", "t"])["d"].isna().tolist() == [False, True, False]
+    assert "no time in 1 row, the first in line 3" in caplog.text
+
+
+def test_hours_from_1_to_24_are_joined_to_a_date(read: Read) -> None:
+    text = "d,h,q\n" + "".join(f"2020-01-01,{hour},1\n" for hour in range(1, 25))
+    found = texts(read(text, times=["d", "h"])["d"])
+    assert (found[0], found[-1]) == ("2020-01-01 01:00:00", "2020-01-02 00:00:00")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -413,3 +414,32 @@ def test_a_full_date_among_others_is_never_proposed_as_a_missing_value(read: Any
 def test_true_among_numbers_is_named(read: Any) -> None:
     content = workbook([["a", "q"], ["x", 1.5], ["y", 2.5], ["z", True]])
     assert "True in row 4" in read(content, "a.xlsx").attrs["remarks"]["q"]
+
+
+@pytest.mark.parametrize(
+    "clocks",
+    [
+        [datetime.time(1), datetime.time(2, 30)],
+        ["01:00", "02:30"],
+        [datetime.timedelta(hours=1), datetime.timedelta(hours=2, minutes=30)],
+    ],
+)
+def test_a_date_and_a_time_of_day_in_cells_of_their_own_are_one_time(
+    read: Any, clocks: list[Any]
+) -> None:
+    content = workbook([["d", "t", "q"], *([MORNINGS[0], clock, 1.5] for clock in clocks)])
+    found = [pd.Timestamp("2020-01-01 01:00"), pd.Timestamp("2020-01-01 02:30")]
+    assert read(content, "a.xlsx", times=["d", "t"])["d"].tolist() == found
+    if not isinstance(clocks[0], datetime.timedelta):
+        assert read(content, "a.xlsx")["d"].tolist() == found
+
+
+def test_a_date_and_an_hour_up_to_24_in_cells_of_their_own_are_one_time(read: Any) -> None:
+    rows = [[MORNINGS[0], hour, 1.5] for hour in range(1, 25)]
+    found = read(workbook([["d", "h", "q"], *rows]), "a.xlsx", times=["d", "h"])["d"]
+    assert found.tolist() == [MORNINGS[0] + datetime.timedelta(hours=hour) for hour in range(1, 25)]
+
+
+def test_rows_without_a_time_are_reported(read: Any, caplog: pytest.LogCaptureFixture) -> None:
+    read(workbook([["d", "q"], [NOON, 1.5], [NOON, 2.5], [None, 4.0]]), "a.xlsx")
+    assert "The column d: no time in 1 row, the first in row 4" in caplog.text
