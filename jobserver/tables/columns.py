@@ -297,13 +297,12 @@ def _with_joined_times(frame: pd.DataFrame, text: set[int], typer: TextColumns) 
 
 
 def _report_timeless(frame: pd.DataFrame, where: Where) -> None:
-    """Report rows without a time in a column of times."""
-    for n, dtype in enumerate(frame.dtypes):
-        if dtype.kind == "M" and (missing := frame.iloc[:, n].isna().to_numpy()).any():
-            rows, first = counted(int(missing.sum()), "row"), where(int(missing.argmax()))
-            _log.warning(
-                "The column %s: no time in %s, the first in %s", frame.columns[n], rows, first
-            )
+    """Report rows without a time in the only column of times."""
+    found = [n for n, dtype in enumerate(frame.dtypes) if dtype.kind == "M"]
+    if len(found) == 1 and (missing := frame.iloc[:, found[0]].isna().to_numpy()).any():
+        rows, first = counted(int(missing.sum()), "row"), where(int(missing.argmax()))
+        name = frame.columns[found[0]]
+        _log.warning("The column %s: no time in %s, the first in %s", name, rows, first)
 
 
 def _report_codes(frame: pd.DataFrame) -> None:

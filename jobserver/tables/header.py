@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence, Set
 from itertools import pairwise, zip_longest
@@ -18,6 +19,8 @@ from jobserver.tables.rows import (
     split_rows,
 )
 
+#: What a log says of units.
+UNITS_READ = "A row below the header was read as units: %s"
 #: Digits of a date without marks, which names nothing above others like it.
 _LONG = 8
 #: Digits of a year.
@@ -26,6 +29,7 @@ _YEAR = 4
 _LINES = 100
 #: How dates are written, for people: YYYY-MM-DD hh:mm.
 _DATE_FORMAT = re.compile(r"[YyMmDdHhSsf/.:T -]*")
+_log = logging.getLogger("jobserver")
 _RULE = re.compile(r"[-=_]+", re.ASCII)
 #: Starts of cells that are values, if not plain numbers: <0.1, ~5, a minus of typography.
 _VALUE = re.compile(r"[<>\u2264\u2265~\u2248\u00b1\u2212\u2013+-]?\s*\d")
@@ -54,6 +58,11 @@ def find_header(
         return table, None, None
     names, body = _without_comment_sign(table[0].cells), table[1:]
     surplus = _surplus(names, body, separator)
+    if options.get("header") and not surplus and _is_like_values(table[0].cells, body):
+        _log.warning(
+            "Line %d names the columns, as header says, but looks like a row of values: %s",
+            *(table[0].line, shown_cells(table[0])),
+        )
     if surplus == "label":
         _check_commas(body, separator, options, [row.cells[0] for row in body])
     return body, names, surplus
@@ -169,6 +178,15 @@ def _names_columns(table: Sequence[Row]) -> bool:
     if any(first[n] in columns[n] for n in texts):
         return False
     return bool(texts and _counts_up(cells)) or _ask_header(table[0])
+
+
+def _is_like_values(first: Sequence[str], body: Sequence[Row]) -> bool:
+    """Whether all cells above numbers and times look like these."""
+    pairs = zip(first, columns_of_rows(body, len(first)), strict=True)
+    above = [(cell, below) for cell, below in pairs if below and is_typed_column(below)]
+    return bool(above) and all(
+        _is_value(cell, below) and not _is_date_above_numbers(cell, below) for cell, below in above
+    )
 
 
 def _is_date_above_numbers(cell: str, below: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ CF conventions: they are scaled, times are times, and fill values are missing.
 from __future__ import annotations
 
 import logging
+import re
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +37,8 @@ _CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 _FILLS = {"float32": 9.969209968386869e36, "float64": 9.969209968386869e36}
 _FILLS |= {"int16": -32_767, "int32": -2_147_483_647}
 _FILL_ATTRIBUTES = {"_FillValue", "missing_value"}
+#: Units of times counted from a year before 1583.
+_EARLY = re.compile(r"\bsince\s+0*(?:\d{1,3}|1[0-4]\d\d|15[0-7]\d|158[0-2])-", re.ASCII)
 _log = logging.getLogger("jobserver")
 
 
@@ -117,6 +120,12 @@ def _decode(raw: xr.Dataset) -> xr.Dataset:
     try:
         return xarray.decode_cf(raw, decode_coords="all", decode_timedelta=False)
     except (ValueError, OverflowError, ImportError) as error:
+        for name, variable in raw.variables.items():
+            if _EARLY.search(units := str(variable.attrs.get("units", ""))):
+                raise UnreadableTable(
+                    f"has times in {str(name)!r} counted from before 1583, when the calendar "
+                    f"changed ({units[:60]}): write them as days since a later date, or {AS_PATH}"
+                ) from error
         raise UnreadableTable(f"does not follow the CF conventions: {AS_PATH}") from error
 
 

@@ -33,13 +33,15 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+|([.,]\d{3}){2
 _EITHER = re.compile(r"(?!-999[.,]000)[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 #: A date as it is written where numbers mostly have a decimal comma.
 _GERMAN_DATE = re.compile(r"\d{1,2}\.\d{1,2}\.\d{4}\b.*", re.ASCII)
+#: What parts groups of digits beside a point or comma.
+_SPACES = (" ", "'", "\u2019", "\u00a0", "\u202f")
 #: How numbers are written, apart from ``1.5``: the settings that a cell may need.
 _WAYS: tuple[Options, ...] = (
     {"decimal": ","},
     {"thousands": ","},
     {"thousands": ".", "decimal": ","},
-    *({"thousands": mark} for mark in (" ", "'", "\u00a0", "\u202f")),
-    *({"thousands": mark, "decimal": ","} for mark in (" ", "'", "\u00a0", "\u202f")),
+    *({"thousands": mark} for mark in _SPACES),
+    *({"thousands": mark, "decimal": ","} for mark in _SPACES),
 )
 #: What no cell holds.
 _NO_MARK = "\0"

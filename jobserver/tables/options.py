@@ -125,7 +125,7 @@ class TableOptions(_Model):
         None, description="a tab, ; | or , or a space for any white space"
     )
     decimal: Literal[".", ","] | None = Field(None, description='"." or ","')
-    thousands: Literal[".", ",", " ", "'", "\u00a0", "\u202f"] | None = Field(
+    thousands: Literal[".", ",", " ", "'", "\u2019", "\u00a0", "\u202f"] | None = Field(
         None, description='"," "." "\'" or a space: what parts groups of three digits'
     )
     encoding: Annotated[_Name, AfterValidator(_check_encoding)] | None = Field(

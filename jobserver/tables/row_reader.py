@@ -22,6 +22,7 @@ from jobserver.tables.columns import (
     with_types,
 )
 from jobserver.tables.errors import AmbiguousTable, UnreadableTable
+from jobserver.tables.header import UNITS_READ
 from jobserver.tables.layout import Layout
 from jobserver.tables.numbers import (
     check_points,
@@ -342,10 +343,7 @@ class RowReader:
     def _units(self, kept: list[int]) -> dict[str, Any]:
         if not self.layout.units:
             return {}
-        _log.info(
-            "A row below the header was read as units: %s",
-            ", ".join(filter(None, self.layout.units)),
-        )
+        _log.info(UNITS_READ, ", ".join(filter(None, self.layout.units)))
         pairs = list(zip(self.names, self.layout.units, strict=False))
         return {"units": {str(pairs[n][0]): pairs[n][1] for n in kept if n < len(pairs)}}
 

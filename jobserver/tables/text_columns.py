@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("jobserver")
 #: Digits with marks between them: maybe a number, if not of this table.
-_DIGITS = re.compile("[+-]?[0-9][0-9.,' \u00a0\u202f]*")
+_DIGITS = re.compile("[+-]?[0-9][0-9.,' \u2019\u00a0\u202f]*")
 _NOT_A_NUMBER = ("NaN", "nan", "NAN")
 _TIME_OF_DAY = (
     "(?:[01]?[0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]+)?)?|24:00(?::00(?:[.,]0+)?)?"

@@ -94,6 +94,8 @@ def infer_format(text: pd.Series) -> tuple[str, np.ndarray]:
     for pattern, start, end in ways:
         fits = present.str.fullmatch(pattern).astype(bool)
         if 2 * fits.sum() > len(present):
+            if start + end == "%Y-%m":
+                _check_months(present[fits])
             day = start if start.startswith("%") else _order(present[fits], start)
             all_fits = text.isna().to_numpy(copy=True)
             all_fits[~all_fits] = fits.to_numpy()
@@ -101,6 +103,15 @@ def infer_format(text: pd.Series) -> tuple[str, np.ndarray]:
     raise UnknownFormat(
         f"are written in a way that cannot be inferred, such as {present.iloc[0]!r}"
     )
+
+
+def _check_months(present: pd.Series) -> None:
+    """Check that some months are not such as 2009-10, which may be a year from autumn on."""
+    years = present.str.slice(0, 4).astype(int)
+    if ((years + 1) % 100 == present.str.slice(5).astype(int)).all():
+        raise UnknownFormat(
+            f"may be months, or years that start in one and end in the next, as {present.iloc[0]!r}"
+        )
 
 
 def _order(present: pd.Series, sign: str) -> str:

@@ -83,8 +83,10 @@ def iso_times(column: pd.Series) -> pd.Series | None:
     Times with a zone become UTC; 24:00 is 00:00 of the next day.
     """
     present = column.dropna()
-    if present.empty or not is_time(present.iloc[0]) or not _is_text(present):
+    if present.empty or not is_time(str(present.iloc[0]).strip()) or not _is_text(present):
         return None
+    column = column.astype("str").str.strip()
+    present = column.dropna()
     if not present.astype("str").str.fullmatch(TIME).all():  # pandas reads "now" and 2020, too
         return None
     try:
@@ -95,6 +97,7 @@ def iso_times(column: pd.Series) -> pd.Series | None:
 
 def are_iso_times(present: pd.Series) -> pd.Series[bool]:
     """Return which cells are times written as ISO 8601, with a zone like most others."""
+    present = present.str.strip()
     are_zoned = present.str.contains(_ZONED)
     is_common = are_zoned if 2 * are_zoned.sum() > len(present) else ~are_zoned
     are_times = _parsed(present, "ISO8601", "coerce", True).notna()

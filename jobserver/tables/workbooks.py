@@ -26,7 +26,7 @@ from jobserver.tables.columns import (
 )
 from jobserver.tables.compression import open_zip
 from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
-from jobserver.tables.header import find_header, find_units
+from jobserver.tables.header import UNITS_READ, find_header, find_units
 from jobserver.tables.numbers import check_points
 from jobserver.tables.options import Options
 from jobserver.tables.rows import Row, find_table
@@ -103,6 +103,8 @@ def read_workbook(path: Path, options: Options) -> pd.DataFrame:
     texts = enumerate([list(map(_as_text, row)) for row in cells], 1)
     rows = [Row(line, row) for line, row in texts if any(row) and line > skip]
     begin = 0 if skip else find_table(rows)[0]
+    if begin:
+        _log.info("Left out: %s above the table", counted(begin, "row"))
     body, names, _ = find_header(None, rows[begin:], "", options)
     units, body = find_units(names, body, options)
     if not body and not names:
@@ -110,6 +112,7 @@ def read_workbook(path: Path, options: Options) -> pd.DataFrame:
     labels = None if names is None else unique_names(names)
     frame = pd.DataFrame([cells[row.line - 1] for row in body], columns=labels)
     if units:
+        _log.info(UNITS_READ, ", ".join(filter(None, units)))
         frame.attrs["units"] = dict(zip(frame.columns, units, strict=True))
     if wanted := options.get("columns"):
         frame = frame.iloc[:, find_columns(list(frame.columns), wanted, "columns")]

@@ -173,6 +173,7 @@ def test_text_is_decoded_and_times_with_a_zone_are_utc(path: Path) -> None:
     [
         ({"units": "days since 2018-01-01", "calendar": "noleap"}, "calendar 'noleap' in 't'"),
         ({"units": "days since 2018-01-01", "calendar": "360_day"}, "calendar '360_day'"),
+        ({"units": "days since 0001-01-01"}, "'t' counted from before 1583"),
         ({"units": "days since yesterday"}, "does not follow the CF conventions"),
     ],
 )

@@ -353,3 +353,9 @@ def test_cells_that_make_a_column_of_json_python_objects_are_named(
     told = remark(read, json.dumps([{"q": cell} for cell in cells]), "q", name="a.json")
     odd = next(cell for cell in cells if isinstance(cell, bool) or cell == 10**30)
     assert f"{odd}" in told
+
+
+def test_groups_of_digits_with_a_swiss_apostrophe_are_named_and_read(read: Read) -> None:
+    text = "d;q\n2020-01-01;1’234.5\n2020-01-02;2’345.5\n"
+    assert '"thousands": "’"' in remark(read, text, "q")
+    assert read(text, thousands="’")["q"].tolist() == [1234.5, 2345.5]

@@ -827,3 +827,14 @@ def test_a_single_date_above_numbers_is_asked_about(read: Read) -> None:
     text = "station,2020-01-01\nA,1.5\nB,3.5\n"
     assert '"header": true or false' in why(read, text)
     assert read(text, header=True)["2020-01-01"].tolist() == [1.5, 3.5]
+
+
+def test_a_header_that_looks_like_values_is_reported(
+    read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    read("2020-01-01,1.5\n2020-01-02,2.5\n", header=True)
+    assert "Line 1 names the columns" in caplog.text
+    caplog.clear()
+    for names in ("d,q", "station,2019", "station,2020-01-01"):
+        read(f"{names}\nA,1.5\nB,2.5\n", header=True)
+    assert not caplog.text

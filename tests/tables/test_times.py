@@ -90,3 +90,19 @@ def test_hours_from_1_to_24_are_joined_to_a_date(read: Read) -> None:
     text = "d,h,q\n" + "".join(f"2020-01-01,{hour},1\n" for hour in range(1, 25))
     found = texts(read(text, times=["d", "h"])["d"])
     assert (found[0], found[-1]) == ("2020-01-01 01:00:00", "2020-01-02 00:00:00")
+
+
+@pytest.mark.parametrize("first", ["2020-01-01 ", " 2020-01-01", "2020-01-01"])
+def test_spaces_around_times_do_not_make_them_text(read: Read, first: str) -> None:
+    frame = read(f"t,q\n{first},1\n2020-01-02 ,2\n")
+    assert texts(frame["t"]) == ["2020-01-01 00:00:00", "2020-01-02 00:00:00"]
+
+
+def test_years_from_one_to_the_next_are_not_taken_as_months(read: Read) -> None:
+    text = "t,q\n2009-10,1\n2010-11,2\n2011-12,3\n"
+    refusal = why(read, text, times="t")
+    assert '"format": "%Y-%m"' in refusal
+    assert "years" in refusal
+    months = read(text, times={"columns": "t", "format": "%Y-%m"})["t"]
+    assert texts(months)[1] == "2010-11-01 00:00:00"
+    assert texts(read(text.replace("2010-11", "2009-11"), times="t")["t"])[1][:7] == "2009-11"

@@ -443,3 +443,13 @@ def test_a_date_and_an_hour_up_to_24_in_cells_of_their_own_are_one_time(read: An
 def test_rows_without_a_time_are_reported(read: Any, caplog: pytest.LogCaptureFixture) -> None:
     read(workbook([["d", "q"], [NOON, 1.5], [NOON, 2.5], [None, 4.0]]), "a.xlsx")
     assert "The column d: no time in 1 row, the first in row 4" in caplog.text
+
+
+def test_rows_above_a_table_and_units_are_reported(
+    read: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    head: list[list[Any]] = [["Gauge Koblenz"], [], ["d", "q"], [None, "m3/s"]]
+    read(workbook([*head, [NOON, 1.5], [NOON, 2.5]]), "a.xlsx")
+    assert "Left out: 1 row above the table" in caplog.text
+    assert "read as units: m3/s" in caplog.text
