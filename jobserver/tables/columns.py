@@ -146,16 +146,20 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
         frame = _with_joined_times(frame, text, typer)
     else:
         frame = _with_times(frame, option, parts, where)
-    for name, remark in islice(remarks.items(), _MOST_LOGGED):
-        _log.warning("The column %s: %s", name, remark)
-    if len(remarks) > _MOST_LOGGED:
-        more = counted(len(remarks) - _MOST_LOGGED, "other column")
-        _log.warning("The same may be true of %s, as the remarks of the table say", more)
+    _log_remarks(remarks)
     _report_timeless(frame, where)
     _report_codes(frame)
     if remarks:
         frame.attrs[REMARKS] = remarks
     return frame
+
+
+def _log_remarks(remarks: dict[str, str]) -> None:
+    for name, remark in islice(remarks.items(), _MOST_LOGGED):
+        _log.warning("The column %s: %s", name, remark)
+    if len(remarks) > _MOST_LOGGED:
+        more = counted(len(remarks) - _MOST_LOGGED, "other column")
+        _log.warning("The same may be true of %s, as the remarks of the table say", more)
 
 
 def without_missing(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
