@@ -46,13 +46,20 @@ if TYPE_CHECKING:
 _REPORTED_SECONDS = 1.0
 
 
-def serve(control: socket.socket) -> NoReturn:
-    """Serve as a base process; never return."""
-    import numpy as np  # noqa: F401 - every run has them
+def preload() -> None:
+    """Import what every run has."""
+    import numpy as np  # noqa: F401
     import pandas as pd  # noqa: F401
 
     import jobserver.scripts  # noqa: F401
 
+    end_idle_threads()
+    gc.freeze()
+
+
+def serve(control: socket.socket) -> NoReturn:
+    """Serve as a base process; never return."""
+    preload()
     setup = cast("Setup", receive(control))
     sys.dont_write_bytecode = True
     for fd, name in ((1, "stdout"), (2, "stderr")):
@@ -61,8 +68,6 @@ def serve(control: socket.socket) -> NoReturn:
             setattr(sys, each, stream)
     layout = "%(levelname)s %(name)s: %(message)s"
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=layout, force=True)
-    end_idle_threads()
-    gc.freeze()
     forks = ForkServer(control, can_fork=setup["can_fork"])
 
     def handle(message: Message) -> None:

@@ -14,6 +14,7 @@ from jobserver.data.stored import StoredData
 from jobserver.errors import Conflict, ShuttingDown
 from jobserver.execution.job_queue import QueueLimit
 from jobserver.execution.runner import Runner
+from jobserver.execution.supervision.guards import Preloader
 from jobserver.execution.supervision.script_checker import ScriptChecker
 from jobserver.execution.supervision.warm_pool import SharedFindings
 from jobserver.home.settings import Settings
@@ -51,7 +52,8 @@ class Executor(ABC):
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         self.settings = settings
         self.findings = SharedFindings()
-        self.scripts = ScriptChecker(settings, self.findings)
+        self.preloader = Preloader(settings.RUN_AS)
+        self.scripts = ScriptChecker(settings, self.findings, self.preloader)
         self.lifecycle = JobLifecycle(database, unique_name(), settings.LEASE_SECONDS)
         sources = DataSources(datafiles, StoredData(database))
         self.runner = Runner(self.lifecycle, sources, Spool(settings.home / "spool"), settings)

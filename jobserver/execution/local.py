@@ -131,7 +131,9 @@ class Slot:
     def __init__(self, executor: LocalExecutor, number: int) -> None:
         self.executor = executor
         setup = setup_message(executor.settings)
-        self.supervisor = ChildSupervisor(setup, executor.findings, executor.maps)
+        self.supervisor = ChildSupervisor(
+            setup, executor.findings, executor.maps, executor.preloader
+        )
         self.job: Job | None = None
         self._taken: list[JobId] = []
         self._is_lent = False

@@ -17,13 +17,14 @@ import pytest
 
 from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision.child_messages import setup_message
+from jobserver.execution.supervision.guards import Preloader
 from jobserver.execution.supervision.supervisor import ChildSupervisor
 from jobserver.execution.supervision.warm_pool import SharedFindings
 from jobserver.home.settings import load
 from jobserver.jobs.outcome import CANCELLED
 from jobserver.sizes import MIB
 from jobserver.system.protocol import RunSpec
-from tests.support.server import SCRIPTS, until
+from tests.support.server import SCRIPTS, lives, until
 
 
 class Listener:
@@ -78,14 +79,16 @@ class Late(Listener):
             self._maps.share.granted += 1
 
 
-def supervisor_of(home: Path, maps: ActiveMaps, *, can_fork: bool) -> ChildSupervisor:
+def supervisor_of(
+    home: Path, maps: ActiveMaps, *, can_fork: bool, preloader: Preloader | None = None
+) -> ChildSupervisor:
     (home / "scripts").mkdir()
     shutil.copy(SCRIPTS.with_name("supervised.py"), home / "scripts")
     if not can_fork:  # a thread makes a fork unsafe
         shutil.copy(SCRIPTS.with_name("loading") / "threaded.py", home / "scripts")
     setup = setup_message(load(home, environ={}))
     setup["can_fork"] = can_fork
-    return ChildSupervisor(setup, SharedFindings(), maps)
+    return ChildSupervisor(setup, SharedFindings(), maps, preloader or Preloader(None))
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +158,31 @@ def test_a_slot_lent_to_a_run_that_just_ended_does_no_harm(tmp_path: Path) -> No
     finally:
         supervisor.dispose()
     assert (outcome.state, outcome.result) == ("finished", "done")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a fork is not safe")
+def test_slots_start_anew_after_the_preloader_was_stopped_or_killed(tmp_path: Path) -> None:
+    preloader = Preloader(None)
+    before = {process.pid for process in psutil.Process().children()}
+    supervisors = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        maps = ActiveMaps(lambda: None)
+        made = supervisor_of(tmp_path / name, maps, can_fork=True, preloader=preloader)
+        supervisors.append(made)
+    count = spec(tmp_path, {"name": "count"})
+    try:
+        assert supervisors[0].run(count, 0, Listener()).state == "finished"
+        (process,) = {each for each in psutil.Process().children() if each.pid not in before}
+        process.suspend()
+        assert supervisors[1].run(count, 0, Listener()).state == "finished"
+        family = process.children(recursive=True)
+        assert len([each for each in family if each.ppid() == process.pid]) == 2
+        process.kill()
+        until(lambda: not any(map(lives, family)))
+        for supervisor in supervisors:
+            assert supervisor.run(count, 0, Listener()).state == "finished"
+    finally:
+        for supervisor in supervisors:
+            supervisor.dispose()
+    assert {each.pid for each in psutil.Process().children()} <= before

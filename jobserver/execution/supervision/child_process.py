@@ -8,17 +8,15 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import psutil
 
-from jobserver.system.orphans import TAG, end_tagged, unique_name
 from jobserver.system.process_tree import describe_end
 from jobserver.system.protocol import Channel
 from jobserver.system.run_user import RunUser
@@ -90,15 +88,36 @@ class Pump:
         self._selector.close()
 
 
+class Guard(Protocol):
+    """The guard of a child, as a process that we started or had forked.
+
+    Attributes
+    ----------
+    pid : int or None
+        Its process id; None before it was forked.
+    """
+
+    @property
+    def pid(self) -> int | None: ...  # noqa: D102 - see above
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait for its end, for so many seconds at most; return whether it ended."""
+
+    def signal(self, order: signal.Signals) -> None:
+        """Send it a signal, unless it ended."""
+
+    def clear_up(self) -> None:
+        """Clear up after its end."""
+
+
 class ChildProcess:
     """A guard and the base process below it.
 
     Parameters
     ----------
-    wrapper : sequence of str
-        Command to start it with; see `jobserver.execution.supervision.sandbox`.
-    user : RunUser, optional
-        The user as whom it runs; otherwise our own.
+    start : callable
+        Starts the guard with descriptors of the channel of its child and of its standard input;
+        once the other end of that closes, the guard ends everything.
 
     Attributes
     ----------
@@ -106,23 +125,11 @@ class ChildProcess:
         To the base process.
     """
 
-    def __init__(self, wrapper: Sequence[str] = (), user: RunUser | None = None) -> None:
+    def __init__(self, start: Callable[[int, int], Guard]) -> None:
         ours, theirs = socket.socketpair()
         life, self._life = os.pipe()
-        self._tag = unique_name()
         try:
-            self.process = subprocess.Popen(
-                [*wrapper, sys.executable, "-P", "-m", "jobserver.child", str(theirs.fileno())],
-                stdin=life,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                # What code can reach in a sandbox must not be the server's log.
-                stderr=subprocess.PIPE if wrapper else None,
-                env=clean_environment(user) | {TAG: self._tag},
-                cwd="/",
-                start_new_session=True,
-                **(user.identity if user else {}),
-            )
+            self._guard = start(theirs.fileno(), life)
         except BaseException:
             ours.close()
             os.close(self._life)
@@ -135,38 +142,24 @@ class ChildProcess:
     @property
     def is_gone(self) -> bool:
         """Whether the base process ended; its guard ends with it."""
-        return self.process.poll() is not None
+        return self._guard.wait(0)
 
     def tree(self) -> list[psutil.Process]:
         """Return every process below the guard."""
-        try:
-            return psutil.Process(self.process.pid).children(recursive=True)
-        except psutil.Error:
-            return []
+        return tree_of(self._guard.pid)[1:] if self._guard.pid else []
 
     def end(self) -> None:
         """Kill the child and everything below it, and wait until they are gone."""
         os.close(self._life)
-        self.process.send_signal(signal.SIGCONT)  # a script may have stopped its guard
-        try:
-            self.process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
+        self._guard.signal(signal.SIGCONT)  # a script may have stopped its guard
+        if self._guard.pid and not self._guard.wait(_END_SECONDS):
             for process in self.tree():
                 with contextlib.suppress(psutil.Error):
                     process.kill()
-            self.process.kill()
-            self.process.wait()
-        if self.process.stderr:
-            self._log_errors(self.process.stderr)
-        if self.process.returncode:  # the guard itself was killed, and left processes behind
-            end_tagged(self._tag)
+            self._guard.signal(signal.SIGKILL)
+            self._guard.wait(None)
+        self._guard.clear_up()
         self.channel.close()
-
-    def _log_errors(self, stream: IO[bytes]) -> None:
-        os.set_blocking(stream.fileno(), False)
-        if text := read(stream.fileno()).decode(errors="replace"):
-            log.warning("the process of a sandbox wrote: %r", text)
-        stream.close()
 
 
 def tree_of(pid: int) -> list[psutil.Process]:

@@ -14,6 +14,7 @@ from jobserver.errors import Problem, ShuttingDown, Unavailable
 from jobserver.execution.maps import ActiveMaps
 from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.child_process import ChildEnded
+from jobserver.execution.supervision.guards import Preloader
 from jobserver.execution.supervision.supervisor import READY_SECONDS, TICK_SECONDS, ChildSupervisor
 from jobserver.execution.supervision.warm_pool import SharedFindings, WarmPool
 from jobserver.home.settings import Settings
@@ -46,11 +47,14 @@ class ScriptChecker:
         Where scripts are.
     findings : SharedFindings
         What the server's children found out about scripts.
+    preloader : Preloader
+        What the server's children are forked from.
     """
 
-    def __init__(self, settings: Settings, findings: SharedFindings) -> None:
+    def __init__(self, settings: Settings, findings: SharedFindings, preloader: Preloader) -> None:
         setup = setup_message(settings, runs=False)
-        self._supervisor = ChildSupervisor(setup, findings, ActiveMaps(lambda: None))
+        maps = ActiveMaps(lambda: None)
+        self._supervisor = ChildSupervisor(setup, findings, maps, preloader)
         self._lock = threading.Lock()
         self._long_waits = threading.BoundedSemaphore(_PATIENT)
         self._loading = threading.Event()

@@ -19,6 +19,7 @@ from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision.active_run import ActiveRun, Recorder
 from jobserver.execution.supervision.child_messages import parse_outcome
 from jobserver.execution.supervision.child_process import ChildEnded, ChildProcess, Pump, tree_of
+from jobserver.execution.supervision.guards import FreshGuard, Preloader
 from jobserver.execution.supervision.limits import Limits, MemoryBaseline
 from jobserver.execution.supervision.sandbox import wrapper
 from jobserver.execution.supervision.warm_pool import SharedFindings, WarmPool
@@ -57,15 +58,23 @@ class ChildSupervisor:
         What the server's other children found out about scripts.
     maps : ActiveMaps
         Where slots without a job find the maps that run here.
+    preloader : Preloader
+        What children are forked from, where a fork is safe.
     command : sequence of str
-        Command to start the child with; see `jobserver.execution.supervision.sandbox`.
+        Command to start the child with instead; see `jobserver.execution.supervision.sandbox`.
     """
 
     def __init__(
-        self, setup: Setup, shared: SharedFindings, maps: ActiveMaps, command: Sequence[str] = ()
+        self,
+        setup: Setup,
+        shared: SharedFindings,
+        maps: ActiveMaps,
+        preloader: Preloader,
+        command: Sequence[str] = (),
     ) -> None:
         self._setup = setup
         self._shared = shared
+        self._preloader = preloader
         self._maps = maps
         self._command = command
         self._user = RunUser.named(setup["user"]) if setup["user"] else None
@@ -99,7 +108,9 @@ class ChildSupervisor:
             raise
 
     def _start(self) -> None:
-        self._child = ChildProcess(self._command, self._user)
+        fresh = partial(FreshGuard, wrapper=self._command, user=self._user)
+        is_forked = self._setup["can_fork"] and not self._command
+        self._child = ChildProcess(self._preloader.fork if is_forked else fresh)
         self._pump = Pump()
         self._pump.watch(self._woken, self._on_wake)
         self._pool = WarmPool(self._child, self._pump, self._setup, self._shared)
@@ -219,7 +230,9 @@ class ChildSupervisor:
         self, command: Sequence[str], spec: RunSpec, timeout: float, recorder: Recorder
     ) -> Outcome:
         """Run code in a child of its own, isolated from the system."""
-        isolated = ChildSupervisor(self._setup, SharedFindings(), self._maps, command)
+        isolated = ChildSupervisor(
+            self._setup, SharedFindings(), self._maps, self._preloader, command
+        )
         self._isolated = isolated
         try:
             outcome = self._stopped or isolated._attempt(spec, timeout, recorder)
