@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -47,6 +48,11 @@ if f"{PREFIX}{TEST_URI}" in os.environ:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     """Have tests that share servers run in the same process."""
     return Together(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and tests, which are there to stay."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

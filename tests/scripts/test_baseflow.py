@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.signal import lfilter
 
 from jobserver.scripts import baseflow
 from jobserver.scripts.registry import Registry, ScriptSources
@@ -71,6 +70,8 @@ def test_steady_flow_is_baseflow_up_to_its_limit() -> None:
 
 
 def test_eckhardt_is_a_linear_filter_where_flow_limits_nothing() -> None:
+    from scipy.signal import lfilter  # takes a second to import
+
     flow = 10 + 3 * np.sin(np.arange(200) / 5)
     a, most = 0.97, 0.6
     weights = [(1 - a) * most / (1 - a * most)], [1, -(1 - most) * a / (1 - a * most)]
