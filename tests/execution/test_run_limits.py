@@ -1,0 +1,110 @@
+"""The limits of a run that the server enforces, on processes with sizes made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from jobserver.execution.maps import SlotShare
+from jobserver.execution.supervision import limits
+from jobserver.execution.supervision.limits import Limits, MemoryBaseline
+from jobserver.sizes import MIB
+from jobserver.system.shared_memory import Segments
+
+BEFORE = MemoryBaseline(resident=70 * MIB, own=50 * MIB, shared=0)
+ALLOWED = 100 * MIB
+
+
+class Machine:
+    """Its clock, and how much memory the run has on top of what was there before."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.resident = self.own = self.shared = self.segments = 0
+        self.measured = 0
+        patch.setattr("time.monotonic", lambda: self.now)
+        patch.setattr(limits, "resident", lambda _: BEFORE.resident + self.resident)
+        patch.setattr(limits, "own_memory", self.own_memory)
+        patch.setattr(Segments, "size", lambda _: self.segments)
+
+    def own_memory(self, _: object) -> tuple[int, int]:
+        self.measured += 1
+        return BEFORE.own + self.own, BEFORE.shared + self.shared
+
+    def error(self, run: Limits, now: float) -> str | None:
+        """How the run ends at a time; None if it goes on."""
+        self.now = now
+        outcome = run.exceeded(list[psutil.Process])
+        return outcome.error if outcome else None
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch)
+
+
+@pytest.fixture
+def make(machine: Machine) -> Callable[..., Limits]:
+    def made(timeout: float = 0, memory: int = 0, share: SlotShare | None = None) -> Limits:
+        share = share or SlotShare(lambda: None)
+        return Limits(timeout, memory, BEFORE, Segments(0), share)
+
+    return made
+
+
+def test_a_run_ends_after_its_timeout_and_not_before(machine: Machine, make: Any) -> None:
+    run = make(timeout=2)
+    assert [machine.error(run, now) for now in (0, 2, 2.1)] == [None, None, "Timeout"]
+    assert machine.error(make(), 1e9) is None
+
+
+def test_memory_is_what_a_run_takes_on_top(machine: Machine, make: Any) -> None:
+    run = make(memory=ALLOWED)
+    machine.resident = machine.own = ALLOWED
+    assert machine.error(run, 1) is None
+    machine.resident = machine.own = ALLOWED + 1
+    assert machine.error(run, 2) == "MemoryError"
+    assert machine.error(make(), 3) is None
+
+
+def test_memory_is_looked_at_twice_a_second(machine: Machine, make: Any) -> None:
+    run = make(memory=ALLOWED)
+    machine.resident = machine.own = ALLOWED + 1
+    assert [machine.error(run, now) for now in (0.5, 0.6)] == [None, "MemoryError"]
+
+
+def test_pages_that_processes_share_count_once(machine: Machine, make: Any) -> None:
+    run = make(memory=ALLOWED)
+    machine.resident, machine.own = 5 * ALLOWED, ALLOWED  # of five forks
+    assert machine.error(run, 1) is None
+    assert machine.measured == 1
+
+
+def test_the_slow_measurement_is_spared_while_the_quick_one_suffices(
+    machine: Machine, make: Any
+) -> None:
+    run = make(memory=ALLOWED)
+    machine.resident = ALLOWED
+    assert machine.error(run, 1) is None
+    assert machine.measured == 0
+
+
+def test_segments_count_mapped_or_not_and_once(machine: Machine, make: Any) -> None:
+    run = make(memory=ALLOWED)
+    machine.segments = ALLOWED + 1  # nobody has it mapped
+    assert machine.error(run, 1) == "MemoryError"
+    machine.segments = machine.shared = machine.resident = ALLOWED
+    assert machine.error(run, 2) is None
+
+
+def test_a_map_may_take_the_memory_of_each_slot_that_it_has(machine: Machine, make: Any) -> None:
+    share = SlotShare(lambda: None)
+    run = make(memory=ALLOWED, share=share)
+    machine.resident = machine.own = 2 * ALLOWED
+    share.held = 2
+    assert machine.error(run, 1) is None
+    share.held = 1
+    assert machine.error(run, 2) == "MemoryError"
