@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from jobserver.execution.maps import SlotShare
-from jobserver.execution.supervision import limits
-from jobserver.execution.supervision.limits import Limits, MemoryBaseline
+from jobserver.execution.supervision import active_run
+from jobserver.execution.supervision.active_run import Limits, MemoryBaseline
 from jobserver.sizes import MIB
 from jobserver.system.shared_memory import Segments
 
@@ -26,8 +26,8 @@ class Machine:
         self.resident = self.own = self.shared = self.segments = 0
         self.measured = 0
         patch.setattr("time.monotonic", lambda: self.now)
-        patch.setattr(limits, "resident", lambda _: BEFORE.resident + self.resident)
-        patch.setattr(limits, "own_memory", self.own_memory)
+        patch.setattr(active_run, "resident", lambda _: BEFORE.resident + self.resident)
+        patch.setattr(active_run, "own_memory", self.own_memory)
         patch.setattr(Segments, "size", lambda _: self.segments)
 
     def own_memory(self, _: object) -> tuple[int, int]:

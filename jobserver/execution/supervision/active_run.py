@@ -1,21 +1,35 @@
-"""A run that is going on: its messages and output, on their way to the recorder and to its map."""
+"""A run that is going on: its messages and output, for the recorder and its map; its limits."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
+import psutil
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision.child_messages import parse_progress, parse_provenance
-from jobserver.execution.supervision.child_process import ChildEnded, tree_of
+from jobserver.execution.supervision.child_process import (
+    ChildEnded,
+    own_memory,
+    resident,
+    tree_of,
+)
 from jobserver.execution.supervision.warm_process import RunProcess, WarmProcess
+from jobserver.jobs.job import State
+from jobserver.jobs.outcome import Outcome
+from jobserver.processes.run_context import memory_exceeded
 from jobserver.storage.database import Document
 from jobserver.system.run_user import RunUser
 from jobserver.system.shared_memory import Segments
+
+#: Seconds between two checks of a run's memory.
+_CHECK_SECONDS = 0.5
 
 
 class Recorder(Protocol):
@@ -110,3 +124,80 @@ class ActiveRun:
             with suppress(ChildEnded):  # it is over, and its last message is not read yet
                 self.process.send({"op": "workers", "count": granted}, seconds=0)
                 self._granted = granted
+
+
+@dataclass(frozen=True)
+class MemoryBaseline:
+    """Bytes of memory that processes hold: resident, private, and shared between them."""
+
+    resident: int
+    own: int
+    shared: int
+
+    @classmethod
+    def measure(cls, processes: list[psutil.Process]) -> MemoryBaseline:
+        """Measure what processes hold now."""
+        return cls(resident(processes), *own_memory(processes))
+
+
+class Limits:
+    """The time and memory that a run may take, all its processes together.
+
+    A map may take the memory of one run for each slot that it has.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds allowed; 0 for no limit.
+    memory : int
+        Bytes allowed; 0 for no limit.
+    before : MemoryBaseline
+        What its warm process and the fork held before.
+    segments : Segments
+        The shared memory that it creates.
+    share : SlotShare
+        Its slots.
+    """
+
+    def __init__(
+        self,
+        timeout: float,
+        memory: int,
+        before: MemoryBaseline,
+        segments: Segments,
+        share: SlotShare,
+    ) -> None:
+        self._timeout = timeout
+        self._memory = memory
+        self._before = before
+        self._segments = segments
+        self._share = share
+        self._began = self._checked = time.monotonic()
+
+    def exceeded(self, tree: Callable[[], list[psutil.Process]]) -> Outcome | None:
+        """Return the outcome of a run that exceeded a limit; None while it is within them.
+
+        Parameters
+        ----------
+        tree : callable
+            Returns the warm process and all processes below it.
+        """
+        now = time.monotonic()
+        if self._timeout and now - self._began > self._timeout:
+            message = f"timeout of {self._timeout:g} s exceeded"
+            return Outcome(State.FAILED, error="Timeout", message=message)
+        if self._memory and now - self._checked > _CHECK_SECONDS:
+            self._checked = now
+            if self._takes_too_much(tree()):
+                message = memory_exceeded(self._memory)
+                return Outcome(State.FAILED, error="MemoryError", message=message)
+        return None
+
+    def _takes_too_much(self, tree: list[psutil.Process]) -> bool:
+        """Whether it takes too much; the exact measurement is slow, and mostly not needed."""
+        segments, allowed = self._segments.size(), self._memory * self._share.held
+        if resident(tree) - self._before.resident + segments <= allowed:
+            return False
+        now = MemoryBaseline.measure(tree)
+        shared = max(now.shared - self._before.shared, segments)
+        return now.own - self._before.own + shared > allowed

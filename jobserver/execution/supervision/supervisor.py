@@ -16,11 +16,15 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from jobserver.execution.maps import ActiveMaps, SlotShare
-from jobserver.execution.supervision.active_run import ActiveRun, Recorder
+from jobserver.execution.supervision.active_run import (
+    ActiveRun,
+    Limits,
+    MemoryBaseline,
+    Recorder,
+)
 from jobserver.execution.supervision.child_messages import parse_outcome
 from jobserver.execution.supervision.child_process import ChildEnded, ChildProcess, Pump, tree_of
 from jobserver.execution.supervision.guards import FreshGuard, Preloader
-from jobserver.execution.supervision.limits import Limits, MemoryBaseline
 from jobserver.execution.supervision.sandbox import wrapper
 from jobserver.execution.supervision.warm_pool import SharedFindings, WarmPool
 from jobserver.execution.supervision.warm_process import RunProcess, WarmProcess
