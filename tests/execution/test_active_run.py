@@ -1,16 +1,19 @@
-"""The limits of a run that the server enforces, on processes with sizes made up."""
+"""A run that goes on: its messages, and its limits on processes with sizes made up."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import bson
 import psutil
 import pytest
+from bson.raw_bson import RawBSONDocument
 
-from jobserver.execution.maps import SlotShare
+from jobserver.execution.maps import ActiveMaps, SlotShare
 from jobserver.execution.supervision import active_run
-from jobserver.execution.supervision.active_run import Limits, MemoryBaseline
+from jobserver.execution.supervision.active_run import ActiveRun, Limits, MemoryBaseline
+from jobserver.execution.supervision.child_process import ChildEnded
 from jobserver.sizes import MIB
 from jobserver.system.shared_memory import Segments
 
@@ -108,3 +111,121 @@ def test_a_map_may_take_the_memory_of_each_slot_that_it_has(machine: Machine, ma
     assert machine.error(run, 1) is None
     share.held = 1
     assert machine.error(run, 2) == "MemoryError"
+
+
+class Fork:
+    """The process of a run, which takes messages unless it is gone."""
+
+    pid = 2**22 + 1
+
+    def __init__(self) -> None:
+        self.printed = b""
+        self.sent: list[Any] = []
+        self.is_gone = False
+
+    def take_output(self) -> bytes:
+        printed, self.printed = self.printed, b""
+        return printed
+
+    def send(self, message: Any, seconds: float) -> None:
+        assert seconds == 0  # a script that does not read must not hold up its slot
+        if self.is_gone:
+            raise ChildEnded
+        self.sent.append(message)
+
+
+class Listener:
+    """Notes what a run reports."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def output(self, text: bytes) -> None:
+        self.heard.append(text)
+
+    def progress(self, fraction: float, message: str | None) -> None:
+        self.heard.append((fraction, message))
+
+    def step(self, message: Any) -> None:
+        self.heard.append(message["name"])
+
+    def part(self, begin: float, end: float) -> None:
+        self.heard.append((begin, end))
+
+    def tick(self) -> None:
+        self.heard.append("tick")
+
+
+@pytest.fixture
+def fork() -> Fork:
+    return Fork()
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+@pytest.fixture
+def share() -> SlotShare:
+    return SlotShare(lambda: None)
+
+
+@pytest.fixture
+def run(fork: Fork, listener: Listener, share: SlotShare) -> ActiveRun:
+    maps = ActiveMaps(lambda: None)
+    return ActiveRun(cast("Any", None), cast("Any", fork), listener, share, maps, None)
+
+
+def message(**fields: Any) -> RawBSONDocument:
+    return RawBSONDocument(bson.encode(fields))
+
+
+def test_output_is_passed_on_once(run: ActiveRun, fork: Fork, listener: Listener) -> None:
+    run.pass_output()
+    fork.printed = b"one"
+    run.pass_output()
+    run.pass_output()
+    assert listener.heard == [b"one"]
+
+
+def test_each_message_goes_where_it_belongs(
+    run: ActiveRun, listener: Listener, share: SlotShare
+) -> None:
+    run.handle(message(op="progress", fraction=0.5, message="half"))
+    run.handle(message(op="step", name="resample"))
+    run.handle(message(op="workers", used=1, free=3))
+    run.handle(message(op="of another release"))
+    assert listener.heard == [(0.5, "half"), "resample", (0.0, 0.0)]
+    assert share.wants_more
+    run.handle(message(op="provenance", provenance={"packages": {"pandas": "2.2"}}))
+    assert run.provenance is not None
+    assert run.provenance["packages"] == {"pandas": "2.2"}
+
+
+def test_a_run_is_told_when_its_map_has_more_slots(
+    run: ActiveRun, fork: Fork, share: SlotShare
+) -> None:
+    run.tick()
+    share.granted = 3
+    for _ in range(2):
+        run.tick()
+    assert fork.sent == [{"op": "workers", "count": 3}]
+
+
+def test_a_run_that_is_over_is_told_nothing(
+    run: ActiveRun, fork: Fork, listener: Listener, share: SlotShare
+) -> None:
+    share.granted, fork.is_gone = 2, True
+    run.tick()
+    assert listener.heard == ["tick"]
+    assert fork.sent == []
+
+
+def test_workers_that_a_run_only_claims_are_not_waited_for(
+    run: ActiveRun, share: SlotShare
+) -> None:
+    run.handle(message(op="workers", used=50, free=0))
+    assert share.owes
+    run.tick()
+    assert not share.owes
