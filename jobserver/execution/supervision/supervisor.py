@@ -115,6 +115,7 @@ class ChildSupervisor:
         fresh = partial(FreshGuard, wrapper=self._command, user=self._user)
         is_forked = self._setup["can_fork"] and not self._command
         self._child = ChildProcess(self._preloader.fork if is_forked else fresh)
+        self._pump.close()  # a selector is in a cycle: its file would stay open for long
         self._pump = Pump()
         self._pump.watch(self._woken, self._on_wake)
         self._pool = WarmPool(self._child, self._pump, self._setup, self._shared)
@@ -189,6 +190,7 @@ class ChildSupervisor:
     def dispose(self) -> None:
         """End the child for good; only `stop` may be called afterwards."""
         self.close()
+        self._pump.close()
         self._waking.close()
         self._woken.close()
 
