@@ -17,14 +17,15 @@ from jobserver.api.login import login
 from jobserver.api.runs import results, runs
 from jobserver.api.scripts import scripts
 from jobserver.api.users import users
-from jobserver.web.views import web
+from jobserver.web import docs, session
+from jobserver.web.pages import pages
 
 if TYPE_CHECKING:
     from jobserver.server.services import Services
 
 BLUEPRINTS = (
     *(info.info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login),
-    *(info.metrics, web),
+    *(info.metrics, docs.web, pages),
 )
 
 
@@ -48,6 +49,7 @@ def create_app(parts: Services) -> Flask:
         app.register_blueprint(blueprint)
     errors.register(app)
     info.register(app, parts)
+    session.register(app)
     headers.register(app, parts.settings)
     origin.register(app)
     transport.register(app, parts.settings)

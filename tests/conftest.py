@@ -28,7 +28,7 @@ from tests.support.server import (
 from tests.support.strategies import fuzzed
 from tests.support.together import Together
 
-pytest_plugins = ["tests.support.runs"]
+pytest_plugins = ["tests.support.runs", "tests.support.browser"]
 
 # How long an example takes says more of the machine than of what is tested.
 hypothesis.settings.register_profile(

@@ -1,4 +1,4 @@
-"""``/``, ``/info``, ``/health``, ``/metrics``, ``/openapi.json``: the server itself."""
+"""``/info``, ``/health``, ``/metrics``, ``/openapi.json``: the server itself."""
 
 from __future__ import annotations
 
@@ -37,22 +37,17 @@ info = Blueprint("info", __name__)
 metrics = Blueprint("metrics", __name__)
 
 
-@endpoint(info, "GET", "/", policy="info", answers={200: schemas.Info})
-def index() -> Answer:
-    """Return the server's name and version."""
-    return Answer(_about())
-
-
 @endpoint(info, "GET", "/info", policy="info", answers={200: schemas.FullInfo})
 def read_info() -> Answer:
     """Return the server's version, and how code sent with jobs is isolated."""
     settings = services().settings
     allowed = settings.PROCESS_EVAL_ALLOWED
     found = isolation(setup_message(settings)) if allowed else None
-    return Answer({**_about(), "eval": {"allowed": allowed, "isolation": found}})
+    return Answer({**about(), "eval": {"allowed": allowed, "isolation": found}})
 
 
-def _about() -> dict[str, object]:
+def about() -> dict[str, object]:
+    """Return the server's name and version."""
     message = "Jobserver is running. GET /openapi.json lists what it takes."
     return {"status": 200, "message": message, "version": jobserver.__version__}
 

@@ -162,7 +162,7 @@ def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     selected = {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
     newest_first, owner = query.sort.startswith("-"), owner_filter().get(OWNER)
     selection = Selection(selected, _fields(query), newest_first, owner)
-    after = _read_cursor(query.after) if query.after else None
+    after = read_cursor(query.after)
     if query.limit:
         return _page(selection, query, query.limit, after)
     found = services().listing.read(selection, after)
@@ -219,19 +219,22 @@ def _page(selection: Selection, query: JobsQuery, limit: int, after: Cursor | No
     content["jobs"] = list(map(stringify, shown) if strings else shown)
     if cursor is None:
         return Answer(content)
-    link = _link(cursor)
+    link = link_after(cursor)
     return Answer({**content, "next": link}, headers={"Link": f'<{link}>; rel="next"'})
 
 
-def _link(cursor: Cursor) -> str:
-    """Return the URL of the next page."""
+def link_after(cursor: Cursor, path: str = "") -> str:
+    """Return the URL of the next page: of the requested path, or of another."""
     created, job_id = cursor
     arguments = request.args.to_dict()
     arguments["after"] = f"{created.isoformat()}{_CURSOR_SEPARATOR}{job_id}"
-    return f"{request.script_root}{request.path}?{urlencode(arguments)}"
+    return f"{request.script_root}{path or request.path}?{urlencode(arguments)}"
 
 
-def _read_cursor(text: str) -> Cursor:
+def read_cursor(text: str | None) -> Cursor | None:
+    """Return where a page starts, from a link to it; None without one."""
+    if not text:
+        return None
     created, _, job_id = text.partition(_CURSOR_SEPARATOR)
     try:
         return datetime.fromisoformat(created).replace(tzinfo=None), parse_id(job_id)

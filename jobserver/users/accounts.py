@@ -218,6 +218,14 @@ class Accounts:
         claims = {"user": str(user.id), "of": user.generation}
         return self._signer.sign("access", claims)
 
+    def renewed(self, token: str) -> str | None:
+        """Return a new token for a valid login that has lasted half of its time; else None."""
+        lifespan = self._settings.ACCESS_TOKEN_LIFESPAN
+        if self._signer.read("access", token, lifespan // 2):
+            return None
+        claims = self._signer.read("access", token, lifespan)
+        return self._signer.sign("access", claims) if claims else None
+
     def actor(self, token: str) -> Actor:
         """Return whose token this is; `Unauthorized` if it is invalid or expired."""
         if is_personal(token):

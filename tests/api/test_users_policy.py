@@ -139,8 +139,8 @@ UNKNOWN = {
 
 
 def routes() -> Iterator[Endpoint]:
-    """All but those that other tests are about: logging in and out, and deleting users."""
-    others = {"/login", "/logout"}
+    """All but those that other tests are about: logging in and out, deleting users, the look."""
+    others = {"/login", "/logout", "/ui/login", "/ui/logout", "/ui/static/<checksum>/<path:name>"}
     return (
         entry for entry in ENDPOINTS if entry.path not in others and entry.policy != "user.delete"
     )

@@ -28,14 +28,21 @@ def check_answer(response: httpx.Response, home: Path) -> None:
     if entry is not None:
         sent = {name for name in HEADERS if name in response.headers}
         assert sent <= {*sent_headers(entry, status)}, f"{entry.path}: not all declared: {sent}"
-    if status >= 400:
+    if (
+        entry is not None
+        and entry.tag == "pages"
+        and "text/html" in response.headers.get("Content-Type", "")
+    ):
+        response.read()
+        check_secrets(response.text, home)
+    elif status >= 400:
         response.read()
         check_error(response, home)
         assert entry is None or status in refused(entry), f"{status}: not declared"
     elif entry is not None and status == 204:
         assert entry.answers[status] == ()
         assert "Content-Type" not in response.headers
-    elif entry is not None and status != 304:
+    elif entry is not None and status not in (303, 304):
         models = {JSON if isinstance(body, type) else body: body for body in entry.answers[status]}
         kind = response.headers["Content-Type"].partition(";")[0]
         model = models["*/*"] if "*/*" in models else models[kind]
@@ -73,7 +80,11 @@ def check_error_body(content: bytes, status: int, home: Path) -> None:
     assert body["message"].endswith((".", "?"))
     assert body.keys() <= {"status", "message", "errors"}
     assert body.get("errors") != []
-    text = content.decode()
+    check_secrets(content.decode(), home)
+
+
+def check_secrets(text: str, home: Path) -> None:
+    """See to it that an answer to a person or a program names nothing internal."""
     for secret in (str(home), str(home.parent), "Traceback", "site-packages", "jobserver/"):
         assert secret not in text
 

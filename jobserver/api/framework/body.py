@@ -22,7 +22,7 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 #: Largest body about an account, and where these are sent: anybody may send them.
 MAX_ACCOUNT_SIZE = 8 * KIB
-_ACCOUNTS = ("users", "login")
+_ACCOUNTS = ("users", "login", "pages")
 #: Content types of HTML forms.
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 

@@ -46,7 +46,7 @@ _SCRIPT_HEADERS = ("X-Requested-With", "HX-Request")
 def register(app: Flask) -> None:
     """Give every error of an app the same body."""
     app.url_map.merge_slashes = False  # a URL with extra slashes is a 404, not a redirect
-    app.register_error_handler(ApiError, _api_error)
+    app.register_error_handler(ApiError, api_error)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(OSError, _disk_full)
     app.register_error_handler(Exception, _failure)
@@ -58,7 +58,8 @@ def error_body(status: int, message: str, errors: list[dict[str, str]] | None = 
     return dumps(content | ({"errors": errors} if errors else {})) + b"\n"
 
 
-def _api_error(error: ApiError) -> Response:
+def api_error(error: ApiError) -> Response:
+    """Answer an error as JSON."""
     problems = [{"field": entry.field, "problem": entry.problem} for entry in error.errors]
     response = _response(error.status, error_body(error.status, _message(error), problems))
     if error.status == 401:

@@ -2,7 +2,7 @@
 
 Answers are data, whatever a script or a file put into them. No browser may run their content, guess
 its type, or show it in a frame of another site. The only exceptions are the server's own pages, by
-`PAGE_POLICY`.
+`PAGE_POLICY` and `UI_POLICY`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
+)
+#: For the pages below ``/ui``: nothing inline, and pictures that their scripts were sent.
+UI_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 #: For pages with a form.
 FORM_POLICY = PAGE_POLICY.replace("form-action 'none'", "form-action 'self'")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Where a Flask application holds its `Services`.
 KEY = "jobserver"
+#: Cookie with the access token of a login on a page; scripts of pages cannot read it.
+SESSION_COOKIE = "jobserver_session"
 _MALFORMED = "The Authorization header is malformed. Send 'Basic ...' or 'Bearer <token>'."
 
 
@@ -71,11 +73,19 @@ def actor() -> Actor:
 
 def _authenticated() -> Actor:
     if "Authorization" not in request.headers:
-        return NOBODY
+        session = session_token()
+        return services().accounts.actor(session) if session else NOBODY
     sent = request.authorization
     if sent is not None and sent.type == "bearer" and sent.token:
         return services().accounts.actor(sent.token)
     return actor_of(log_in_basic(sent))
+
+
+def session_token() -> str:
+    """Return the token in the cookie of a login on a page; empty if other credentials were sent."""
+    if "Authorization" in request.headers:
+        return ""
+    return request.cookies.get(SESSION_COOKIE, "")
 
 
 def log_in_basic(sent: Authorization | None) -> User:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -162,7 +163,7 @@ def document(*, login: bool = True, url: str = "/") -> Schema:
         Address of the server as clients reach it.
     """
     paths: dict[str, Schema] = {}
-    for entry in ENDPOINTS:
+    for entry in documented():
         path = _PARAMETER.sub(r"{\2}", entry.path)
         paths.setdefault(path, {})[entry.method.lower()] = _operation(entry, login)
     components = {"schemas": _schemas(), "headers": _headers()}
@@ -180,6 +181,11 @@ def document(*, login: bool = True, url: str = "/") -> Schema:
         "paths": paths,
         "components": components | ({"securitySchemes": _SCHEMES} if login else {}),
     }
+
+
+def documented() -> Iterator[Endpoint]:
+    """Yield the endpoints for programs: all but those of pages."""
+    return (entry for entry in ENDPOINTS if entry.tag in _TAGS)
 
 
 def refused(entry: Endpoint) -> list[int]:
@@ -328,7 +334,7 @@ def _content(body: Content) -> Schema:
 
 def _schemas() -> Schema:
     models: dict[type[BaseModel], JsonSchemaMode] = {ErrorBody: "serialization"}
-    for entry in ENDPOINTS:
+    for entry in documented():
         bodies = chain.from_iterable(entry.answers.values())
         models |= {body: "serialization" for body in bodies if not isinstance(body, str)}
         models |= {entry.body: "validation"} if entry.body else {}
@@ -336,6 +342,6 @@ def _schemas() -> Schema:
         [*models.items()], ref_template=_REFERENCE, schema_generator=_BodySchema
     )
     schemas: Schema = definitions["$defs"]
-    for entry in ENDPOINTS:
+    for entry in documented():
         schemas |= _query_schema(entry.query).get("$defs", {}) if entry.query else {}
     return schemas

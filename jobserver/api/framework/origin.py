@@ -3,18 +3,19 @@
 A web page opened on this machine can send requests here too. It shows in a ``Host`` that is not
 ours (DNS rebinding), or in an ``Origin`` or ``Sec-Fetch-Site`` of another site; other servers on
 this machine count as other sites. With login, every host is served. Browsers store passwords of
-HTTP Basic and add them to requests from other sites, so these are refused, except for pages, which
-links in mails lead to, and which show nothing of the user's; tokens they do not send.
+HTTP Basic and the cookies of pages, and add them to requests from other sites, so these are
+refused, except for pages, which links lead to; tokens they do not send.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
-from jobserver.api.framework.identity import services
+from jobserver.api.framework.identity import services, session_token
 from jobserver.errors import Forbidden, SettingsError
 from jobserver.home.settings import Settings
 
@@ -29,6 +30,8 @@ _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
     "Prefer, Range"
 )
+#: Blueprints of pages, which links of other sites may lead to.
+_PAGES = ("pages", "web")
 _EXPOSED_HEADERS = (
     "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Location, "
     "Preference-Applied, Retry-After, WWW-Authenticate, X-Remarks"
@@ -62,8 +65,12 @@ def refuse_foreign() -> None:
     settings = services().settings
     if settings.LOGIN_REQUIRED:
         has_password = request.authorization is not None and request.authorization.type == "basic"
-        if has_password and request.blueprint != "web":
-            _refuse_sites(settings)
+        if request.blueprint in _PAGES and request.method in ("GET", "HEAD"):
+            return
+        if session_token() or request.blueprint == "pages":
+            _refuse_sites(settings, frozenset())
+        elif has_password:
+            _refuse_sites(settings, settings.CORS_ORIGINS)
         return
     ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")} - {None}
     if _hostname(f"//{request.host}") not in ours:
@@ -71,13 +78,13 @@ def refuse_foreign() -> None:
             "Without login this server only accepts requests to localhost, 127.0.0.1 or the host "
             "in PUBLIC_URL."
         )
-    _refuse_sites(settings)
+    _refuse_sites(settings, settings.CORS_ORIGINS)
 
 
-def _refuse_sites(settings: Settings) -> None:
+def _refuse_sites(settings: Settings, allowed: Collection[str]) -> None:
     """Refuse requests from pages of other sites, including other ports of this host."""
     origin = request.headers.get("Origin")
-    if origin in settings.CORS_ORIGINS:
+    if origin in allowed:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
     if (origin is not None and not _is_ours(origin, settings)) or site not in _OWN_SITES:

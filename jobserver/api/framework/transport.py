@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _SMALLEST = KIB
 #: Compression in the format gzip, quick rather than small.
 _LEVEL, _GZIP = 1, 16 + zlib.MAX_WBITS
-_COMPRESSED = ("application/json", "text/csv", "text/html", "text/plain", "text/javascript")
+_COMPRESSED = frozenset(
+    ("application/json", "image/svg+xml", "text/css", "text/csv", "text/html", "text/javascript")
+) | {"text/plain"}
 #: What the ETag of a compressed answer ends with: it has other bytes.
 _SUFFIX = '-gzip"'
 

@@ -1,0 +1,34 @@
+// What every page has: theme, language, and times in the visitor's zone.
+import { root } from "./api.js";
+
+const html = document.documentElement;
+const YEAR = 365 * 86400;
+
+function remember(name, value) {
+  const path = root || "/";
+  document.cookie = `${name}=${value}; path=${path}; max-age=${YEAR}; samesite=strict`;
+}
+
+document.getElementById("theme").addEventListener("click", () => {
+  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  html.dataset.theme = (html.dataset.theme ?? system) === "dark" ? "light" : "dark";
+  remember("jobserver_theme", html.dataset.theme);
+  document.dispatchEvent(new Event("themechange"));
+});
+
+document.getElementById("language").addEventListener("change", (event) => {
+  remember("jobserver_language", event.target.value);
+  location.reload();
+});
+
+const format = new Intl.DateTimeFormat(html.lang, { dateStyle: "medium", timeStyle: "short" });
+
+/** Write times in the visitor's zone; the exact one is in their titles. */
+export function localize(part) {
+  for (const time of part.querySelectorAll("time:not([title])")) {
+    time.title = time.dateTime;
+    time.textContent = format.format(new Date(time.dateTime));
+  }
+}
+
+localize(document);
