@@ -17,6 +17,7 @@ from jobserver.encoding.formats import (
     File,
     check_format,
     describes_file,
+    output_formats,
     show_file,
     show_value,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "encoded_size",
     "is_deeper",
     "is_table",
+    "output_formats",
     "plain",
     "read_object",
     "restore_keys",

@@ -86,6 +86,13 @@ class File:
             yield self.read(start, min(_PIECE, self.size - start))
 
 
+def output_formats(result: object) -> tuple[str, ...]:
+    """Return the formats that a stored result, or the `File` of a large one, can be shown in."""
+    if not isinstance(result, File):
+        return _KINDS[kind_of(labelled_table(result) or result)][1]
+    return _KINDS["json" if result.file_format == JSON else result.kind][1]
+
+
 def show_value(value: Any, output_format: str, *, typed: bool = False) -> Iterable[bytes]:
     """Return a small result in a format.
 

@@ -1,0 +1,129 @@
+"""The page of one job: how it is followed, what it shows, and what can be done there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.server import Server
+
+HTML = {"Accept": "text/html"}
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def created(client: httpx.Client, **fields: Any) -> str:
+    return str(client.put("/job", json=fields).json()["_id"])
+
+
+def finished(client: httpx.Client, name: str, **fields: Any) -> str:
+    """The path of the page of a job that has ended; keyword arguments are those of the script."""
+    data = {key: fields.pop(key) for key in ("raw_data", "datafile") if key in fields}
+    job = created(client, script={"name": name, "kwargs": fields}, **data)
+    answer = client.post(f"/job/{job}/run", params={"wait": 30})
+    assert answer.status_code == 202, answer.text
+    return f"/ui/job/{job}"
+
+
+def frame(columns: list[Any], data: dict[str, list[Any]]) -> dict[str, Any]:
+    """A DataFrame as it is stored."""
+    dtypes = {"columns": "object", "index": "int64", "data": ["int64"] * len(columns)}
+    names = {"columns": None, "index": None}
+    head = {"type": "dataframe", "columns": columns, "index": None}
+    return {**head, "data": data, "dtypes": dtypes, "names": names}
+
+
+def test_a_job_is_started_followed_and_shown(tab: Page, client: httpx.Client) -> None:
+    job = created(client, script={"name": "chatter", "kwargs": {"lines": 40}}, station="Aare")
+    tab.goto(f"/ui/job/{job}")
+    expect(tab.locator("h1 .state")).to_have_text("○ created")
+    expect(tab.locator("#facts")).to_contain_text('"Aare"')
+    expect(tab.locator("#log")).to_have_text("Nothing was printed.")
+    tab.get_by_role("button", name="Run", exact=True).click()
+    expect(tab.locator("h1 .state")).to_have_text("✓ finished")
+    printed = client.get(f"/job/{job}/log").text.splitlines()
+    expect(tab.locator("#log")).to_contain_text(printed[-1])
+    expect(tab.locator("#result-content")).to_have_text("null")
+    expect(tab.get_by_role("button", name="Run again")).to_be_visible()
+
+
+def test_a_running_job_is_cancelled(tab: Page, client: httpx.Client) -> None:
+    job = created(client, script_name="hold")
+    client.post(f"/job/{job}/run")
+    tab.goto(f"/ui/job/{job}")
+    tab.get_by_role("button", name="Cancel").click()
+    expect(tab.locator("h1 .state")).to_have_text("⊘ cancelled")
+
+
+def test_a_failure_is_shown_with_the_end_of_the_log(tab: Page, client: httpx.Client) -> None:
+    tab.goto(finished(client, "fail", text=HOSTILE))
+    expect(tab.locator(".failure")).to_contain_text(HOSTILE)
+    expect(tab.locator("#log")).to_contain_text("Traceback")
+    expect(tab.locator("main img")).to_have_count(0)
+    expect(tab.locator("#result")).to_be_hidden()
+
+
+def test_each_kind_of_result_has_its_view(tab: Page, client: httpx.Client) -> None:
+    content = tab.locator("#result-content")
+    tab.goto(finished(client, "add", a=40))
+    expect(content.locator(".single")).to_have_text("42")
+    tab.goto(finished(client, "summary", datafile="timeseries.csv"))
+    expect(content.locator("tbody tr").first).to_have_text("count12000")
+    tab.goto(finished(client, "echo", datafile="timeseries.csv"))
+    expect(content).to_contain_text("Rows: 12000, columns: 2.")
+    expect(content.locator("tbody tr")).to_have_count(200)
+    tab.goto(finished(client, "echo", raw_data={"a": {"b": HOSTILE}, "c": [{}, 9007199254740993]}))
+    expect(content.locator("code").first).to_have_text(json.dumps(HOSTILE))
+    expect(content).to_contain_text("9007199254740993")
+    expect(content.locator("img")).to_have_count(0)
+
+
+def test_columns_stay_under_their_labels_whatever_these_are(
+    tab: Page, client: httpx.Client
+) -> None:
+    table = frame([10, "5", 5, "b"], {"10": [1], "5": [2], "5 (2)": [3], "b": [4]})
+    tab.goto(finished(client, "echo", raw_data=table))
+    expect(tab.locator("#result-content tr")).to_have_text(["1055b", "01234"])
+
+
+def test_a_huge_text_and_a_huge_line_are_cut(tab: Page, client: httpx.Client) -> None:
+    tab.goto(finished(client, "text_of", size=10_000_000))
+    expect(tab.locator("#result-content")).to_contain_text("The first 100000 characters are shown")
+    assert len(tab.locator("#result-content pre").inner_text()) == 100_000
+    tab.goto(finished(client, "fail", text="\x1b[31m" + "x" * 500_000))
+    expect(tab.locator("#log")).to_contain_text("in this line")
+    assert len(tab.locator("main").inner_text()) < 20_000
+    assert "\x1b" not in tab.content()
+
+
+def test_a_job_is_rerun_and_deleted(tab: Page, client: httpx.Client) -> None:
+    path = finished(client, "add", a=1)
+    tab.goto(path)
+    tab.get_by_role("button", name="Run again").click()
+    expect(tab.locator("h1 .state")).to_have_text("✓ finished")
+    expect(tab.locator("#facts")).to_contain_text(path.removeprefix("/ui/job/"))
+    tab.on("dialog", lambda dialog: dialog.accept())
+    tab.get_by_role("button", name="Delete").click()
+    tab.wait_for_url("**/ui/jobs")
+    assert [job["_id"] for job in client.get("/jobs").json()["jobs"]] == [path.rpartition("/")[2]]
+
+
+def test_a_result_is_downloaded_in_each_format_it_has(tab: Page, client: httpx.Client) -> None:
+    path = finished(client, "echo", datafile="timeseries.csv")
+    tab.goto(path)
+    links = tab.locator("#downloads a")
+    expect(links).to_have_text(["json", "csv", "html", "txt", "xlsx", "parquet"])
+    with tab.expect_download() as saved:
+        links.nth(1).click()
+    assert saved.value.suggested_filename == f"{path.rpartition('/')[2]}.csv"
+    assert len(saved.value.path().read_text().splitlines()) == 12_001
+
+
+@pytest.mark.parametrize("job", ["5b9011469eb82b0d84ca212f", "none", "a b"])
+def test_a_job_that_does_not_exist_is_a_page_that_says_so(server: Server, job: str) -> None:
+    answer = server.client.get(f"/ui/job/{job}", headers=HTML)
+    assert answer.status_code == (400 if " " in job else 404)
+    assert "text/html" in answer.headers["Content-Type"]
