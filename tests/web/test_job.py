@@ -74,11 +74,36 @@ def test_each_kind_of_result_has_its_view(tab: Page, client: httpx.Client) -> No
     expect(content.locator("tbody tr").first).to_have_text("count12000")
     tab.goto(finished(client, "echo", datafile="timeseries.csv"))
     expect(content).to_contain_text("Rows: 12000, columns: 2.")
-    expect(content.locator("tbody tr")).to_have_count(200)
+    expect(content.locator(".sheet tbody tr")).to_have_count(200)
     tab.goto(finished(client, "echo", raw_data={"a": {"b": HOSTILE}, "c": [{}, 9007199254740993]}))
     expect(content.locator("code").first).to_have_text(json.dumps(HOSTILE))
     expect(content).to_contain_text("9007199254740993")
     expect(content.locator("img")).to_have_count(0)
+
+
+def test_a_time_series_is_plotted_moved_and_read(tab: Page, client: httpx.Client) -> None:
+    rows = [{"date": f"2020-01-0{day} 00:00", "a": day, "b": 0.5} for day in range(1, 6)]
+    rows[2]["a"] = None
+    tab.goto(finished(client, "echo", raw_data=rows))
+    part, area = tab.locator(".plot-tools output"), tab.locator(".plot-area")
+    expect(part).to_have_text("2020-01-01 00:00:00 – 2020-01-05 00:00:00")
+    area.focus()
+    area.press("+")
+    expect(part).to_have_text("2020-01-01 16:00:00 – 2020-01-04 08:00:00")
+    area.press("ArrowRight")
+    expect(part).to_have_text("2020-01-02 04:48:00 – 2020-01-04 20:48:00")
+    area.press("0")
+    expect(part).to_have_text("2020-01-01 00:00:00 – 2020-01-05 00:00:00")
+    over = tab.locator(".u-over")
+    box = over.bounding_box()
+    assert box
+    tab.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 50)
+    expect(tab.locator(".plot-at")).to_contain_text("2020-01-02 00:00:00")
+    expect(tab.locator(".plot-legend label").first).to_have_text("a2")
+    tab.get_by_label("b0.5").uncheck()
+    tab.get_by_text("The plot in numbers").click()
+    expect(tab.locator(".plot tbody tr").first).to_have_text("a41135")
+    tab.get_by_role("button", name="Light or dark").click()
 
 
 def test_columns_stay_under_their_labels_whatever_these_are(

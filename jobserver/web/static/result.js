@@ -1,7 +1,8 @@
 // The result of a job, in the way that suits it: picture, text, table with plot, number, or tree.
 import { act, root, send, t } from "./api.js";
 import { isObject, parse } from "./json.js";
-import { asTable, showTable } from "./table.js";
+import { plot } from "./plot.js";
+import { asTable, plottable, showTable } from "./table.js";
 import { showTree } from "./tree.js";
 
 // Bytes that are loaded into the page without asking.
@@ -68,12 +69,22 @@ function ask(element, path, size) {
   element.replaceChildren(hint(t("result.large")), button);
 }
 
+async function showTableAndPlot(element, table) {
+  const drawn = plottable(table);
+  if (drawn) {
+    const place = document.createElement("div");
+    element.append(place);
+    await plot(place, drawn).catch((error) => place.replaceChildren(hint(error.message)));
+  }
+  showTable(element, table, { caption: t("result.table") });
+}
+
 async function showJson(element, path) {
   const response = await send("GET", `${path}?typed=true`);
   const value = parse(await response.text());
   element.replaceChildren();
   const table = asTable(value);
-  if (table) return showTable(element, table, { caption: t("result.table") });
+  if (table) return showTableAndPlot(element, table);
   if (isObject(value) || Array.isArray(value)) return showTree(element, value);
   const single = document.createElement("p");
   single.className = "single";

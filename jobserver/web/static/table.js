@@ -1,9 +1,11 @@
 // Tables: what a result or a file has as columns, and the first rows of it on the page.
 import { t } from "./api.js";
 import { isNumber, isObject } from "./json.js";
+import { isTimes } from "./numbers.js";
 
 const MOST_ROWS = 200;
 const MOST_COLUMNS = 200;
+const MOST_PLOTTED = 50;
 const LONGEST = 200;
 const DIGITS = 6;
 // Keys that objects of JavaScript move to the front.
@@ -96,6 +98,19 @@ function ofLabelled(value) {
   const cells = columns.map((column) => labels.map((each) => column[each]));
   if (cells.flat().some((cell) => cell !== null && typeof cell === "object")) return null;
   return build(Object.keys(value), cells, { index: labels }, columns.map(() => ""));
+}
+
+const isPlottable = (column) => column.some(isNumber) && column.every((cell) => isNumber(cell) || cell === null);
+
+/** Return what of a table can be plotted, as `plot` takes it; null if that is nothing. */
+export function plottable({ names, columns, rows, index, indexName }) {
+  const chosen = columns.map((_, n) => n).filter((n) => isPlottable(columns[n])).slice(0, MOST_PLOTTED);
+  if (rows < 2 || !chosen.length) return null;
+  const isIndex = index && (isTimes(index) || isPlottable(index));
+  const time = isIndex ? -1 : columns.findIndex(isTimes);
+  if (index && !isIndex && time < 0) return null; // such as statistics by their names
+  const [x, xLabel] = isIndex ? [index, indexName] : time < 0 ? [null, ""] : [columns[time], names[time]];
+  return { x, xLabel, columns: chosen.map((n) => columns[n]), labels: chosen.map((n) => names[n]) };
 }
 
 /** Return the text of a label: of several levels, one after another. */
