@@ -14,9 +14,10 @@ from flask import Response, request
 from jobserver.api.framework.identity import is_stranger, services
 from jobserver.api.job import public, readable
 from jobserver.encoding import dumps, output_formats
-from jobserver.jobs.job import ACTIVE, DATA_FIELDS, Job, State
+from jobserver.jobs.job import ACTIVE, DATA_FIELDS, FLAGS, SCRIPT_FIELDS, Job, State
 from jobserver.storage.database import Document
 from jobserver.web.pages import page, render
+from jobserver.web.same_in_code import Example, examples
 
 #: Most characters of a value on the page; the API has it whole.
 _LONGEST = 4000
@@ -76,6 +77,7 @@ def show_job(job_id: str) -> Response:
         datafile=_datafile(content),
         own=[*_fields(content, {*job.own_fields, *_OPTIONS} - {"description"})],
         provenance=[*_provenance(content.get("provenance"))],
+        examples=_examples(job.shared() if shared else job),
         keeps=bool(services().settings.RESULT_TTL) or job.is_pinned,
     )
 
@@ -140,6 +142,18 @@ def _parameters(script: object) -> Iterator[Field]:
         yield from (_field(name, value) for name, value in kwargs.items())
     hidden = {"name", *_PARAMETERS}
     yield from (_field(name, value) for name, value in script.items() if name not in hidden)
+
+
+def _examples(job: Job) -> list[Example]:
+    """Return code that does what a job did, if it has a script."""
+    fields = {name: value for name, value in job.inherited(()).items() if name not in FLAGS}
+    if SCRIPT_FIELDS.isdisjoint(fields):
+        return []
+    settings = services().settings
+    server = (settings.PUBLIC_URL or f"{request.host_url.rstrip('/')}{request.script_root}").rstrip(
+        "/"
+    )
+    return examples(str(job.id), fields, server, login=settings.LOGIN_REQUIRED)
 
 
 def _provenance(provenance: object) -> Iterator[Field]:

@@ -3,6 +3,7 @@ import { act, api, notify, offline, root, send, t } from "./api.js";
 import { localize } from "./app.js";
 import { followLog } from "./log.js";
 import { showResult } from "./result.js";
+import { tabs } from "./tabs.js";
 
 const SECONDS = 2;
 const BLOB_LIMIT = 50e6;
@@ -186,6 +187,8 @@ document.getElementById("main").addEventListener("change", async (event) => {
 });
 
 localizeExactly(document);
+const languages = document.querySelector("#code .tabs");
+if (languages) tabs(languages, "jobserver-code");
 log?.read();
 showResultOnce();
 follow();
