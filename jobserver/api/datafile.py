@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from io import SEEK_END
 from mimetypes import MimeTypes
@@ -30,10 +31,16 @@ from jobserver.api.framework.schemas import (
     Uploaded,
 )
 from jobserver.data.files import DataFiles
-from jobserver.errors import BadRequest, TooLarge, UnsupportedType
+from jobserver.encoding import read_object
+from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
 from jobserver.execution.preview import MEDIA_TYPES, Shown, is_as_it_is, show
 from jobserver.sizes import MIB, rounded_size
-from jobserver.tables.options import TableOptions, option_problems
+from jobserver.tables.options import (
+    TableOptions,
+    extension_of,
+    option_problems,
+    options_of,
+)
 
 
 class FileName(PathConverter):
@@ -49,6 +56,7 @@ FORM_OVERHEAD = 64 * 1024
 #: Header with what the reader of a data file remarked, and the most of its characters.
 REMARKS = "X-Remarks"
 _LONGEST_HEADER = 4000
+_NO_FORMAT = Problem("options", "needs a format")
 #: Content of a file of any type; generators of clients know only the second.
 _ANY = ("*/*", "application/octet-stream")
 #: Headers of a download.
@@ -66,6 +74,22 @@ class FormatQuery(Query):
     format: Literal["csv", "json", "html", "txt"] | None = Field(
         None, description="Format of the content; without it, the answer describes the file."
     )
+    options: str | None = Field(
+        None,
+        description="Options of reading as JSON, to try them: used instead of those kept.",
+        examples=['{"separator": ";"}'],
+    )
+
+    def table_options(self, name: str) -> Mapping[str, object] | None:
+        """Return the options to read a data file with; None for those kept with it."""
+        if self.options is None:
+            return None
+        if self.format is None:
+            raise BadRequest("Options are for a format: add format=json.", [_NO_FORMAT])
+        options = read_object(self.options.encode(), stored=False)
+        if problems := [*option_problems(options, "options.", extension_of(name))]:
+            raise BadRequest("The options are invalid.", problems)
+        return options
 
 
 class DataFileOptions(Body):
@@ -97,9 +121,10 @@ class DataFileOptions(Body):
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     """Describe a data file, or return its content in a format."""
     files = own_datafiles()
+    tried = query.table_options(name)
     if query.format is None:
         return Answer(files.described(name))
-    shown = _shown(files, name, query.format)
+    shown = _shown(files, name, query.format, tried)
     name = disposition("inline", f"{PurePath(name).stem}.{query.format}")
     response = file_response(shown.content, MEDIA_TYPES[query.format], name)
     if shown.remarks:
@@ -154,9 +179,12 @@ def _media_type(name: str) -> str:
     return (_PACKED.get(packed) if packed else kind) or "application/octet-stream"
 
 
-def _shown(files: DataFiles, name: str, output_format: str) -> Shown:
+def _shown(
+    files: DataFiles, name: str, output_format: str, tried: Mapping[str, object] | None
+) -> Shown:
     """Return a file's content in a format: as it is, or as scripts get it."""
-    options = files.described(name).get("options", {})
+    kept = files.described(name).get("options", {})
+    options = kept if tried is None else options_of(tried)
     if is_as_it_is(name, output_format, options):
         return Shown(files.open(name).content, [])
     memory = services().settings.JOB_MEMORY_LIMIT

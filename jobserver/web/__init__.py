@@ -1,5 +1,5 @@
 """Pages for people; browsers load everything from this package."""
 
-from jobserver.web import docs, job, jobs, session
+from jobserver.web import docs, job, jobs, new, session
 
-__all__ = ["docs", "job", "jobs", "session"]
+__all__ = ["docs", "job", "jobs", "new", "session"]

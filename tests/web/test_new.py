@@ -1,0 +1,110 @@
+"""The page of a new job: its form, and that what is typed there is what runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import open_page
+from tests.support.server import SCRIPTS, Server, finished
+
+LARGE = 9223372036854775807
+
+
+@pytest.fixture(scope="module")
+def home(shared_server: Server) -> Iterator[Server]:
+    """The shared server, with a script that has parameters of many kinds."""
+    script = shared_server.home / "scripts" / "forms.py"
+    shutil.copy(SCRIPTS.with_name("forms.py"), script)
+    yield shared_server
+    script.unlink()
+
+
+@pytest.fixture
+def form(browser: Browser, home: Server, server: Server) -> Iterator[Page]:
+    """A tab on it; refusals are expected."""
+    with open_page(browser, home, expected="status of 4") as page:
+        page.route("**/ui/job/*", lambda route: route.fulfill(body="the job"))
+        yield page
+
+
+def ran(page: Page, client: httpx.Client) -> Any:
+    """Run what the form holds, and return the job."""
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_url("**/ui/job/*")
+    return finished(client, page.url.rpartition("/")[2])
+
+
+def test_a_form_is_filled_in_corrected_kept_and_run(form: Page, client: httpx.Client) -> None:
+    form.goto("/ui/new?datafile=timeseries.csv")
+    form.get_by_role("combobox", name="Script to run").fill("arguments survey")
+    expect(form.locator("[role=listbox] [role=option]")).to_have_count(1)
+    form.keyboard.press("Enter")
+    expect(form.locator("#about")).to_contain_text("<b>as they are</b>")
+    form.get_by_label("rate", exact=True).fill("2")
+    form.get_by_role("button", name="Run").click()
+    label = form.get_by_role("textbox", name="label")
+    expect(label).to_be_focused()
+    assert client.get("/jobs").json()["found"] == 0
+    label.fill("Rhine")
+    form.get_by_label("rate", exact=True).fill("0.25")
+    form.get_by_label("method").select_option("cubic")
+    form.get_by_label("start").fill("2020-02-01")
+    form.get_by_role("group", name="column").get_by_label("Type").select_option("list: text")
+    form.get_by_role("group", name="column").get_by_role("button", name="Add").click()
+    form.keyboard.type("value")
+    form.get_by_role("group", name="stations").get_by_role("button", name="Add").click()
+    form.get_by_role("textbox", name="name", exact=True).fill("Xanten")
+    form.get_by_role("group", name="limit").get_by_role("checkbox").check()
+    form.get_by_label("extra").fill(f"[{LARGE}]")
+    form.get_by_text("More settings").click()
+    form.get_by_label("Seed").fill(str(LARGE))
+    form.get_by_label("Other fields").fill('{"project": "Rhine"}')
+    form.reload()
+    expect(form.get_by_label("Seed")).to_have_value(str(LARGE))
+    job = ran(form, client)
+    assert job["result"] == {
+        **{"label": "Rhine", "rate": 0.25, "method": "cubic", "start": "2020-02-01"},
+        **{"limit": None, "column": ["value"], "names": ["Xanten"], "extra": [LARGE]},
+        "rows": 12000,
+    }
+    assert job["script"]["kwargs"].keys() == job["result"].keys() - {"names", "rows"} | {"stations"}
+    assert (job["seed"], job["project"]) == (LARGE, "Rhine")
+    form.goto(f"/ui/new?from={job['_id']}")
+    expect(form.get_by_role("textbox", name="label")).to_have_value("Rhine")
+    again = ran(form, client)
+    assert again["_id"] != job["_id"]
+    assert [again[name] for name in ("result", "seed", "project")] == [
+        job[name] for name in ("result", "seed", "project")
+    ]
+
+
+def test_what_the_server_refuses_is_shown_beside_its_field(
+    form: Page, client: httpx.Client
+) -> None:
+    form.goto("/ui/new?script=survey")
+    form.get_by_role("radio", name="JSON or table").check()
+    form.get_by_role("textbox", name="Data").fill("[1, 2]")
+    form.get_by_role("textbox", name="label").fill("Rhine")
+    form.get_by_role("group", name="stations").get_by_role("button", name="Add").click()
+    form.get_by_role("textbox", name="name", exact=True).fill("Xanten")
+    form.get_by_text("More settings").click()
+    form.get_by_label("Email address").fill("nobody")
+    form.get_by_label("extra").fill("{}")
+    form.evaluate("document.querySelector('[name=notify]').type = 'text'")
+    form.get_by_role("button", name="Run").click()
+    notify = form.locator("[data-field=notify]")
+    expect(notify.locator(".field-problem")).to_contain_text("email address")
+    expect(form.get_by_label("Email address")).to_be_focused()
+    assert client.get("/jobs").json()["found"] == 0
+    form.get_by_label("Email address").fill("")
+    expect(notify.locator(".field-problem")).to_be_hidden()
+    form.get_by_role("button", name="Save as draft").click()
+    form.wait_for_url("**/ui/job/*")
+    [job] = client.get("/jobs", params={"stringify": "false"}).json()["jobs"]
+    assert (job["state"], job["raw_data"]) == ("created", [1, 2])
