@@ -1,5 +1,5 @@
 """Pages for people; browsers load everything from this package."""
 
-from jobserver.web import docs, job, jobs, new, session
+from jobserver.web import data, docs, job, jobs, new, scripts, session
 
-__all__ = ["docs", "job", "jobs", "new", "session"]
+__all__ = ["data", "docs", "job", "jobs", "new", "scripts", "session"]

@@ -23,11 +23,16 @@ document.getElementById("language").addEventListener("change", (event) => {
 
 const format = new Intl.DateTimeFormat(html.lang, { dateStyle: "medium", timeStyle: "short" });
 
+/** Return a time of an answer, in the visitor's zone. */
+export function moment(time) {
+  return format.format(new Date(time));
+}
+
 /** Write times in the visitor's zone; the exact one is in their titles. */
 export function localize(part) {
   for (const time of part.querySelectorAll("time:not([title])")) {
     time.title = time.dateTime;
-    time.textContent = format.format(new Date(time.dateTime));
+    time.textContent = moment(time.dateTime);
   }
 }
 

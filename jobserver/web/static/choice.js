@@ -1,5 +1,6 @@
 // The data of a new job: none, a data file, stored data, or JSON.
 import { act, api, notify, t } from "./api.js";
+import { moment } from "./app.js";
 import { changed, delayed } from "./element.js";
 import * as exact from "./exact.js";
 import { difference, optionsEditor } from "./options.js";
@@ -70,7 +71,7 @@ export function dataChoice(form, onBound) {
   async function list() {
     const [{ files: found }, { data: documents }] = await Promise.all([api("GET", "/datafiles"), api("GET", "/data")]);
     files = found.map(({ name, size }) => ({ name, hint: size }));
-    stored = documents.map(({ _id, datatype, created, edited, ...own }) => ({ name: _id, hint: [datatype, ...Object.values(own).filter((value) => typeof value === "string")].join(" · ") }));
+    stored = documents.map(({ _id, datatype, created }) => ({ name: _id, hint: `${datatype} · ${moment(created)}` }));
     file.refresh();
     data.refresh();
   }

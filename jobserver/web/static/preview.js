@@ -42,31 +42,37 @@ function failure(error, onProblems) {
   return { status: "", nodes: [element("p", { className: "error plain", role: "alert" }, error.message)] };
 }
 
-async function read(name, options, controller) {
+/** Return the first rows of a file as a script gets them, and what the reader remarked. */
+export async function readRows(name, options, { rows = ROWS, characters = MOST, signal } = {}) {
   const query = options ? `&options=${encodeURIComponent(JSON.stringify(options))}` : "";
-  const path = `/datafile/${encodeURIComponent(name)}?format=json${query}`;
-  const response = await send("GET", path, { signal: controller.signal });
+  const response = await send("GET", `/datafile/${encodeURIComponent(name)}?format=json${query}`, { signal });
   const remarks = JSON.parse(response.headers.get("X-Remarks") ?? "[]");
-  const { text, isWhole } = await start(response);
-  const { rows, isAll } = rowsOf(text, isWhole);
+  const { text, isWhole } = await beginning(response, rows, characters);
+  const found = rowsOf(text, isWhole, rows);
+  if (!found.rows) return { remarks, text };
+  const names = found.rows.length ? keysOf(found.rows[0]) : [];
+  return { remarks, names, rows: found.rows.map((row) => exact.parse(row)), isAll: found.isAll };
+}
+
+async function read(name, options, { signal }) {
+  const { remarks, names, rows, isAll, text } = await readRows(name, options, { signal });
   const nodes = remarks.length ? [remarkList(remarks)] : [];
-  if (!rows) {
-    const cut = text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
-    return { status: t("preview.no_table"), nodes: [...nodes, element("pre", {}, cut)] };
-  }
-  const names = rows.length ? keysOf(rows[0]) : [];
-  const values = rows.map((row) => exact.parse(row));
+  if (!rows) return { status: t("preview.no_table"), nodes: [...nodes, element("pre", { tabIndex: 0 }, shorten(text))] };
   const numbers = { n: rows.length, columns: names.length };
   const status = isAll ? t("preview.all", numbers) : t("preview.first", numbers);
-  return { status, nodes: [...nodes, table(names, values)] };
+  return { status, nodes: [...nodes, table(names, rows)] };
+}
+
+export function shorten(text) {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
 }
 
 /** Return the beginning of an answer, and whether it is all of it. */
-async function start(response) {
+export async function beginning(response, rows = ROWS, characters = MOST) {
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
   let [text, lines] = ["", 0];
-  while (lines <= ROWS && text.length < MOST) {
+  while (lines <= rows && text.length < characters) {
     const { done, value } = await reader.read();
     if (done) return { text: text + decoder.decode(), isWhole: true };
     const piece = decoder.decode(value, { stream: true });
@@ -78,7 +84,7 @@ async function start(response) {
 }
 
 /** Return the first rows of a table, each as JSON; a table is a list with an object a line. */
-function rowsOf(text, isWhole) {
+function rowsOf(text, isWhole, most) {
   const lines = text.trim().split(",\n");
   const isTable = /^\[\{/.test(text) && (lines.length > 1 || isWhole);
   if (/^\[\]\s*$/.test(text)) return { rows: [], isAll: true };
@@ -86,15 +92,15 @@ function rowsOf(text, isWhole) {
   lines[0] = lines[0].slice(1);
   if (isWhole) lines.push(lines.pop().replace(/\]$/, ""));
   else lines.pop();
-  if (isWhole && lines.length === 1) return ofList(text);
-  return { rows: lines.slice(0, ROWS), isAll: isWhole && lines.length <= ROWS };
+  if (isWhole && lines.length === 1) return ofList(text, most);
+  return { rows: lines.slice(0, most), isAll: isWhole && lines.length <= most };
 }
 
 /** Return the rows of a list of objects in one line: a file that is JSON already. */
-function ofList(text) {
+function ofList(text, most) {
   const list = exact.parse(text);
   if (!list.every((row) => row?.constructor === Object)) return { rows: null };
-  return { rows: list.slice(0, ROWS).map((row) => JSON.stringify(row)), isAll: list.length <= ROWS };
+  return { rows: list.slice(0, most).map((row) => JSON.stringify(row)), isAll: list.length <= most };
 }
 
 /** Return the keys of an object in JSON in their order; JavaScript puts numbers first. */

@@ -16,7 +16,7 @@ class Station(BaseModel):
     height: Annotated[float, Field(le=9000)] = 0.0
 
 
-def survey(
+def survey(  # noqa: PLR0913, PLR0917 - of each kind one
     data: pd.DataFrame,
     label: Annotated[str, Field(max_length=8)],
     rate: Annotated[float, Field(ge=0, le=1)] = 0.5,
