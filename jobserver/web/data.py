@@ -40,7 +40,8 @@ def show_data(query: DataPageQuery) -> Response:
     files, text = own_datafiles(), query.text.strip().casefold()
     names = [name for name in files.sizes() if text in name.casefold()]
     start = (query.page - 1) * PAGE_SIZE
-    matching = (each for each in map(_stored_row, stored_data().list()) if text in each["id"].casefold())
+    rows = map(_stored_row, stored_data().list())
+    matching = (row for row in rows if text in row["id"].casefold())
     stored = [*islice(matching, start, start + PAGE_SIZE + 1)]
     return render(
         "data.html",

@@ -21,7 +21,7 @@ export function dataChoice(form, onBound) {
   let hidden; // raw data too large to show
   const kind = () => form.elements.kind.value;
   const editor = optionsEditor(box, delayed(() => tryOptions(), 400));
-  const preview = previewer(get("preview"), (problems) => problems.forEach(({ field, problem }) => editor.show(field, problem)));
+  const preview = previewer(get("preview"), editor);
   const file = picker(get("datafile"), () => files, (name) => {
     changed(get("datafile"));
     return open(name);
@@ -29,10 +29,7 @@ export function dataChoice(form, onBound) {
   const data = picker(get("stored"), () => stored, () => changed(get("stored")));
 
   const tryOptions = () => {
-    if (kind() === "datafile" && file.value) {
-      editor.clearProblems();
-      preview.show(file.value, editor.read());
-    }
+    if (kind() === "datafile" && file.value) preview.show(file.value);
   };
 
   /** Show a file, with the options kept with it, or others. */

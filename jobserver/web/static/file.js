@@ -7,7 +7,7 @@ import { optionsEditor } from "./options.js";
 import { previewer, readRows } from "./preview.js";
 
 /** More rows, or characters, are not plotted. */
-const MOST = { rows: 200_000, characters: 30_000_000 };
+const MOST = { rows: 200_000, characters: 30_000_000, parse: JSON.parse };
 const TIME = /^\d{4}-\d\d-\d\d/;
 const file = document.getElementById("file");
 
@@ -18,12 +18,9 @@ function show(name, options) {
   let kept = options;
   const path = `/datafile/${encodeURIComponent(name)}`;
   const get = (id) => document.getElementById(id);
-  const preview = previewer(get("preview"), (problems) => problems.forEach(({ field, problem }) => editor.show(field, problem)));
-  const read = () => {
-    editor.clearProblems();
-    preview.show(name, editor.read());
-  };
+  const read = () => preview.show(name);
   const editor = optionsEditor(get("options"), delayed(read, 400));
+  const preview = previewer(get("preview"), editor);
   editor.use(name);
   editor.write(kept);
   read();
@@ -40,13 +37,14 @@ function show(name, options) {
 
 async function draw(name, options, holder) {
   const { plot } = await import("./plot.js");
+  holder.hidden = false;
+  holder.textContent = t("preview.reading", { name });
   const { names, rows, isAll } = await readRows(name, options, MOST);
   const columns = new Map((names ?? []).map((each) => [each, rows.map((row) => row[each])]));
   const first = (values) => values.find((value) => value !== null && value !== undefined);
   const x = [...columns.keys()].find((each) => TIME.test(first(columns.get(each))));
   const labels = [...columns.keys()].filter((each) => typeof first(columns.get(each)) === "number");
-  if (!labels.length) return notify(t("data.no_numbers"), { problem: true });
-  holder.hidden = false;
+  if (!labels.length) return (holder.textContent = t("data.no_numbers"));
   const inner = element("div");
   holder.replaceChildren(...(isAll ? [] : [element("p", { className: "hint" }, t("data.first", { n: rows.length }))]), inner);
   return plot(inner, { x: x === undefined ? null : columns.get(x), columns: labels.map((each) => columns.get(each)), labels, xLabel: x });

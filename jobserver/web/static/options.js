@@ -62,6 +62,13 @@ export function optionsEditor(box, onChange) {
   return {
     read,
     write,
+    /** Set some options beside the others. */
+    change(options) {
+      write({ ...read(), ...options });
+      onChange();
+    },
+    /** Return the proposals of a refusal that this editor can show. */
+    proposals: (message) => proposals(message).filter((options) => Object.keys(options).every((name) => allowed.has(name))),
     clearProblems: () => {
       for (const node of box.querySelectorAll(".wrong")) mark(node.dataset.option, "");
     },
@@ -122,6 +129,27 @@ function missing(text) {
 function writtenMissing(value) {
   if (typeof value !== "string") return exact.write(value);
   return NUMBER.test(value) || /^".+"$/.test(value) ? `"${value}"` : value;
+}
+
+const PROPOSED = /"(\w+)": ("(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^[\]]*\]|true|false|\d+)/g;
+
+/** Return the options that a refusal proposes; those separated by a comma belong together. */
+function proposals(message) {
+  const found = [];
+  let end = null;
+  for (const match of message.matchAll(PROPOSED)) {
+    const [, name, value] = match;
+    const isNext = end !== null && message.slice(end, match.index) === ", ";
+    end = match.index + match[0].length;
+    try {
+      if (!isNext) found.push({});
+      found.at(-1)[name] = exact.parse(value);
+    } catch {
+      found.pop(); // it only looked like a value
+      end = null;
+    }
+  }
+  return found;
 }
 
 /** Return what has to be sent beside kept options to get others: null removes one. */

@@ -1,6 +1,6 @@
 // How a data file is read: its first rows, what the reader remarked, or why it was refused.
 import { send, t } from "./api.js";
-import { element } from "./element.js";
+import { button, element } from "./element.js";
 import * as exact from "./exact.js";
 
 const ROWS = 50;
@@ -10,8 +10,8 @@ const MOST = 2_000_000;
 const MOST_TEXT = 5_000;
 const MOST_CELL = 200;
 
-/** Return what shows data files in an element, always the last one asked for. */
-export function previewer(container, onProblems = () => {}) {
+/** Return what shows data files in an element, always the last one asked for, by the options of an editor. */
+export function previewer(container, editor) {
   const status = element("p", { role: "status", className: "hint" });
   const content = element("div", { className: "preview" });
   container.append(status, content);
@@ -22,12 +22,13 @@ export function previewer(container, onProblems = () => {}) {
       status.textContent = "";
       content.replaceChildren();
     },
-    async show(name, options) {
+    async show(name) {
       running?.abort();
       const own = (running = new AbortController());
       status.textContent = t("preview.reading", { name });
       content.setAttribute("aria-busy", "true");
-      const shown = await read(name, options, own).catch((error) => failure(error, onProblems));
+      editor.clearProblems();
+      const shown = await read(name, editor.read(), own).catch((error) => failure(error, editor));
       if (own !== running || !shown) return;
       content.removeAttribute("aria-busy");
       status.textContent = shown.status;
@@ -36,14 +37,20 @@ export function previewer(container, onProblems = () => {}) {
   };
 }
 
-function failure(error, onProblems) {
+/** Return a refusal, with a button for each set of options that it proposes. */
+function failure(error, editor) {
   if (error.name === "AbortError") return null;
-  onProblems(error.errors ?? []);
-  return { status: "", nodes: [element("p", { className: "error plain", role: "alert" }, error.message)] };
+  for (const { field, problem } of error.errors ?? []) editor.show(field, problem);
+  const buttons = editor.proposals(error.message).map((options) => {
+    const text = Object.entries(options).map(([name, value]) => `${name}: ${exact.write(value)}`).join(", ");
+    return button(t("preview.set", { options: text }), () => editor.change(options));
+  });
+  const message = element("p", { className: "error plain", role: "alert" }, error.message);
+  return { status: "", nodes: [message, element("div", { className: "actions proposals" }, ...buttons)] };
 }
 
 /** Return the first rows of a file as a script gets them, and what the reader remarked. */
-export async function readRows(name, options, { rows = ROWS, characters = MOST, signal } = {}) {
+export async function readRows(name, options, { rows = ROWS, characters = MOST, signal, parse = exact.parse } = {}) {
   const query = options ? `&options=${encodeURIComponent(JSON.stringify(options))}` : "";
   const response = await send("GET", `/datafile/${encodeURIComponent(name)}?format=json${query}`, { signal });
   const remarks = JSON.parse(response.headers.get("X-Remarks") ?? "[]");
@@ -51,7 +58,7 @@ export async function readRows(name, options, { rows = ROWS, characters = MOST, 
   const found = rowsOf(text, isWhole, rows);
   if (!found.rows) return { remarks, text };
   const names = found.rows.length ? keysOf(found.rows[0]) : [];
-  return { remarks, names, rows: found.rows.map((row) => exact.parse(row)), isAll: found.isAll };
+  return { remarks, names, rows: found.rows.map((row) => parse(row)), isAll: found.isAll };
 }
 
 async function read(name, options, { signal }) {

@@ -98,7 +98,7 @@ export function scriptChoice(form) {
       const { scripts: listed, errors = [] } = await api("GET", "/scripts");
       scripts = named(listed);
       choice.refresh();
-      if (errors.length) about.before(element("p", { className: "hint" }, t("script.broken", { modules: errors.map((each) => each.module).join(", ") })));
+      if (errors.length) parameters.after(element("p", { className: "hint" }, t("script.broken", { modules: errors.map((each) => each.module).join(", ") })));
     },
     choose(name) {
       const listed = nameOf({ name }) ?? nameOf({ name, type: "file" });
