@@ -505,6 +505,39 @@ def test_options_that_are_wrong_are_refused(
     assert client.post("/datafile/none.csv", json={"options": {}}).status_code == 404
 
 
+def test_options_are_tried_instead_of_those_kept_and_leave_these(client: httpx.Client) -> None:
+    upload(client, "rhine.csv", LOCAL)
+    client.post("/datafile/rhine.csv", json={"options": OPTIONS})
+    tried = {"format": "csv", "options": '{"thousands": ".", "columns": ["Abfluss"]}'}
+    shown = client.get("/datafile/rhine.csv", params=tried)
+    assert shown.text == "Abfluss\n1250.5\n-999.0\n"
+    assert client.get("/datafile/rhine.csv").json()["options"] == OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"format": "json", "options": '{"skip": -1}'}, "options.skip"),
+        ({"format": "json", "options": '{"sheet": 1}'}, "options.sheet"),
+        ({"options": "{}"}, "options"),
+    ],
+)
+def test_options_that_cannot_be_tried_are_refused(
+    client: httpx.Client, query: dict[str, str], field: str
+) -> None:
+    upload(client, "wrong.csv")
+    refused = client.get("/datafile/wrong.csv", params=query)
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("options", ["", "[1]", "{", '{"skip": NaN}'])
+def test_options_that_are_no_json_object_are_refused(client: httpx.Client, options: str) -> None:
+    upload(client, "wrong.csv")
+    query = {"format": "json", "options": options}
+    assert client.get("/datafile/wrong.csv", params=query).status_code == 400
+
+
 def test_a_script_without_times_is_told_where_they_may_be(client: httpx.Client) -> None:
     upload(client, "days.csv", b"when,q\n01.02.2020,1\n02.02.2020,2\n")
     job = run_through(client, script_name="resample", datafile="days.csv")
