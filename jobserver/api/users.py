@@ -1,7 +1,7 @@
 """``/user``: register, activate, read, change, delete accounts; reset passwords.
 
 An account's password is chosen with the token of a mail, never with the request that causes the
-mail: that may come from anybody. The pages of the links are in `jobserver.web.views`.
+mail: that may come from anybody. The pages of the links are in `jobserver.web.registration`.
 """
 
 from __future__ import annotations

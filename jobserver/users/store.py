@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from bson import ObjectId
@@ -68,6 +69,14 @@ class Users:
     def list(self) -> Iterator[User]:
         """Yield all users, oldest first."""
         found = self.database.find("users", {}, sort=[("_id", 1)])
+        yield from map(User.from_document, found)
+
+    def page(self, most: int, text: str = "", after: ObjectId | None = None) -> Iterator[User]:
+        """Yield the next users, oldest first, whose address contains a text in lower case."""
+        query: Document = {"email": {"$regex": re.escape(text)}} if text else {}
+        if after:
+            query["_id"] = {"$gt": after}
+        found = self.database.find("users", query, sort=[("_id", 1)], limit=most)
         yield from map(User.from_document, found)
 
     def change(

@@ -1,5 +1,5 @@
 """Pages for people; browsers load everything from this package."""
 
-from jobserver.web import data, docs, job, jobs, new, scripts, session
+from jobserver.web import account, data, docs, job, jobs, new, registration, scripts, session, users
 
-__all__ = ["data", "docs", "job", "jobs", "new", "scripts", "session"]
+__all__ = ["account", "data", "docs", "job", "jobs", "new", "registration", "scripts", "session", "users"]

@@ -63,7 +63,14 @@ class JobsPageQuery(Query):
             yield {"created": {"$lt": datetime.combine(day_after, datetime.min.time())}}
 
 
-@endpoint(info, "GET", "/", policy="info", answers={200: (schemas.Info, "text/html")})
+@endpoint(
+    info,
+    "GET",
+    "/",
+    policy="info",
+    answers={200: (schemas.Info, "text/html")},
+    headers={303: ("Location",)},
+)
 def index() -> Answer | Response:
     """Return the server's name and version; a browser gets the page of all jobs."""
     if not prefers_html():

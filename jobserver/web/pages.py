@@ -26,6 +26,8 @@ V = TypeVar("V", bound=View)
 ROOT = "/ui"
 STATIC = Path(__file__).parent / "static"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+#: Characters of the path and query of a page that a login leads back to.
+LONGEST_NEXT = 4000
 _FOR_EVER = "public, max-age=31536000, immutable"
 #: Cookies in which a browser keeps how pages look.
 LANGUAGE_COOKIE, THEME_COOKIE = "jobserver_language", "jobserver_theme"
@@ -46,6 +48,7 @@ def page(path: str, *, policy: str, query: type[Query] | None = None) -> Callabl
         policy=policy,
         query=query,
         answers={200: "text/html"},
+        headers={303: ("Location",)},
     )
 
 
@@ -58,8 +61,15 @@ def refused(error: ApiError) -> Response:
         return see_other("/login")
     if isinstance(error, Unauthorized):
         query = f"?{text}" if (text := request.query_string.decode("ascii", "replace")) else ""
-        return see_other("/login", next=f"{request.path}{query}")
-    response = render("error.html", error.status, message=error.message, problems=error.errors)
+        wanted = f"{request.path}{query}"
+        return see_other("/login", next=wanted if len(wanted) <= LONGEST_NEXT else request.path)
+    return refusal("error.html", error)
+
+
+def refusal(template: str, error: ApiError, **values: object) -> Response:
+    """Return a page that says why a request was refused: its ``message`` and ``problems``."""
+    values |= {"message": error.message, "problems": error.errors}
+    response = render(template, error.status, **values)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
@@ -129,9 +139,10 @@ def render(template: str, status: int = 200, **values: object) -> Response:
         email=_email(visitor),
         **values,
     )
-    headers = {POLICY: UI_POLICY, "Cache-Control": "no-cache, private", "Vary": "Cookie"}
+    caching = "no-store" if services().settings.LOGIN_REQUIRED else "no-cache"  # Back, after logout
+    headers = {POLICY: UI_POLICY, "Cache-Control": f"{caching}, private", "Vary": "Cookie"}
     response = Response(content, status, headers, content_type="text/html; charset=utf-8")
-    if status == 200:
+    if status == 200 and request.method in ("GET", "HEAD"):
         response.add_etag()
         response.make_conditional(request)
     return response

@@ -17,9 +17,22 @@ from jobserver.api.framework.identity import (
 )
 from jobserver.api.login import Credentials
 from jobserver.errors import ApiError
-from jobserver.web.pages import ROOT, page, pages, prefers_html, render, return_to, see_other
+from jobserver.users.policy import NOBODY
+from jobserver.web.pages import (
+    LONGEST_NEXT,
+    ROOT,
+    page,
+    pages,
+    prefers_html,
+    refusal,
+    render,
+    return_to,
+    see_other,
+)
 
-Next = Annotated[str, Field(max_length=2000, description="Path of the page to show afterwards.")]
+Next = Annotated[
+    str, Field(max_length=LONGEST_NEXT, description="Path of the page to show afterwards.")
+]
 
 
 class LoginQuery(Query):
@@ -49,6 +62,7 @@ def show_login(query: LoginQuery) -> Response:
     form=True,
     answers={204: "text/html", 303: "text/html"},
     refusals=(401, 429),
+    headers={303: ("Location",)},
 )
 def log_in(body: LoginForm) -> Response:
     """Log in on a page: a browser is sent to the page it came from, a script gets 204."""
@@ -57,8 +71,7 @@ def log_in(body: LoginForm) -> Response:
     except ApiError as error:
         if not prefers_html():
             raise
-        values = {"next": body.next, "message": error.message, "typed": body.email}
-        return render("login.html", error.status, **values)
+        return refusal("login.html", error, next=body.next, typed=body.email)
     response = return_to(body.next) if prefers_html() else Response(status=204)
     _set_cookie(response, services().accounts.access_token(user))
     return response
@@ -70,6 +83,7 @@ def log_in(body: LoginForm) -> Response:
     f"{ROOT}/logout",
     policy="logout",
     answers={303: "text/html"},
+    headers={303: ("Location",)},
 )
 def log_out() -> Response:
     """End all logins of the user."""
@@ -88,7 +102,7 @@ def register(app: Flask) -> None:
 
 def _renew(response: Response) -> Response:
     token = session_token()
-    if not token or "actor" not in g or response.headers.getlist("Set-Cookie"):
+    if not token or g.get("actor", NOBODY) is NOBODY or response.headers.getlist("Set-Cookie"):
         return response
     if renewed := services().accounts.renewed(token):
         _set_cookie(response, renewed)

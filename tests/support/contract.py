@@ -28,11 +28,7 @@ def check_answer(response: httpx.Response, home: Path) -> None:
     if entry is not None:
         sent = {name for name in HEADERS if name in response.headers}
         assert sent <= {*sent_headers(entry, status)}, f"{entry.path}: not all declared: {sent}"
-    if (
-        entry is not None
-        and entry.tag == "pages"
-        and "text/html" in response.headers.get("Content-Type", "")
-    ):
+    if entry is not None and _is_page(entry, response):
         response.read()
         check_secrets(response.text, home)
     elif status >= 400:
@@ -49,6 +45,12 @@ def check_answer(response: httpx.Response, home: Path) -> None:
         if isinstance(model, type) and "format" not in response.request.url.params:
             response.read()
             model.model_validate(strict_json(response.content))
+
+
+def _is_page(entry: Endpoint, response: httpx.Response) -> bool:
+    """Whether an answer is a page for people: of a path for them, or because they asked for one."""
+    asked = entry.tag == "pages" or response.request.headers["Accept"].startswith("text/html")
+    return asked and response.headers.get("Content-Type", "").startswith("text/html")
 
 
 def check_headers(response: httpx.Response) -> None:

@@ -8,6 +8,7 @@ from string import Formatter
 import pytest
 
 from jobserver.jobs.job import State
+from jobserver.users.policy import Role, Scope
 from jobserver.web.pages import STATIC
 from jobserver.web.texts import LANGUAGES, texts
 
@@ -30,7 +31,8 @@ def test_each_language_has_the_same_texts_with_the_same_placeholders(language: s
 
 
 def test_each_text_is_used_and_each_used_one_exists() -> None:
-    used, mentioned = set(), {f"state.{state}" for state in State}
+    named = (("state", State), ("role", Role), ("scope", Scope))
+    used, mentioned = set(), {f"{kind}.{each}" for kind, enum in named for each in enum}
     for path in TEMPLATES.glob("*.html"):
         used |= set(_USED.findall(path.read_text("utf-8")))
         mentioned |= set(_QUOTED.findall(path.read_text("utf-8")))

@@ -32,8 +32,6 @@ UI_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
-#: For pages with a form.
-FORM_POLICY = PAGE_POLICY.replace("form-action 'none'", "form-action 'self'")
 #: On every answer, including those to malformed requests.
 ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),

@@ -16,6 +16,7 @@ from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER
 from jobserver.users.accounts import actor_of
 from jobserver.users.policy import LOCAL, NOBODY, Actor, Role, visibility_filter
+from jobserver.users.tokens import is_personal
 from jobserver.users.user import User
 
 if TYPE_CHECKING:
@@ -73,19 +74,29 @@ def actor() -> Actor:
 
 def _authenticated() -> Actor:
     if "Authorization" not in request.headers:
-        session = session_token()
-        return services().accounts.actor(session) if session else NOBODY
+        return _of_session()
     sent = request.authorization
     if sent is not None and sent.type == "bearer" and sent.token:
         return services().accounts.actor(sent.token)
     return actor_of(log_in_basic(sent))
 
 
+def _of_session() -> Actor:
+    """Return who is logged in on pages; a cookie whose login has ended counts as none."""
+    try:
+        return services().accounts.actor(token) if (token := session_token()) else NOBODY
+    except Unauthorized:
+        return NOBODY
+
+
 def session_token() -> str:
-    """Return the token in the cookie of a login on a page; empty if other credentials were sent."""
-    if "Authorization" in request.headers:
-        return ""
-    return request.cookies.get(SESSION_COOKIE, "")
+    """Return the token in the cookie of a login on a page; empty if other credentials were sent.
+
+    Personal tokens are for programs: in a cookie, which other servers of a site can set, they
+    would be a login that never ends.
+    """
+    token = request.cookies.get(SESSION_COOKIE, "")
+    return "" if "Authorization" in request.headers or is_personal(token) else token
 
 
 def log_in_basic(sent: Authorization | None) -> User:

@@ -4,7 +4,8 @@ A web page opened on this machine can send requests here too. It shows in a ``Ho
 ours (DNS rebinding), or in an ``Origin`` or ``Sec-Fetch-Site`` of another site; other servers on
 this machine count as other sites. With login, every host is served. Browsers store passwords of
 HTTP Basic and the cookies of pages, and add them to requests from other sites, so these are
-refused, except for pages, which links lead to; tokens they do not send.
+refused; tokens they do not send. Links of other sites may lead to pages: reading one changes
+nothing, and the other site cannot see it.
 """
 
 from __future__ import annotations
@@ -63,34 +64,55 @@ def refuse_foreign() -> None:
         If the host or the origin is not ours.
     """
     settings = services().settings
-    if settings.LOGIN_REQUIRED:
-        has_password = request.authorization is not None and request.authorization.type == "basic"
-        if request.blueprint in _PAGES and request.method in ("GET", "HEAD"):
-            return
-        if session_token() or request.blueprint == "pages":
-            _refuse_sites(settings, frozenset())
-        elif has_password:
-            _refuse_sites(settings, settings.CORS_ORIGINS)
+    if not settings.LOGIN_REQUIRED:
+        _check_host(settings)
+    if _opens_page():
         return
+    if session_token() or request.blueprint == "pages":
+        if _is_foreign(settings, ()):
+            raise Forbidden(
+                "This server refuses requests with the login of its pages from other web sites. "
+                "Send a token in the header Authorization."
+            )
+    elif (not settings.LOGIN_REQUIRED or _has_password()) and _is_foreign(
+        settings, settings.CORS_ORIGINS
+    ):
+        raise Forbidden(
+            "This server refuses such requests from other web sites, except those in CORS_ORIGINS."
+        )
+
+
+def _check_host(settings: Settings) -> None:
     ours = LOOPBACK | {_hostname(settings.PUBLIC_URL or "")} - {None}
     if _hostname(f"//{request.host}") not in ours:
         raise Forbidden(
             "Without login this server only accepts requests to localhost, 127.0.0.1 or the host "
             "in PUBLIC_URL."
         )
-    _refuse_sites(settings, settings.CORS_ORIGINS)
 
 
-def _refuse_sites(settings: Settings, allowed: Collection[str]) -> None:
-    """Refuse requests from pages of other sites, including other ports of this host."""
+def _opens_page() -> bool:
+    """Whether the request only reads a page, which a link of another site may lead to."""
+    return request.method in ("GET", "HEAD") and (
+        request.blueprint in _PAGES or (request.path == "/" and _is_navigation())
+    )
+
+
+def _is_navigation() -> bool:
+    return request.headers.get("Sec-Fetch-Mode") == "navigate"
+
+
+def _has_password() -> bool:
+    return request.authorization is not None and request.authorization.type == "basic"
+
+
+def _is_foreign(settings: Settings, allowed: Collection[str]) -> bool:
+    """Whether a page of another site sent the request; other ports of this host are others, too."""
     origin = request.headers.get("Origin")
     if origin in allowed:
-        return
+        return False
     site = request.headers.get("Sec-Fetch-Site", "none")
-    if (origin is not None and not _is_ours(origin, settings)) or site not in _OWN_SITES:
-        raise Forbidden(
-            "This server refuses such requests from other web sites, except those in CORS_ORIGINS."
-        )
+    return (origin is not None and not _is_ours(origin, settings)) or site not in _OWN_SITES
 
 
 @lru_cache(_ADDRESSES)

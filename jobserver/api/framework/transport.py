@@ -56,7 +56,10 @@ def _read_tags() -> None:
 
 
 def _compress(response: Response) -> Response:
-    """Compress an answer if the client takes that, and it holds no secret and no part of a file."""
+    """Compress an answer if the client takes that, and it holds no secret and no part of a file.
+
+    What browsers must not store is a secret, except for pages: their secret is in a cookie.
+    """
     headers = response.headers
     if int(headers.get("Content-Length", _SMALLEST)) < _SMALLEST:  # nearly all: looked at first
         return response
@@ -65,7 +68,7 @@ def _compress(response: Response) -> Response:
         or response.status_code != 200
         or "Content-Encoding" in headers
         or "Accept-Ranges" in headers
-        or "no-store" in headers.get("Cache-Control", "")
+        or (response.mimetype != "text/html" and "no-store" in headers.get("Cache-Control", ""))
     ):
         return response
     response.vary.add("Accept-Encoding")

@@ -1,21 +1,90 @@
-"use strict";
+// The account: personal tokens, and what changes or deletes it.
+import { ApiError, act, api, notify, root, t } from "./api.js";
+import { localize } from "./app.js";
+import { onSubmit } from "./forms.js";
 
-// Without this script the browser sends the form itself, and shows the answer as JSON.
-document.querySelector("form").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = event.target;
-  const token = new URLSearchParams(location.search).get("token");
-  const answer = document.getElementById("answer");
-  try {
-    const response = await fetch(location.pathname, {
-      method: "PUT",
-      credentials: "omit",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ token, ...Object.fromEntries(new FormData(form)) }),
-    });
-    answer.textContent = (await response.json()).message;
-    form.hidden = response.ok;
-  } catch {
-    answer.textContent = "The server does not answer. Try again.";
-  }
+const { user, email } = document.getElementById("account").dataset;
+const path = `/user/${user}`;
+const element = (id) => document.getElementById(id);
+
+/** Fetch the list of tokens as it is now. */
+async function refresh() {
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (response.redirected || !response.ok) return location.reload();
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = page.getElementById("tokens");
+  localize(fresh);
+  element("tokens").replaceChildren(...fresh.childNodes);
+}
+
+function showToken(token) {
+  element("made").hidden = false;
+  element("made-token").value = token;
+  element("made-token").focus();
+  element("made-token").select();
+}
+
+function hideToken() {
+  element("made").hidden = true;
+  element("made-token").value = "";
+}
+
+onSubmit(element("new-token"), async ({ name }) => {
+  const boxes = element("new-token").querySelectorAll("[name=scopes]:checked");
+  const scopes = [...boxes].map((box) => box.value);
+  const { token } = await api("PUT", `${path}/tokens`, { json: { name, scopes } });
+  element("new-token").reset();
+  await refresh();
+  showToken(token);
+});
+
+element("copy").addEventListener("click", (event) => act(event.target, async () => {
+  const field = element("made-token");
+  field.select();
+  // On plain HTTP browsers have no clipboard for scripts but this one.
+  if (navigator.clipboard) await navigator.clipboard.writeText(field.value);
+  else document.execCommand("copy");
+  notify(t("account.copied"));
+}));
+
+element("tokens").addEventListener("click", (event) => {
+  const { delete: id, name } = event.target.dataset;
+  if (!id || !confirm(t("account.delete_token", { name }))) return;
+  act(event.target, async () => {
+    await api("DELETE", `${path}/tokens/${id}`);
+    hideToken();
+    await refresh();
+    notify(t("account.token_deleted", { name }));
+    element("new-token").elements.name.focus();
+  });
+});
+
+onSubmit(element("new-password"), async (fields) => {
+  await api("POST", path, { json: fields });
+  await logIn(fields.password); // all logins have ended
+  element("new-password").reset();
+  hideToken();
+  await refresh();
+  notify(t("account.changed"));
+});
+
+async function logIn(password) {
+  const response = await fetch(`${root}/ui/login`, {
+    method: "POST",
+    headers: { Accept: "application/json" },
+    body: new URLSearchParams({ email, password }),
+  });
+  if (!response.ok) location.assign(`${root}/ui/login`);
+}
+
+onSubmit(element("new-address"), async (fields) => {
+  const { message } = await api("POST", path, { json: fields });
+  element("new-address").reset();
+  notify(message);
+});
+
+onSubmit(element("delete-account"), async ({ typed }) => {
+  if (typed.trim().toLowerCase() !== email) throw new ApiError(0, { message: t("account.typed") });
+  await api("DELETE", path);
+  location.assign(`${root}/ui/login`);
 });

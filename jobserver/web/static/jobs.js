@@ -18,12 +18,13 @@ function count() {
 
 /** Fetch the list as it is now, and keep what is selected and focused. */
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  const seen = refresh.tag ? { "If-None-Match": refresh.tag } : {};
+  const response = await fetch(location.href, { headers: { Accept: "text/html", ...seen } });
   offline(false);
+  if (response.status === 304) return;
   if (response.redirected || !response.ok) return location.reload();
+  refresh.tag = response.headers.get("ETag");
   const text = await response.text();
-  if (text === refresh.last) return;
-  refresh.last = text;
   const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
   const kept = new Set(chosen().map((box) => box.value));
   const focused = document.activeElement;
