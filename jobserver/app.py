@@ -17,15 +17,14 @@ from jobserver.api.login import login
 from jobserver.api.runs import results, runs
 from jobserver.api.scripts import scripts
 from jobserver.api.users import users
-from jobserver.web import docs, session
-from jobserver.web.pages import pages
+from jobserver.web import docs, pages, session
 
 if TYPE_CHECKING:
     from jobserver.server.services import Services
 
 BLUEPRINTS = (
     *(info.info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login),
-    *(info.metrics, docs.web, pages),
+    *(info.metrics, docs.web, pages.pages),
 )
 
 
@@ -49,6 +48,7 @@ def create_app(parts: Services) -> Flask:
         app.register_blueprint(blueprint)
     errors.register(app)
     info.register(app, parts)
+    pages.register(app)
     session.register(app)
     headers.register(app, parts.settings)
     origin.register(app)

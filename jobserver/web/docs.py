@@ -30,7 +30,8 @@ PAGE = """<!doctype html>
 <script src="docs/docs.js" defer></script>
 </head>
 <body>
-<p><a href="ui/jobs">Jobs and pages</a></p>
+<p style="margin: 1rem auto; max-width: 1460px; padding: 0 20px">
+<a href="ui/jobs">← Jobs and all other pages</a></p>
 <main id="interface"></main>
 <noscript>This page needs JavaScript. See also <a href="openapi.json">openapi.json</a>.
 </noscript>

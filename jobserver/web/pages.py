@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Flask, Response, render_template, request
+from werkzeug.exceptions import HTTPException
 
 import jobserver
 from jobserver.api.framework.endpoint import Query, View, endpoint
-from jobserver.api.framework.errors import api_error
+from jobserver.api.framework.errors import api_error, http_error
 from jobserver.api.framework.headers import POLICY, UI_POLICY
 from jobserver.api.framework.identity import actor, services
 from jobserver.errors import ApiError, NotFound, Unauthorized
@@ -64,6 +65,17 @@ def refused(error: ApiError) -> Response:
         wanted = f"{request.path}{query}"
         return see_other("/login", next=wanted if len(wanted) <= LONGEST_NEXT else request.path)
     return refusal("error.html", error)
+
+
+def register(app: Flask) -> None:
+    """Show people a page where an app has none below `ROOT`."""
+    app.register_error_handler(404, _no_page)
+
+
+def _no_page(error: HTTPException) -> Response:
+    if not request.path.startswith(f"{ROOT}/") or not prefers_html():
+        return http_error(error)
+    return refused(NotFound("There is no such page."))
 
 
 def refusal(template: str, error: ApiError, **values: object) -> Response:

@@ -47,7 +47,7 @@ def register(app: Flask) -> None:
     """Give every error of an app the same body."""
     app.url_map.merge_slashes = False  # a URL with extra slashes is a 404, not a redirect
     app.register_error_handler(ApiError, api_error)
-    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(OSError, _disk_full)
     app.register_error_handler(Exception, _failure)
 
@@ -86,7 +86,8 @@ def _message(error: ApiError) -> str:
     return f"{what.rstrip('.')}: {reason}{end}{stop and ' '}{then}"
 
 
-def _http(error: HTTPException) -> Response:
+def http_error(error: HTTPException) -> Response:
+    """Answer an error that no view raised as JSON."""
     status = error.code or 500
     text = MESSAGES.get(status, error.name + ".")
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
