@@ -66,8 +66,8 @@ RESTART = """() => {
 }"""
 STOPS = """() => [...document.querySelectorAll(
   "a[href], :is(button, input, select, textarea):enabled, summary, [tabindex='0']"
-)].filter((one) => one.type !== "hidden" && one.type !== "radio" && one.checkVisibility({
-  contentVisibilityAuto: true, visibilityProperty: true })).length"""
+)].filter((one) => one.tabIndex >= 0 && !["hidden", "radio"].includes(one.type)
+  && one.checkVisibility({ contentVisibilityAuto: true, visibilityProperty: true })).length"""
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,12 @@ def admin(prefixed: Members) -> Member:
 @pytest.fixture(scope="module")
 def values(prefixed: Members, admin: Member) -> dict[str, str]:
     """Values of the variables in paths."""
+    table = (prefixed.server.data / "timeseries.csv").read_bytes()[:2000].rpartition(b"\n")[0]
+    admin.client.put("/datafile/timeseries.csv", content=table)
     job = {"script_name": "summary", "datafile": "timeseries.csv"}
     made = admin.client.put("/job", json=job).json()["_id"]
-    admin.client.post(f"/job/{made}/run", params={"wait": 30})
+    ended = admin.client.post(f"/job/{made}/run", params={"wait": 30})
+    assert ended.json()["state"] == "finished"
     user, token = prefixed.link("activate", admin.email)
     reset = prefixed.link("reset", admin.email)[1]
     names = {"job_id": str(made), "user_id": user, "token": token, "reset": reset}
