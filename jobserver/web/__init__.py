@@ -2,4 +2,15 @@
 
 from jobserver.web import account, data, docs, job, jobs, new, registration, scripts, session, users
 
-__all__ = ["account", "data", "docs", "job", "jobs", "new", "registration", "scripts", "session", "users"]
+__all__ = [
+    "account",
+    "data",
+    "docs",
+    "job",
+    "jobs",
+    "new",
+    "registration",
+    "scripts",
+    "session",
+    "users",
+]
