@@ -56,7 +56,7 @@ class Field:
         return self.length > len(self.text)
 
 
-@page("/job/<job_id>", policy="job.read")
+@page("/job/<job_id>", policy="job.read", refusals=(404,))
 def show_job(job_id: str) -> Response:
     """Show a job."""
     job = readable(job_id)

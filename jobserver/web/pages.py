@@ -37,7 +37,9 @@ _THEMES = ("light", "dark")
 pages = Blueprint("pages", __name__, template_folder="templates")
 
 
-def page(path: str, *, policy: str, query: type[Query] | None = None) -> Callable[[V], V]:
+def page(
+    path: str, *, policy: str, query: type[Query] | None = None, refusals: tuple[int, ...] = ()
+) -> Callable[[V], V]:
     """Declare a page, by its path below `ROOT`.
 
     Errors of its view are pages, too; without a login, the browser is sent there.
@@ -48,6 +50,7 @@ def page(path: str, *, policy: str, query: type[Query] | None = None) -> Callabl
         f"{ROOT}{path}",
         policy=policy,
         query=query,
+        refusals=refusals,
         answers={200: "text/html"},
         headers={303: ("Location",)},
     )

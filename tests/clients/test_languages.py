@@ -5,24 +5,13 @@ The blocks of a page are one program, and the texts after them its output.
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.examples import ADDRESS, blocks
+from tests.support.examples import ADDRESS, blocks, runs
 from tests.support.server import ROOT, Server
-
-
-def runs(program: str, check: str) -> bool:
-    """Whether a program is there with what the page needs; ``make clients`` needs it."""
-    if "CLIENT_TOOLS" in os.environ:
-        return True
-    if not (found := shutil.which(program)):
-        return False
-    return subprocess.run([found, "-e", check], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(

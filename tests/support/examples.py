@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -210,3 +212,12 @@ def _pattern(text: str) -> str:
 def _masked(text: str) -> str:
     plain = _SUM.sub("<sum>", _ID.sub("<id>", _TIME.sub("<time>", text)))
     return _LINE.sub("line <n>", plain)
+
+
+def runs(program: str, check: str) -> bool:
+    """Whether a program is there with what the page needs; ``make clients`` needs it."""
+    if "CLIENT_TOOLS" in os.environ:
+        return True
+    if not (found := shutil.which(program)):
+        return False
+    return subprocess.run([found, "-e", check], capture_output=True, check=False).returncode == 0
