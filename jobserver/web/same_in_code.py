@@ -17,7 +17,8 @@ _TAKEN = {"data", "datafile", "raw_data", "parameters", "fields", "progress"}
 #: Fields of a job that it has arguments for.
 _BOUND = ("datafile", "raw_data", "data")
 #: Fields of a script that is called by its name.
-_PLAIN = {"name", "args", "kwargs"}
+_PARAMETERS = {"args", "kwargs"}
+_PLAIN = {"name", *_PARAMETERS}
 #: Longest line, and most bytes of a job that stand in the code.
 _LINE, _LARGEST = 70, 20_000
 #: Integers that JavaScript may round.
@@ -86,7 +87,7 @@ def examples(
     login : bool
         Whether a token is needed; it is read from the environment.
     """
-    text = dumps(dict(fields))
+    text = dumps(_without_empty(fields))
     target = Target(job_id, json.loads(text) if len(text) <= _LARGEST else None, server, login)
     return [
         Example("curl", "curl", _curl(target)),
@@ -94,6 +95,15 @@ def examples(
         Example("r", "R", _r(target)),
         Example("javascript", "JavaScript", _javascript(target)),
     ]
+
+
+def _without_empty(fields: Mapping[str, object]) -> Document:
+    """Return the fields without the empty parameters that the server adds to a script."""
+    script = fields.get("script")
+    if not isinstance(script, dict):
+        return dict(fields)
+    kept = {name: script[name] for name in script if name not in _PARAMETERS or script[name]}
+    return {**fields, "script": kept}
 
 
 def _curl(target: Target) -> str:

@@ -51,6 +51,7 @@ def test_a_job_is_started_followed_and_shown(tab: Page, client: httpx.Client) ->
     expect(tab.locator("#log")).to_contain_text(printed[-1])
     expect(tab.locator("#result-content")).to_have_text("null")
     expect(tab.get_by_role("button", name="Run again")).to_be_visible()
+    expect(tab.get_by_role("status").first).to_have_text("finished")
 
 
 def test_a_running_job_is_cancelled(tab: Page, client: httpx.Client) -> None:
@@ -103,7 +104,7 @@ def test_a_time_series_is_plotted_moved_and_read(tab: Page, client: httpx.Client
     tab.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 50)
     expect(tab.locator(".plot-at")).to_contain_text("2020-01-02 00:00:00")
     expect(tab.locator(".plot-legend label").first).to_have_text("a2")
-    tab.get_by_label("b0.5").uncheck()
+    tab.get_by_label("b", exact=True).uncheck()
     tab.get_by_text("The plot in numbers").click()
     expect(tab.locator(".plot tbody tr").first).to_have_text("a41135")
     tab.get_by_role("button", name="Light or dark").click()

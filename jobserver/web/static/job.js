@@ -46,6 +46,7 @@ async function refresh() {
     (document.getElementById(focused) ?? document.getElementById("main")).focus({ preventScroll: true });
   }
   if (live().dataset.state !== before) {
+    document.getElementById("news").textContent = live().querySelector("h1 .state").lastChild.textContent;
     const { formats, size } = fresh.getElementById("result-content").dataset;
     Object.assign(document.getElementById("result-content").dataset, { formats, size });
     showResultOnce();

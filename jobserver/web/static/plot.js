@@ -97,7 +97,11 @@ function withoutShift(_, __, handle) {
   };
 }
 
-const numberText = (value) => (value === null || value === undefined ? "–" : String(Number(value.toPrecision(6))));
+/** Return a number as text: a whole one as it is, others with this many digits. */
+function numberText(value, digits = 8) {
+  if (value === null || value === undefined) return "–";
+  return String(Number.isInteger(value) ? value : Number(value.toPrecision(digits)));
+}
 
 function numberLabels(_, splits) {
   return splits.map((value) => String(Number(value.toPrecision(12))));
@@ -159,6 +163,7 @@ function entryOf(label, n, choose) {
   const entry = document.createElement("label");
   const box = document.createElement("input");
   Object.assign(box, { type: "checkbox", checked: n < AT_FIRST });
+  box.setAttribute("aria-label", label.slice(0, 100));
   box.addEventListener("change", () => choose(box.checked));
   const swatch = document.createElement("span");
   swatch.className = `swatch series-${n % COLOURS} dash-${n % DASHES.length}`;
@@ -205,7 +210,7 @@ function statistics(data, labels) {
   head.append(...names.map((name) => Object.assign(cell("th", name), { scope: "col" })));
   const body = grid.createTBody();
   data.statistics.forEach(({ count, gaps, min, mean, max }, n) => {
-    const numbers = [count, gaps, min, mean, max].map((value) => cell("td", numberText(value)));
+    const numbers = [count, gaps, min, mean, max].map((value) => cell("td", numberText(value, 15)));
     body.insertRow().append(Object.assign(cell("th", labels[n].slice(0, 200)), { scope: "row" }), ...numbers);
   });
   scroll.append(grid);
