@@ -7,12 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from jobserver.api.framework.identity import SESSION_COOKIE
-from tests.support.browser import open_page
-from tests.support.members import members_of
-from tests.support.server import MakeServer, Server
+from tests.support.members import Members
+from tests.support.server import Server
+from tests.web.conftest import OpenTab
 
 HTML = {"Accept": "text/html"}
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -159,30 +158,21 @@ def test_a_job_that_does_not_exist_is_a_page_that_says_so(server: Server, job: s
 
 
 def test_a_shared_job_shows_others_neither_log_nor_actions(
-    browser: Browser, make_server: MakeServer
+    open_tab: OpenTab, members: Members
 ) -> None:
-    with make_server(LOGIN_REQUIRED=True) as server, members_of(server) as members:
-        owner, stranger = members.add(), members.add()
-        path = finished(owner.client, "add", a=1)
-        assert stranger.client.get(path, headers=HTML).status_code == 404
-        with open_page(browser, server) as page:
-            enter(page, server, members.log_in(owner.email), path)
-            page.get_by_label("All users may read it").check()
-            expect(page.get_by_label("All users may read it")).to_be_enabled()
-            assert owner.client.get(path.removeprefix("/ui")).json()["public"] == "True"
-            page.get_by_role("tab", name="Python").click()
-            expect(page.get_by_role("tabpanel")).to_contain_text('os.environ["JOBSERVER_TOKEN"]')
-        with open_page(browser, server) as page:
-            enter(page, server, members.log_in(stranger.email), path)
-            expect(page.locator(".single")).to_have_text("3")
-            expect(page.locator("#log")).to_have_count(0)
-            expect(page.locator("main .actions")).to_have_text("Change and run")
-            expect(page.get_by_label("All users may read it")).to_have_count(0)
-
-
-def enter(page: Page, server: Server, token: str, path: str) -> None:
-    """Open a page with the cookie of a login."""
-    page.context.add_cookies(
-        [{"name": SESSION_COOKIE, "value": token, "url": server.address}],
-    )
-    page.goto(path)
+    owner, stranger = members.add(), members.add()
+    path = finished(owner.client, "add", a=1)
+    assert stranger.client.get(path, headers=HTML).status_code == 404
+    with open_tab(members, owner) as page:
+        page.goto(path)
+        page.get_by_label("All users may read it").check()
+        expect(page.get_by_label("All users may read it")).to_be_enabled()
+        assert owner.client.get(path.removeprefix("/ui")).json()["public"] == "True"
+        page.get_by_role("tab", name="Python").click()
+        expect(page.get_by_role("tabpanel")).to_contain_text('os.environ["JOBSERVER_TOKEN"]')
+    with open_tab(members, stranger) as page:
+        page.goto(path)
+        expect(page.locator(".single")).to_have_text("3")
+        expect(page.locator("#log")).to_have_count(0)
+        expect(page.locator("main .actions")).to_have_text("Change and run")
+        expect(page.get_by_label("All users may read it")).to_have_count(0)

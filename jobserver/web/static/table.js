@@ -181,8 +181,8 @@ function gridOf({ names, columns, rows, index, indexName }, isRounded) {
 }
 
 function headCell(text, scope, isNumeric = false) {
-  const cell = document.createElement("th");
-  cell.scope = scope;
+  const cell = document.createElement(text ? "th" : "td");
+  if (text) cell.scope = scope;
   cell.textContent = cut(text);
   if (isNumeric) cell.className = "number";
   return cell;
