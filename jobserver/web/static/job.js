@@ -20,7 +20,7 @@ function localizeExactly(part) {
   }
 }
 
-const isActive = () => live().dataset.active === "true";
+const isFollowed = () => /created|queued|running/.test(live().dataset.state);
 
 /** Take the parts of the page that change from the page as it is now; focus is kept. */
 async function refresh() {
@@ -86,6 +86,7 @@ function update() {
       await refresh().catch(() => offline(true));
     }
     updating = null;
+    if (!isFollowed()) stream?.close();
     log?.read();
   })();
   return updating;
@@ -93,13 +94,14 @@ function update() {
 
 let stream = null;
 let isStreaming = false;
+let isLeaving = false;
 
 /** Follow the job by events, if the page is seen: browsers allow few connections to one server. */
 function follow() {
   stream?.close();
   stream = null;
   isStreaming = false;
-  if (document.hidden || own !== "true" || !/created|queued|running/.test(live().dataset.state)) return;
+  if (isLeaving || document.hidden || own !== "true" || !isFollowed()) return;
   stream = new EventSource(`${root}${path}/events`);
   stream.addEventListener("state", (event) => {
     isStreaming = true;
@@ -112,8 +114,7 @@ function follow() {
 
 /** Look now and then where events are refused or interrupted. */
 async function poll() {
-  const { state } = live().dataset;
-  if (!document.hidden && !isStreaming && (isActive() || state === "created")) await update();
+  if (!isLeaving && !document.hidden && !isStreaming && isFollowed()) await update();
   setTimeout(poll, SECONDS * 1000);
 }
 
@@ -148,7 +149,17 @@ const actions = {
   },
   delete: async () => {
     if (!confirm(t("job.delete_this"))) return;
-    await api("DELETE", path);
+    // What still asks for the job would find none.
+    isLeaving = true;
+    stream?.close();
+    await Promise.all([updating, log.read()]);
+    try {
+      await api("DELETE", path);
+    } catch (error) {
+      isLeaving = false;
+      follow();
+      throw error;
+    }
     location.assign(`${root}/ui/jobs`);
   },
 };
