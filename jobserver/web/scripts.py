@@ -24,7 +24,7 @@ def show_scripts() -> Response:
     return render("scripts.html", found=list_scripts().content)
 
 
-@page("/script/<name>", policy="scripts.read", query=ScriptQuery)
+@page("/script/<name>", policy="scripts.read", query=ScriptQuery, refusals=(404,))
 def show_script(name: str, query: ScriptQuery) -> Response:
     """Show what a script does, and its parameters."""
     script = cast(Document, read_script(name, query).content)

@@ -42,7 +42,8 @@ function field(name, given, defs, isRequired) {
       const found = part.problems(own);
       return found.length ? found : missing(own);
     },
-    show: (text) => showProblem(node, problem, part, text),
+    /** Show a problem beside those that are shown. */
+    show: (text) => showProblem(node, problem, part, [problem.textContent, text].filter(Boolean).join("\n")),
   };
 }
 
@@ -159,20 +160,23 @@ function writeFields(fields, values) {
   return {};
 }
 
-/** Return the innermost field of a path such as ``kwargs.basin.stations[0].name``. */
+/** Return the innermost field of a path such as ``kwargs.basin.stations[0].name``, and what of the path is left. */
 function find(fields, given, path) {
-  const [, first, rest] = /^(?:script\.)?(args|kwargs)(.*)$/.exec(path) ?? [];
+  const [, first, inner] = /^(?:script\.)?(args|kwargs)(.*)$/.exec(path) ?? [];
   if (!first) return null;
-  if (first === "args") return given;
-  const parts = [...rest.matchAll(/\.([^.[]+)|\[(\d+)\]/g)].map(([, name, n]) => name ?? Number(n));
+  if (first === "args") return given && { field: given, rest: inner };
+  let part = { at: (name) => fields.get(name) ?? fields.get(OTHERS) };
   let found = null;
-  let part = { at: (name) => fields.get(name) ?? (typeof name === "string" ? fields.get(OTHERS) : null) };
-  for (const each of parts) {
-    const inner = part.at(each);
-    if (!inner) break;
-    if (inner.show) found = inner;
-    part = inner.slot ?? inner;
+  let rest = inner;
+  for (const match of inner.matchAll(/\.([^.[]+)|\[(\d+)\]/g)) {
+    const next = part.at(match[1] ?? Number(match[2]));
+    if (!next) break;
+    if (next.show) {
+      const isNamed = next !== fields.get(OTHERS);
+      found = next;
+      rest = isNamed ? inner.slice(match.index + match[0].length) : inner;
+    }
+    part = next.slot ?? next;
   }
-  return found;
+  return found && { field: found, rest: rest.replace(/^\./, "") };
 }
-

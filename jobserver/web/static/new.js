@@ -117,7 +117,7 @@ async function submit(isRun) {
     leave(created._id);
   } catch (error) {
     if (error.status === undefined) throw error;
-    showProblems(error.message, error.errors);
+    showProblems(error.errors.length ? t("new.problems") : error.message, error.errors);
   }
 }
 

@@ -75,6 +75,7 @@ export function scriptChoice(form) {
   }
 
   toggle.addEventListener("click", () => {
+    problem("");
     if (!isJson()) return showJson(current(false) ?? { name: "", kwargs: {} });
     try {
       const script = exact.parse(text.value || "{}");
@@ -85,9 +86,10 @@ export function scriptChoice(form) {
     }
   });
 
+  /** Show a problem beside those that are shown; none clears them. */
   function problem(message) {
     const slot = get(isJson() ? "script-text-problem" : "script-problem");
-    slot.textContent = message;
+    slot.textContent = message && [slot.textContent, message].filter(Boolean).join("\n");
     slot.hidden = !message;
     slot.closest(".field").classList.toggle("wrong", Boolean(message));
     (isJson() ? text : get("script"))[message ? "setAttribute" : "removeAttribute"]("aria-invalid", "true");
@@ -129,7 +131,7 @@ export function scriptChoice(form) {
     },
     show(field, text) {
       const found = fields && !isJson() ? fields.find(field) : null;
-      if (found) found.show(text);
+      if (found) found.field.show(found.rest ? `${found.rest} ${text}` : text);
       else if (/^(script(\.|$)|script_name$)/.test(field) || (isJson() && /^(args|kwargs|steps|over)/.test(field))) problem(isJson() ? `${field} ${text}` : text);
       else return false;
       return true;
