@@ -96,7 +96,7 @@ def _usage() -> Document | None:
     }
 
 
-@page("/data/<path:name>", policy="datafile.read", refusals=(404, 415))
+@page("/data/<file:name>", policy="datafile.read", refusals=(404, 415))
 def show_one(name: str) -> Response:
     """Show a data file, or stored data by its id, which has no dot."""
     if "." not in name:

@@ -102,6 +102,14 @@ def test_what_is_hostile_in_a_file_is_text_and_is_cut(refused: Page, client: htt
     assert len(cells.nth(2).inner_text()) < 1000
 
 
+def test_the_numbers_of_a_file_are_plotted_against_its_times(tab: Page) -> None:
+    tab.goto("/ui/data/timeseries.csv")
+    tab.get_by_role("button", name="Plot the numbers").click()
+    expect(tab.locator("#plot canvas")).to_be_visible()
+    expect(tab.locator("#plot").get_by_role("checkbox", name="value")).to_be_checked()
+    expect(tab.locator("#plot")).to_contain_text("– 2018-05-15 23:00:00")
+
+
 def test_stored_data_are_shown_and_bound(tab: Page, client: httpx.Client) -> None:
     data = client.put("/data", json={"data": [1, 2.5, "<b>"]}).json()["_id"]
     tab.goto("/ui/data")

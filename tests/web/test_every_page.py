@@ -88,7 +88,7 @@ def values(prefixed: Members, admin: Member) -> dict[str, str]:
     user, token = prefixed.link("activate", admin.email)
     reset = prefixed.link("reset", admin.email)[1]
     names = {"job_id": str(made), "user_id": user, "token": token, "reset": reset}
-    return {**names, "name": "summary", "path:name": "timeseries.csv"}
+    return {**names, "name": "summary", "file:name": "timeseries.csv"}
 
 
 @pytest.fixture(scope="module", params=["en-GB", "de-DE"])
@@ -103,7 +103,7 @@ def tab(
 
 
 def filled(path: str, values: dict[str, str]) -> str:
-    return PREFIX + re.sub(r"<((?:path:)?\w+)>", lambda found: values[found[1]], path)
+    return PREFIX + re.sub(r"<((?:file:)?\w+)>", lambda found: values[found[1]], path)
 
 
 def stops(tab: Page) -> Iterator[dict[str, Any]]:
