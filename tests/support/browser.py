@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests.support.server import Server
 
@@ -26,6 +26,7 @@ def browser() -> Iterator[Browser]:
         if "CI" in os.environ:
             pytest.fail("Chromium is missing: apt-get install chromium")
         pytest.skip("needs Chromium: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_OPTIONS)
         yield browser

@@ -38,10 +38,12 @@ export function dataChoice(form, onBound) {
     editor.use(name);
     preview.clear();
     if (!name) return;
+    kept = {};
     try {
-      kept = (await api("GET", `/datafile/${encodeURIComponent(name)}`)).options ?? {};
+      const { options: found = {} } = await api("GET", `/datafile/${encodeURIComponent(name)}`);
+      if (file.value !== name) return; // another was chosen meanwhile
+      kept = found;
     } catch (error) {
-      kept = {};
       return mark("datafile", error.message);
     }
     editor.write(options ?? kept);

@@ -87,7 +87,7 @@ function showProblems(message, problems) {
   }
   const first = form.querySelector(".wrong [aria-invalid]");
   for (let parent = first?.closest("details"); parent; parent = parent.parentElement.closest("details")) parent.open = true;
-  first?.focus();
+  (first ?? problemBox).focus();
 }
 
 function place(field, problem) {
@@ -138,6 +138,7 @@ async function run(id) {
 function leave(id) {
   sessionStorage.removeItem(DRAFT);
   keep.isOff = true;
+  create.last = null; // who comes back and runs it again wants another job
   location.href = `${root}/ui/job/${encodeURIComponent(id)}`;
 }
 
@@ -206,6 +207,7 @@ form.addEventListener("input", (event) => {
   keepSoon();
 });
 addEventListener("pagehide", keep);
+addEventListener("pageshow", () => (keep.isOff = false));
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   act(document.getElementById("run"), () => submit(true));

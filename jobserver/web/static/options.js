@@ -29,7 +29,7 @@ export function optionsEditor(box, onChange) {
   };
 
   const write = (options) => {
-    for (const name of CHOICES) input(name).value = name in options ? JSON.stringify(options[name]) : "";
+    for (const name of CHOICES) choose(input(name), options[name]);
     for (const name of ["encoding", "records", "skip"]) input(name).value = options[name] ?? "";
     input("sheet").value = "sheet" in options ? written(options.sheet) : "";
     for (const name of LISTS) input(name).value = (options[name] ?? []).map(name === "missing" ? writtenMissing : written).join("\n");
@@ -94,6 +94,13 @@ export function optionsEditor(box, onChange) {
       show();
     },
   };
+}
+
+/** Choose a value, also one that is not offered. */
+function choose(select, value) {
+  const text = value === undefined ? "" : JSON.stringify(value);
+  select.value = text;
+  if (select.value !== text) select.append(new Option(text, text, false, true));
 }
 
 /** Return the columns of the times, with their format and zone if these are given. */

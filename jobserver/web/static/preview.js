@@ -114,7 +114,7 @@ function ofList(text, most) {
 function keysOf(text) {
   const keys = [];
   let depth = 0;
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}[\]]/g)) {
+  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"\s*:?|[{}[\]]/g)) {
     if ("{[".includes(token)) depth += 1;
     else if ("}]".includes(token)) depth -= 1;
     else if (depth === 1 && token.endsWith(":")) keys.push(JSON.parse(token.slice(0, -1)));
