@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -108,3 +110,19 @@ def test_what_the_server_refuses_is_shown_beside_its_field(
     form.wait_for_url("**/ui/job/*")
     [job] = client.get("/jobs", params={"stringify": "false"}).json()["jobs"]
     assert (job["state"], job["raw_data"]) == ("created", [1, 2])
+
+
+def test_a_script_that_no_form_shows_is_written_as_json(form: Page, client: httpx.Client) -> None:
+    pipeline = {"type": "pipeline", "steps": [{"name": "add", "kwargs": {"a": LARGE}}]}
+    form.goto("/ui/new?script=survey")
+    form.get_by_role("button", name="Edit as JSON").click()
+    form.get_by_label("Script as JSON").fill("{")
+    form.get_by_role("button", name="Save as draft").click()
+    expect(form.locator("#script-text-problem")).to_be_visible()
+    form.get_by_label("Script as JSON").fill(json.dumps(pipeline))
+    form.get_by_role("button", name="Save as draft").click()
+    form.wait_for_url("**/ui/job/*")
+    [job] = client.get("/jobs", params={"stringify": "false"}).json()["jobs"]
+    assert job["script"] == pipeline
+    form.goto(f"/ui/new?from={job['_id']}")
+    expect(form.get_by_label("Script as JSON")).to_have_value(re.compile(str(LARGE)))

@@ -127,7 +127,9 @@ export function scriptChoice(form) {
       const script = current(false);
       if (!script) problems.push({ field: "script.name", problem: t("script.choose") });
       else problems.push(...fields.problems());
-      return script ? { script } : {};
+      if (!script) return {};
+      const isPlain = Object.keys(script).every((name) => name === "name" || name === "kwargs") && !Object.keys(script.kwargs).length;
+      return isPlain ? { script_name: script.name } : { script };
     },
     show(field, text) {
       const found = fields && !isJson() ? fields.find(field) : null;
