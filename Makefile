@@ -8,7 +8,7 @@ CLIENT_TOOLS := $(CURDIR)/.tools
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test fuzz test-mongo clients coverage check docs bench faults clean
+.PHONY: help install demo run test fuzz test-mongo clients coverage check docs pictures bench faults clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ docs: $(INSTALLED) ## Build the documentation into docs/_build/html
 	@$(BIN)/python docs/figures.py
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "Documentation built: docs/_build/html/index.html"
+
+pictures: $(INSTALLED) ## Take the pictures of pages in the README; needs Chromium
+	@$(BIN)/python -m docs.pictures
 
 bench: $(INSTALLED) ## Measure; the figures of benchmarks/README.md
 	@$(BIN)/python -m benchmarks $(ARGS)
