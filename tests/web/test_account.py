@@ -48,6 +48,7 @@ def test_from_registration_to_a_new_password(
     email = new_address()
     with open_page(browser, members.server, java_script_enabled=scripts) as tab:
         tab.goto("/ui/login")
+        expect(tab.locator(".banner:visible")).to_have_count(0)
         tab.get_by_role("link", name="Create an account").click()
         request_link(tab, email)
         choose_password(tab, members.mailed_url(email), PASSWORD, "Activate your account")
