@@ -30,6 +30,10 @@ _OTHER_DATE = re.compile(
     rf"|\d{{1,2}}[ -][A-Za-z]{{3}}[ -]\d{{4}})([T ,]+{_CLOCK_TIME.pattern}({_ZONE})?)?",
     re.ASCII,
 )
+#: All of these in one pattern, as each cell at the top of a table is looked at several times.
+_TYPED = re.compile(
+    rf"(?i:{NUMBER.pattern})|{TIME}|{_CLOCK_TIME.pattern}|{_OTHER_DATE.pattern}", re.ASCII
+)
 #: Words of units, and signs that only these have.
 _UNITS = frozenset(
     """
@@ -71,7 +75,7 @@ def is_number(text: str) -> bool:
 
 def is_typed(text: str) -> bool:
     """Whether a cell is a number, a time, a date in any common order, or a time of day."""
-    return is_number(text) or is_time(text) or is_clock(text) or bool(_OTHER_DATE.fullmatch(text))
+    return _TYPED.fullmatch(text) is not None
 
 
 def is_dated(text: str) -> bool:

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from jobserver.encoding.codes import MISSING_CODE
 from jobserver.sizes import counted
 from jobserver.tables.cells import REMARKS, is_clock
-from jobserver.tables.errors import NotTimes, UnknownColumn, did_you_mean
+from jobserver.tables.errors import NotTimes, UnknownColumn, abridged, did_you_mean
 from jobserver.tables.numbers import missing_numbers
 from jobserver.tables.options import Options
 from jobserver.tables.text_columns import (
+    MAY_BE_TIMES,
     TextColumns,
     advise_times,
     spans_of_clocks,
@@ -85,7 +86,7 @@ def find_columns(names: Sequence[object], wanted: Sequence[str | int], option: s
         elif isinstance(each, str) and labels.count(each) == 1:
             found.append(labels.index(each))
         else:
-            known = ", ".join(labels[:30]) + (", ..." if len(labels) > 30 else "")
+            known = ", ".join(map(abridged, labels[:30])) + (", ..." if len(labels) > 30 else "")
             raise UnknownColumn(
                 f'has no column {each!r}, which "{option}" names, but: {known or "no columns"}'
                 + (did_you_mean(each, labels) if isinstance(each, str) else "")
@@ -136,11 +137,12 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
         if dtype.kind == "M" and column.dt.tz is not None:
             frame.isetitem(n, column.dt.tz_convert("UTC").array)
         elif n not in text and n not in parts and _is_text(column):
-            frame.isetitem(n, typer.typed(column).array)
+            if (typed := typer.typed(column)) is not column:
+                frame.isetitem(n, typed.array)
         elif dtype == "object" and n not in parts:
             typer.remark_mixed(column)
         elif option is None and _are_compact_dates(column):
-            typer.remarks[str(names[n])] = time_remark(names[n], column.iloc[0], where(0))
+            typer.remarks[str(names[n])] = time_remark([column], where(0))
     if option is None:
         _name_clocks(frame, remarks)
         frame = _with_joined_times(frame, text, typer)
@@ -156,7 +158,7 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
 
 def _log_remarks(remarks: dict[str, str]) -> None:
     for name, remark in islice(remarks.items(), _MOST_LOGGED):
-        _log.warning("The column %s: %s", name, remark)
+        _log.warning("The column %s: %s", abridged(name), remark)
     if len(remarks) > _MOST_LOGGED:
         more = counted(len(remarks) - _MOST_LOGGED, "other column")
         _log.warning("The same may be true of %s, as the remarks of the table say", more)
@@ -217,11 +219,13 @@ def _name_clocks(frame: pd.DataFrame, remarks: dict[str, str]) -> None:
     """Name the times of day beside a date in the remark that it may be a time."""
     names = list(frame.columns)
     for n in range(len(names) - 1) if remarks else ():
-        remark, advice = remarks.get(str(names[n]), ""), advise_times([names[n]])
-        if not remark.endswith(advice) or not _is_text(frame.iloc[:, n + 1]):
+        start, found, _ = remarks.get(str(names[n]), "").partition(MAY_BE_TIMES)
+        if not found or not _is_text(frame.iloc[:, n + 1]):
             continue
-        if all(map(is_clock, frame.iloc[:, n + 1].head(_FEW).dropna())):
-            remarks[str(names[n])] = remark.replace(advice, advise_times(names[n : n + 2]))
+        pair = frame.iloc[:, n : n + 2].dropna()
+        if all(map(is_clock, pair.iloc[:, 1].head(_FEW))):
+            where = start.rpartition(" in ")[2]
+            remarks[str(names[n])] = time_remark([pair.iloc[:, 0], pair.iloc[:, 1]], where)
 
 
 def _are_compact_dates(column: pd.Series) -> bool:

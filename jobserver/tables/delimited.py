@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _HEAD = 64 * 1024
 _LONG_HEAD = 8 * 1024 * 1024
+#: Lines of a wide table that are examined, too.
+_FEWEST = 10
 _log = logging.getLogger("jobserver")
 
 
@@ -110,7 +112,7 @@ def _without_blank_end(data: bytes) -> bytes:
 
 
 def _head(data: bytes, size: int = _HEAD) -> str:
-    head = data[:size]
-    if len(data) > size and b"\n" in head:
-        head = head[: head.rindex(b"\n") + 1]
-    return head.decode("utf-8", "replace")
+    """Return the first lines, all of them complete: more than a size if these are long."""
+    size = max(size, min(offset_of_line(data, _FEWEST), _LONG_HEAD))
+    end = data.rfind(b"\n", 0, size) + 1 if len(data) > size else len(data)
+    return data[: end or size].decode("utf-8", "replace")

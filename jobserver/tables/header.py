@@ -9,7 +9,7 @@ from itertools import pairwise, zip_longest
 
 from jobserver.sizes import counted
 from jobserver.tables.cells import COUNT, INTEGER, is_blank, is_number, is_time, is_typed, is_unit
-from jobserver.tables.errors import AmbiguousTable
+from jobserver.tables.errors import AmbiguousTable, abridged
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import (
     Row,
@@ -145,9 +145,9 @@ def _check_start(body: Sequence[Row], missing: Set[str]) -> None:
         if not any(is_number(cell) or is_blank(cell) or cell in missing for cell in above):
             last, line = body[start - 1].line, body[start].line
             raise AmbiguousTable(
-                f"has text above its times, {above[0]!r} in line {body[0].line}, so its table may "
-                f"begin in line {line}: {advise({'skip': line - 1})}; to {last - 1} if line {last} "
-                "names the columns"
+                f"has text above its times, {abridged(above[0])!r} in line {body[0].line}, so its "
+                f"table may begin in line {line}: {advise({'skip': line - 1})}; to {last - 1} if "
+                f"line {last} names the columns"
             )
 
 
@@ -283,8 +283,8 @@ def _are_units(body: Sequence[Row], missing: Set[str]) -> bool:
     units = [first[n] for n in typed if first[n] in found and any(map(is_number, columns[n]))]
     if units and not any(map(is_unit, units)):
         raise AmbiguousTable(
-            f"has text above its numbers, {units[0]!r} in line {body[0].line}: for units, "
-            f"{advise({'units': True})}; for missing values, "
+            f"has text above its numbers, {abridged(units[0])!r} in line {body[0].line}: "
+            f"for units, {advise({'units': True})}; for missing values, "
             f"{advise({'missing': [*dict.fromkeys(units)]})}; if the table begins below it, "
             f"{advise({'skip': body[0].line}, {'skip': body[0].line - 1})}"
         )

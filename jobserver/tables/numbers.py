@@ -12,7 +12,7 @@ from math import isinf
 from typing import TYPE_CHECKING
 
 from jobserver.tables.cells import INTEGER, MISSING, is_number
-from jobserver.tables.errors import AmbiguousTable
+from jobserver.tables.errors import LONGEST_SHOWN, AmbiguousTable, abridged
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import Row
 from jobserver.tables.time_formats import Where
@@ -29,6 +29,7 @@ _EXACT = 2**53
 _LONGEST = 1023
 #: Digits in groups of three, whatever parts them.
 _GROUPED = re.compile(r"[+-]?\d{1,3}((\.\d{3})+,\d+|(,\d{3})+\.\d+|([.,]\d{3}){2,})", re.ASCII)
+_GROUPS = r"[+-]?[0-9]{1,3}(?:(?:\.[0-9]{3}){2,}(?:,[0-9]+)?|(?:\.[0-9]{3})+,[0-9]+)"
 #: A number whose point or comma may part groups of digits, or decimals; -999.000 is a code.
 _EITHER = re.compile(r"(?!-999[.,]000)[+-]?[1-9]\d{0,2}[.,]\d{3}", re.ASCII)
 #: A date as it is written where numbers mostly have a decimal comma.
@@ -62,7 +63,7 @@ def find_decimal(body: Sequence[Row], options: Options) -> str:
     cells = [cell.replace(thousands, "") for row in body for cell in row.cells]
     if grouped := next(filter(_GROUPED.fullmatch, cells), None):
         raise AmbiguousTable(
-            f"has numbers with grouped digits, such as {grouped} in "
+            f"has numbers with grouped digits, such as {abridged(grouped)} in "
             f"{_line_of(grouped, body, thousands)}: {advise(_grouping(grouped))}"
         )
     numbers = [cell for cell in cells if is_number(cell)]
@@ -72,7 +73,7 @@ def find_decimal(body: Sequence[Row], options: Options) -> str:
     line = _line_of(commas[0], body, thousands)
     if any("." in cell for cell in numbers):
         raise AmbiguousTable(
-            f"has numbers such as {commas[0]} in {line}, and others with a point: "
+            f"has numbers such as {abridged(commas[0])} in {line}, and others with a point: "
             f"{advise(*(list(_ways(numbers, {})) or _EITHER_MARK))}"
         )
     if thousands == _NO_MARK and all(map(_EITHER.fullmatch, commas)):
@@ -99,6 +100,11 @@ def doubts_points(cells: Iterable[str], separator: str, options: Options) -> boo
 def prove_point(columns: Iterable[pd.Series]) -> bool:
     """Whether a number in columns of text, such as 0.5, shows that points are decimal."""
     return any(not pointed.str.fullmatch(_EITHER).all() for pointed in _pointed(columns))
+
+
+def holds_groups(column: pd.Series) -> bool:
+    """Whether a cell of a column of text has points between groups of digits: 1.234.567."""
+    return bool(column.str.fullmatch(_GROUPS).any())
 
 
 def check_points(columns: Sequence[pd.Series], where: Where) -> None:
@@ -169,7 +175,7 @@ def find_inexact(text: pd.Series, numbers: pd.Series) -> tuple[int, str] | None:
         cell = text.iloc[row]
         if isinf(float(cell)):
             if "inf" not in cell.lower():
-                return row, f"is too large; fix it, or {advise({'missing': [cell]})}"
+                return row, f"is too large{_advise_missing([cell])}"
         elif INTEGER.fullmatch(cell) and int(cell) != int(float(cell)):
             return row, "has more digits than a column of floats keeps"
     return None
@@ -203,10 +209,15 @@ def advise_cells(present: pd.Series, wrong: pd.Series, options: Options) -> str:
     cells = wrong.unique().tolist()
     if ways := [way for way in _ways(cells, options) if _read_all(present, options, way)]:
         return f"; {advise(*ways)}"
-    if len(cells) > _FEW:
-        return ""
-    fix = "fix it, or " if any(re.search(r"\d", cell) for cell in cells) else ""
-    return f"; {fix}{advise({'missing': cells})}"
+    return _advise_missing(cells) if len(cells) <= _FEW else ""
+
+
+def _advise_missing(cells: Sequence[str]) -> str:
+    """Return the advice that cells are missing values, if they are short enough to be pasted."""
+    fix = "fix it" if any(re.search(r"\d", cell) for cell in cells) else ""
+    if max(map(len, cells)) > LONGEST_SHOWN:
+        return f"; {fix or 'fix it'}"
+    return f"; {fix}{', or ' * bool(fix)}{advise({'missing': cells})}"
 
 
 def _ways(cells: Sequence[str], options: Options) -> Iterator[Options]:

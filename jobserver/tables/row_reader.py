@@ -21,12 +21,13 @@ from jobserver.tables.columns import (
     unique_names,
     with_types,
 )
-from jobserver.tables.errors import AmbiguousTable, UnreadableTable
+from jobserver.tables.errors import AmbiguousTable, UnreadableTable, abridged
 from jobserver.tables.header import UNITS_READ
 from jobserver.tables.layout import Layout
 from jobserver.tables.numbers import (
     check_points,
     find_inexact,
+    holds_groups,
     holds_integers,
     holds_large,
     may_have_leading_zeros,
@@ -72,7 +73,8 @@ class RowReader:
         self.names: list[Any] = names + [f"Unnamed: {n}" for n in range(len(names), layout.width)]
         self.lines: Sequence[int] | None = None
         self.remarks: dict[str, str] = {}
-        self.options = {**self.options, "decimal": layout.decimal}
+        if layout.decimal == ",":
+            self.options = {**self.options, "decimal": ","}
         self.texts = set(find_columns(self.names, self.options.get("text") or (), "text"))
         self.texts |= layout.text
         _, self.parts = find_times(self.names, self.options)
@@ -180,8 +182,15 @@ class RowReader:
         return self.parts if is_plain and self.parts[0] in found else []
 
     def _agrees(self, frame: pd.DataFrame) -> bool:
-        """Whether there are no blank lines, and as many separators as the rows need."""
+        """Whether there are no blank lines, and as many separators as the rows need.
+
+        What rows have beyond the width, pandas takes as their labels.
+        """
+        import pandas as pd
+
         width, separator, text = self.layout.width, self.layout.separator, self.data
+        if not isinstance(frame.index, pd.RangeIndex):
+            return False
         if frame.empty or not frame.iloc[:, -1].isna().any():
             return True
         if width == 1 or separator == " " or b'"' in text:
@@ -201,7 +210,7 @@ class RowReader:
 
     def _without_footer(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table of dates without the last rows, if they start with words instead."""
-        if 0 in self.texts or frame.empty or frame[0].dtype.kind != "O":
+        if 0 in self.texts or frame.empty or frame[0].dtype != "str":
             return frame
         length = footer_length(frame[0])
         if not length:
@@ -219,7 +228,7 @@ class RowReader:
         _log.warning(
             "What stands below the table was left out: %s, from %r on",
             f"line {first}" if first == last else f"lines {first} to {last}",
-            footer[:60],
+            abridged(footer),
         )
 
     def _rows(self) -> list[Row]:
@@ -266,6 +275,8 @@ class RowReader:
             if column.dtype.kind in "iuf":
                 report_missing(self.names[n], frame[n])
                 frame[n] = column
+            elif column.dtype == "str" and not self.options.get("decimal") and holds_groups(column):
+                check_points(self._texts(), self.where)
         return frame
 
     def _with_exact_text(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -284,7 +295,7 @@ class RowReader:
         for n, column in texts.items() if texts is not None else ():
             if why := self._digits_lost(column, frame[n]):
                 if why is not _ZEROS or not holds_integers(frame[n].to_numpy()):
-                    _log.warning("The column %s: is text, as %s", self.names[n], why)
+                    _log.warning("The column %s: is text, as %s", abridged(str(self.names[n])), why)
                     self.remarks[str(self.names[n])] = f"is text, as {why}"
                 self.texts.add(n)
                 frame[n] = column
@@ -296,7 +307,7 @@ class RowReader:
             return _ZEROS
         points = with_points(text.str.strip(), {"decimal": self.layout.decimal})
         if found := find_inexact(points, numbers):
-            return f"{text.iloc[found[0]]} in {self.where(found[0])} {found[1]}"
+            return f"{abridged(text.iloc[found[0]])} in {self.where(found[0])} {found[1]}"
         return None
 
     def _finished(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -311,7 +322,8 @@ class RowReader:
             labels = [0] if self.layout.surplus == "label" else []
             found = find_columns(self.names, wanted, "columns")
             kept = [*dict.fromkeys(labels + self.parts + found)]
-        frame = frame.iloc[:, kept]
+        if len(kept) < frame.shape[1] or wanted:
+            frame = frame.iloc[:, kept]
         units = self._units(kept)
         inner = {
             "text": [kept.index(n) for n in sorted(self.texts) if n in kept],

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobserver.sizes import counted
-from jobserver.tables.cells import MISSING, is_dated, is_time
+from jobserver.tables.cells import MISSING, is_dated, is_time, is_typed
 from jobserver.tables.errors import abridged
 from jobserver.tables.numbers import (
     advise_cells,
@@ -21,7 +22,13 @@ from jobserver.tables.numbers import (
     with_points,
 )
 from jobserver.tables.options import Options
-from jobserver.tables.time_formats import Where, advise_format, fix_cell
+from jobserver.tables.time_formats import (
+    UnknownFormat,
+    Where,
+    advise_format,
+    fix_cell,
+    infer_format,
+)
 from jobserver.tables.times import are_iso_times, iso_times
 
 if TYPE_CHECKING:
@@ -47,6 +54,10 @@ _LONGEST_FOOTER = 10
 _WORD = re.compile(r"\s*[^\W\d_]")
 #: Cells at each end of a column that show whether it holds dates.
 _FEW = 100
+#: Different cells that show in which format dates are written.
+_SAMPLE = 1000
+#: What the remark about a column of times says between its first cell and the advice.
+MAY_BE_TIMES = " may be a time; if so, "
 _LEADING_ZERO = r"[+-]?0[0-9]+"
 
 
@@ -70,6 +81,8 @@ class TextColumns:
 
     def typed(self, column: pd.Series) -> pd.Series:
         """Return a column of text, and maybe numbers, as numbers or times if it is one, or text."""
+        if _holds_words(column):
+            return column
         texts = _as_texts(column, decimal_mark(self.options))
         typed = self._typed(texts)
         return _as_texts(column) if typed is texts else typed
@@ -113,7 +126,7 @@ class TextColumns:
             return None
         row = int(odd.argmax())
         cell = present.iloc[row]
-        shown = repr(cell) if isinstance(cell, str) else "the empty cell"
+        shown = repr(abridged(cell)) if isinstance(cell, str) else "the empty cell"
         return f"{shown} in {self._where(column, present, row)}"
 
     def _typed(self, column: pd.Series) -> pd.Series:
@@ -160,9 +173,9 @@ class TextColumns:
         ):
             return
         if wrong.any():  # not so in times, if the option names others
-            text = present.str.strip()
+            text, row = present.str.strip(), int(wrong.to_numpy().argmax())
             advice = advise_cells(text, text[wrong], self.options)
-            self._remark(column, present, int(wrong.to_numpy().argmax()), f"is not {kind}{advice}")
+            self._remark(column, present, row, f"is not {kind}{advice}")
 
     def _remark_dates(self, column: pd.Series, present: pd.Series) -> bool:
         """Remark on a column of dates that it may hold times, or which cell is none.
@@ -181,12 +194,14 @@ class TextColumns:
             self._remark(column, present, odd[0], why)
         elif self.options.get("times") is None:
             where = self._where(column, present, 0)
-            self.remarks[str(column.name)] = time_remark(column.name, present.iloc[0], where)
+            self.remarks[str(column.name)] = time_remark([present], where)
         return True
 
     def _remark(self, column: pd.Series, present: pd.Series, row: int, why: str) -> None:
         where = self._where(column, present, row)
-        self.remarks[str(column.name)] = f"is text, as {present.iloc[row]!r} in {where} {why}"
+        self.remarks[str(column.name)] = (
+            f"is text, as {abridged(present.iloc[row])!r} in {where} {why}"
+        )
 
     def _where(self, column: pd.Series, present: pd.Series, row: int) -> str:
         """Return where a row of the cells that are present stands."""
@@ -204,6 +219,19 @@ def spans_of_clocks(column: pd.Series) -> pd.Series:
     if not text.str.endswith("M", na=True).all():
         return spans
     return spans % half + text.str.endswith("PM", na=False).astype("int64") * half
+
+
+def _holds_words(column: pd.Series) -> bool:
+    """Whether a column certainly is text: all cells start with a letter, and none is a number.
+
+    Most columns of text are so, and anything else takes a hundred times longer to find out.
+    """
+    if column.dtype == object:
+        return False
+    words = [cell for cell in {*column.tolist()} - MISSING if isinstance(cell, str)]
+    return (
+        bool(words) and all(map(_WORD.match, words)) and not any(is_typed(w.strip()) for w in words)
+    )
 
 
 def _as_texts(column: pd.Series, decimal: str = ".") -> pd.Series:
@@ -245,12 +273,29 @@ def report_missing(name: object, column: pd.Series) -> None:
         _log.info("The column %s: %s taken as missing: %s", name, counted(len(lost), "cell"), words)
 
 
-def time_remark(name: object, cell: object, where: str) -> str:
-    """Return the remark that a column may hold times."""
-    return f"{cell} in {where} may be a time; if so, {advise_times([name])}"
+def time_remark(columns: Sequence[pd.Series], where: str) -> str:
+    """Return the remark that columns of text may hold times, with what reads them.
+
+    Parameters
+    ----------
+    columns : sequence of Series
+        Their cells, without missing ones: the dates, and maybe the times of day beside them.
+    where : str
+        Where the first one stands.
+    """
+    text = columns[0].astype("str").str.strip()
+    for column in columns[1:]:
+        text = text + " " + column.astype("str").str.strip()
+    sample, names = text.dropna().drop_duplicates().head(_SAMPLE), [each.name for each in columns]
+    try:
+        infer_format(sample)
+        advice = advise_times(names)
+    except UnknownFormat:
+        advice = advise_format(sample, names)
+    return f"{abridged(str(columns[0].iloc[0]))} in {where}{MAY_BE_TIMES}{advice}"
 
 
-def advise_times(names: list[object]) -> str:
+def advise_times(names: Sequence[object]) -> str:
     """Return the advice that columns hold the times."""
     columns = json.dumps([str(name) for name in names] if names[1:] else str(names[0]))
     return f'set "times": {columns} in "data"'

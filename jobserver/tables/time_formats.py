@@ -9,7 +9,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING
 
 from jobserver.tables.cells import TIME, is_dated, is_number
-from jobserver.tables.errors import LONGEST_SHOWN, NotTimes
+from jobserver.tables.errors import LONGEST_SHOWN, NotTimes, abridged
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,7 +101,7 @@ def infer_format(text: pd.Series) -> tuple[str, np.ndarray]:
             all_fits[~all_fits] = fits.to_numpy()
             return day + end, all_fits
     raise UnknownFormat(
-        f"are written in a way that cannot be inferred, such as {present.iloc[0]!r}"
+        f"are written in a way that cannot be inferred, such as {abridged(present.iloc[0])!r}"
     )
 
 
@@ -119,7 +119,9 @@ def _order(present: pd.Series, sign: str) -> str:
     numbers = present.str.extract(rf"(\d+){sign}(\d+)").astype(int)
     day_first, month_first = (numbers.max() > 12).tolist()
     if day_first == month_first:
-        raise UnknownFormat(f"may start with the day or the month, such as {present.iloc[0]!r}")
+        raise UnknownFormat(
+            f"may start with the day or the month, such as {abridged(present.iloc[0])!r}"
+        )
     first, second = ("%d", "%m") if day_first else ("%m", "%d")
     return f"{first}{sign}{second}{sign}%Y"
 

@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-_DATE = "0000-00-00"
 #: Digits of the codes of a format, and formats of times of day without leading zeros.
 _DIGITS = {code: rf"[0-9]{{{n}}}" for code, n in zip("YymdHIMSj", (4, *[2] * 7, 3), strict=True)}
 _DIGITS["f"] = "[0-9]{1,9}"
 _ALONE = {"%H%M": 4, "%H%M%S": 6}
-_BLOCK = 256 * KIB
+_BLOCK = 128 * KIB
 #: Times with a zone, and the last hour of a day; text, and without looking around, as Arrow has it.
 _ZONED = r"[T ].*?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$|[0-9] ?(?:UTC|GMT)$"
 _LATE = r"[T ]24(?::?00(?::?00(?:[.,]0+)?)?)?(?:Z|[ +-]|$)"
@@ -105,7 +104,10 @@ def are_iso_times(present: pd.Series) -> pd.Series[bool]:
 
 
 def start_with_dates(data: bytes, start: int, separator: str, width: int, column: int) -> bool:
-    """Whether all cells of a column surely start with an ISO date, as the bytes of its rows show.
+    """Whether the cells of a column surely are full dates, if pandas could read all as times.
+
+    The bytes show it: a dash is where year and month end. The other texts that pandas reads, words
+    such as ``now`` apart, are ``2020`` and ``2020-01``, and end there.
 
     Parameters
     ----------
@@ -118,38 +120,37 @@ def start_with_dates(data: bytes, start: int, separator: str, width: int, column
     column : int
         The number of the column, from 0 on.
     """
+    import numpy as np
+
     if b'"' in data:
         return False
+    if not start:
+        data, start = b"\n" + data, 1
     while start < len(data):  # block by block, as larger arrays are slow
-        end = data.rfind(b"\n", start, start + _BLOCK) + 1
-        end = end or data.find(b"\n", start) + 1 or len(data)
-        if not _block_starts_with_dates(data[start:end], separator, width, column):
+        end = data.rfind(b"\n", start, start + _BLOCK)
+        end = data.find(b"\n", start) if end < 0 else end
+        end = len(data) if end < 0 else end
+        rows = np.frombuffer(data, np.uint8, end - start + 1, start - 1)
+        if not _rows_hold_dates(rows, separator, width, column):
             return False
-        start = end
+        start = end + 1
     return True
 
 
-def _block_starts_with_dates(data: bytes, separator: str, width: int, column: int) -> bool:
+def _rows_hold_dates(text: np.ndarray, separator: str, width: int, column: int) -> bool:
+    """Whether the cells of a column are dates, in the bytes of rows with a line end before each."""
     import numpy as np
 
-    text = np.frombuffer(data, np.uint8)
-    are_ends = text == ord("\n")
+    before = text == ord("\n")
     if column:  # the ends of lines are found much faster than those of all cells
-        are_ends |= text == ord(separator)
-    ends = np.flatnonzero(are_ends)
-    if column and (len(ends) + (not data.endswith(b"\n"))) % width:
-        return False
-    starts = np.append(-1, ends)[column :: width if column else 1] + 1
-    if starts[-1] == len(text):
-        starts = starts[:-1]
-    if not len(starts) or starts[-1] + len(_DATE) > len(text):
-        return False
-    return all(_is_like(text[starts + n], mark) for n, mark in enumerate(_DATE))
-
-
-def _is_like(text: np.ndarray, mark: str) -> bool:
-    """Whether bytes are all digits, for a mark of 0, or all the mark."""
-    return bool((text - ord("0") < 10).all() if mark == "0" else (text == ord(mark)).all())
+        ends = np.flatnonzero(before | (text == ord(separator)))
+        if len(ends) % width:
+            return False
+        before = np.zeros(len(text), bool)
+        before[ends[column::width]] = True
+    year, month = text[5:-3] == ord("-"), text[8:] == ord("-")
+    are_dates = year & month & (text[1:-7] <= ord("9"))
+    return not before[-8:].any() and bool((are_dates | ~before[:-8]).all())
 
 
 def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -> Any:

@@ -257,7 +257,8 @@ PUBLISHED = {
         },
         {"WAARNEMINGDATUM": ["01-05-2021"] * 4, "NUMERIEKEWAARDE": [-44.5, -41, 999999999, 102]},
         [
-            '"times": ["WAARNEMINGDATUM", "WAARNEMINGTIJD (MET/CET)"]',
+            '"times": {"columns": ["WAARNEMINGDATUM", "WAARNEMINGTIJD (MET/CET)"], '
+            '"format": "%d-%m-%Y %H:%M:%S"}',
             "NUMERIEKEWAARDE: 999999999 in 1 row ",
             '"missing": [999999999]',
         ],
@@ -329,7 +330,10 @@ PUBLISHED = {
                 *("05/14/21 01:00:00 PM", "05/14/21 01:02:13 PM"),
             ]
         },
-        ["1 line above the table", '"times": "Date Time, GMT+01:00"'],
+        [
+            "1 line above the table",
+            '"times": {"columns": "Date Time, GMT+01:00", "format": "%m/%d/%y %I:%M:%S %p"}',
+        ],
     ),
     "Solinst": Published(
         "solinst.csv",

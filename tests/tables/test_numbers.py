@@ -359,3 +359,20 @@ def test_groups_of_digits_with_a_swiss_apostrophe_are_named_and_read(read: Read)
     text = "d;q\n2020-01-01;1’234.5\n2020-01-02;2’345.5\n"
     assert '"thousands": "’"' in remark(read, text, "q")
     assert read(text, thousands="’")["q"].tolist() == [1234.5, 2345.5]
+
+
+@pytest.mark.parametrize("separator", ["\t", "|"])
+def test_a_number_with_two_points_anywhere_casts_doubt_on_all_points(
+    read: Read, separator: str
+) -> None:
+    text = "date,a,b\n" + "2020-01-01,1.250,3.500\n" * 200
+    assert read(text.replace(",", separator))["a"].tolist() == [1.25] * 200
+    text = (text + "2020-01-02,1.234.567,2.500\n").replace(",", separator)
+    told = why(read, text)
+    assert "3.500 in line 2" in told
+    assert '"thousands": "."' in told
+    assert read(text, thousands=".")["b"].iloc[-1] == 2500
+    assert read(text, text=["a"])["b"].iloc[-1] == 2.5
+    proven = text.replace("3.500", "3.5")
+    assert read(proven)["b"].iloc[0] == 3.5
+    assert "1.234.567" in remark(read, proven, "a")

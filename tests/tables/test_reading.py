@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import logging
 import re
@@ -709,6 +710,70 @@ def test_less_than_a_full_date_among_dates_is_never_a_time(
         assert repr(cell) in frame.attrs["remarks"]["date"]
     for option in ("date", {"columns": "date", "format": "%Y-%m-%d"}):
         assert f"{cell!r} in line 4" in why(read, table, times=option)
+
+
+@pytest.mark.parametrize(
+    ("cells", "formats"),
+    [
+        (["01/02/2004", "02/03/2004"], ["%d/%m/%Y", "%m/%d/%Y"]),
+        (["01/02/2004,10:00", "02/03/2004,11:00"], ["%d/%m/%Y %H:%M", "%m/%d/%Y %H:%M"]),
+        (["01/22/2004", "02/03/2004"], []),
+        (["20040122", "20040203"], []),
+    ],
+)
+def test_what_the_remark_about_dates_proposes_reads_them_at_once(
+    read: Read, cells: list[str], formats: list[str]
+) -> None:
+    text = "date,time,q\n" if "," in cells[0] else "date,q\n"
+    text += "".join(f"{cell},1.5\n" for cell in cells)
+    remark = read(text).attrs["remarks"]["date"]
+    shown = re.findall(r'"times": ({.*?}|".*?"|\[.*?\])', remark)
+    options = [json.loads(each) for each in shown]
+    assert [each["format"] for each in options if isinstance(each, dict)] == formats
+    assert options
+    for option in options:
+        assert read(text, times=option)["date"].dt.year.tolist() == [2004, 2004]
+
+
+@pytest.mark.parametrize(
+    "cells", [["1", "2", "9" * 100_000], ["2020-01-01", "2020-01-02", "2020-01-03" + "0" * 100_000]]
+)
+def test_a_cell_of_any_length_is_cut_where_it_is_quoted(
+    read: Read, caplog: pytest.LogCaptureFixture, cells: list[str]
+) -> None:
+    frame = read("a,b\n" + "".join(f"{cell},1\n" for cell in cells))
+    assert "in line 4" in frame.attrs["remarks"]["a"]
+    assert max(map(len, caplog.messages)) < 1000
+
+
+def test_integers_of_any_length_are_read_exactly(read: Read) -> None:
+    for digits in (25, 500):
+        assert int(read(f"a,b\n{'1' * digits},1\n2,2\n")["a"].iloc[0]) == int("1" * digits)
+
+
+def test_what_is_less_than_a_date_is_found_in_any_row_and_column(read: Read) -> None:
+    for column, cell in itertools.product(range(3), ("now", "2020", "2020-01")):
+        cells = [*["2020-01-01"] * 9_000, cell, "2020-01-01"]
+        before, after = "5," * column, ",-5,-3" * (column < 2)
+        frame = read("".join(f"{before}{each}{after}\n" for each in cells), header=False)
+        assert frame[column].tolist() == cells
+
+
+def test_thousands_of_columns_of_text_are_read_in_seconds(read: Read) -> None:
+    rows = [",".join(f"{word}{n}" for n in range(4_000)) for word in ("c", "ice ", "no ice ")]
+    began = time.process_time()
+    frame = read("\n".join(rows))
+    assert frame["c3999"].tolist() == ["ice 3999", "no ice 3999"]
+    assert time.process_time() - began < 3  # typing each at length took 6
+
+
+def test_lines_that_are_longer_than_the_first_bytes_of_a_file_are_seen_whole(read: Read) -> None:
+    for names in (True, False):
+        header = ";".join(f"{'name':100}{n}" for n in range(800)) + "\n"
+        cells = [";".join([f"{cell:100}"] * 800) for cell in ("1,5", "2,5")]
+        frame = read(header * names + "\n".join(cells))
+        assert frame.shape == (2, 800)
+        assert frame.iloc[:, [0, -1]].to_numpy().tolist() == [[1.5, 1.5], [2.5, 2.5]]
 
 
 def test_a_year_far_down_in_the_column_of_times_is_refused(read: Read) -> None:
