@@ -76,7 +76,10 @@ def _fork_guard(files: list[int], inherited: tuple[int, ...]) -> int:
         os.dup2(news, _NEWS)
         for fd in (life, news, *inherited):
             os.close(fd)
-        os.write(_NEWS, b"%d\n" % os.getpid())
+        try:
+            os.write(_NEWS, b"%d\n" % os.getpid())
+        except BrokenPipeError:  # the server has just ended
+            os._exit(CUT_OFF)
         _guard(partial(_serve, channel))
     for fd in files:
         os.close(fd)

@@ -177,9 +177,11 @@ class Preloader:
         ours, news = os.pipe()
         try:
             with self._lock:
-                process = self._running()
-                process.signal(signal.SIGCONT)  # a script may have stopped it
-                socket.send_fds(self._orders, [b"!"], [channel, life, news])
+                try:
+                    self._order(channel, life, news)
+                except ConnectionError:  # it was killed, and has not quite ended
+                    self._stop()
+                    self._order(channel, life, news)
                 self._children += 1
         except OSError as error:
             os.close(ours)
@@ -187,6 +189,11 @@ class Preloader:
         finally:
             os.close(news)
         return ForkedGuard(ours, self._release)
+
+    def _order(self, *files: int) -> None:
+        process = self._running()
+        process.signal(signal.SIGCONT)  # a script may have stopped it
+        socket.send_fds(self._orders, [b"!"], [*files])
 
     def _running(self) -> FreshGuard:
         if self._process is None or self._process.wait(0):
