@@ -15,6 +15,7 @@ from jobserver.execution.supervision import active_run
 from jobserver.execution.supervision.active_run import ActiveRun, Limits, MemoryBaseline
 from jobserver.execution.supervision.child_process import ChildEnded
 from jobserver.sizes import MIB
+from jobserver.system import shared_memory
 from jobserver.system.shared_memory import Segments
 
 BEFORE = MemoryBaseline(resident=70 * MIB, own=50 * MIB, shared=0)
@@ -32,6 +33,7 @@ class Machine:
         patch.setattr(active_run, "resident", lambda _: BEFORE.resident + self.resident)
         patch.setattr(active_run, "own_memory", self.own_memory)
         patch.setattr(Segments, "size", lambda _: self.segments)
+        patch.setattr(shared_memory, "_running", [])  # they are not removed
 
     def own_memory(self, _: object) -> tuple[int, int]:
         self.measured += 1

@@ -129,11 +129,13 @@ class Server:
         assert self.stored() == before
 
     def clear(self) -> None:
-        """Let running jobs end, then delete all jobs and all data files but the shipped one."""
+        """Let running jobs end, then delete all jobs and data, and all files but the shipped one."""
         gate = self.home / "gate"
         gate.touch()
         until(lambda: self.client.delete("/jobs").json()["acknowledged"], RUN_SECONDS)
         gate.unlink()
+        for data in self.client.get("/data").json()["data"]:
+            self.client.delete(f"/data/{data['_id']}")
         for path in self.data.iterdir():
             path.unlink()
         make_home(self.home)
