@@ -33,7 +33,6 @@ class Machine:
         patch.setattr(active_run, "resident", lambda _: BEFORE.resident + self.resident)
         patch.setattr(active_run, "own_memory", self.own_memory)
         patch.setattr(Segments, "size", lambda _: self.segments)
-        patch.setattr(shared_memory, "_running", [])  # they are not removed
 
     def own_memory(self, _: object) -> tuple[int, int]:
         self.measured += 1
@@ -44,6 +43,11 @@ class Machine:
         self.now = now
         outcome = run.exceeded(list[psutil.Process])
         return outcome.error if outcome else None
+
+
+@pytest.fixture(autouse=True)
+def _forget_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_memory, "_running", [])
 
 
 @pytest.fixture

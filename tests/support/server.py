@@ -129,7 +129,7 @@ class Server:
         assert self.stored() == before
 
     def clear(self) -> None:
-        """Let running jobs end, then delete all jobs and data, and all files but the shipped one."""
+        """Let running jobs end, then delete all jobs, data, and data files but the shipped one."""
         gate = self.home / "gate"
         gate.touch()
         until(lambda: self.client.delete("/jobs").json()["acknowledged"], RUN_SECONDS)
