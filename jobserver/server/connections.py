@@ -22,7 +22,7 @@ from enum import Enum
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
@@ -102,7 +102,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc, unused-ignore]  # its typ
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read the head of a request; only data files may be large."""
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # an unclosed bracket, or a number of too many digits
+            raise ParsingError("Invalid URL or Content-Length") from error
         if not self.path.startswith("/datafile/"):
             self.adj = self.adj.small_bodies
 
@@ -281,11 +284,12 @@ class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its type
         return int(super().write_soon(data))
 
     def _flush_some(self, do_close: bool = True) -> bool:
-        before = self.total_outbufs_len
-        done = bool(super()._flush_some(do_close))
-        self._moved += before - self.total_outbufs_len
-        if done and not self.total_outbufs_len:
-            self._restart()
+        with self.outbuf_lock:  # waitress lets two threads send the same "100 Continue"
+            before = self.total_outbufs_len
+            done = bool(super()._flush_some(do_close))
+            self._moved += before - self.total_outbufs_len
+            if done and not self.total_outbufs_len:
+                self._restart()
         return done
 
     def _flush_outbufs_below_high_watermark(self) -> None:

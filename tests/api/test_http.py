@@ -60,6 +60,8 @@ def refuse(server: Server, *pieces: bytes) -> int:
         b"GET /info HTTP/1.1\r\nA b: x\r\n\r\n",
         b"GET /info HTTP/1.1\r\nA: x\x00y\r\n\r\n",
         b"GET /info HTTP/1.1\r\nA: x\ry\r\n\r\n",
+        b"GET http://[::1/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        PUT + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n{}",
         PUT + b"Content-Length: two\r\n\r\n{}",
         PUT + b"Content-Length: -2\r\n\r\n{}",
         PUT + b"Content-Length: +2\r\n\r\n{}",
@@ -104,6 +106,9 @@ def test_an_address_that_is_too_long(server: Server) -> None:
         (b"GET / HTTP/1.0", 200),
         (b"GET /info", 200),
         (b"GET http://elsewhere/info HTTP/1.1", 200),
+        (b"GET http://elsewhere HTTP/1.1", 200),
+        (b"GET #x HTTP/1.1", 200),
+        (b"GET ?stringify=false HTTP/1.1", 200),
         (b"GET //info HTTP/1.1", 200),
         (b"GET /job/../info HTTP/1.1", 404),
         (b"GET /datafile/../config.py HTTP/1.1", 400),
@@ -124,6 +129,18 @@ def test_odd_addresses(server: Server, line: bytes, status: int) -> None:
     assert found == status
     if status >= 400:
         check_error_body(body, status, server.home)
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [("GET /info", 200), ("GET /jobs", 200), ("POST /info", 405), ("GET /nothing", 404)],
+)
+def test_a_client_that_asks_for_a_web_socket_gets_the_usual_answer(
+    server: Server, line: str, status: int
+) -> None:
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    answer = server.client.request(*line.split(), headers=headers)
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

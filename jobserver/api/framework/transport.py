@@ -29,20 +29,26 @@ _SUFFIX = '-gzip"'
 def register(app: Flask, settings: Settings) -> None:
     """Serve an app below the path of ``PUBLIC_URL``, and compress answers where asked for."""
     prefix = urlsplit(settings.PUBLIC_URL or "").path.rstrip("/")
-    if prefix:
-        setattr(app, "wsgi_app", _below(prefix, app.wsgi_app))  # noqa: B010 - as Flask says
+    setattr(app, "wsgi_app", _below(prefix, app.wsgi_app))  # noqa: B010 - as Flask says
     app.before_request(_read_tags)
     app.after_request(_compress)
 
 
 def _below(prefix: str, app: WSGIApplication) -> WSGIApplication:
-    """Return an app whose links begin with a prefix; the proxy may pass it on or remove it."""
+    """Return an app whose links begin with a prefix; the proxy may pass it on or remove it.
+
+    An empty path is ``/``, and no protocol to upgrade to is supported: Flask would redirect the
+    one, and look for routes of web sockets for the other.
+    """
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
         if path == prefix or path.startswith(f"{prefix}/"):
-            environ["PATH_INFO"] = path[len(prefix) :] or "/"
-        environ["SCRIPT_NAME"] = prefix
+            path = path[len(prefix) :]
+        environ["PATH_INFO"] = path or "/"
+        if prefix:
+            environ["SCRIPT_NAME"] = prefix
+        environ.pop("HTTP_UPGRADE", None)
         return app(environ, start_response)
 
     return serve
