@@ -148,6 +148,8 @@ def _script(content: Document) -> tuple[object, Document, Document]:
     if not isinstance(script, dict) or script.get("args") or not script.keys() <= _PLAIN:
         return script, {}, {}
     kwargs = script.get("kwargs") or {}
+    if not isinstance(kwargs, dict):  # it cannot run, but has a page
+        return script, {}, {}
     keywords = {name: value for name, value in kwargs.items() if _is_keyword(name)}
     return script.get("name"), keywords, {k: v for k, v in kwargs.items() if k not in keywords}
 

@@ -38,6 +38,22 @@ def frame(columns: list[Any], data: dict[str, list[Any]]) -> dict[str, Any]:
     return {**head, "data": data, "dtypes": dtypes, "names": names}
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"script": {"name": "summary", "kwargs": odd}} for odd in ([1], "abc", 1, True)),
+        *({"script": {"name": odd, "args": odd}} for odd in ({"a": 1}, [1], 1)),
+        *({"script": odd, "data": odd, "datafile": odd} for odd in ([1], 1, {}, {"name": [1]})),
+        {"script_name": {"name": "summary", "kwargs": [1]}},
+        {"script_name": [1], "timeout": {}, "seed": [], "description": {"a": 1}},
+    ],
+)
+def test_a_job_that_cannot_run_has_a_page(client: httpx.Client, fields: dict[str, Any]) -> None:
+    job = created(client, **fields)
+    for path in (f"/ui/job/{job}", "/ui/jobs", f"/ui/new?from={job}"):
+        assert client.get(path, headers=HTML).status_code == 200
+
+
 def test_a_job_is_started_followed_and_shown(tab: Page, client: httpx.Client) -> None:
     job = created(client, script={"name": "chatter", "kwargs": {"lines": 40}}, station="Aare")
     tab.goto(f"/ui/job/{job}")
