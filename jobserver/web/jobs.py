@@ -58,7 +58,7 @@ class JobsPageQuery(Query):
             yield {"$or": [{"_id": text}, *({name: part} for name in _TEXT_FIELDS)]}
         if self.since:
             yield {"created": {"$gte": datetime.combine(self.since, datetime.min.time())}}
-        if self.until:
+        if self.until and self.until < date.max:
             day_after = self.until + timedelta(days=1)
             yield {"created": {"$lt": datetime.combine(day_after, datetime.min.time())}}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException
 
 import jobserver
@@ -71,8 +72,22 @@ def refused(error: ApiError) -> Response:
 
 
 def register(app: Flask) -> None:
-    """Show people a page where an app has none below `ROOT`."""
+    """Show people a page where an app has none below `ROOT`, and for every other error there."""
     app.register_error_handler(404, _no_page)
+    app.after_request(_as_page)
+
+
+def _as_page(response: Response) -> Response:
+    """Show an error that no page handled, such as 405 or 500, as a page."""
+    is_error = response.status_code >= 400 and response.mimetype == "application/json"
+    if not is_error or not request.path.startswith(f"{ROOT}/") or not prefers_html():
+        return response
+    error = ApiError(json.loads(response.get_data())["message"])
+    shown = refusal("error.html", error)
+    response.set_data(shown.get_data())
+    for name in (POLICY, "Cache-Control", "Content-Type", "Vary"):
+        response.headers[name] = shown.headers[name]
+    return response
 
 
 def _no_page(error: HTTPException) -> Response:
@@ -101,6 +116,8 @@ def return_to(path: str) -> Response:
     parts = urlsplit(path) if path.isprintable() and "\\" not in path else None
     if parts is None or parts.scheme or parts.netloc or not path.startswith(f"{ROOT}/"):
         return see_other("/jobs")
+    if "GET" not in current_app.url_map.bind("").allowed_methods(unquote(parts.path)):
+        return see_other("/jobs")  # not a page, but what a form sends, such as the logout
     return _redirection(f"{request.script_root}{path}")
 
 

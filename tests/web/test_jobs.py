@@ -35,6 +35,33 @@ def test_browsers_get_a_page_and_programs_json(
     assert is_page or answer.json()["version"]
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_the_first_and_the_last_day_are_days(client: httpx.Client, name: str, day: str) -> None:
+    job = created(client)
+    answer = client.get("/ui/jobs", params={name: day})
+    assert answer.status_code == 200
+    assert (job in answer.text) == ((name, day[0]) in [("since", "0"), ("until", "9")])
+
+
+@pytest.mark.parametrize("path", ["/ui/jobs?text=%00", "/jobs?script=a%00b"])
+def test_a_nul_is_refused_as_the_client_reads_it(client: httpx.Client, path: str) -> None:
+    assert "NUL" in client.get(path).json()["errors"][0]["problem"]
+    page = client.get(path, headers=HTML)
+    assert page.status_code == 400
+    assert page.text.startswith("<!doctype html>") == path.startswith("/ui/")
+
+
+def test_a_browser_gets_a_page_for_a_wrong_method(server: Server) -> None:
+    page = httpx.put(f"{server.address}/ui/jobs", headers=HTML)
+    assert (page.status_code, page.headers["Content-Type"]) == (405, "text/html; charset=utf-8")
+    assert "GET /ui/jobs" in page.text
+    assert "GET" in page.headers["Allow"]
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    answer = server.client.put("/ui/jobs")
+    assert (answer.status_code, answer.json()["status"]) == (405, 405)
+
+
 def test_a_visitor_without_jobs_is_shown_the_first_one(tab: Page) -> None:
     tab.goto("/")
     expect(tab.get_by_text("There are no jobs yet.")).to_be_visible()

@@ -86,6 +86,7 @@ def test_a_person_logs_in_and_out(browser: Browser, members: Members, scripts: b
     [
         *[("", "/ui/jobs"), ("/ui/job/x?a=b&c=%2F", "/ui/job/x?a=b&c=%2F")],
         *[(path, "/ui/jobs") for path in ("//evil.example", "https://evil.example/ui/", "/docs")],
+        *[(path, "/ui/jobs") for path in ("/ui/logout", "/ui/logout?x=y", "/ui/log%6fut")],
         *[(path, "/ui/jobs") for path in ("/\\evil.example", "/ui/\\evil.example", "\\\\evil")],
         *[(path, "/ui/jobs") for path in ("javascript:alert(1)", "/ui/\r\nX: y", "ui/jobs")],
         *[
@@ -110,6 +111,12 @@ def test_a_wrong_password_is_refused(members: Members, member: Member) -> None:
     form = {"email": member.email, "password": "wrong"}
     refused = members.client().post("/ui/login", data=form)
     assert (refused.status_code, refused.json()["status"]) == (401, 401)
+
+
+def test_a_form_that_is_too_large_is_called_a_form(members: Members, member: Member) -> None:
+    answer = log_in(members, member.email, "x" * 10_000)
+    assert answer.status_code == 413
+    assert "The form is larger" in answer.text
 
 
 def test_the_cookie_is_for_this_site_and_no_script(

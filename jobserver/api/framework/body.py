@@ -111,7 +111,8 @@ def read_content(
             return {**request.form.to_dict()}
         data = request.get_data(cache=False)
     except RequestEntityTooLarge as error:
-        raise TooLarge(f"The JSON body is larger than {rounded_size(limit)}.") from error
+        what = "form" if request.mimetype in FORMS else "JSON body"
+        raise TooLarge(f"The {what} is larger than {rounded_size(limit)}.") from error
     if not data or data.strip() in nothing:
         return {}
     if request.mimetype not in (JSON, MERGE_PATCH if request.method == "PATCH" else JSON):

@@ -271,9 +271,11 @@ def _read_query(model: type[Query]) -> Query:
     given = dict(request.args.lists())
     if "stringify" not in known:
         given.pop("stringify", None)  # clients may send it with all requests
-    twice = [Problem(name, "is repeated") for name, values in given.items() if len(values) > 1]
-    if twice:
-        raise BadRequest(message, twice)
+    wrong = [Problem(name, "is repeated") for name, values in given.items() if len(values) > 1]
+    nul = [name for name, values in given.items() if "\0" in "".join(values)]
+    wrong += [Problem(name, "contains a NUL character") for name in nul]
+    if wrong:
+        raise BadRequest(message, wrong)
     try:
         return model.model_validate(values := {name: value for name, (value,) in given.items()})
     except ValidationError as error:
