@@ -130,6 +130,37 @@ def test_no_job_is_repeated_or_cancelled_as_it_is_no_more(server: Server, path: 
     assert answer.status_code == 412
 
 
+@pytest.mark.parametrize("tags", ['"', ",", "", '"x'])
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        *("POST /job/a1", "PATCH /job/a1", "DELETE /job/a1", "POST /job/a1/run", "GET /job/a1/run"),
+        *("POST /job/a1/rerun", "POST /job/a1/cancel", "POST /data/d1", "DELETE /data/d1"),
+        *("POST /datafile/a.csv", "DELETE /datafile/a.csv"),
+    ],
+)
+def test_a_condition_without_a_tag_is_refused(server: Server, request_line: str, tags: str) -> None:
+    server.client.put("/job/a1", json={"script_name": "noop"})
+    server.client.put("/data/d1", json={"data": [1]})
+    upload(server.client, "a.csv")
+    with server.unchanged():
+        answer = server.client.request(*request_line.split(), headers={"If-Match": tags})
+    assert answer.status_code == 400
+    assert "If-Match" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("tags", ["*", '"x"', '"'])
+@pytest.mark.parametrize(
+    "path",
+    ["/info", "/datafile/a.csv/content", "/ui/jobs", "/ui/static/x/app.css", "/docs/docs.js"],
+)
+def test_what_is_only_read_needs_no_tag(client: httpx.Client, path: str, tags: str) -> None:
+    assert upload(client, "a.csv").status_code == 201
+    answer = client.get(path, headers={"If-Match": tags, "If-None-Match": '"y"'})
+    assert answer.status_code == 200
+    assert answer.content == client.get(path).content
+
+
 def test_any_job_that_is_there_matches_a_star(client: httpx.Client) -> None:
     assert client.put("/job/a1", json={}).status_code == 201
     star = {"If-Match": "*"}

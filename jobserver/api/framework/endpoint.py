@@ -221,6 +221,7 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> Callable[..., Re
     def serve(**arguments: object) -> Response:
         if is_write and request.method == "HEAD":  # Flask adds HEAD to GET; it must be safe
             raise MethodNotAllowed(methods)
+        _read_if_match(entry)
         if not public:
             authorize(actor(), entry.policy)
         if query:
@@ -236,6 +237,19 @@ def _served(view: View, entry: Endpoint, methods: list[str]) -> Callable[..., Re
         return answer.response() if isinstance(answer, Answer) else answer
 
     return serve
+
+
+def _read_if_match(entry: Endpoint) -> None:
+    """Refuse an ``If-Match`` without a tag where it is evaluated, and ignore it elsewhere.
+
+    For answers to GET, werkzeug would return the content with the status 412.
+    """
+    if 412 not in entry.refusals:
+        request.environ.pop("HTTP_IF_MATCH", None)
+    elif "If-Match" in request.headers and not request.if_match:
+        raise BadRequest(
+            "The header If-Match holds no ETag. Send one as it was received, in quotes, or *."
+        )
 
 
 def _read_body(entry: Endpoint) -> Body | None:
