@@ -103,6 +103,12 @@ def test_a_job_in_an_answer_documents_what_the_server_sets(document: Document) -
     assert schemas["State"]["enum"] == [*State]
 
 
+def test_a_job_in_a_list_may_have_no_time_yet(document: Document) -> None:
+    fields = document["components"]["schemas"]["ListedJob"]["properties"]
+    for name in ("started", "finished"):
+        assert {entry["type"] for entry in fields[name]["anyOf"]} == {"string", "null"}
+
+
 def test_what_an_answer_leaves_out_is_never_null(document: Document) -> None:
     schemas = document["components"]["schemas"]
     assert schemas["ErrorBody"]["properties"]["errors"]["type"] == "array"

@@ -47,8 +47,9 @@ class ListedJob(BaseModel):
 
     id: _Id
     created: _Created | None = None
-    started: _Started = None
-    finished: _Finished = None
+    # Their default is not None, which would hide in the OpenAPI document that null is a value.
+    started: _Started = ""
+    finished: _Finished = ""
     state: State | None = None
     result: _Result = None
     edited: str | None = Field(None, description="When it was last changed.", examples=[_TEXT_TIME])
