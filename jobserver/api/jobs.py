@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, request
 from pydantic import ConfigDict, Field
 
-from jobserver.api.framework.body import Body
+from jobserver.api.framework.body import JSON, Body
 from jobserver.api.framework.endpoint import (
     Answer,
     DocumentQuery,
@@ -139,7 +139,9 @@ def delete_jobs() -> Answer:
     answers={200: Cancelled},
 )
 def cancel_jobs(body: Filter) -> Answer:
-    """Cancel the queued and running jobs that match a filter; all of them without one."""
+    """Cancel the queued and running jobs that match a filter: all of them if it is `{}`."""
+    if request.mimetype != JSON:  # nothing was sent
+        raise BadRequest("Send a filter of the jobs to cancel as JSON: {} cancels all of them.")
     parts, visible = services(), owner_filter()
     active = {"state": {"$in": [state.value for state in ACTIVE]}}
     query = {"$and": [active, matching]} if (matching := _compiled(body)) else active

@@ -84,6 +84,7 @@ def test_those_that_a_filter_selects_are_cancelled(unruly: httpx.Client) -> None
     states = [read(unruly, job_id)["state"] for job_id in (running[1], done, fresh)]
     assert states == ["running", "finished", "created"]
     queued = [start(unruly, "doze") for _ in range(WORKERS + 1)]
+    assert unruly.post("/jobs/cancel").status_code == 400
     assert unruly.post("/jobs/cancel", json={}).json()["cancelled"] == len(queued) + 1
     for job_id in (running[1], *queued):
         assert finished(unruly, job_id)["state"] == "cancelled"
