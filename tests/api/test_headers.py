@@ -13,6 +13,7 @@ from jobserver.home.settings import Settings
 from tests.api.conftest import LOCAL, PAGE
 from tests.api.test_http import connect
 from tests.support.contract import check_headers
+from tests.support.members import Member, Members
 from tests.support.server import Server
 
 ALLOW = "Access-Control-Allow-Origin"
@@ -51,6 +52,28 @@ def test_what_cannot_be_read_is_answered_with_them(server: Server) -> None:
             answer.begin()
             assert answer.status == 400
             check_headers(httpx.Response(400, headers=answer.getheaders()))
+
+
+def test_no_cache_shows_somebody_elses_answer(members: Members, alice: Member) -> None:
+    job = f"/job/{alice.client.put('/job', json={'script_name': 'noop'}).json()['_id']}"
+    for path in (job, "/jobs", f"{job}/log", f"{job}/result", f"{job}/events", "/ui/jobs"):
+        for client in (alice.client, members.client()):
+            with client.stream("GET", path) as answer:
+                caching = answer.headers["Cache-Control"].split(", ")
+                assert "private" in caching
+                assert {"no-cache", "no-store"} & {*caching}
+                vary = answer.headers["Vary"].split(", ")
+                assert {"Authorization", "Cookie"} <= {*vary}
+                assert len(vary) == len({*vary})
+    page = members.client().get("/ui/login", headers={"Accept": "text/html"}).text
+    style = members.client().get(page.partition('href="')[2].partition('"')[0])
+    assert "public" in style.headers["Cache-Control"]
+    assert "Cookie" not in style.headers.get("Vary", "")
+
+
+def test_without_login_no_cache_shows_an_older_answer(client: httpx.Client) -> None:
+    for path in ("/jobs", "/nothing", "/ui/jobs"):
+        assert "no-cache" in client.get(path).headers["Cache-Control"]
 
 
 def test_streams_have_them(client: httpx.Client) -> None:

@@ -59,7 +59,11 @@ def disposition(how: str, name: str) -> str:
 
 
 def register(app: Flask, settings: Settings) -> None:
-    """Add the headers to every answer of an app."""
+    """Add the headers to every answer of an app.
+
+    No cache may use an answer again without asking, nor show it to others if it depends on who
+    asks: with login that is every one that does not say that it is public.
+    """
     always = list(ALWAYS)
     if (settings.PUBLIC_URL or "").startswith("https://"):
         always.append(("Strict-Transport-Security", f"max-age={_YEAR}"))
@@ -70,6 +74,11 @@ def register(app: Flask, settings: Settings) -> None:
         if POLICY not in headers:
             html = response.mimetype in _DOCUMENTS
             headers[POLICY] = DOCUMENT_POLICY if html else DATA_POLICY
+        caching = headers.setdefault("Cache-Control", "no-cache")
+        if settings.LOGIN_REQUIRED and "public" not in caching:
+            if "private" not in caching:
+                headers["Cache-Control"] = f"private, {caching}"
+            response.vary.update(("Authorization", "Cookie"))
         return response
 
     app.after_request(add)
