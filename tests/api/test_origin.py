@@ -61,13 +61,21 @@ def test_no_host(server: Server) -> None:
         ("localhost", "http://localhost"),
         ("localhost:5000", "http://127.0.0.1:5000"),
         ("127.0.0.1:5000", "http://LOCALHOST:5000"),
-        ("[::1]:8", "https://[::1]:8"),
+        ("[::1]:8", "http://[::1]:8"),
     ],
 )
 @pytest.mark.parametrize("site", ["same-origin", "none"])
 def test_own_pages(server: Server, host: str, origin: str, site: str) -> None:
     headers = (f"Host: {host}", f"Origin: {origin}", f"Sec-Fetch-Site: {site}")
     assert statuses(server, *headers) == SERVED
+
+
+@pytest.mark.parametrize("proxy", ["X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"])
+def test_pages_with_https_are_own_ones_behind_a_proxy_with_it(server: Server, proxy: str) -> None:
+    expected = SERVED if "https" in proxy else {403}
+    assert statuses(server, "Host: localhost:5", "Origin: https://localhost:5", proxy) == expected
+    assert statuses(server, "Host: localhost:5", "Origin: https://[::1]:5", proxy) == expected
+    assert statuses(server, "Host: localhost:5", "Origin: http://localhost:5", proxy) != expected
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8888", "http://localhost", "http://[::1]:80"])

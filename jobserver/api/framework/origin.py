@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
@@ -39,6 +40,12 @@ _EXPOSED_HEADERS = (
 )
 #: Seconds a browser may cache a preflight; none caches it longer than two hours.
 _MAX_AGE = "7200"
+
+
+class _Origin(NamedTuple):
+    scheme: str
+    hostname: str
+    port: int | None
 
 
 def check_host(host: str, settings: Settings) -> None:
@@ -124,20 +131,26 @@ def _hostname(address: str) -> str | None:
 
 
 def _is_ours(origin: str, settings: Settings) -> bool:
-    """Whether an origin is the request's host, or that of ``PUBLIC_URL``."""
-    ours, theirs = _host_and_port(f"//{request.host}"), _host_and_port(origin)
+    """Whether an origin is that of the request, or of ``PUBLIC_URL``.
+
+    The scheme is as a proxy reports it, whoever that is: pages cannot send that header.
+    """
+    scheme = request.headers.get("X-Forwarded-Proto", request.scheme)
+    ours, theirs = _parts(f"{scheme}://{request.host}"), _parts(origin)
     if ours is None or theirs is None:
         return False
-    both_local = {ours[0], theirs[0]} <= LOOPBACK and ours[1] == theirs[1]
-    return both_local or theirs in (ours, _host_and_port(settings.PUBLIC_URL or ""))
+    both_local = {ours.hostname, theirs.hostname} <= LOOPBACK
+    if both_local and (ours.scheme, ours.port) == (theirs.scheme, theirs.port):
+        return True
+    return theirs in (ours, _parts(settings.PUBLIC_URL or ""))
 
 
 @lru_cache(_ADDRESSES)
-def _host_and_port(address: str) -> tuple[str, int | None] | None:
-    """Return host and port of an address; None if it has no host."""
+def _parts(address: str) -> _Origin | None:
+    """Return scheme, host and port of an address; None if it has no host."""
     try:
         parts = urlsplit(address)
-        return (parts.hostname, parts.port) if parts.hostname else None
+        return _Origin(parts.scheme, parts.hostname, parts.port) if parts.hostname else None
     except ValueError:
         return None
 
