@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import httpx
 import pytest
+from flask import Flask
 from playwright.sync_api import Page, expect
 
+from jobserver.api.framework import errors
+from jobserver.api.framework.identity import KEY
+from jobserver.app import BLUEPRINTS
+from jobserver.home.settings import Settings
+from jobserver.web import pages
 from tests.support.server import Server
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -60,6 +69,25 @@ def test_a_browser_gets_a_page_for_a_wrong_method(server: Server) -> None:
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     answer = server.client.put("/ui/jobs")
     assert (answer.status_code, answer.json()["status"]) == (405, 405)
+
+
+@pytest.mark.parametrize("is_browser", [True, False])
+def test_a_browser_gets_a_page_for_a_failure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, is_browser: bool
+) -> None:
+    """The parts of this app have no jobs to list."""
+    app = Flask("jobserver")
+    app.extensions[KEY] = SimpleNamespace(settings=Settings(home=tmp_path))
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    errors.register(app)
+    pages.register(app)
+    answer = app.test_client().get("/ui/jobs", headers=HTML if is_browser else {})
+    assert answer.status_code == 500
+    assert answer.text.startswith("<!doctype html>") == is_browser
+    assert "administrator" in answer.text
+    assert "Traceback" not in answer.text
+    assert "GET /ui/jobs failed" in caplog.text
 
 
 def test_a_visitor_without_jobs_is_shown_the_first_one(tab: Page) -> None:
