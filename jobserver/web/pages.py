@@ -85,8 +85,9 @@ def _as_page(response: Response) -> Response:
     error = ApiError(json.loads(response.get_data())["message"])
     shown = refusal("error.html", error)
     response.set_data(shown.get_data())
-    for name in (POLICY, "Cache-Control", "Content-Type", "Vary"):
+    for name in (POLICY, "Cache-Control", "Content-Type"):
         response.headers[name] = shown.headers[name]
+    response.vary.add("Cookie")
     return response
 
 
