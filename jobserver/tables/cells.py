@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from math import isnan
 
 #: Text that stands for a missing value, but only in a column of numbers or times.
 MISSING = frozenset(
@@ -44,6 +46,9 @@ _UNITS = frozenset(
     litres knots kn mph asl amsl nap ts rn avg smp tot
     """.split()  # noqa: SIM905 - easier to read and to add to
 )
+#: What starts with a letter, as no date of numbers does.
+WORD = re.compile(r"\s*[^\W\d_]")
+_LONGEST_FOOTER = 10
 _UNIT_SIGN = re.compile(r"[/°º%³²µμ^*\[(]")
 
 
@@ -81,6 +86,32 @@ def is_typed(text: str) -> bool:
 def is_dated(text: str) -> bool:
     """Whether a cell is a time with its day, in any common order, certain or not."""
     return is_typed(text) and not is_clock(text) and not is_number(text)
+
+
+def footer_length(cells: Sequence[object]) -> int:
+    """Return how many last cells of a column of dates are a footer: words, at most ten.
+
+    Parameters
+    ----------
+    cells : sequence
+        Text, or anything else; missing ones are None, NaN or empty.
+    """
+    present = [
+        n
+        for n, cell in enumerate(cells)
+        if cell not in (None, "") and not (isinstance(cell, float) and isnan(cell))
+    ]
+    words = 0
+    for n in reversed(present[-_LONGEST_FOOTER - 1 :]):
+        if not isinstance(cells[n], str) or not WORD.match(str(cells[n])):
+            break
+        words += 1
+    dates = [cells[n] for n in present[: len(present) - words]]
+    if not 0 < words <= _LONGEST_FOOTER or 2 * words >= len(dates):
+        return 0
+    if not all(isinstance(cell, str) and is_dated(cell.strip()) for cell in dates):
+        return 0
+    return len(cells) - present[-words]
 
 
 def is_blank(text: str) -> bool:

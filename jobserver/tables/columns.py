@@ -106,7 +106,24 @@ def find_times(names: Sequence[object], options: Options) -> tuple[TimesOption |
     return option, find_columns(names, option.columns, "times") if option else []
 
 
-def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFrame:
+def find_dates(names: Sequence[object], options: Options) -> int | None:
+    """Return the position of the column below whose dates a footer may stand.
+
+    It is that of ``times``, or the first; None if it is one of ``text``. Numbers of columns count
+    those that ``columns`` names.
+    """
+    wanted = options.get("columns")
+    kept = find_columns(names, wanted, "columns") if wanted else [*range(len(names))]
+    labels = [names[n] for n in kept]
+    _, parts = find_times(labels, options)
+    text = find_columns(labels, options.get("text") or (), "text")
+    dates = kept[parts[0]] if parts else 0
+    return None if dates in [kept[n] for n in text] else dates
+
+
+def with_types(
+    frame: pd.DataFrame, options: Options, where: Where, own: Sequence[int] = ()
+) -> pd.DataFrame:
     """Return a table with typed columns.
 
     Parameters
@@ -117,6 +134,8 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
         ``text``, ``times``, ``missing``, ``decimal``, ``thousands``.
     where : callable
         Returns where a row stands, such as ``line 7``.
+    own : sequence of int
+        Columns that are text as the file has it, and stay so.
 
     Raises
     ------
@@ -130,19 +149,7 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
     option, parts = find_times(names, options)
     typer = TextColumns(options, where)
     remarks = typer.remarks
-    for n, dtype in enumerate(frame.dtypes):
-        if dtype.kind in "fb":  # most columns of a wide table: each look at one costs 50 us
-            continue
-        column = frame.iloc[:, n]
-        if dtype.kind == "M" and column.dt.tz is not None:
-            frame.isetitem(n, column.dt.tz_convert("UTC").array)
-        elif n not in text and n not in parts and _is_text(column):
-            if (typed := typer.typed(column)) is not column:
-                frame.isetitem(n, typed.array)
-        elif dtype == "object" and n not in parts:
-            typer.remark_mixed(column)
-        elif option is None and _are_compact_dates(column):
-            typer.remarks[str(names[n])] = time_remark([column], where(0))
+    _type_columns(frame, typer, {*own} - text, text, parts)
     if option is None:
         _name_clocks(frame, remarks)
         frame = _with_joined_times(frame, text, typer)
@@ -154,6 +161,27 @@ def with_types(frame: pd.DataFrame, options: Options, where: Where) -> pd.DataFr
     if remarks:
         frame.attrs[REMARKS] = remarks
     return frame
+
+
+def _type_columns(
+    frame: pd.DataFrame, typer: TextColumns, own: set[int], text: set[int], parts: list[int]
+) -> None:
+    """Give the columns of a table their types, apart from those that hold text or the times."""
+    for n, dtype in enumerate(frame.dtypes):
+        if dtype.kind in "fb":  # most columns of a wide table: each look at one costs 50 us
+            continue
+        column = frame.iloc[:, n]
+        if dtype.kind == "M" and column.dt.tz is not None:
+            frame.isetitem(n, column.dt.tz_convert("UTC").array)
+        elif n in own:
+            typer.remark_dates(column, column.dropna())
+        elif n not in text and n not in parts and _is_text(column):
+            if (typed := typer.typed(column)) is not column:
+                frame.isetitem(n, typed.array)
+        elif dtype == "object" and n not in parts:
+            typer.remark_mixed(column)
+        elif typer.options.get("times") is None and _are_compact_dates(column):
+            typer.remarks[str(frame.columns[n])] = time_remark([column], typer.where(0))
 
 
 def _log_remarks(remarks: dict[str, str]) -> None:
@@ -196,15 +224,15 @@ def with_own_types(
     frame = without_missing(frame, options)
     names = list(frame.columns)
     option, parts = find_times(names, options)
-    text = find_columns(names, options.get("text") or (), "text")
+    text, own = find_columns(names, options.get("text") or (), "text"), list[int]()
     for n in range(frame.shape[1]):
         column = frame.iloc[:, n]
         if n not in (*text, *parts) and set(map(type, column.dropna())) == {str}:
             if option is None and (times := iso_times(column)) is not None:
                 frame.isetitem(n, times.array)
             elif not all(map(is_clock, column.dropna())):
-                text.append(n)
-    return with_types(frame, {**options, "text": text}, where)
+                own.append(n)
+    return with_types(frame, options, where, own)
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -310,7 +338,8 @@ def _report_timeless(frame: pd.DataFrame, where: Where) -> None:
     if len(found) == 1 and (missing := frame.iloc[:, found[0]].isna().to_numpy()).any():
         rows, first = counted(int(missing.sum()), "row"), where(int(missing.argmax()))
         name = frame.columns[found[0]]
-        _log.warning("The column %s: no time in %s, the first in %s", name, rows, first)
+        total = "; if the last row is a total, remove it from the file" if missing[-1] else ""
+        _log.warning("The column %s: no time in %s, the first in %s%s", name, rows, first, total)
 
 
 def _report_codes(frame: pd.DataFrame) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from jobserver.encoding import decode_table, is_table
 from jobserver.errors import BadRequest
-from jobserver.tables.cells import REMARKS
-from jobserver.tables.columns import find_columns, with_types, without_missing
+from jobserver.tables.cells import REMARKS, footer_length
+from jobserver.tables.columns import find_columns, find_dates, with_types, without_missing
 from jobserver.tables.datatypes import (
     DatatypeMismatch,
     check_datatype,
@@ -23,6 +23,7 @@ from jobserver.tables.datatypes import (
 from jobserver.tables.errors import set_one
 from jobserver.tables.numbers import check_points, doubts_points, holds_large, is_inexact
 from jobserver.tables.options import Options
+from jobserver.tables.rows import report_footer
 from jobserver.tables.times import iso_times
 
 if TYPE_CHECKING:
@@ -76,11 +77,26 @@ def convert(value: object, datatype: str, options: Options = _NO_OPTIONS) -> Any
 
 def finish(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
     """Return a table of untyped cells as its options say, with typed columns."""
-    frame = without_missing(frame, options)
+    frame = _without_footer(without_missing(frame, options), options)
     if wanted := options.get("columns"):
         frame = frame.iloc[:, find_columns(list(frame.columns), wanted, "columns")]
     _check_points(frame, options)
     return with_types(frame, options, _row)
+
+
+def _without_footer(frame: pd.DataFrame, options: Options) -> pd.DataFrame:
+    """Return a table without the last rows whose label or first cell is no date like the others."""
+    length = footer_length(frame.index.tolist())
+    if not length and frame.shape[1]:
+        dates = find_dates(list(frame.columns), options)
+        length = 0 if dates is None else footer_length(frame.iloc[:, dates].tolist())
+    if not length:
+        return frame
+    first = frame.iloc[-length].dropna()
+    labels = [frame.index[-length]] if isinstance(frame.index[-length], str) else []
+    text = ",".join(map(str, [*labels, *first]))
+    report_footer("row", len(frame) - length + 1, len(frame), text)
+    return frame.iloc[:-length].infer_objects()
 
 
 def _row(row: int) -> str:

@@ -6,6 +6,7 @@ the script.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,7 +14,7 @@ from typing import Any
 
 from jobserver.encoding import is_table
 from jobserver.sizes import counted
-from jobserver.tables.cells import COUNT, is_blank, is_time, is_typed
+from jobserver.tables.cells import COUNT, footer_length, is_blank, is_time, is_typed
 from jobserver.tables.errors import LONGEST_SHOWN, abridged, did_you_mean, set_one
 
 #: Most columns of a table: as many as a sheet of a workbook has.
@@ -280,10 +281,22 @@ def _check_timeseries(value: object) -> None:
     else:
         columns = columns_of(value)
     candidates = [*columns.data.values(), columns.index or []]
+    candidates = [cells[: len(cells) - footer_length(cells)] for cells in candidates]
     if not any(cells and all(map(is_time, cells)) for cells in candidates):
         raise DatatypeMismatch(
             "has no times: a column or the labels must be times such as 2018-09-05T17:24"
+            + _odd_time(candidates)
         )
+
+
+def _odd_time(candidates: Iterable[list[object]]) -> str:
+    """Return the first cell that is not a time where most are; empty if there is none."""
+    for cells in candidates:
+        odd = [row for row, cell in enumerate(cells) if not is_time(cell)]
+        if 2 * len(odd) < len(cells):
+            shown = abridged(json.dumps(cells[odd[0]], ensure_ascii=False))
+            return f', and {shown} in row {odd[0] + 1} is not: correct it, or set "times"'
+    return ""
 
 
 def _check_series(value: Any) -> None:

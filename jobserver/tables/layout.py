@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from jobserver.tables.cells import is_time, is_typed
+from jobserver.tables.cells import footer_length, is_time, is_typed
 from jobserver.tables.errors import AmbiguousTable
 from jobserver.tables.header import find_commented, find_header, find_units
 from jobserver.tables.numbers import doubts_points, find_decimal
@@ -124,6 +124,7 @@ def _infer(lines: list[str], options: Options) -> tuple[Layout, bool]:
     check_widths(table, options)
     commented = find_commented(top.comments, table, separator, options)
     body, names, surplus = find_header(commented, table, separator, options)
+    body = body[: len(body) - footer_length([row.cells[0] for row in body[1:]])]
     units, body = find_units(names, body, options)
     if not body and stop < len(rows):
         raise AmbiguousTable(

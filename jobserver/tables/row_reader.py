@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from jobserver.sizes import KIB
-from jobserver.tables.cells import MISSING, REMARKS, TIME, is_blank, is_number
+from jobserver.tables.cells import MISSING, REMARKS, TIME, footer_length, is_blank, is_number
 from jobserver.tables.columns import (
     find_columns,
     find_times,
@@ -35,8 +35,8 @@ from jobserver.tables.numbers import (
     with_points,
 )
 from jobserver.tables.options import Options
-from jobserver.tables.rows import Row, check_rows, find_footer, split_rows
-from jobserver.tables.text_columns import footer_length, has_leading_zeros, report_missing
+from jobserver.tables.rows import Row, check_rows, find_footer, report_footer, split_rows
+from jobserver.tables.text_columns import has_leading_zeros, report_missing
 from jobserver.tables.times import TimesOption, start_with_dates
 
 if TYPE_CHECKING:
@@ -210,9 +210,10 @@ class RowReader:
 
     def _without_footer(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return a table of dates without the last rows, if they start with words instead."""
-        if 0 in self.texts or frame.empty or frame[0].dtype != "str":
+        dates = self.parts[0] if self.parts else 0
+        if dates in self.texts or frame.empty or frame[dates].dtype != "str":
             return frame
-        length = footer_length(frame[0])
+        length = footer_length(frame[dates].tolist())
         if not length:
             return frame
         self._cut_off(self._line(len(frame) - length), self._line(len(frame) - 1))
@@ -225,11 +226,7 @@ class RowReader:
         start = offset_of_line(self.data, first - 1)
         footer = self.data[start:].decode("utf-8", "replace").partition("\n")[0]
         self.data = self.data[:start]
-        _log.warning(
-            "What stands below the table was left out: %s, from %r on",
-            f"line {first}" if first == last else f"lines {first} to {last}",
-            abridged(footer),
-        )
+        report_footer("line", first, last, footer)
 
     def _rows(self) -> list[Row]:
         """Return the rows of the text, line by line."""

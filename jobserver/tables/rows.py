@@ -7,6 +7,7 @@ numbers and times, and starts with the row that names the columns.
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise, zip_longest
@@ -26,6 +27,7 @@ from jobserver.tables.options import Options, advise
 
 _SHORT = 40
 _MOST_PADDED = 50
+_log = logging.getLogger("jobserver")
 
 
 @dataclass(frozen=True)
@@ -154,13 +156,19 @@ def find_footer(rows: Sequence[Row], width: int) -> int:
     gaps = [n for n in range(1, len(rows)) if rows[n].line > rows[n - 1].line + 1]
     odd = [n for n, row in enumerate(rows) if len(row.cells) <= max(width // 2, 1) < width]
     starts, above = {*gaps, *odd}, CellCounts(width)
-    for start, row in enumerate(rows):
+    for start, row in enumerate(rows[: max(starts, default=-1) + 1]):
         typed = above.typed_columns() if start in starts else []
         below = range(start, len(rows))
         if typed and all(_is_foreign(rows[n], typed, width) for n in below):
             return start
         above.add(row)
     return len(rows)
+
+
+def report_footer(kind: str, first: int, last: int, text: str) -> None:
+    """Report the lines or rows below a table that are left out, and how they start."""
+    where = f"{kind} {first}" if first == last else f"{kind}s {first} to {last}"
+    _log.warning("What stands below the table was left out: %s, from %r on", where, abridged(text))
 
 
 def check_rows(rows: Sequence[Row], width: int, separator: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobserver.sizes import counted
-from jobserver.tables.cells import MISSING, is_dated, is_time, is_typed
+from jobserver.tables.cells import MISSING, WORD, is_dated, is_time, is_typed
 from jobserver.tables.errors import abridged
 from jobserver.tables.numbers import (
     advise_cells,
@@ -49,9 +49,6 @@ _KINDS = {
     "bool": "true and false",
     "str": "text",
 }
-_LONGEST_FOOTER = 10
-#: What starts with a letter, as no date of numbers does.
-_WORD = re.compile(r"\s*[^\W\d_]")
 #: Cells at each end of a column that show whether it holds dates.
 _FEW = 100
 #: Different cells that show in which format dates are written.
@@ -107,6 +104,26 @@ class TextColumns:
                 f"stays Python integers, as {abridged(str(cell))} in {where} has more digits than "
                 "a column of numbers keeps"
             )
+
+    def remark_dates(self, column: pd.Series, present: pd.Series) -> bool:
+        """Remark on a column of dates that it may hold times, or which cell is none.
+
+        Returns
+        -------
+        bool
+            Whether most cells are dates.
+        """
+        ends = {*range(min(_FEW, len(present))), *range(max(len(present) - _FEW, 0), len(present))}
+        odd = [row for row in sorted(ends) if not is_dated(present.iloc[row])]
+        if 2 * len(odd) >= len(ends):
+            return False
+        if odd:
+            why = f"is not a time like the others: {fix_cell(present.iloc[odd[0]])}"
+            self._remark(column, present, odd[0], why)
+        elif self.options.get("times") is None:
+            where = self._where(column, present, 0)
+            self.remarks[str(column.name)] = time_remark([present], where)
+        return True
 
     def find_odd_clock(self, column: pd.Series, present: pd.Series) -> str | None:
         """Return the first cell that is not a time of day like most, and where it stands.
@@ -169,33 +186,13 @@ class TextColumns:
                 self._remark(column, present, 0, why)
                 return
         elif 2 * wrong.sum() > len(present) and (
-            self._remark_dates(column, present) or not _DIGITS.fullmatch(present.iloc[0])
+            self.remark_dates(column, present) or not _DIGITS.fullmatch(present.iloc[0])
         ):
             return
         if wrong.any():  # not so in times, if the option names others
             text, row = present.str.strip(), int(wrong.to_numpy().argmax())
             advice = advise_cells(text, text[wrong], self.options)
             self._remark(column, present, row, f"is not {kind}{advice}")
-
-    def _remark_dates(self, column: pd.Series, present: pd.Series) -> bool:
-        """Remark on a column of dates that it may hold times, or which cell is none.
-
-        Returns
-        -------
-        bool
-            Whether most cells are dates.
-        """
-        ends = {*range(min(_FEW, len(present))), *range(max(len(present) - _FEW, 0), len(present))}
-        odd = [row for row in sorted(ends) if not is_dated(present.iloc[row])]
-        if 2 * len(odd) >= len(ends):
-            return False
-        if odd:
-            why = f"is not a time like the others: {fix_cell(present.iloc[odd[0]])}"
-            self._remark(column, present, odd[0], why)
-        elif self.options.get("times") is None:
-            where = self._where(column, present, 0)
-            self.remarks[str(column.name)] = time_remark([present], where)
-        return True
 
     def _remark(self, column: pd.Series, present: pd.Series, row: int, why: str) -> None:
         where = self._where(column, present, row)
@@ -230,7 +227,7 @@ def _holds_words(column: pd.Series) -> bool:
         return False
     words = [cell for cell in {*column.tolist()} - MISSING if isinstance(cell, str)]
     return (
-        bool(words) and all(map(_WORD.match, words)) and not any(is_typed(w.strip()) for w in words)
+        bool(words) and all(map(WORD.match, words)) and not any(is_typed(w.strip()) for w in words)
     )
 
 
@@ -248,21 +245,6 @@ def _as_texts(column: pd.Series, decimal: str = ".") -> pd.Series:
 def has_leading_zeros(column: pd.Series) -> bool:
     """Whether some cells of text are integers with leading zeros, which name something."""
     return bool(column.str.fullmatch(_LEADING_ZERO).any())
-
-
-def footer_length(column: pd.Series) -> int:
-    """Return how many last cells of a column of dates are words, as of a footer; at most ten."""
-    present = column.dropna()
-    length = 0
-    while length <= _LONGEST_FOOTER and length < len(present):
-        if not _WORD.match(present.iloc[-1 - length]):
-            break
-        length += 1
-    dates = present.iloc[: len(present) - length]
-    is_footer = 0 < length <= _LONGEST_FOOTER and 2 * length < len(dates)
-    if not is_footer or not all(map(is_dated, dates.str.strip())):
-        return 0
-    return len(column) - int(column.index.get_indexer([present.index[-length]])[0])
 
 
 def report_missing(name: object, column: pd.Series) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from jobserver.sizes import MIB, counted, exact_size
 from jobserver.tables.binary_files import check_signature
+from jobserver.tables.cells import footer_length
 from jobserver.tables.columns import (
     find_columns,
+    find_dates,
     find_times,
     unique_names,
     with_own_types,
@@ -29,7 +31,7 @@ from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
 from jobserver.tables.header import UNITS_READ, find_header, find_units
 from jobserver.tables.numbers import check_points
 from jobserver.tables.options import Options
-from jobserver.tables.rows import Row, find_table
+from jobserver.tables.rows import Row, find_footer, find_table, report_footer
 from jobserver.tables.time_formats import Where
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ def read_workbook(path: Path, options: Options) -> pd.DataFrame:
     if begin:
         _log.info("Left out: %s above the table", counted(begin, "row"))
     body, names, _ = find_header(None, rows[begin:], "", options)
+    body = _without_footer(body, names, options)
     units, body = find_units(names, body, options)
     if not body and not names:
         raise UnreadableTable("is empty")
@@ -124,6 +127,22 @@ def read_workbook(path: Path, options: Options) -> pd.DataFrame:
 
     _check_points(frame, options, where)
     return with_own_types(frame, options, where)
+
+
+def _without_footer(body: list[Row], names: Sequence[str] | None, options: Options) -> list[Row]:
+    """Return the rows of a table without what stands below it, as text has it."""
+    if not body:
+        return body
+    labels = range(len(body[0].cells)) if names is None else unique_names(names)
+    end = find_footer(body, len(labels))
+    if (dates := find_dates(labels, options)) is not None:
+        missing = {*map(str, options.get("missing") or ())}
+        cells = [row.cells[dates] for row in body[1:end]]  # the first one may hold units
+        end -= footer_length([None if cell in missing else cell for cell in cells])
+    if end < len(body):
+        first, last = body[end], body[-1]
+        report_footer("row", first.line, last.line, ",".join(first.cells))
+    return body[:end]
 
 
 def _check_marks(frame: pd.DataFrame, options: Options) -> None:

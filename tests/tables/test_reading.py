@@ -333,6 +333,46 @@ def test_last_rows_that_start_with_a_word_instead_of_a_date_are_a_footer(
     assert len(read(text, text=["Datum"])) == 28 + len(footer.split("\n"))
 
 
+def test_a_footer_hides_no_units(read: Read) -> None:
+    days = "".join(f"2020-01-{day},1.5\n" for day in range(10, 20))
+    frame = read(f"date,flow\n,m3/s\n{days}Total,15\n")
+    assert frame.attrs == {"units": {"date": "", "flow": "m3/s"}}
+    assert frame["flow"].tolist() == [1.5] * 10
+
+
+FLOWS: list[dict[str, object]] = [{"q": 1.5, "t": f"2020-01-{day}"} for day in range(10, 20)]
+
+
+@pytest.mark.parametrize(
+    ("value", "options"),
+    [
+        ([{"t": row["t"], "q": row["q"]} for row in FLOWS] + [{"t": "Total", "q": 15}], {}),
+        ([*FLOWS, {"q": 15, "t": "Total"}], {"times": "t"}),
+        ([*FLOWS, {"q": 15, "t": "Total"}], {"columns": ["t", "q"], "times": 0}),
+        ({"q": {str(row["t"]): 1.5 for row in FLOWS} | {"Total": 15}}, {}),
+        ({str(row["t"]): 1.5 for row in FLOWS} | {"Total": 15}, {"datatype": "timeseries"}),
+        ({str(row["t"]): 1.5 for row in FLOWS} | {"Total": 15}, {"datatype": "series"}),
+        ([[row["t"], 1.5] for row in FLOWS] + [["Total", 15]], {"datatype": "timeseries"}),
+    ],
+)
+def test_words_below_dates_in_json_are_a_footer(
+    read: Read, caplog: pytest.LogCaptureFixture, value: object, options: dict[str, Any]
+) -> None:
+    found = read(json.dumps(value), "a.json", **{"datatype": "dataframe", **options})
+    frame = found.to_frame("q") if options.get("datatype") == "series" else found
+    assert len(frame) == 10
+    numbers = next(column for _, column in frame.items() if column.dtype.kind == "f")
+    assert numbers.tolist() == [1.5] * 10
+    assert "left out: row 11, from '" in caplog.text
+
+
+def test_a_word_among_times_in_json_is_named_where_times_are_needed(read: Read) -> None:
+    rows = [*FLOWS[:5], {"q": 15, "t": "Total"}, *FLOWS[5:]]
+    told = why(read, json.dumps(rows), "a.json", datatype="timeseries")
+    assert '"Total" in row 6' in told
+    assert '"times"' in told
+
+
 @pytest.mark.parametrize("odd", ["unklar", "32.01.2020", "3.1.20", "20200103"])
 def test_a_cell_among_dates_that_is_none_is_named(read: Read, odd: str) -> None:
     text = f"Datum;Wert;Art\n01.01.2020;1,5;\n{odd};2,5;\n{DAYS_OF_JANUARY}"

@@ -401,6 +401,66 @@ def test_a_cell_among_dates_that_is_none_is_named(read: Any, odd: object) -> Non
     assert "correct it in the file" in remark
 
 
+TOTALS: list[list[Any]] = [["Total", 42], [], ["Source: BfG"]]
+
+
+@pytest.mark.parametrize(
+    ("footer", "rows"),
+    [
+        (TOTALS[:1], "row 31"),
+        (TOTALS[1:], "row 32"),
+        (TOTALS, "rows 31 to 33"),
+        ([["None", 42]], "row 31"),
+    ],
+)
+@pytest.mark.parametrize("written", ["%Y-%m-%d", "%d.%m.%Y", None])
+def test_words_below_dates_are_a_footer_as_in_text(
+    read: Any,
+    caplog: pytest.LogCaptureFixture,
+    footer: list[list[Any]],
+    rows: str,
+    written: str | None,
+) -> None:
+    dates = [day.strftime(written) if written else day for day in MORNINGS]
+    sheet: list[list[Any]] = [["d", "q"], ["", "m3/s"], *([date, 1.5] for date in dates), *footer]
+    for options in ({}, {"times": "d"}, {"columns": ["q", "d"], "times": 1}):
+        caplog.clear()
+        frame = read(workbook(sheet), "a.xlsx", **options)
+        assert frame["q"].tolist() == [1.5] * 28
+        assert f"left out: {rows}, from" in caplog.text
+        if options or written != "%d.%m.%Y":
+            assert frame["d"].tolist() == MORNINGS
+    kept = read(workbook(sheet[:-1]), "a.xlsx", text=["d"], units=True)
+    assert len(kept) == 28 + len([row for row in footer[:-1] if row])
+
+
+@pytest.mark.parametrize("footer", [["Mean", 3.0], ["See the notes"]])
+def test_what_stands_below_a_blank_row_and_fits_no_column_is_a_footer(
+    read: Any, caplog: pytest.LogCaptureFixture, footer: list[Any]
+) -> None:
+    content = workbook([["id", "q"], [1, 1.5], [2, 2.5], [], footer])
+    assert read(content, "a.xlsx")["id"].tolist() == [1, 2]
+    assert f"row 5, from '{footer[0]}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "rows", [[["Total", 9], [MORNINGS[0], 1.5]], [[f"word {n}", 1] for n in range(11)]]
+)
+def test_words_that_are_surely_no_footer_are_kept_and_named(
+    read: Any, rows: list[list[Any]]
+) -> None:
+    content = workbook([["d", "q"], *([date, 1.5] for date in MORNINGS), *rows])
+    frame = read(content, "a.xlsx")
+    assert len(frame) == 28 + len(rows)
+    assert f"{rows[0][0]!r} in row 30" in frame.attrs["remarks"]["d"]
+
+
+def test_a_total_among_dates_in_text_cells_is_named(read: Any) -> None:
+    dates = [day.strftime("%d.%m.%Y") for day in MORNINGS]
+    content = workbook([["d", "q"], *([d, 1.5] for d in [*dates[:14], "Total", *dates[14:]])])
+    assert "'Total' in row 16" in read(content, "a.xlsx").attrs["remarks"]["d"]
+
+
 def test_a_full_date_among_others_is_never_proposed_as_a_missing_value(read: Any) -> None:
     dates = [*MORNINGS[:14], "15.01.2020", *MORNINGS[15:]]
     content = workbook([["d", "q"], *([date, 1.5] for date in dates)])
