@@ -8,12 +8,13 @@ they do not is the text examined line by line.
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from jobserver.sizes import KIB
+from jobserver.sizes import KIB, MIB
 from jobserver.tables.cells import MISSING, REMARKS, TIME, footer_length, is_blank, is_number
 from jobserver.tables.columns import (
     find_columns,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HEAD = 64 * KIB
+#: Bytes of text above which pandas reads faster part by part.
+_LONG = 8 * MIB
 #: Rows in which numbers mostly show whether points are decimal.
 _FEW = 1000
 _ZEROS = "it has zeros at the start"
@@ -137,26 +140,27 @@ class RowReader:
         import pandas as pd
 
         times = self._iso_times()
-        dtypes: Any = dict.fromkeys({*self.texts, *self.parts}.difference(times), "str")
-        dtypes = "str" if self.options.get("thousands") else dtypes
+        texts = dict.fromkeys({*self.texts, *self.parts}.difference(times), "str")
+        dtypes = "str" if self.options.get("thousands") else texts
         missing = ["", *(self.options.get("missing") or ())]
-        options = {"dtype": dtypes, "parse_dates": times, "na_values": missing, **more}
-        file = BytesIO(self.data)
-        file.seek(offset_of_line(self.data, self.layout.start))
+        options: Any = {"dtype": dtypes, "parse_dates": times, "na_values": missing, **more}
+        (file := BytesIO(self.data)).seek(offset_of_line(self.data, self.layout.start))
         try:
-            frame = pd.read_csv(
-                file,
-                sep=r"\s+" if self.layout.separator == " " else self.layout.separator,
-                decimal=self.layout.decimal,
-                header=None,
-                names=range(self.layout.width),
-                keep_default_na=False,
-                skipinitialspace=f"{self.layout.separator} ".encode() in self.data[:_HEAD],
-                skip_blank_lines=self.lines is not None,  # seen as missing values otherwise
-                date_format="ISO8601",
-                low_memory=False,  # otherwise parts of a long column could get different types
-                **options,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # see _without_objects
+                frame = pd.read_csv(
+                    file,
+                    sep=r"\s+" if self.layout.separator == " " else self.layout.separator,
+                    decimal=self.layout.decimal,
+                    header=None,
+                    names=range(self.layout.width),
+                    keep_default_na=False,
+                    skipinitialspace=f"{self.layout.separator} ".encode() in self.data[:_HEAD],
+                    skip_blank_lines=self.lines is not None,  # seen as missing values otherwise
+                    date_format="ISO8601",
+                    low_memory=len(self.data) > _LONG,
+                    **options,
+                )
         except pd.errors.ParserError:
             return None
         except ValueError:  # an integer of thousands of digits
@@ -164,10 +168,13 @@ class RowReader:
         return self._without_objects(frame)
 
     def _without_objects(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return a table whose columns of Python integers, beyond 64 bits, are text."""
+        """Return a table whose columns of several types are text.
+
+        These are integers beyond 64 bits, and long columns of which pandas took parts as numbers.
+        """
         objects = [n for n, dtype in frame.dtypes.items() if dtype == "object"]
-        long = [n for n in objects if frame[n].map(type).isin([int]).any()]
-        texts = self._parsed(usecols=long, dtype="str", parse_dates=[]) if long else None
+        mixed = [n for n in objects if set(map(type, frame[n].dropna())) != {bool}]
+        texts = self._parsed(usecols=mixed, dtype="str", parse_dates=[]) if mixed else None
         for n, column in texts.items() if texts is not None else ():
             frame[n] = column
         return frame

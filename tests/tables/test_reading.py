@@ -943,3 +943,27 @@ def test_a_header_that_looks_like_values_is_reported(
     for names in ("d,q", "station,2019", "station,2020-01-01"):
         read(f"{names}\nA,1.5\nB,2.5\n", header=True)
     assert not caplog.text
+
+
+def test_parts_of_a_long_table_that_differ_make_no_difference(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = {
+        "word": "5 Ice",
+        "na": "1.5 NA",
+        "long": f"7 {10**30}",
+        "flag": "True 1",
+        "zero": "5 07",
+    }
+    cells |= {"signs": f"{2**64 - 1} -1", "digits": f"{2**53 + 1} 1.5", "day": "2020-01-01 now"}
+    names = [*cells, *(f"q{n}" for n in range(1100))]  # so wide that a part is 512 rows
+    upper, lower = zip(*(pair.split() for pair in cells.values()), strict=True)
+    rows = [upper] * 520 + [lower] * 5
+    text = "\n".join(",".join([*row, *[""] * 1100]) for row in [tuple(cells), *rows])
+    text = text.replace(text.partition("\n")[0], ",".join(names))
+    whole = read(text)
+    monkeypatch.setattr("jobserver.tables.row_reader._LONG", 0)
+    parts = read(text)
+    pd.testing.assert_frame_equal(whole, parts)
+    assert whole.attrs == parts.attrs
+    assert [whole[name].dtype.kind for name in cells] == [*"OfOOOOOO"]
