@@ -8,7 +8,16 @@ from collections.abc import Sequence, Set
 from itertools import pairwise, zip_longest
 
 from jobserver.sizes import counted
-from jobserver.tables.cells import COUNT, INTEGER, is_blank, is_number, is_time, is_typed, is_unit
+from jobserver.tables.cells import (
+    COUNT,
+    INTEGER,
+    is_blank,
+    is_dated,
+    is_number,
+    is_time,
+    is_typed,
+    is_unit,
+)
 from jobserver.tables.errors import AmbiguousTable, abridged
 from jobserver.tables.options import Options, advise
 from jobserver.tables.rows import (
@@ -29,6 +38,11 @@ _YEAR = 4
 _LINES = 100
 #: How dates are written, for people: YYYY-MM-DD hh:mm.
 _DATE_FORMAT = re.compile(r"[YyMmDdHhSsf/.:T -]*")
+#: What parts names in a comment, and names of columns of times.
+_MARK = r"\s*[\t,;|]\s*"
+_TIME_WORD = re.compile(
+    r"(.*[\W\d_])?(date|time|datetime|timestamp|datum|zeit|day|tag)([\W\d_].*)?", re.IGNORECASE
+)
 _log = logging.getLogger("jobserver")
 _RULE = re.compile(r"[-=_]+", re.ASCII)
 #: Starts of cells that are values, if not plain numbers: <0.1, ~5, a minus of typography.
@@ -88,6 +102,8 @@ def find_commented(
     rows = [row for line, text in comments[-2:] for row in split_rows([text], separator, line)]
     width = len(table[0].cells)
     fitting = [row for row in rows if len(row.cells) == width > 1]
+    if parted := _parted_otherwise(comments, table[0]):
+        return parted
     if not fitting or fitting[-1] is not rows[-1]:
         return None
     if not any(is_number(cell) or is_time(cell) for cell in table[0].cells):
@@ -96,6 +112,28 @@ def find_commented(
             'the columns: remove one, or set "header": true in "data" if the row does'
         )
     return fitting[0] if _are_surely_units(fitting[-1].cells) else fitting[-1]
+
+
+def _parted_otherwise(comments: Sequence[tuple[int, str]], first: Row) -> Row | None:
+    """Return the comment that surely names the columns, whatever parts its names.
+
+    It has as many as the first row has cells, and one of them says that a time is below it.
+    """
+    width = len(first.cells)
+    rows = [
+        Row(line, re.split(_MARK if re.search(_MARK, text) else r"\s+", text.strip()))
+        for line, text in comments[-2:]
+    ]
+    for row in reversed(rows):
+        if len(row.cells) != width or len({*row.cells}) < width:
+            return None
+        pairs = zip(row.cells, first.cells, strict=True)
+        times = [_TIME_WORD.fullmatch(name) for name, cell in pairs if is_dated(cell)]
+        if any(times) and not _are_surely_units(row.cells):
+            return row
+        if not _are_surely_units(row.cells):
+            return None
+    return None
 
 
 def _are_surely_units(cells: Sequence[str]) -> bool:

@@ -967,3 +967,33 @@ def test_parts_of_a_long_table_that_differ_make_no_difference(
     pd.testing.assert_frame_equal(whole, parts)
     assert whole.attrs == parts.attrs
     assert [whole[name].dtype.kind for name in cells] == [*"OfOOOOOO"]
+
+
+@pytest.mark.parametrize(
+    "comments",
+    [
+        "# date flow\n",
+        "#date\tflow\n",
+        "# Koblenz\n# Date, water level\n",
+        "# Datum Abfluss\n# YYYY-MM-DD m3/s\n",
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";", " "])
+def test_a_comment_with_a_name_for_each_cell_names_the_columns_however_they_are_parted(
+    read: Read, caplog: pytest.LogCaptureFixture, comments: str, separator: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    frame = read(f"{comments}2020-01-01{separator}1.5\n2020-01-02{separator}2.5\n")
+    assert frame.columns[0].lower() in ("date", "datum")
+    assert frame.columns[1] in ("flow", "water level", "Abfluss")
+    assert "names the columns" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "comment", ["Gauge Koblenz", "date of flow", "flow date", "date date", "an update", "date"]
+)
+def test_words_in_a_comment_that_may_be_no_names_are_not_taken_as_such(
+    read: Read, comment: str
+) -> None:
+    frame = read(f"# {comment}\n2020-01-01,1.5\n2020-01-02,2.5\n")
+    assert frame.columns.tolist() == [0, 1]
