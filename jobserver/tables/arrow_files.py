@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobserver.tables.binary_files import check_cells, check_signature, chosen_names
-from jobserver.tables.errors import UnreadableTable, translated_errors
+from jobserver.tables.errors import UnreadableTable, abridged, translated_errors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,22 +75,24 @@ def _columns(schema: pa.Schema, options: Options) -> list[str]:
 
     for name, times in Counter(schema.names).items():
         if times > 1:
-            raise UnreadableTable(f"has {times} columns of the name {name!r}: rename them")
+            raise UnreadableTable(
+                f"has {times} columns of the name {abridged(name)!r}: rename them"
+            )
     indexes = (schema.pandas_metadata or {}).get("index_columns", ())
     labels = [name for name in schema.names if name in indexes]
     names = chosen_names([name for name in schema.names if name not in labels], options)
     for name in (*names, *labels):
         if types.is_nested(schema.field(name).type):
             raise UnreadableTable(
-                f"has lists or objects in the column {name!r}: name the columns to read in "
-                '"columns", without it'
+                f"has lists or objects in the column {abridged(name)!r}: name the columns to "
+                'read in "columns", without it'
             )
     return [*names, *labels]
 
 
 def _frame(table: pa.Table, file: str) -> pd.DataFrame:
     for n, name in enumerate(table.column_names):
-        column = _plain(table.column(n), f"{file}, column {name!r}")
+        column = _plain(table.column(n), f"{file}, column {abridged(name)!r}")
         table = table.set_column(n, table.field(n).with_type(column.type), column)
     frame: pd.DataFrame = table.to_pandas(
         use_threads=False, date_as_object=False, types_mapper=_exact_integers(table).get

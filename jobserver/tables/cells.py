@@ -47,7 +47,7 @@ _UNITS = frozenset(
     """.split()  # noqa: SIM905 - easier to read and to add to
 )
 #: What starts with a letter, as no date of numbers does.
-WORD = re.compile(r"\s*[^\W\d_]")
+_WORD = re.compile(r"\s*[^\W\d_]")
 _LONGEST_FOOTER = 10
 _UNIT_SIGN = re.compile(r"[/°º%³²µμ^*\[(]")
 
@@ -103,7 +103,7 @@ def footer_length(cells: Sequence[object]) -> int:
     ]
     words = 0
     for n in reversed(present[-_LONGEST_FOOTER - 1 :]):
-        if not isinstance(cells[n], str) or not WORD.match(str(cells[n])):
+        if not isinstance(cells[n], str) or not _WORD.match(str(cells[n])):
             break
         words += 1
     dates = [cells[n] for n in present[: len(present) - words]]

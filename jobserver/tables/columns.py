@@ -7,7 +7,9 @@ reported in the job's log, with the cell that prevents it.
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import islice
@@ -43,6 +45,7 @@ _log = logging.getLogger("jobserver")
 _FEW = 100
 #: Most columns whose remarks are logged.
 _MOST_LOGGED = 50
+_HOURS = re.compile(r"hh?|hrs?|hours?|stunde|std|uur|heure|hora", re.IGNORECASE)
 #: Integers that may be times: the year, month and day of 1800 to 2199, maybe hour, minute, second.
 _COMPACT = {8: 1, 10: 100, 12: 10_000, 14: 1_000_000}
 
@@ -157,7 +160,7 @@ def with_types(
         frame = _with_times(frame, option, parts, where)
     _log_remarks(remarks)
     _report_timeless(frame, where)
-    _report_codes(frame)
+    _report_codes(frame, list(options.get("missing") or ()))
     if remarks:
         frame.attrs[REMARKS] = remarks
     return frame
@@ -248,12 +251,22 @@ def _name_clocks(frame: pd.DataFrame, remarks: dict[str, str]) -> None:
     names = list(frame.columns)
     for n in range(len(names) - 1) if remarks else ():
         start, found, _ = remarks.get(str(names[n]), "").partition(MAY_BE_TIMES)
-        if not found or not _is_text(frame.iloc[:, n + 1]):
+        if not found:
             continue
         pair = frame.iloc[:, n : n + 2].dropna()
-        if all(map(is_clock, pair.iloc[:, 1].head(_FEW))):
+        if _are_clocks(pair.iloc[:, 1]) or _are_hours(pair.iloc[:, 1]):
             where = start.rpartition(" in ")[2]
             remarks[str(names[n])] = time_remark([pair.iloc[:, 0], pair.iloc[:, 1]], where)
+
+
+def _are_clocks(column: pd.Series) -> bool:
+    return _is_text(column) and all(map(is_clock, column.head(_FEW)))
+
+
+def _are_hours(column: pd.Series) -> bool:
+    """Whether a column holds hours of the day, by its name and its cells."""
+    is_named = _HOURS.fullmatch(str(column.name)) is not None
+    return is_named and column.dtype.kind in "iu" and bool(column.between(0, 24).all())
 
 
 def _are_compact_dates(column: pd.Series) -> bool:
@@ -342,7 +355,7 @@ def _report_timeless(frame: pd.DataFrame, where: Where) -> None:
         _log.warning("The column %s: no time in %s, the first in %s%s", name, rows, first, total)
 
 
-def _report_codes(frame: pd.DataFrame) -> None:
+def _report_codes(frame: pd.DataFrame, missing: list[object]) -> None:
     """Report numbers far from all others that look like codes of missing values."""
     import numpy as np
 
@@ -361,7 +374,8 @@ def _report_codes(frame: pd.DataFrame) -> None:
                 _log.warning(
                     "The column %s: %.15g in %s looks like a missing value; if it is, "
                     'set "missing": [%s] in "data"',
-                    *(name, code, counted(int((column == code).sum()), "row"), _exactly(code)),
+                    *(name, code, counted(int((column == code).sum()), "row")),
+                    ", ".join([*map(json.dumps, missing), _exactly(code)]),
                 )
 
 

@@ -168,8 +168,8 @@ def _check_cells(value: object, columns: dict[str, list[object]]) -> None:
 
 def _not_a_table(value: object) -> DatatypeMismatch:
     found = sorted(islice(_lists(value), 1000), key=lambda each: -each[1])
-    hint = f", or {set_one('records', [path for path, _ in found[:3]])}" if found else ""
-    return DatatypeMismatch(f"is an object, but not a table: {_ADVICE}{hint}")
+    hint = f"{set_one('records', [path for path, _ in found[:3]])}, or " if found else ""
+    return DatatypeMismatch(f"is an object, but not a table: {hint}{_ADVICE}")
 
 
 def parse_labels(keys: Iterable[str]) -> list[Any]:

@@ -14,7 +14,7 @@ from jobserver.tables.binary_files import (
     decoded,
     listed,
 )
-from jobserver.tables.errors import UnreadableTable, set_one, translated_errors
+from jobserver.tables.errors import UnreadableTable, abridged, set_one, translated_errors
 
 if TYPE_CHECKING:
     import h5py
@@ -104,7 +104,7 @@ def _chosen(file: h5py.File, name: object) -> h5py.Dataset:
     names = [*datasets]
     if isinstance(name, str):
         datasets = {one: item for one, item in datasets.items() if one == name.strip("/")}
-        problem = f"has no dataset {name!r}"
+        problem = f"has no dataset {abridged(name)!r}"
     elif by_pandas:
         raise UnreadableTable(
             f"was written by pandas.to_hdf ({listed(by_pandas)}), whose layout only pandas knows: "
@@ -128,8 +128,8 @@ def _table(dataset: h5py.Dataset, options: Options, file: str) -> pd.DataFrame:
         field = dataset.dtype[name]
         if field.shape or not _is_plain(field):
             raise UnreadableTable(
-                f"has several values or none in a cell of the column {name!r}: name the columns to "
-                'read in "columns", without it'
+                f"has several values or none in a cell of the column {abridged(name)!r}: name the "
+                'columns to read in "columns", without it'
             )
     check_cells(dataset.size * len(names))
     values = dataset.fields(names)[()]
@@ -140,7 +140,9 @@ def _table(dataset: h5py.Dataset, options: Options, file: str) -> pd.DataFrame:
 def _array(dataset: h5py.Dataset, file: str) -> np.ndarray:
     name = dataset.name.strip("/")
     if not dataset.shape or not _is_plain(dataset.dtype):
-        raise UnreadableTable(f"has no table or array of numbers or text in {name!r}: {AS_PATH}")
+        raise UnreadableTable(
+            f"has no table or array of numbers or text in {abridged(name)!r}: {AS_PATH}"
+        )
     check_cells(dataset.size)
     if used := [attribute for attribute in _CONVERSIONS if attribute in dataset.attrs]:
         _log.warning("%s, %s: %s not applied; a NetCDF file (.nc) is", file, name, listed(used))

@@ -209,15 +209,16 @@ def advise_cells(present: pd.Series, wrong: pd.Series, options: Options) -> str:
     cells = wrong.unique().tolist()
     if ways := [way for way in _ways(cells, options) if _read_all(present, options, way)]:
         return f"; {advise(*ways)}"
-    return _advise_missing(cells) if len(cells) <= _FEW else ""
+    missing = options.get("missing") or ()
+    return _advise_missing(cells, missing) if len(cells) <= _FEW else ""
 
 
-def _advise_missing(cells: Sequence[str]) -> str:
-    """Return the advice that cells are missing values, if they are short enough to be pasted."""
+def _advise_missing(cells: Sequence[str], missing: Sequence[object] = ()) -> str:
+    """Return the advice that cells are missing values, too, if they are short enough to paste."""
     fix = "fix it" if any(re.search(r"\d", cell) for cell in cells) else ""
     if max(map(len, cells)) > LONGEST_SHOWN:
         return f"; {fix or 'fix it'}"
-    return f"; {fix}{', or ' * bool(fix)}{advise({'missing': cells})}"
+    return f"; {fix}{', or ' * bool(fix)}{advise({'missing': [*missing, *cells]})}"
 
 
 def _ways(cells: Sequence[str], options: Options) -> Iterator[Options]:
@@ -226,6 +227,8 @@ def _ways(cells: Sequence[str], options: Options) -> Iterator[Options]:
     for way in _WAYS:
         marks = {**options, **way}
         is_needless = any(shorter.items() <= way.items() for shorter in found)
+        if found and not any(way.get("thousands", ",") in cell for cell in cells):
+            continue
         if is_needless or marks.get("thousands") == decimal_mark(marks):
             continue
         if all(map(re.compile(number_pattern(marks)).fullmatch, cells)):

@@ -277,7 +277,7 @@ class RowReader:
         )
         for n, column in parsed.items() if parsed is not None else ():
             if column.dtype.kind in "iuf":
-                report_missing(self.names[n], frame[n])
+                report_missing(self.names[n], frame[n], column)
                 frame[n] = column
             elif column.dtype == "str" and not self.options.get("decimal") and holds_groups(column):
                 check_points(self._texts(), self.where)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from jobserver.sizes import counted
-from jobserver.tables.cells import MISSING, WORD, is_dated, is_time, is_typed
+from jobserver.tables.cells import MISSING, is_dated, is_time, is_typed
 from jobserver.tables.errors import abridged
 from jobserver.tables.numbers import (
     advise_cells,
@@ -95,7 +95,8 @@ class TextColumns:
             row = int(odd.argmax())
             cell, where = present.iloc[row], self._where(column, present, row)
             self.remarks[str(column.name)] = (
-                f"holds {usual}, apart from {cell!r} in {where}: correct it in the file"
+                f"holds {usual}, apart from {abridged(repr(cell))} in {where}: "
+                "correct it in the file"
             )
         elif usual == "numbers":
             row = int(present.map(is_inexact).to_numpy().argmax())
@@ -172,7 +173,7 @@ class TextColumns:
         if inexact := find_inexact(text, numbers[present.index]):
             self._remark(column, present, *inexact)
             return column
-        report_missing(column.name, column)
+        report_missing(column.name, column, numbers)
         return numbers.mask(numbers.isin(missing_numbers(self.options)))
 
     def _remark_text(self, column: pd.Series, present: pd.Series, wrong: pd.Series[bool]) -> None:
@@ -192,6 +193,8 @@ class TextColumns:
         if wrong.any():  # not so in times, if the option names others
             text, row = present.str.strip(), int(wrong.to_numpy().argmax())
             advice = advise_cells(text, text[wrong], self.options)
+            if wrong.all() and (ways := advise_format(text, [column.name], ask=False)):
+                advice = f"; if it is a time, {ways}"
             self._remark(column, present, row, f"is not {kind}{advice}")
 
     def _remark(self, column: pd.Series, present: pd.Series, row: int, why: str) -> None:
@@ -219,16 +222,14 @@ def spans_of_clocks(column: pd.Series) -> pd.Series:
 
 
 def _holds_words(column: pd.Series) -> bool:
-    """Whether a column certainly is text: all cells start with a letter, and none is a number.
+    """Whether a column certainly is text: no cell is a number or time, or written in digits only.
 
     Most columns of text are so, and anything else takes a hundred times longer to find out.
     """
     if column.dtype == object:
         return False
-    words = [cell for cell in {*column.tolist()} - MISSING if isinstance(cell, str)]
-    return (
-        bool(words) and all(map(WORD.match, words)) and not any(is_typed(w.strip()) for w in words)
-    )
+    words = [cell.strip() for cell in {*column.tolist()} - MISSING if isinstance(cell, str)]
+    return bool(words) and not any(is_typed(word) or _DIGITS.fullmatch(word) for word in words)
 
 
 def _as_texts(column: pd.Series, decimal: str = ".") -> pd.Series:
@@ -247,11 +248,11 @@ def has_leading_zeros(column: pd.Series) -> bool:
     return bool(column.str.fullmatch(_LEADING_ZERO).any())
 
 
-def report_missing(name: object, column: pd.Series) -> None:
-    """Report which words of a column of numbers are taken as missing."""
-    lost = column[column.isin(MISSING)]
-    if not lost.empty:
-        words = ", ".join(sorted(lost.unique()))
+def report_missing(name: object, column: pd.Series, numbers: pd.Series) -> None:
+    """Report which words of a column of text are taken as missing in the numbers read from it."""
+    cells = column.array[numbers.isna().to_numpy()].tolist()  # isin takes much longer
+    if lost := [cell for cell in cells if cell in MISSING]:
+        words = ", ".join(sorted(set(lost)))
         _log.info("The column %s: %s taken as missing: %s", name, counted(len(lost), "cell"), words)
 
 

@@ -152,7 +152,7 @@ PUBLISHED = {
             "RH": [0, -1, 4, None],
         },
         {"YYYYMMDD": [20210101, 20210101, 20210101, 20210102], "HH": [22, 23, 24, 1]},
-        ['"times": "YYYYMMDD"'],
+        ['"times": ["YYYYMMDD", "HH"]'],
     ),
     "DINO, groundwater": Published(
         "dino.csv",

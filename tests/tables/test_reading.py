@@ -997,3 +997,43 @@ def test_words_in_a_comment_that_may_be_no_names_are_not_taken_as_such(
 ) -> None:
     frame = read(f"# {comment}\n2020-01-01,1.5\n2020-01-02,2.5\n")
     assert frame.columns.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "advice"),
+    [
+        ("d,HH,q\n20200101,1,5\n20200101,24,6\n", {}, {"times": ["d", "HH"]}),
+        ("Monat;Q\n01.2018;1,5\n02.2018;2,5\n", {"decimal": ","}, {"format": "%m.%Y"}),
+        ("t,q\nx,1.5\ny,2.5\nz,-9999\n", {"missing": [-1]}, {"missing": [-1, -9999]}),
+        ("t,q\nx,1.5\ny,2.5\nz,Ice\n", {"missing": [-1]}, {"missing": [-1, "Ice"]}),
+    ],
+)
+def test_a_remark_says_what_to_set_with_all_that_is_set_already(
+    read: Read,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+    options: dict[str, Any],
+    advice: dict[str, Any],
+) -> None:
+    read(text, **options)
+    assert json.dumps(advice)[1:-1] in caplog.text
+
+
+def test_no_mark_is_proposed_that_no_cell_holds(read: Read) -> None:
+    remark = read("d;q\nx;205,33\ny;206,33\n", thousands=",").attrs["remarks"]["q"]
+    assert remark.count("thousands") == 1
+
+
+def test_the_only_list_of_records_is_named_first(read: Read) -> None:
+    told = why(read, '{"channel": {"id": 9}, "feeds": [{"a": 1}]}', "a.json")
+    assert told.index('"records": "feeds"') < told.index("datatype")
+
+
+def test_a_long_cell_among_others_is_cut(tmp_path: Path, read: Read) -> None:
+    sheet = [["d", "q"], *([day, 1.5] for day in pd.date_range("2020-01-01", periods=5))]
+    pd.DataFrame([*sheet[:2], ["x" * 500, 2], *sheet[2:]]).to_excel(
+        tmp_path / "b.xlsx", index=False, header=False
+    )
+    remark = read((tmp_path / "b.xlsx").read_bytes(), "b.xlsx").attrs["remarks"]["d"]
+    assert "xxx" in remark
+    assert len(remark) < 200
