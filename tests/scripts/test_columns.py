@@ -191,6 +191,40 @@ def test_times_that_occur_twice_are_logged_or_refused(caplog: pytest.LogCaptureF
             script(table)
 
 
+@pytest.mark.parametrize(
+    ("cells", "way_out"),
+    [
+        (["00:00", "12:00", "00:00", "12:00"], '"times": ["date", "gauge"] in "data"'),
+        (["A", "B", "A", "B"], '"over": {"groups": "gauge"}'),
+        ([310, 260, 310, 260], '"over": {"groups": "gauge"}'),
+        (["A", "B", "A", None], None),
+        ([120, 121, 122, 123], None),
+        ([0.5, 1.5, 0.5, 1.5], None),
+        (["A", "A", "A", "A"], None),
+        ([["A"], ["B"], ["A"], ["B"]], None),
+    ],
+)
+def test_a_column_that_tells_rows_of_one_time_apart_is_named(
+    cells: list[Any], way_out: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    times = pd.to_datetime(["2020-01-01", "2020-01-01", "2020-01-02", "2020-01-02"])
+    table = pd.DataFrame({"date": times, "level": [1.0, 2.0, 3.0, 4.0], "gauge": cells})
+    resample(table, column="level")
+    with pytest.raises(ValueError, match=r"another row: 2, such as 2020-01-01[^ ]") as refused:
+        baseflow(table, "level")
+    for text in (caplog.text, str(refused.value)):
+        assert ("gauge" in text) == (way_out is not None)
+        assert way_out is None or way_out in text
+    assert caplog.text.count("all are used") == 1  # not by the script that refuses
+
+
+def test_hours_beside_a_date_are_proposed_as_times() -> None:
+    days = pd.date_range("2020-01-01", periods=2).repeat(24)
+    table = pd.DataFrame({"YYYYMMDD": days, "HH": [*range(1, 25)] * 2, "RH": 0.5})
+    with pytest.raises(ValueError, match=r'"times": \["YYYYMMDD", "HH"\] in "data"'):
+        baseflow(table, "RH")
+
+
 def test_rows_of_one_time_keep_their_order() -> None:
     values = np.arange(100.0)
     table = pd.DataFrame({"date": pd.to_datetime(["2020"] * 100), "value": values})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from jobserver.scripts.shipped.columns import check_not_negative, check_unique, timetable
+from jobserver.scripts.shipped.columns import check_not_negative, timetable
 from jobserver.scripts.shipped.steps import Share, Zone, fixed_step
 from jobserver.scripts.shipped.years import Month, complete_years, years_of
 
@@ -85,8 +85,7 @@ def water_balance(  # noqa: PLR0913, PLR0917 - they describe the table and the y
     for name in columns.values():
         if len(same := [kind for kind, other in columns.items() if other == name]) > 1:
             raise ValueError(f"{' and '.join(same)} must be different columns, but all are {name}.")
-    table = timetable(data, list(columns.values()), time, zone)
-    check_unique(table.index)
+    table = timetable(data, list(columns.values()), time, zone, unique=True)
     table = table[list(columns.values())].set_axis(list(columns), axis="columns").astype("float64")
     check_not_negative(table["flow"])
     check_not_negative(table["precipitation"], "values of precipitation")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import MinLen
 
 from jobserver.encoding.codes import MISSING_CODE
-from jobserver.scripts.shipped.steps import in_zone
+from jobserver.scripts.shipped.repeats import APART, explain_repeats
+from jobserver.scripts.shipped.steps import in_zone, set_kwargs, shown_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +125,12 @@ def one_column(data: object, column: str | None) -> pd.Series[float]:
 
 
 def timetable(
-    data: object, column: Columns | None, time: str | None, zone: str | None = None
+    data: object,
+    column: Columns | None,
+    time: str | None,
+    zone: str | None = None,
+    *,
+    unique: bool = False,
 ) -> pd.DataFrame:
     """Return what `numeric_columns` does, labelled with times and ordered by them.
 
@@ -139,15 +144,22 @@ def timetable(
         Name of the column of times; None for the row labels or the only such column.
     zone : str
         The time zone to convert times to, those without one taken as UTC; None for as they are.
+    unique : bool
+        Whether to refuse rows with the time of another row, which are logged otherwise.
 
     Raises
     ------
     ValueError
         If there are no times, several columns of times and none is named, no such columns or zone,
-        or a value is infinite.
+        or a value is infinite, or two rows have the same time and this is refused.
     """
-    table = _in_order(numeric_columns(by_time(table_of(data), time), column))
+    table = _in_order(numeric_columns(by_time(data, time), column))
     _check_finite(table)
+    if unique:
+        _check_unique(table)
+    elif again := int(table.index.duplicated().sum()):
+        apart = f"; {found}" if (found := table.attrs[APART]) else ""
+        _log.warning("rows with the time of another row: %d; all are used%s", again, apart)
     return table.set_axis(in_zone(table.index, zone), axis=0)
 
 
@@ -161,14 +173,24 @@ def one_series(
     ValueError
         As `timetable` and `one_column`, or if two values have the same time.
     """
-    column_of = one_column(by_time(table_of(data), time), column)
-    series = _in_order(column_of.to_frame()).iloc[:, 0].dropna()
-    check_unique(series.index)
+    table = _in_order(one_column(by_time(data, time), column).to_frame())
+    series = table.iloc[:, 0].dropna()
+    _check_unique(series)
     return series.set_axis(in_zone(series.index, zone))
 
 
-def by_time(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
-    """Return the table with its times as row labels; see `timetable`."""
+def by_time(data: object, time: str | None) -> pd.DataFrame:
+    """Return a table with its times as row labels; see `timetable`.
+
+    Its ``attrs`` say what tells apart rows of the same time: see `APART`.
+    """
+    table = _labelled(table_of(data), time)
+    table.attrs[APART] = explain_repeats(table, table.index.name)
+    return table
+
+
+def _labelled(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
+    """Return the table with its times as row labels."""
     import pandas as pd
 
     if isinstance(table.index, pd.DatetimeIndex) and time in (None, table.index.name):
@@ -188,7 +210,7 @@ def by_time(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
     if found:
         raise ValueError(
             f"The data has several columns of times: {known}. Set time to one of them"
-            f"{_example('time', names[found[0]])}."
+            f", such as {set_kwargs(time=names[found[0]])}."
         )
     raise ValueError(
         "The data has no times: bind a table with a column of times such as 2018-09-05T17:24, or "
@@ -196,13 +218,15 @@ def by_time(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
     )
 
 
-def check_unique(times: pd.DatetimeIndex) -> None:
-    """Raise `ValueError` if a time occurs twice."""
+def _check_unique(table: pd.DataFrame | pd.Series[float]) -> None:
+    """Raise `ValueError` if a time, the label of a row, occurs twice."""
+    times = table.index
     if times.has_duplicates:
         again = times[times.duplicated()]
         raise ValueError(
-            f"There are rows with the time of another row: {len(again)}, such as {again[0]}. "
-            "Bind a table with one row for each time."
+            f"There are rows with the time of another row: {len(again)}, such as "
+            f"{shown_time(again[0], times)}. "
+            f"{table.attrs[APART] or 'Bind a table with one row for each time'}."
         )
 
 
@@ -252,7 +276,7 @@ def check_not_negative(values: pd.Series[float], what: str = "flows") -> None:
 def _where(values: pd.Series[float], row: int) -> str:
     """Return the time of a row, or its number, counted from 1."""
     is_timed = values.index.dtype.kind == "M"
-    return f"at {values.index[row]}" if is_timed else f"in row {row + 1}"
+    return f"at {shown_time(values.index[row], values.index)}" if is_timed else f"in row {row + 1}"
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:
@@ -261,10 +285,7 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     if unknown.any():
         first = int(unknown.argmax()) + 1
         _log.warning("left out rows without a time: %d, the first is row %d", unknown.sum(), first)
-    ordered = table[~unknown].sort_index(kind="stable")
-    if again := int(ordered.index.duplicated().sum()):
-        _log.warning("rows with the time of another row: %d; all are used", again)
-    return ordered
+    return table[~unknown].sort_index(kind="stable")
 
 
 def _check_only_one(table: pd.DataFrame) -> None:
@@ -283,15 +304,8 @@ def _check_only_one(table: pd.DataFrame) -> None:
         first = next((n for n in found if n not in strays), found[0])
         raise ValueError(
             f"The data has several columns: {names}. Set column to one of them"
-            f"{_example('column', table.columns[first])}."
+            f", such as {set_kwargs(column=str(table.columns[first]))}."
         )
-
-
-def _example(parameter: str, name: object) -> str:
-    """Return how to name a column in a job, for the end of a message."""
-    return (
-        f', such as "kwargs": {json.dumps({parameter: str(name)}, ensure_ascii=False)} in "script"'
-    )
 
 
 def _not_numeric(table: pd.DataFrame) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jobserver.encoding.zones import zone_of
 from jobserver.scripts.shipped.columns import Columns, timetable
+from jobserver.scripts.shipped.repeats import check_one_series, first_values
 from jobserver.scripts.shipped.steps import (
     Count,
     Period,
@@ -16,6 +17,8 @@ from jobserver.scripts.shipped.steps import (
     check_period,
     complete_counts,
     needed,
+    set_kwargs,
+    shown_time,
     usual_step,
 )
 from jobserver.scripts.shipped.timeseries import How
@@ -67,9 +70,10 @@ def resample(
         are taken as UTC.
     min_count : int
         Number of values in a period below which the result is missing; ``count`` is not affected.
+        Values of the same time count once.
     coverage : float
         The same as a share of the values in a complete period: ``0.9`` for nine in ten. Needs times
-        with a regular step.
+        with a regular step, and those of one series.
 
     Returns
     -------
@@ -81,7 +85,8 @@ def resample(
     ------
     ValueError
         If there are no times or no numbers, several columns of times and none is named, the period
-        or zone is invalid, or the step is not regular but `coverage` is given.
+        or zone is invalid, or `coverage` is given but the step is not regular, or another column
+        tells rows of the same time apart, as in a table of several stations.
 
     References
     ----------
@@ -91,7 +96,7 @@ def resample(
     offset = _start_of(period)
     _check_days(period, offset, zone)
     table = timetable(data, column, time, zone)
-    step = usual_step(table.index)
+    step, first = usual_step(table.index), first_values(table)
     if zone is not None:
         table = table.set_axis(table.index.tz_localize(None), axis=0)
     elif _is_of_days(offset) and (advice := advise_zone(table.index)):
@@ -100,9 +105,11 @@ def resample(
     if how == "sum" and (table.astype("float64").abs().max() * len(table) >= _WHOLE).any():
         table = table.astype("float64")  # sums of integers could wrap around
     periods = table.resample(offset, closed="left", label="left")
-    counts = periods.count()
     if how == "count":
-        return counts
+        return periods.count()
+    check_one_series(table, coverage)
+    timed = first.set_axis(table.index, axis=0)
+    counts = timed.resample(offset, closed="left", label="left").sum()
     complete = None if step is None else _complete(counts.index, offset, zone, step)
     least = _least(complete, min_count, coverage)
     _log_incomplete(counts, complete, least, has_limit=coverage is not None or min_count > 1)
@@ -166,7 +173,10 @@ def _least(complete: Any, min_count: int, coverage: float | None) -> Any:
     if coverage is None:
         return min_count
     if complete is None:
-        raise ValueError("coverage needs times with a regular step: set min_count instead.")
+        raise ValueError(
+            "coverage needs times with a regular step: set min_count instead, such as "
+            f"{set_kwargs(min_count=10)}."
+        )
     import numpy as np
 
     return np.maximum([needed(count, coverage) for count in complete], min_count)
@@ -185,6 +195,7 @@ def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any, *, has_limi
         first = partly.to_numpy().argmax()
         _log.warning(
             "computed from some of the values: %d of %d periods, such as %s with %d of %d%s",
-            *(partly.sum(), len(counts), counts.index[first], fewest.iloc[first], complete[first]),
-            "" if has_limit else "; set coverage or min_count to leave them missing",
+            *(partly.sum(), len(counts), shown_time(counts.index[first], counts.index)),
+            *(fewest.iloc[first], complete[first]),
+            "" if has_limit else f"; to leave them missing, set {set_kwargs(coverage=0.9)}",
         )

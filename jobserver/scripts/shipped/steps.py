@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import tzinfo
@@ -136,6 +137,16 @@ def advise_zone(times: pd.DatetimeIndex) -> str:
         f"all values are at {' or '.join(clocks)} in {times.tz}: if their days begin then, set "
         f'zone to that of the data, such as "{offset}"'
     )
+
+
+def shown_time(time: pd.Timestamp, times: pd.DatetimeIndex) -> str:
+    """Return one of some times for a message: without the time of day if all are dates."""
+    return str(time.date() if (times == times.normalize()).all() else time)
+
+
+def set_kwargs(**kwargs: object) -> str:
+    """Return how to set parameters in a job, for a message."""
+    return f'"kwargs": {json.dumps(kwargs, ensure_ascii=False)} in "script"'
 
 
 def in_words(step: pd.Timedelta) -> str:

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Literal
 
 from jobserver.scripts.shipped.columns import Columns, numeric_columns, timetable
+from jobserver.scripts.shipped.repeats import check_one_series, first_values
 from jobserver.scripts.shipped.steps import (
     Count,
     Share,
@@ -89,9 +90,10 @@ def rolling(
         The column of times, if there are several.
     min_count : int
         Number of values in a window below which the result is missing; ``count`` is not affected.
+        Values of the same time count once.
     coverage : float
         The same as a share of the values in a complete window: ``0.9`` for nine in ten. Needs times
-        with a regular step.
+        with a regular step, and those of one series.
 
     Returns
     -------
@@ -102,7 +104,8 @@ def rolling(
     ------
     ValueError
         If there are no times or no numbers, several columns of times and none is named, the window
-        is invalid, or the step is not regular but `coverage` is given.
+        is invalid, or `coverage` is given but the step is not regular, or another column tells
+        rows of the same time apart, as in a table of several stations.
 
     References
     ----------
@@ -111,12 +114,16 @@ def rolling(
     """
     length = length_of(window)
     table = timetable(data, column, time)
-    least = 1 if how == "count" else min_count
-    if coverage is not None and how != "count":
+    found: pd.DataFrame = getattr(table.rolling(length, min_periods=1), how)()
+    if how == "count":
+        return found
+    least = min_count
+    if coverage is not None:
+        check_one_series(table, coverage)
         step = regular_step(table.index, "coverage")
         least = max(least, needed(max(length // step, 1), coverage))
-    found: pd.DataFrame = getattr(table.rolling(length, min_periods=least), how)()
-    return found
+    counts = first_values(table).rolling(length).sum()
+    return found.where(counts.round() >= least)
 
 
 def gaps(
