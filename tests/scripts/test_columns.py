@@ -171,8 +171,66 @@ def test_times_that_are_text_say_which_cell(script: Any) -> None:
     table = gauge()[["level"]].assign(date=["2020-01-01", "n/a", "2020-01-03"])
     with pytest.raises(ValueError, match=r"has no times: .* \(date: text, e.g. 'n/a' in row 2\)"):
         script(table)
-    with pytest.raises(ValueError, match=r"times date, only: none \(date: text, e.g. 'n/a'"):
+    with pytest.raises(ValueError, match=r"times date \(date: text, e.g. 'n/a'") as refused:
         script(table, time="date")
+    assert '"times": "date" in "data"' in str(refused.value)
+
+
+def test_columns_that_were_not_read_as_times_are_read_so_by_an_option() -> None:
+    table = pd.DataFrame({"Date": ["03.01.2020", "04.01.2020"], "level": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="no column of times Date") as refused:
+        resample(table, time="Date")
+    assert 'set "times": "Date" in "data"' in str(refused.value)
+    assert "none" not in str(refused.value)
+    with pytest.raises(ValueError, match="did you mean Date"):
+        resample(table, time="date")
+    table.attrs["remarks"] = {
+        "Date": 'may be a time; if so, set "times": ["Date", "Time"] in "data"'
+    }
+    with pytest.raises(ValueError, match="no column of times Date") as refused:
+        resample(table, time="Date")
+    assert str(refused.value).count('set "times"') == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("abfluss", "Abfluss [m³/s]"), ("WATER LEVEL", "Waterlevel"), ("x", None)]
+)
+def test_a_column_with_a_unit_or_a_similar_name_may_be_meant(wrong: str, meant: str | None) -> None:
+    table = gauge().rename(columns={"level": "Abfluss [m³/s]"}).assign(Waterlevel=1.0)
+    for given in (wrong, [wrong, "Waterlevel"]):
+        with pytest.raises(ValueError, match=f"no numeric column {wrong}, only: ") as refused:
+            summary(table, given)
+        assert ("did you mean" in str(refused.value)) == (meant is not None)
+        proposed = meant if given is wrong else f'{meant}", "Waterlevel'
+        assert meant is None or f'{proposed}"' in str(refused.value).partition("Set ")[2]
+
+
+@pytest.mark.parametrize("script", OF_ONE_COLUMN)
+def test_neither_constants_nor_times_are_proposed(script: Any) -> None:
+    table = gauge().drop(columns="q").assign(STN=260, MESS_DATUM=[20200101, 20200102, 20200103])
+    table.attrs["remarks"] = {"MESS_DATUM": 'may be a time; if so, set "times": "MESS_DATUM"'}
+    with pytest.raises(ValueError, match="STN, MESS_DATUM, level") as refused:
+        script(table[["date", "STN", "MESS_DATUM", "level"]])
+    assert '"kwargs": {"column": "level"}' in str(refused.value)
+    with pytest.raises(ValueError, match=r'"kwargs": {"column": "STN"}'):
+        script(table[["date", "STN", "MESS_DATUM"]])
+
+
+def test_the_column_that_an_option_makes_numeric_comes_first() -> None:
+    others = {f"site{n}": ["a", "b"] for n in range(5)}
+    table = pd.DataFrame({**others, "69928_00060": ["1.5", "Eqp"]})
+    table.attrs["remarks"] = {
+        "69928_00060": """is text, as 'Eqp' in line 9 is not a number; set "missing": ["Eqp"]""",
+        "site0": """'a' in line 8 may be a time; if so, set "times": "site0".""",
+    }
+    with pytest.raises(ValueError, match="no numeric column") as refused:
+        summary(table)
+    assert """(69928_00060 is text, as 'Eqp' in line 9 is not""" in str(refused.value)
+    assert "bind a table" not in str(refused.value)
+    assert "site" not in str(refused.value)
+    table.attrs = {}
+    with pytest.raises(ValueError, match=r"bind a table with at least one.*; and 3 more\)"):
+        summary(table)
 
 
 def test_rows_without_a_time_are_counted_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -78,7 +78,7 @@ def test_years_that_lack_a_value_are_left_out_and_logged(caplog: pytest.LogCaptu
     assert water_balance(data, "p", "q", start_month=1, coverage=0.99)[
         "precipitation"
     ].tolist() == [*(3.0 * 365, 3.0 * 364, 3.0 * 365)]
-    assert "used year 2019: precipitation has 364 of 365 values" in caplog.messages
+    assert "year 2019 is used although precipitation has 364 of 365 values" in caplog.messages
 
 
 def test_more_flow_than_rain_hints_at_the_units(caplog: pytest.LogCaptureFixture) -> None:
@@ -101,6 +101,9 @@ def test_columns_that_make_no_balance_are_refused() -> None:
     data = catchment("2019-01-01", "2020-01-01", p=1.0, q=2.0)
     with pytest.raises(ValueError, match="There is no numeric column rain, only: p, q"):
         water_balance(data, "rain", "q")
+    with pytest.raises(ValueError, match=r'"kwargs": {"flow": "q"}') as refused:
+        water_balance(data, "p", "Q")
+    assert "flow: There is no numeric column Q" in str(refused.value)
     with pytest.raises(ValueError, match=r"precipitation and flow must be different columns.*p"):
         water_balance(data, "p", "p")
     with pytest.raises(ValueError, match="rows with the time of another row: 1"):

@@ -11,7 +11,7 @@ import pytest
 from jobserver.encoding.zones import zone_of
 from jobserver.scripts import resample, return_periods, water_balance
 
-ADVICE = 'set zone to that of the data, such as "+01:00"'
+ADVICE = 'the zone of the data, such as "kwargs": {"zone": "+01:00"}'
 
 
 def days_of(zone: str, first: str = "2001-01-01", last: str = "2003-12-31") -> pd.DataFrame:
@@ -42,7 +42,7 @@ def test_days_of_a_zone_make_its_years(
     years: Callable[..., list[int]], zone: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert years(days_of(zone), zone=zone) == [2001, 2002, 2003]
-    assert "set zone" not in caplog.text
+    assert '"zone": ' not in caplog.text
     assert "left out" not in caplog.text
 
 
@@ -57,12 +57,12 @@ def test_days_that_do_not_begin_at_midnight_are_logged(
     ]:
         caplog.clear()
         years(days_of(zone, last="2004-12-31"))
-        (line,) = [text for text in caplog.messages if "set zone" in text]
+        (line,) = [text for text in caplog.messages if '"zone": ' in text]
         assert f"all values are at {clocks} in UTC" in line
-        assert f'such as "{advised}"' in line
+        assert f'"kwargs": {{"zone": "{advised}"}}' in line
     caplog.clear()
     years(days_of("UTC"))
-    assert "set zone" not in caplog.text
+    assert '"zone": ' not in caplog.text
 
 
 def test_the_refusal_of_incomplete_years_names_the_zone() -> None:
@@ -77,7 +77,7 @@ def test_hours_need_no_zone(caplog: pytest.LogCaptureFixture) -> None:
     days = days_of("+01:00", last="2001-01-10")
     resample(days, "12h")
     resample(days.assign(date=pd.date_range("2001", periods=10, freq="h", tz="UTC")), "1D")
-    assert "set zone" not in caplog.text
+    assert '"zone": ' not in caplog.text
 
 
 def test_the_time_of_a_flood_is_in_utc() -> None:

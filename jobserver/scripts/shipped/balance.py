@@ -85,7 +85,7 @@ def water_balance(  # noqa: PLR0913, PLR0917 - they describe the table and the y
     for name in columns.values():
         if len(same := [kind for kind, other in columns.items() if other == name]) > 1:
             raise ValueError(f"{' and '.join(same)} must be different columns, but all are {name}.")
-    table = timetable(data, list(columns.values()), time, zone, unique=True)
+    table = timetable(data, columns, time, zone, unique=True)
     table = table[list(columns.values())].set_axis(list(columns), axis="columns").astype("float64")
     check_not_negative(table["flow"])
     check_not_negative(table["precipitation"], "values of precipitation")

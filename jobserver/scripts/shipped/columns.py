@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import MinLen
 
 from jobserver.encoding.codes import MISSING_CODE
+from jobserver.scripts.shipped.reasons import (
+    NUMERIC,
+    almost_times,
+    as_list,
+    check_names,
+    check_only_one,
+    how_to_get_numbers,
+    no_such_times,
+    not_numeric,
+    reasons,
+    remarks_of,
+)
 from jobserver.scripts.shipped.repeats import APART, explain_repeats
 from jobserver.scripts.shipped.steps import in_zone, set_kwargs, shown_time
 
@@ -19,21 +30,16 @@ if TYPE_CHECKING:
 
 #: Names of one or several columns.
 Columns = str | Annotated[list[str], MinLen(1)]
-#: NumPy's kinds of real numbers: signed and unsigned integers, floats.
-NUMERIC = "iuf"
-#: Characters of a cell that a message shows.
-_LONGEST_CELL = 40
+#: The same, or by the parameters that hold them.
+ByParameter = Columns | Mapping[str, str]
 #: What other negative numbers may be.
 _MAY_BE = {
-    "flows": "They may be backflow, or the offset of a sensor",
-    "values of precipitation": "They may be traces, such as KNMI's -1 for less than 0.05 mm",
+    "flows": "They may be backflow, or the offset of a sensor: correct them in the file",
+    "values of precipitation": (
+        "They may be traces, such as KNMI's -1 for less than 0.05 mm: replace them in the file, "
+        "by 0 for example"
+    ),
 }
-#: Digits that are a code, not a measured value, if all rows have the same ones.
-_SHORTEST_CODE = 5
-#: Columns of which a message says why they are not used.
-_MOST_REASONS = 3
-#: NumPy's other kinds of cells, except text and times.
-_KINDS = {"b": "true and false", "c": "complex numbers", "m": "time spans"}
 _log = logging.getLogger("jobserver")
 
 
@@ -59,15 +65,16 @@ def table_of(data: object) -> pd.DataFrame:
     return table.set_axis(["value"], axis="columns") if unnamed else table
 
 
-def numeric_columns(data: object, column: Columns | None) -> pd.DataFrame:
+def numeric_columns(data: object, column: ByParameter | None) -> pd.DataFrame:
     """Return the named columns, or all numeric ones, with text as their names.
 
     Parameters
     ----------
     data : object
         What `table_of` takes.
-    column : str or list of str
-        Names of columns; None for all numeric ones: the log names the others, except times.
+    column : str, list of str or mapping
+        Names of columns, also by the parameters that hold them; None for all numeric ones: the log
+        names the others, except times.
 
     Raises
     ------
@@ -77,21 +84,16 @@ def numeric_columns(data: object, column: Columns | None) -> pd.DataFrame:
     table = table_of(data)
     names = [str(name) for name in table.columns]
     numeric = [n for n, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC]
-    others = dict(_not_numeric(table))
+    others = dict(not_numeric(table))
     if column is not None:
-        wanted = dict.fromkeys([column] if isinstance(column, str) else column)
-        for name in wanted:
-            if name not in (names[n] for n in numeric):
-                known = ", ".join(names[n] for n in numeric) or "none"
-                raise ValueError(
-                    f"There is no numeric column {name}, only: {known}{_reasons(others, name)}"
-                )
-        numeric = [n for name in wanted for n in numeric if names[n] == name]
+        wanted = {"column": column} if isinstance(column, str | list) else column
+        check_names(wanted, [names[n] for n in numeric], others)
+        chosen = dict.fromkeys(name for given in wanted.values() for name in as_list(given))
+        numeric = [n for name in chosen for n in numeric if names[n] == name]
     elif not numeric:
-        why = _reasons(others)
-        raise ValueError(f"The data has no numeric column: bind a table with at least one.{why}")
+        raise ValueError(f"The data has no numeric column{how_to_get_numbers(others)}")
     else:
-        _log_left_out(others, _remarks(table))
+        _log_left_out(others, remarks_of(table))
     return table.iloc[:, numeric].set_axis([names[n] for n in numeric], axis="columns")
 
 
@@ -116,7 +118,7 @@ def one_column(data: object, column: str | None) -> pd.Series[float]:
     """
     table = table_of(data)
     if column is None:
-        _check_only_one(table)
+        check_only_one(table)
     chosen = numeric_columns(table, column)
     if chosen.shape[1] > 1:
         raise ValueError(f"{chosen.shape[1]} columns are called {column}: rename them.")
@@ -126,7 +128,7 @@ def one_column(data: object, column: str | None) -> pd.Series[float]:
 
 def timetable(
     data: object,
-    column: Columns | None,
+    column: ByParameter | None,
     time: str | None,
     zone: str | None = None,
     *,
@@ -138,8 +140,8 @@ def timetable(
     ----------
     data : object
         What `table_of` takes.
-    column : str or list of str
-        Names of columns; None for all numeric ones.
+    column : str, list of str or mapping
+        See `numeric_columns`.
     time : str
         Name of the column of times; None for the row labels or the only such column.
     zone : str
@@ -201,20 +203,16 @@ def _labelled(table: pd.DataFrame, time: str | None) -> pd.DataFrame:
     if len(found) == 1:
         others = [n for n in range(len(names)) if n != found[0]]
         return table.iloc[:, others].set_axis(pd.DatetimeIndex(table.iloc[:, found[0]]), axis=0)
-    known = ", ".join(names[n] for n in times) or "none"
-    texts = dict(_almost_times(table))
     if time is not None:
-        raise ValueError(
-            f"There is no column of times {time}, only: {known}{_reasons(texts, time)}"
-        )
+        raise ValueError(no_such_times(table, time, [names[n] for n in times]))
     if found:
         raise ValueError(
-            f"The data has several columns of times: {known}. Set time to one of them"
-            f", such as {set_kwargs(time=names[found[0]])}."
+            f"The data has several columns of times: {', '.join(names[n] for n in times)}. Set "
+            f"time to one of them, such as {set_kwargs(time=names[found[0]])}."
         )
     raise ValueError(
         "The data has no times: bind a table with a column of times such as 2018-09-05T17:24, or "
-        f'set "times" in "data" to the column.{_reasons(texts)}'
+        f'set "times" in "data" to the column.{reasons(dict(almost_times(table)))}'
     )
 
 
@@ -265,8 +263,8 @@ def check_not_negative(values: pd.Series[float], what: str = "flows") -> None:
         )
     else:
         advice = (
-            f"{_MAY_BE[what]}: look up what they mean, and correct the data. The option missing is "
-            "for codes, in all columns."
+            f"{_MAY_BE[what]}, and upload it again. The option missing would turn them into gaps, "
+            "in all columns."
         )
     raise ValueError(
         f"There are negative {what}: {below}, such as {least} {_where(values, row)}. {advice}"
@@ -286,109 +284,3 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
         first = int(unknown.argmax()) + 1
         _log.warning("left out rows without a time: %d, the first is row %d", unknown.sum(), first)
     return table[~unknown].sort_index(kind="stable")
-
-
-def _check_only_one(table: pd.DataFrame) -> None:
-    strays = {
-        n: why
-        for n, dtype in enumerate(table.dtypes)
-        if dtype.kind == "O"
-        and not _are_codes(table.iloc[:, n])
-        and (why := _stray(table.iloc[:, n], _is_number))
-    }
-    found = [n for n, dtype in enumerate(table.dtypes) if dtype.kind in NUMERIC or n in strays]
-    if len(found) > 1:
-        names = ", ".join(
-            f"{table.columns[n]}{f' ({strays[n]})' if n in strays else ''}" for n in found
-        )
-        first = next((n for n in found if n not in strays), found[0])
-        raise ValueError(
-            f"The data has several columns: {names}. Set column to one of them"
-            f", such as {set_kwargs(column=str(table.columns[first]))}."
-        )
-
-
-def _not_numeric(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield the name of each column without numbers or times, and what it has instead."""
-    for n, dtype in enumerate(table.dtypes):
-        if dtype.kind in _KINDS:
-            yield str(table.columns[n]), _KINDS[dtype.kind]
-        elif dtype.kind not in NUMERIC + "M":
-            column = table.iloc[:, n]
-            if remark := _remarks(table).get(str(column.name)):
-                yield str(column.name), remark
-                continue
-            stray = _first(column, lambda cell: not _is_number(cell))
-            yield str(table.columns[n]), stray or _first(column, _is_number) or "empty"
-
-
-def _almost_times(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield the name of each column of text with some times, and its first other cell."""
-    remarks = _remarks(table)
-    yield from remarks.items()
-    for n, dtype in enumerate(table.dtypes):
-        name = str(table.columns[n])
-        is_unknown = dtype.kind == "O" and name not in remarks
-        if is_unknown and (why := _stray(table.iloc[:, n], _is_time)):
-            yield name, why
-
-
-def _remarks(table: pd.DataFrame) -> dict[str, str]:
-    """Return what the reader of the table remarked about its columns."""
-    found: dict[str, str] = table.attrs.get("remarks", {})
-    return found
-
-
-def _stray(column: pd.Series[object], fits: Callable[[object], bool]) -> str:
-    """Describe the first cell that does not fit, else the first; empty if no cell fits."""
-    if not any(map(fits, _distinct(column))):
-        return ""
-    return _first(column, lambda cell: not fits(cell)) or _first(column, fits)
-
-
-def _are_codes(column: pd.Series[object]) -> bool:
-    """Whether all cells are digits that identify something, such as 01013500, a gauge."""
-    digits: list[str] = []
-    for cell in _distinct(column.dropna()):
-        if not (isinstance(cell, str) and cell.isdecimal()):
-            return False
-        digits.append(cell)
-    is_one_gauge = len(digits) == 1 and len(digits[0]) >= _SHORTEST_CODE
-    return is_one_gauge or any(len(cell) > 1 and cell.startswith("0") for cell in digits)
-
-
-def _distinct(column: pd.Series[object]) -> Iterator[object]:
-    try:
-        yield from column.unique()
-    except TypeError:  # cells of JSON may be lists
-        yield from column
-
-
-def _first(column: pd.Series[object], fits: Callable[[object], bool]) -> str:
-    """Describe the first cell with a value that fits; empty if there is none."""
-    missing = column.isna().to_numpy()
-    for row, cell in enumerate(column):
-        if not missing[row] and fits(cell):
-            kind = "text" if isinstance(cell, str) else "not numbers"
-            return f"{kind}, e.g. {repr(cell)[:_LONGEST_CELL]} in row {row + 1}"
-    return ""
-
-
-def _is_number(cell: object) -> bool:
-    try:
-        return not math.isnan(float(cell))  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return False
-
-
-def _is_time(cell: object) -> bool:
-    try:
-        return isinstance(cell, str) and datetime.fromisoformat(cell).year > 0
-    except ValueError:
-        return False
-
-
-def _reasons(reasons: dict[str, str], only: str | None = None) -> str:
-    """Return the reasons in parentheses, a few at most, or that of one name."""
-    found = [f"{name}: {why}" for name, why in reasons.items() if only in (None, name)]
-    return f" ({'; '.join(found[:_MOST_REASONS])})" if found else ""

@@ -134,8 +134,8 @@ def advise_zone(times: pd.DatetimeIndex) -> str:
         before = (24 * 60 - 60 * hours - minutes) if hours >= 12 else 60 * hours + minutes
         offset = f"{'+' if hours >= 12 else '-'}{before // 60:02d}:{before % 60:02d}"
     return (
-        f"all values are at {' or '.join(clocks)} in {times.tz}: if their days begin then, set "
-        f'zone to that of the data, such as "{offset}"'
+        f"all values are at {' or '.join(clocks)} in {times.tz}: if their days begin then, set the "
+        f"zone of the data, such as {set_kwargs(zone=offset)}"
     )
 
 

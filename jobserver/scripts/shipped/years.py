@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le
 
-from jobserver.scripts.shipped.steps import advise_zone, complete_counts, needed, regular_step
+from jobserver.scripts.shipped.steps import (
+    advise_zone,
+    complete_counts,
+    needed,
+    regular_step,
+    set_kwargs,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,7 +93,8 @@ def _ways(shares: pd.Series[float], least: int) -> str:
     reached = math.floor(100 * shares.nlargest(least).iloc[-1]) if len(shares) >= least else 0
     if reached < _LEAST_PERCENT:
         return "bind a longer series"
-    return f"bind a longer series, fill its gaps, or set coverage to {reached / 100} or less"
+    lower = set_kwargs(coverage=reached / 100)
+    return f"bind a longer series, fill its gaps, or set {lower}"
 
 
 def _complete(
@@ -110,5 +117,5 @@ def _incomplete(
     for (year, row), whole, used in zip(counts.iterrows(), complete, enough, strict=True):
         for name, count in row.items():
             if count < whole:
-                verb = "used" if used else "left out"
-                yield f"{verb} year {year}: {name} has {count} of {whole} values"
+                how = f"year {year} is used although" if used else f"left out year {year}:"
+                yield f"{how} {name} has {count} of {whole} values"
