@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import partial
 from io import SEEK_END
 from mimetypes import MimeTypes
@@ -36,6 +35,7 @@ from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
 from jobserver.execution.preview import MEDIA_TYPES, Shown, is_as_it_is, show
 from jobserver.sizes import MIB, rounded_size
 from jobserver.tables.options import (
+    Options,
     TableOptions,
     extension_of,
     option_problems,
@@ -76,20 +76,34 @@ class FormatQuery(Query):
     )
     options: str | None = Field(
         None,
-        description="Options of reading as JSON, to try them: used instead of those kept.",
+        description=(
+            "Options of reading as JSON, to try them beside those kept; null leaves out a kept one."
+        ),
         examples=['{"separator": ";"}'],
     )
 
-    def table_options(self, name: str) -> Mapping[str, object] | None:
-        """Return the options to read a data file with; None for those kept with it."""
+    def table_options(self, name: str, kept: Options) -> Options:
+        """Return the options to read a data file with: those kept with it, and those to try."""
         if self.options is None:
-            return None
+            return kept
         if self.format is None:
             raise BadRequest("Options are for a format: add format=json.", [_NO_FORMAT])
-        options = read_object(self.options.encode(), stored=False)
+        options = {**kept, **_read_options(self.options)}
         if problems := [*option_problems(options, "options.", extension_of(name))]:
             raise BadRequest("The options are invalid.", problems)
-        return options
+        return options_of(options)
+
+
+def _read_options(text: str) -> Options:
+    """Return the options in a query string; `BadRequest` if they are not a JSON object."""
+    try:
+        return read_object(text.encode(), stored=False, name="The parameter options")
+    except BadRequest as error:
+        problems = [Problem(f"options.{each.field}", each.problem) for each in error.errors]
+        raise BadRequest(
+            f'{error.message} Write it as options={{"times": "Date"}}.',
+            problems or [Problem("options", "must be a JSON object")],
+        ) from error
 
 
 class DataFileOptions(Body):
@@ -121,10 +135,11 @@ class DataFileOptions(Body):
 def read_datafile(name: str, query: FormatQuery) -> Answer | Response:
     """Describe a data file, or return its content in a format."""
     files = own_datafiles()
-    tried = query.table_options(name)
+    described = files.described(name)
+    options = query.table_options(name, described.get("options", {}))
     if query.format is None:
-        return Answer(files.described(name))
-    shown = _shown(files, name, query.format, tried)
+        return Answer(described)
+    shown = _shown(files, name, query.format, options)
     name = disposition("inline", f"{PurePath(name).stem}.{query.format}")
     response = file_response(shown.content, MEDIA_TYPES[query.format], name)
     if shown.remarks:
@@ -179,12 +194,8 @@ def _media_type(name: str) -> str:
     return (_PACKED.get(packed) if packed else kind) or "application/octet-stream"
 
 
-def _shown(
-    files: DataFiles, name: str, output_format: str, tried: Mapping[str, object] | None
-) -> Shown:
+def _shown(files: DataFiles, name: str, output_format: str, options: Options) -> Shown:
     """Return a file's content in a format: as it is, or as scripts get it."""
-    kept = files.described(name).get("options", {})
-    options = kept if tried is None else options_of(tried)
     if is_as_it_is(name, output_format, options):
         return Shown(files.open(name).content, [])
     memory = services().settings.JOB_MEMORY_LIMIT

@@ -26,7 +26,9 @@ _LONGEST_NAME = 60
 _ALWAYS_VALID = {int, float, bool, type(None)}
 
 
-def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dict[str, JsonValue]:
+def read_object(
+    body: bytes, max_depth: int = 32, *, stored: bool = True, name: str = "The body"
+) -> dict[str, JsonValue]:
     """Read a JSON object that can be stored as it is.
 
     Parameters
@@ -37,6 +39,8 @@ def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dic
         Maximum levels of objects and lists, including the outermost.
     stored : bool
         False for a filter: its names may be empty, start with ``$``, or contain NUL or dots.
+    name : str
+        What refusals call it.
 
     Returns
     -------
@@ -52,23 +56,24 @@ def read_object(body: bytes, max_depth: int = 32, *, stored: bool = True) -> dic
     TooLarge
         If it has more than `MOST_VALUES` values, or more than `MOST_CONTAINERS` lists and objects.
     """
-    text = _decode(body)
-    _check_count(body)
+    text = _decode(body, name)
+    _check_count(body, name)
     if is_deeper(body, max_depth):
-        raise BadRequest(f"The body is nested deeper than {max_depth} levels; flatten it.")
+        raise BadRequest(f"{name} is nested deeper than {max_depth} levels; flatten it.")
     reader = _Reader(stored)
     try:
         value = reader.read(text)
     except json.JSONDecodeError as error:
         position = f"line {error.lineno}, column {error.colno}"
-        text = f"The body is not valid JSON: {error.msg} at {position}."
+        text = f"{name} is not valid JSON: {error.msg} at {position}."
         raise BadRequest(text + _hint(error)) from error
     if problems := reader.problems:
         more = " There are more; see errors." if len(problems) > 1 else ""
-        first = f"The body cannot be stored: {problems[0].field} {problems[0].problem}."
+        what = "cannot be stored" if stored else "is invalid"
+        first = f"{name} {what}: {problems[0].field} {problems[0].problem}."
         raise BadRequest(first + more, problems)
     if not isinstance(value, dict):
-        raise BadRequest('The body must be a JSON object, such as {"foo": 42}.')
+        raise BadRequest(f'{name} must be a JSON object, such as {{"foo": 42}}.')
     return value
 
 
@@ -82,17 +87,17 @@ def _hint(error: json.JSONDecodeError) -> str:
     return ""
 
 
-def _decode(body: bytes) -> str:
+def _decode(body: bytes, name: str) -> str:
     try:
         return body.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise BadRequest(
-            f"The body is not UTF-8: byte {error.start} is {body[error.start]:#04x}. "
+            f"{name} is not UTF-8: byte {error.start} is {body[error.start]:#04x}. "
             "Send the JSON encoded as UTF-8."
         ) from error
 
 
-def _check_count(body: bytes) -> None:
+def _check_count(body: bytes, name: str) -> None:
     """Raise `TooLarge` if a body has too many values, without parsing it."""
     if body.count(b"[") + body.count(b"{") + body.count(b",") < MOST_CONTAINERS:
         return
@@ -101,7 +106,7 @@ def _check_count(body: bytes) -> None:
     containers = len(counted) - commas
     if containers > MOST_CONTAINERS or containers + commas >= MOST_VALUES:
         raise TooLarge(
-            f"The body has more than {MOST_CONTAINERS} lists and objects, or {MOST_VALUES} values. "
+            f"{name} has more than {MOST_CONTAINERS} lists and objects, or {MOST_VALUES} values. "
             "Upload large data as a file: PUT /datafile/<name>."
         )
 

@@ -505,12 +505,16 @@ def test_options_that_are_wrong_are_refused(
     assert client.post("/datafile/none.csv", json={"options": {}}).status_code == 404
 
 
-def test_options_are_tried_instead_of_those_kept_and_leave_these(client: httpx.Client) -> None:
+def test_options_are_tried_beside_those_kept_and_leave_these(client: httpx.Client) -> None:
     upload(client, "rhine.csv", LOCAL)
     client.post("/datafile/rhine.csv", json={"options": OPTIONS})
-    tried = {"format": "csv", "options": '{"thousands": ".", "columns": ["Abfluss"]}'}
-    shown = client.get("/datafile/rhine.csv", params=tried)
-    assert shown.text == "Abfluss\n1250.5\n-999.0\n"
+    for tried, cells in [
+        ({"missing": None}, "Tag,Abfluss\n2020-02-01,1250.5\n2020-02-02,-999.0\n"),
+        ({"missing": [1250.5]}, "Tag,Abfluss\n2020-02-01,\n2020-02-02,-999.0\n"),
+        ({"times": None, "columns": ["Abfluss"]}, 'Abfluss\n1250.5\n""\n'),
+    ]:
+        query = {"format": "csv", "options": json.dumps(tried)}
+        assert client.get("/datafile/rhine.csv", params=query).text == cells
     assert client.get("/datafile/rhine.csv").json()["options"] == OPTIONS
 
 
@@ -520,6 +524,9 @@ def test_options_are_tried_instead_of_those_kept_and_leave_these(client: httpx.C
         ({"format": "json", "options": '{"skip": -1}'}, "options.skip"),
         ({"format": "json", "options": '{"sheet": 1}'}, "options.sheet"),
         ({"options": "{}"}, "options"),
+        ({"format": "json", "options": '{"times": "a", "times": "b"}'}, "options.times"),
+        ({"format": "json", "options": '["times"]'}, "options"),
+        ({"format": "json", "options": "{times: Date}"}, "options"),
     ],
 )
 def test_options_that_cannot_be_tried_are_refused(
@@ -529,6 +536,8 @@ def test_options_that_cannot_be_tried_are_refused(
     refused = client.get("/datafile/wrong.csv", params=query)
     assert refused.status_code == 400
     assert [error["field"] for error in refused.json()["errors"]] == [field]
+    assert "ptions" in refused.json()["message"]
+    assert "body" not in refused.json()["message"]
 
 
 @pytest.mark.parametrize("options", ["", "[1]", "{", '{"skip": NaN}'])

@@ -4,6 +4,8 @@ import * as exact from "./exact.js";
 
 const LISTS = ["missing", "columns", "text"];
 const CHOICES = ["separator", "decimal", "thousands", "header", "units", "datatype"];
+/** Every option left out: options that are tried add to those kept, which the editor shows already. */
+export const UNSET = Object.fromEntries([...LISTS, ...CHOICES, "encoding", "records", "skip", "sheet", "times"].map((name) => [name, null]));
 const PART_OF_TIMES = ["format", "zone"];
 
 /** Return the editor of options in an element; `onChange` is called when one is changed. */

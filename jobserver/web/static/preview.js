@@ -2,6 +2,7 @@
 import { send, t } from "./api.js";
 import { button, element } from "./element.js";
 import * as exact from "./exact.js";
+import { UNSET } from "./options.js";
 
 const ROWS = 50;
 const MOST_COLUMNS = 100;
@@ -51,7 +52,7 @@ function failure(error, editor) {
 
 /** Return the first rows of a file as a script gets them, and what the reader remarked. */
 export async function readRows(name, options, { rows = ROWS, characters = MOST, signal, parse = exact.parse } = {}) {
-  const query = options ? `&options=${encodeURIComponent(JSON.stringify(options))}` : "";
+  const query = options ? `&options=${encodeURIComponent(JSON.stringify({ ...UNSET, ...options }))}` : "";
   const response = await send("GET", `/datafile/${encodeURIComponent(name)}?format=json${query}`, { signal });
   const remarks = JSON.parse(response.headers.get("X-Remarks") ?? "[]");
   const { text, isWhole } = await beginning(response, rows, characters);
