@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import resource
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 _LIBRARIES = {"file": "pandas", "parquet": "pyarrow.parquet"}
 _JSON = (".json", ".geojson")
 _DAY = "%Y-%m-%d"
+#: The name of an option that a message proposes.
+_OPTION = re.compile(r'"\w+": ')
 #: Where the messages of the reader say that options stand: in a job, of which there is none here.
 _IN_A_JOB = ' in "data"'
 
@@ -127,10 +130,29 @@ def _refusal(path: Path, reason: str) -> str:
     plain = sentence(reason.replace(_IN_A_JOB, ""))
     if _IN_A_JOB not in reason:
         return f"The file {plain}"
+    options = f"{{{', '.join(_proposed(reason)) or '...'}}}"
     return (
-        f'The file {plain} Keep options with it: POST {{"options": {{...}}}} as JSON to '
-        f"/datafile/{path.name}."
+        f"The file {plain} To try options, add &options={options} to the query; to keep them with "
+        f'the file, POST {{"options": {options}}} as JSON to /datafile/{path.name}.'
     )
+
+
+def _proposed(reason: str) -> list[str]:
+    """Return the options that a reason proposes first, as JSON; none if it leaves a choice."""
+    start = reason.find('set "')
+    if start < 0:
+        return []
+    at, found = start + len("set "), []
+    while pair := _OPTION.match(reason, at):
+        try:
+            _, at = json.JSONDecoder().raw_decode(reason, pair.end())
+        except ValueError:  # a placeholder, or the meaning of the option
+            break
+        found.append(reason[pair.start() : at])
+        if not reason.startswith(", ", at):
+            break
+        at += len(", ")
+    return [] if reason.startswith(" or ", at) else found
 
 
 def _with_dates(frame: pd.DataFrame) -> pd.DataFrame:

@@ -65,9 +65,15 @@ def check_name(name: str, more: Sequence[str] = ()) -> None:
 
 
 def _hint(name: str) -> str:
-    """Return the name that was probably meant: without folders, or composed."""
+    """Return what a name must not hold, and one to use: without that, folders, or composed."""
     meant = normalize("NFC", PurePath(name).name)
-    return f" Did you mean {meant}?" if meant != name and is_file_name(meant) else ""
+    wrong = [each for each in meant if not is_file_name(f"_{each}_")]
+    if wrong:
+        kept = "".join(" " if each in wrong else each for each in meant)
+        meant = " ".join(kept.split()).replace(" .", ".")
+    if meant == name or not is_file_name(meant):
+        return ""
+    return f" {wrong[0]!r} is not allowed: use {meant}." if wrong else f" Did you mean {meant}?"
 
 
 class KeptOptions:

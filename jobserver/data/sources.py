@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from jobserver.data.stored import StoredData
 from jobserver.errors import JobNotRunnable, Problem
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
+from jobserver.system.disk import is_file_name
 from jobserver.tables.datatypes import DatatypeMismatch
 from jobserver.tables.options import (
     check_data,
@@ -62,7 +64,11 @@ class DataSources:
         kind = data.get("type") if isinstance(data, dict) else None
         if not isinstance(data, dict) or not isinstance(kind, str) or kind not in binders:
             known = "datafile (with name), mongodb (with id) or raw_data (with data)"
-            raise JobNotRunnable("", [Problem("data.type", f"must be {known}")])
+            meant = ""
+            if isinstance(data, str) and is_file_name(data):
+                named = json.dumps({"type": "datafile", "name": data}, ensure_ascii=False)
+                meant = f'; for a data file write "data": {named}'
+            raise JobNotRunnable("", [Problem("data.type", f"must be {known}{meant}")])
         return binders[kind](data)
 
     @contextmanager

@@ -70,7 +70,7 @@ def bind(
         problems += scripts.problems(script, has_data)
     if problems or script is None:
         raise JobNotRunnable(
-            "The job cannot run as it is. Change it with POST, then run it.", problems
+            "The job cannot run as it is. Change the job with POST, then run it.", problems
         )
     return {"script": script} | ({} if data is None else {"data": data})
 

@@ -14,6 +14,8 @@ from jobserver.scripts.wording import shortened
 
 #: How problems with the name of an argument begin, not with its value.
 NAME_PROBLEMS = ("is unknown", "is given twice")
+#: How the problem with an argument begins that is required.
+MISSING = "is missing"
 #: Text that names a file outside the run's folder.
 _LOOKS_LIKE_PATH = re.compile(r"\s*([/\\~]|[a-z]:[/\\]|file:|(.*[/\\])?\.\.([/\\]|$))", re.I)
 _LONGEST_NAME = 60
@@ -141,10 +143,23 @@ class Call:
             if parameter is self._signature.data:
                 self._add("data", f"is missing: {self._how_to_bind(parameter)}")
             elif name in self._signature.named:
-                self._add(f"kwargs.{name}", "is missing")
+                self._add(f"kwargs.{name}", f"{MISSING}: {self._how_to_name()}")
             else:
                 index = self._signature.positional.index(parameter) - self._has_data
                 self._add(f"args[{index}]", "is missing")
+
+    def _how_to_name(self) -> str:
+        """Return how to pass everything that is missing by name."""
+        missing = [
+            name
+            for name, parameter in self._signature.parameters.items()
+            if is_required(parameter)
+            and name in self._signature.named
+            and name not in self._filled
+            and parameter is not self._signature.data
+        ]
+        shown = ", ".join(f'"{name}": ...' for name in missing)
+        return f'set "kwargs": {{{shown}}} in "script"'
 
     def _how_to_bind(self, parameter: inspect.Parameter) -> str:
         if self._signature.rules[parameter.name].is_path:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from jobserver.errors import JobNotRunnable, Problem
-from jobserver.scripts.arguments import Call
+from jobserver.scripts.arguments import MISSING, Call
 from jobserver.scripts.signature import Signature
 from jobserver.scripts.version import packages_of
 from jobserver.scripts.wording import printable
@@ -82,7 +82,24 @@ class Script:
         has_data : bool
             Whether data is bound.
         """
-        return Call(self.signature, args, kwargs, has_data).problems
+        found = Call(self.signature, args, kwargs, has_data).problems
+        if any(each.problem.startswith(MISSING) for each in found):
+            return self._described(found)
+        return found
+
+    def _described(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Return the problems, with the descriptions of arguments that are missing."""
+        found = []
+        for each in problems:
+            text = self._descriptions.get(each.field.removeprefix("kwargs."), "").rstrip(".")
+            missing = f"{MISSING} ({text})" if text else MISSING
+            found.append(Problem(each.field, each.problem.replace(MISSING, missing, 1)))
+        return found
+
+    @cached_property
+    def _descriptions(self) -> dict[str, str]:
+        """Description of each parameter by name; cached, as it is parsed."""
+        return _read_docstring(self.func)[1]
 
     def bind(
         self, args: Sequence[object], kwargs: Mapping[str, object], data: object = _NO_DATA

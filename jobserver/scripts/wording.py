@@ -20,6 +20,8 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 #: An absolute path, but not the `/` in `km/h`, `https://` or `./file`.
 _PATH = re.compile(r"""(?<![\w:/.])(?:/[^\s/'"<>:,;()]+)+/?|\b[A-Za-z]:\\[^\s'"<>,;()]+""")
+#: A number with a comma as its decimal mark.
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d{0,20},\d{1,20}\s*", re.ASCII)
 #: The folder that the package lies in.
 _OWN_FOLDER = Path(__file__).parents[2]
 _FLAG, _WHOLE, _NUMBER, _TEXT = "true or false", "a whole number", "a number", "text"
@@ -158,8 +160,9 @@ def _problem(details: list[ErrorDetails]) -> str:
     expected = [_MUST_BE[each["type"]].format(**_context(each)) for each in details if _is(each)]
     others = [_other(each) for each in details if not _is(each)]
     if expected:
-        wanted = " or ".join(dict.fromkeys(expected))
-        others.insert(0, f"must be {wanted}{_given(details[0]['input'])}")
+        wanted, given = [*dict.fromkeys(expected)], details[0]["input"]
+        text = f"must be {' or '.join(wanted)}{_given(given)}{_as_meant(wanted, given)}"
+        others.insert(0, text)
     return "; or: ".join(dict.fromkeys(others))
 
 
@@ -188,6 +191,21 @@ def _given(value: object) -> str:
     if isinstance(value, str | int | float):
         return f", not {printable(shortened(value))}"
     return f", not {_KINDS[type(value)]}" if type(value) in _KINDS else ""
+
+
+def _as_meant(wanted: Sequence[str], value: object) -> str:
+    """Return how to write a value of the wrong type that says what is meant."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return ""
+    meant: object = None
+    if _TEXT in wanted and not isinstance(value, str):
+        meant = str(value)
+    elif _NUMBER in wanted and isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
+        return f": write {value.strip().replace(',', '.')}"
+    elif wanted == [_LIST]:
+        meant = [value]
+    shown = "" if meant is None else json.dumps(meant, ensure_ascii=False)
+    return f": write {printable(shown)}" if 0 < len(shown) <= _LONGEST_STEP else ""
 
 
 def shortened(value: object) -> str:

@@ -291,3 +291,20 @@ def test_a_misspelled_name_is_named_unless_it_is_hidden_or_of_another_user(
     with pytest.raises(NotFound) as refused:
         files.info("rainfall.csv")
     assert "Did you mean" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "usable"),
+    [
+        ("Pegel (neu).csv", "'('", "Pegel neu.csv"),
+        ("q&a:1.csv", "'&'", "q a 1.csv"),
+        ("Übersicht#1 .csv", "'#'", "Übersicht 1.csv"),
+    ],
+)
+def test_a_name_that_is_refused_shows_the_character_and_a_name_to_use(
+    name: str, wrong: str, usable: str
+) -> None:
+    with pytest.raises(InvalidName) as refused:
+        check_name(name)
+    assert refused.value.message.endswith(f"{wrong} is not allowed: use {usable}.")
+    check_name(usable)

@@ -197,6 +197,24 @@ def test_a_refusal_names_the_options_that_are_kept_with_the_file(tmp_path: Path)
     assert "sheet" not in refused.value.message
 
 
+@pytest.mark.parametrize(
+    ("cells", "filled"),
+    [
+        ("1.234,5", '{"thousands": ".", "decimal": ","}'),
+        ("1.234", "{...}"),
+    ],  # one way to read it, and two
+)
+def test_a_refusal_fills_in_the_options_that_it_proposes(
+    tmp_path: Path, cells: str, filled: str
+) -> None:
+    path = tmp_path / "rain.csv"
+    path.write_text(f"a;b\n1;{cells}\n2;{cells}\n", "ascii")
+    with pytest.raises(UnsupportedType) as refused:
+        show(path, "json", {}, 0)
+    assert f"&options={filled}" in refused.value.message
+    assert f'POST {{"options": {filled}}}' in refused.value.message
+
+
 @pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.nc", "a.npy"])
 def test_a_damaged_binary_file_is_not_shown_as_text(tmp_path: Path, name: str) -> None:
     path = tmp_path / name

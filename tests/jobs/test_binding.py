@@ -200,6 +200,7 @@ def test_scripts_that_ask_for_a_path(client: httpx.Client) -> None:
         ({"type": "other"}, "data.type", "mongodb (with id)"),
         ({"type": ["datafile"]}, "data.type", "mongodb (with id)"),
         ("timeseries.csv", "data.type", "mongodb (with id)"),
+        ("a b.csv", "data.type", '"data": {"type": "datafile", "name": "a b.csv"}'),
         (None, "data.type", "mongodb (with id)"),
     ],
 )

@@ -214,6 +214,29 @@ def test_wrong_values_are_told_with_their_place(
         assert "http" not in found[f"kwargs.{field}"]
 
 
+@pytest.mark.parametrize(
+    ("hint", "given", "write"),
+    [
+        (str, 1, '"1"'),
+        (str | list[str], 1.5, '"1.5"'),
+        (list[float], 95, "[95]"),
+        (list[float] | None, 0.5, "[0.5]"),
+        (float, "0,98", "0.98"),
+        (float | None, "-1,5", "-1.5"),
+        (int, "0,98", None),
+        (float, "1,250.5", None),
+        (float, "1,5,0", None),
+        (list[str], {"a": 1}, None),
+        (str, True, None),
+    ],
+)
+def test_a_value_of_the_wrong_type_shows_how_to_write_it(
+    hint: Any, given: Any, write: str | None
+) -> None:
+    problem = told(taking(hint).problems([], {"x": given}, True))["kwargs.x"]
+    assert problem.partition(": write ")[2] == (write or "")
+
+
 def test_problems_of_one_value_are_limited() -> None:
     problems = taking(list[int]).problems([], {"x": ["a"] * 1000 + [{"k" * 9999: 1}]}, True)
     assert len(problems) == 21
@@ -302,7 +325,7 @@ def test_all_problems_are_told_at_once() -> None:
         "kwargs.window": "is given twice: by name, and by position or as the data",
         "kwargs.data": "is given twice: by name, and by position or as the data",
         "kwargs.windw": "is unknown: did you mean window?",
-        "kwargs.z": "is missing",
+        "kwargs.z": 'is missing: set "kwargs": {"z": ...} in "script"',
     }
     with pytest.raises(JobNotRunnable, match="many cannot run with these parameters") as caught:
         script(many).bind([0], {}, data=1)

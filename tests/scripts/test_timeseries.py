@@ -81,6 +81,22 @@ def test_periods_without_a_clear_start_are_refused(period: str) -> None:
         resample(daily([1.0, 2.0]), period)
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *(("month", "MS"), ("Monthly", "MS"), ("M", "MS"), ("1M", "MS"), ("3 months", "3MS")),
+        *(("Y", "YS"), ("annual", "YS"), ("daily", "D"), ("2 days", "2D"), ("24H", "24h")),
+        *(("15 min", "15min"), ("quarterly", "QS"), ("weekly", "W"), ("10M", "10MS")),
+        *(("B", None), ("BME", None), ("-1D", None), ("", None), ("x" * 99, None)),
+    ],
+)
+def test_a_period_in_other_words_is_understood(written: str, meant: str | None) -> None:
+    with pytest.raises(ValueError, match=r"MS \(months\)") as refused:
+        resample(daily([1.0]), written)
+    assert str(refused.value).partition("did you mean ")[2] == (f"{meant}?" if meant else "")
+    assert meant is None or resample(daily([1.0]), meant)["value"].sum() == 1.0
+
+
 def test_days_of_a_zone_have_23_to_25_hours(caplog: pytest.LogCaptureFixture) -> None:
     spring = pd.date_range("2021-03-26 23:00", periods=71, freq="h", tz="UTC")
     autumn = pd.date_range("2021-10-29 22:00", periods=73, freq="h", tz="UTC")

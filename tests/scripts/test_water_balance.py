@@ -123,3 +123,6 @@ def test_its_parameters_are_checked_before_a_run() -> None:
         *("kwargs.area", "kwargs.coverage")
     ]
     assert fields() == ["kwargs.precipitation", "kwargs.flow"]
+    for missing in script.problems([], {}, True):
+        assert "column of" in missing.problem
+        assert '"kwargs": {"precipitation": ..., "flow": ...}' in missing.problem

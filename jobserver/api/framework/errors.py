@@ -80,10 +80,11 @@ def _message(error: ApiError) -> str:
     if not isinstance(error, JobNotRunnable) or len(error.errors) != 1:
         return error.message
     (only,) = error.errors
-    reason = only.problem if only.problem[:1].isupper() else f"{only.field} {only.problem}"
     what, stop, then = error.message.partition(". ")
-    end = "" if reason.endswith((".", "?")) else "."
-    return f"{what.rstrip('.')}: {reason}{end}{stop and ' '}{then}"
+    what, end = what.rstrip("."), "" if only.problem.endswith((".", "?")) else "."
+    is_sentence = only.problem[:1].isupper()
+    reason = f". {only.problem}" if is_sentence else f": {only.field} {only.problem}"
+    return f"{what}{reason}{end}{stop and ' '}{then}"
 
 
 def http_error(error: HTTPException) -> Response:

@@ -37,6 +37,12 @@ _PERIOD = re.compile(
     rf"([1-9]\d{{0,5}})?(s|min|h|D|W(-({_DAY_NAMES}))?|M[SE]|[QY][SE](-({_MONTH_NAMES}))?)",
     re.ASCII,
 )
+#: Periods by the start of their names; M is the month of older pandas.
+_PERIOD_NAMES = {
+    **{"month": "MS", "minute": "min", "hour": "h", "day": "D", "daily": "D", "week": "W"},
+    **{"quarter": "QS", "year": "YS", "annual": "YS"},
+}
+_NAMED_PERIOD = re.compile(r"(\d{0,5})\s*([a-z]{1,20})", re.ASCII)
 
 
 def check_span(text: str) -> str:
@@ -58,10 +64,23 @@ def length_of(span: str) -> pd.Timedelta:
 def check_period(text: str) -> str:
     """Return the step of periods, such as ``1D`` or ``MS``; `ValueError` if it is none."""
     if not _PERIOD.fullmatch(text.strip()):
+        close = _similar_period(text)
         raise ValueError(
-            f"{text!r} is not a valid period: write 15min, 1h, 1D, W, MS, QS, YS or YS-NOV"
+            f"{text!r} is not a valid period: write 15min, 1h, 1D (days), W (weeks), MS (months), "
+            f"QS (quarters), YS (years) or YS-NOV{close and f'; did you mean {close}?'}"
         )
     return text.strip()
+
+
+def _similar_period(text: str) -> str:
+    """Return the period that a word or an abbreviation stands for; empty if none."""
+    found = _NAMED_PERIOD.fullmatch(text.strip().casefold())
+    if found is None:
+        return ""
+    number, word = found.groups()
+    names = (name for name in _PERIOD_NAMES if word.startswith(name) or name.startswith(word))
+    name = next(names, None)
+    return "" if name is None else f"{'' if number == '1' else number}{_PERIOD_NAMES[name]}"
 
 
 def check_zone(name: str) -> str:

@@ -142,7 +142,7 @@ function writtenMissing(value) {
 
 const PROPOSED = /"(\w+)": ("(?:[^"\\]|\\.)*"|\{[^{}]*\}|\[[^[\]]*\]|true|false|\d+)/g;
 
-/** Return the options that a refusal proposes; those separated by a comma belong together. */
+/** Return the options that a refusal proposes, each set once; those separated by a comma belong together. */
 function proposals(message) {
   const found = [];
   let end = null;
@@ -158,7 +158,8 @@ function proposals(message) {
       end = null;
     }
   }
-  return found;
+  const texts = found.map((each) => exact.write(each));
+  return found.filter((_, n) => texts.indexOf(texts[n]) === n);
 }
 
 /** Return what has to be sent beside kept options to get others: null removes one. */
