@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
-
-from jobserver.tables.cells import is_clock
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
 APART = "apart"
 #: Share of rows that may occur twice even with what tells the others apart.
 _REPEATED = 0.1
+#: A time of day, such as 12:00 or 1:30:00 PM.
+_CLOCK = re.compile(r"\s*\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( ?[AP]M)?\s*", re.I | re.ASCII)
 #: All hours of a day, as numbers.
 _HOURS = ({*range(24)}, {*range(1, 25)})
 
@@ -63,7 +64,7 @@ def _tells_apart(column: pd.Series[object]) -> bool:
 
 def _are_times_of_day(column: pd.Series[object]) -> bool:
     if column.dtype.kind == "O":
-        return all(isinstance(cell, str) and is_clock(cell) for cell in column)
+        return all(isinstance(cell, str) and _CLOCK.fullmatch(cell) for cell in column)
     return set(column) in _HOURS
 
 

@@ -93,8 +93,7 @@ def resample(
     .. [1] World Meteorological Organization (2008): Guide to Hydrological Practices, volume I.
        WMO-No. 168, 6th edition, Geneva.
     """
-    offset = _start_of(period)
-    _check_days(period, offset, zone)
+    _check_days(period, offset := _start_of(period), zone)
     table = timetable(data, column, time, zone)
     step, first = usual_step(table.index), first_values(table)
     if zone is not None:
@@ -102,19 +101,24 @@ def resample(
     elif _is_of_days(offset) and (advice := advise_zone(table.index)):
         _log.warning("%s", advice)
     _check_number(table.index, period, offset)
-    if how == "sum" and (table.astype("float64").abs().max() * len(table) >= _WHOLE).any():
-        table = table.astype("float64")  # sums of integers could wrap around
-    periods = table.resample(offset, closed="left", label="left")
+    periods = (_summable(table) if how == "sum" else table).resample(
+        offset, closed="left", label="left"
+    )
     if how == "count":
         return periods.count()
     check_one_series(table, coverage)
-    timed = first.set_axis(table.index, axis=0)
-    counts = timed.resample(offset, closed="left", label="left").sum()
+    counts = first.set_axis(table.index).resample(offset, closed="left", label="left").sum()
     complete = None if step is None else _complete(counts.index, offset, zone, step)
     least = _least(complete, min_count, coverage)
     _log_incomplete(counts, complete, least, has_limit=coverage is not None or min_count > 1)
     found = periods.sum(min_count=1) if how == "sum" else getattr(periods, how)()
     return found.where(counts.ge(least, axis=0))
+
+
+def _summable(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table as floats if sums of its integers could wrap around."""
+    floats = table.astype("float64")
+    return floats if (floats.abs().max() * len(table) >= _WHOLE).any() else table
 
 
 def _start_of(period: str) -> Any:
