@@ -47,10 +47,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 def test_streams_leave_threads_for_the_others(client: httpx.Client) -> None:
     assert client.put("/job/streamed").status_code == 201
     with ExitStack() as stack:
-        first_lines = [
-            next(stack.enter_context(client.stream("GET", "/job/streamed/events")).iter_lines())
+        lines = [  # kept: a stream whose lines are forgotten is closed
+            stack.enter_context(client.stream("GET", "/job/streamed/events")).iter_lines()
             for _ in range(THREADS)
         ]
+        first_lines = [next(each) for each in lines]
         assert ["too many" in line for line in first_lines] == [False, False, True, True]
         assert client.get("/health", timeout=5).status_code == 200
         waited = client.get("/job/streamed", params={"wait": 60}, timeout=5)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from socket import MSG_DONTWAIT, MSG_PEEK, socket
+from ssl import SSLSocket
 from typing import TYPE_CHECKING
 
 from flask import Request, current_app, g, request
@@ -50,10 +53,22 @@ def services() -> Services:
 def client_is_gone() -> Callable[[], bool]:
     """Return a function that checks, even after the request, whether its client has gone.
 
-    Only waitress can say so.
+    Only waitress and gunicorn, without TLS of its own, can say so.
     """
-    check: Callable[[], bool] = request.environ.get("waitress.client_disconnected", bool)
-    return check
+    check: Callable[[], bool] | None = request.environ.get("waitress.client_disconnected")
+    connection = request.environ.get("gunicorn.socket")
+    if check is None and isinstance(connection, socket) and not isinstance(connection, SSLSocket):
+        return partial(_is_closed, connection)
+    return check or bool
+
+
+def _is_closed(connection: socket) -> bool:
+    try:
+        return not connection.recv(1, MSG_PEEK | MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def actor() -> Actor:
