@@ -117,7 +117,11 @@ class DataFileOptions(Body):
     @classmethod
     def _check(cls, options: object) -> object:
         """Refuse options in the words that jobs are refused in."""
-        if isinstance(options, dict) and (problems := [*option_problems(options, "options.")]):
+        if not isinstance(options, dict):
+            return options
+        empty = [name for name, value in options.items() if value is None]
+        problems = [Problem(f"options.{name}", "is null: leave it out") for name in empty]
+        if problems := [*problems, *option_problems(options, "options.")]:
             raise BadRequest("The options are invalid. Nothing was changed.", problems)
         return options
 

@@ -202,10 +202,11 @@ class StoredData:
         check: Check | None,
     ) -> bool:
         """Change a document; return False if it changed meanwhile."""
-        seen = self._checked(data_id, check)
+        seen = self._find(data_id)
         if value is not _ABSENT or "datatype" in fields:
             checked = self.get(data_id)["data"] if value is _ABSENT else value
             _check(checked, fields.get("datatype", seen["datatype"]))
+        self._checked(data_id, check)
         if value is _ABSENT:
             return self._update(seen, fields)
         content = bson.encode({"data": value})
