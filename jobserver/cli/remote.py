@@ -73,8 +73,6 @@ def complain(error: JobserverError) -> None:
     click.echo(visible(f"Error: {error}"), err=True)
     for note in getattr(error, "__notes__", ()):
         click.echo(visible(f"  {note}"), err=True)
-    if isinstance(error, ApiError) and error.status == 401:
-        click.echo("  Log in with: jobserver login, or set JOBSERVER_TOKEN.", err=True)
 
 
 def for_each(items: Iterable[str], action: Callable[[str], None]) -> None:

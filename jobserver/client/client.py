@@ -16,7 +16,7 @@ from jobserver.client.connection import Connection, as_document, as_job
 from jobserver.client.job import JSON, NATIVE, Job
 from jobserver.client.payload import Data, Document, script_fields
 from jobserver.client.payload import as_json as body_of
-from jobserver.errors import Conflict
+from jobserver.errors import Conflict, Forbidden, NotFound
 
 #: Fields of the jobs in a list: all but what may be large.
 LISTED = (
@@ -81,6 +81,7 @@ class Client:
         data: Any = None,
         datafile: str | None = None,
         raw_data: Any = None,
+        options: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
         progress: bool = True,
@@ -93,12 +94,15 @@ class Client:
         script : str or mapping
             Name of the script; or an object with a ``type``, such as a pipeline.
         data : object, optional
-            A DataFrame, a Series, an array, or any JSON. A `Path` is uploaded. An object such as
-            ``{"type": "mongodb", "id": "..."}`` binds data on the server.
+            A DataFrame, a Series, an array, or any JSON. A `Path` is uploaded, unless the server
+            has the file. An object such as ``{"type": "mongodb", "id": "..."}`` binds data on the
+            server.
         datafile : str, optional
             Name of a data file on the server.
         raw_data : object, optional
             Any JSON.
+        options : mapping, optional
+            How to read the data as a table, such as ``{"decimal": ","}``.
         parameters : mapping, optional
             Parameters of the script whose names are taken here.
         fields : mapping, optional
@@ -120,6 +124,7 @@ class Client:
             data=data,
             datafile=datafile,
             raw_data=raw_data,
+            options=options,
             parameters=parameters,
             fields=fields,
             **keywords,
@@ -134,6 +139,7 @@ class Client:
         data: Any = None,
         datafile: str | None = None,
         raw_data: Any = None,
+        options: Mapping[str, Any] | None = None,
         parameters: Mapping[str, Any] | None = None,
         fields: Mapping[str, Any] | None = None,
         **keywords: Any,
@@ -145,7 +151,7 @@ class Client:
         content = {
             **(fields or {}),
             **script_fields(script, parameters, keywords),
-            **Data(data, datafile, raw_data).fields(self._upload_once),
+            **Data(data, datafile, raw_data, options).fields(fields or {}, self._upload_once),
         }
         headers = {**JSON, "Idempotency-Key": str(uuid.uuid4())}
         answer = self._connection.request(
@@ -306,11 +312,27 @@ class Client:
             return hashlib.file_digest(file, "sha256").digest() == theirs.digest()
 
     def _upload_once(self, name: str, source: bytes | Path) -> str:
-        """Upload a file whose name has the checksum of its content; it may be there already."""
+        """Upload a file whose name has the checksum of its content, unless it is there.
+
+        It may also be there under its own name, with the options kept with it.
+        """
+        if isinstance(source, Path) and self._has(source):
+            return source.name
         try:
             return self.upload(source, name)
         except Conflict:
             return name
+
+    def _has(self, path: Path) -> bool:
+        """Whether the server has a file, under its own name."""
+        address, plain = _file_path(path.name), {"Accept-Encoding": "identity"}
+        try:
+            self._connection.request("GET", address)  # HEAD gives no reason of a refusal
+            head = self._connection.request("HEAD", f"{address}/content", headers=plain)
+            is_as_large = head.headers["Content-Length"] == str(path.stat().st_size)
+            return is_as_large and self._is_there(path.name, lambda: path.open("rb"))
+        except (NotFound, Forbidden):  # not there, or with a token that may not read
+            return False
 
     def close(self) -> None:
         """Close the connections."""

@@ -91,6 +91,8 @@ def check(response: httpx.Response) -> None:
     kind = _BY_STATUS.get(response.status_code, ApiError)
     refusal = kind(content["message"], errors, _retry_after(response))
     refusal.status = response.status_code
+    if refusal.status == Unauthorized.status:
+        refusal.add_note("Log in with: jobserver login, or set JOBSERVER_TOKEN.")
     for problem in errors:
         if problem.problem not in refusal.message:
             refusal.add_note(f"{problem.field} {problem.problem}")

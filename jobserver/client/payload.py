@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os.path
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from jobserver.client.tables import NeedsFile, write_table
 #: Cells of a table or an array up to which it is part of its job; larger ones become data files.
 MOST_CELLS = 10_000
 _TYPES = ("datafile", "mongodb", "raw_data")
+#: Fields of a job that bind data, and those of data that are no options.
+KINDS = ("data", "datafile", "raw_data")
+_NO_OPTIONS = {"type", "name", "id", "data"}
 _PIECE = 2**18
 
 Document = dict[str, Any]
@@ -25,7 +29,7 @@ Upload = Callable[[str, "bytes | Path"], str]
 
 @dataclass(frozen=True)
 class Data:
-    """The data of a job: at most one of the three is not None.
+    """The data of a job: at most one of the first three is not None.
 
     Attributes
     ----------
@@ -36,18 +40,43 @@ class Data:
         Name of a data file on the server.
     raw_data : object
         JSON.
+    options : mapping or None
+        How to read it as a table.
     """
 
     data: Any = None
     datafile: str | None = None
     raw_data: Any = None
+    options: Mapping[str, Any] | None = None
 
-    def fields(self, upload: Upload) -> Document:
-        """Return the fields of the job, after uploading what belongs in a file."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        if len(given) > 1:
-            raise TypeError(f"A job has one kind of data, not {' and '.join(given)}.")
-        return bound(self.data, upload) if "data" in given else given
+    def fields(self, others: Mapping[str, Any], upload: Upload) -> Document:
+        """Return the fields of the job, after uploading what belongs in a file.
+
+        Parameters
+        ----------
+        others : mapping
+            Fields given by name, which may bind data, too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there are several kinds of data, or options of none.
+        """
+        given = {name: vars(self)[name] for name in KINDS if vars(self)[name] is not None}
+        kinds = [*given, *(f"fields[{name!r}]" for name in KINDS if name in others)]
+        if len(kinds) > 1:
+            raise TypeError(f"A job has one kind of data, not {' and '.join(kinds)}.")
+        self._check_options(given)
+        fields = bound(self.data, upload) if "data" in given else given
+        return _with_options(fields, self.options) if self.options else fields
+
+    def _check_options(self, given: Document) -> None:
+        if not self.options:
+            return
+        if not given:
+            raise TypeError("Options say how to read data: give data, datafile or raw_data, too.")
+        if others := sorted(self.options.keys() & _NO_OPTIONS):
+            raise ValueError(f"Not an option of reading a table: {', '.join(others)}.")
 
 
 def bound(data: Any, upload: Upload) -> Document:
@@ -56,8 +85,13 @@ def bound(data: Any, upload: Upload) -> Document:
     Raises
     ------
     TypeError
-        If it cannot be sent.
+        If it cannot be sent, or is the name of a file.
     """
+    if isinstance(data, str) and os.path.isfile(data):  # noqa: PTH113 - takes text of any length
+        raise TypeError(
+            f"data={data!r} is text, and the name of a file: pass pathlib.Path({data!r}) to upload "
+            "it, datafile= for a file on the server, or raw_data= for the text."
+        )
     if isinstance(data, Path):
         return {"datafile": upload(_unique(data.stem, _checksum(data), data.suffix), data)}
     if isinstance(data, Mapping) and data.get("type") in _TYPES:
@@ -73,6 +107,19 @@ def bound(data: Any, upload: Upload) -> Document:
     content, suffix = _npy(data) if datatype == "ndarray" else _parquet(data)
     name = upload(_unique(datatype, hashlib.sha256(content).hexdigest(), suffix), content)
     return {"data": {"type": "datafile", "name": name, "datatype": datatype}}
+
+
+def _with_options(fields: Document, options: Mapping[str, Any]) -> Document:
+    """Return the fields that bind the same data, with options of reading it."""
+    if "datafile" in fields:
+        data = {"type": "datafile", "name": fields["datafile"]}
+    elif "raw_data" in fields:
+        data = {"type": "raw_data", "data": fields["raw_data"]}
+    else:
+        data = fields["data"]
+    if twice := sorted(data.keys() & options.keys()):
+        raise ValueError(f"Given twice, in data and in options: {', '.join(twice)}.")
+    return {"data": {**data, **options}}
 
 
 def _datatype(data: Any) -> str | None:

@@ -50,6 +50,8 @@ def test_fields_of_the_job_are_apart_from_parameters(jobs: Client) -> None:
 def test_one_kind_of_data_is_bound(jobs: Client) -> None:
     with pytest.raises(TypeError, match="one kind of data"):
         jobs.submit("echo", data=[1], datafile="timeseries.csv")
+    with pytest.raises(TypeError, match="raw_data and"):
+        jobs.submit("echo", raw_data=[1], fields={"datafile": "timeseries.csv"})
     assert jobs.jobs() == []
 
 
@@ -115,6 +117,7 @@ def test_a_job_that_cannot_run_leaves_nothing(jobs: Client) -> None:
     assert caught.value.status == 422
     assert {problem.field for problem in caught.value.errors} >= {"kwargs.c", "datafile"}
     assert any("kwargs.c" in note for note in caught.value.__notes__)
+    assert "POST" not in str(caught.value)  # the job is gone
     assert jobs.jobs() == []
 
 
@@ -197,6 +200,45 @@ def test_a_path_as_data_is_uploaded_once(jobs: Client, tmp_path: Path) -> None:
     names = [file["name"] for file in jobs.datafiles()]
     assert len(names) == 2
     assert any(name.startswith("q-") and name.endswith(".csv") for name in names)
+
+
+def test_a_path_that_the_server_has_is_read_with_its_kept_options(
+    jobs: Client, server: Server, tmp_path: Path
+) -> None:
+    path = tmp_path / "pegel.csv"
+    path.write_text("Tag;Abfluss\n01.02.2020;1.250\n02.02.2020;1.350\n")
+    jobs.upload(path)
+    server.client.post("/datafile/pegel.csv", json={"options": {"thousands": "."}})
+    assert jobs.run("summary", data=path, column="Abfluss").result().loc["mean", "Abfluss"] == 1300
+    assert len(jobs.datafiles()) == 2
+    path.write_text("Tag;Abfluss\n01.02.2020;1.250\n02.02.2020;1.450\n")  # as large
+    own = jobs.run("summary", data=path, options={"decimal": "."}, column="Abfluss")
+    assert own.result().loc["mean", "Abfluss"] == 1.35
+    assert own.document["data"]["name"].startswith("pegel-")
+
+
+def test_options_say_how_data_is_read(jobs: Client) -> None:
+    jobs.upload(b"value\n1\n-999\n", "x.csv")
+    job = jobs.run("summary", datafile="x.csv", options={"missing": [-999]})
+    assert job.result().loc["count", "value"] == 1
+    with pytest.raises(TypeError, match="give data"):
+        jobs.submit("noop", options={"skip": 1})
+    with pytest.raises(ValueError, match="Not an option"):
+        jobs.submit("echo", datafile="x.csv", options={"name": "y.csv"})
+    bound = {"type": "datafile", "name": "x.csv", "skip": 0}
+    with pytest.raises(ValueError, match="twice"):
+        jobs.submit("echo", data=bound, options={"skip": 1})
+    assert len(jobs.jobs()) == 1
+
+
+def test_the_name_of_a_file_is_not_taken_for_data(jobs: Client, tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.touch()
+    with pytest.raises(TypeError, match=r"Path.*datafile="):
+        jobs.submit("echo", data=str(path))
+    assert jobs.jobs() == []
+    assert jobs.run("echo", data="x" * 5000).result() == "x" * 5000
+    assert jobs.run("echo", raw_data=str(path)).result() == str(path)
 
 
 def test_what_is_no_json_is_refused_before_anything_is_sent(jobs: Client) -> None:
