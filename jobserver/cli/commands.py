@@ -24,7 +24,19 @@ _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - links cannot use these addresses
 
 
 class Commands(click.Group):
-    """Commands that exit with code 2 and a message on a `JobserverError`."""
+    """Commands in two groups, which exit with code 2 and a message on a `JobserverError`."""
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands for a home, then those for the jobs of any server."""
+        limit = formatter.width - 6 - max(map(len, self.commands))
+        for title, of_jobs in (("Home", False), ("Jobs of any server", True)):
+            rows = [
+                (name, command.get_short_help_str(limit))
+                for name, command in sorted(self.commands.items())
+                if (command in commands) is of_jobs
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command."""

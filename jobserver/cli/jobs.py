@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jobserver.client import Client, Job
     from jobserver.client.client import Sent
 
+_DATA_FIELDS = ("data", "datafile", "raw_data")
 _STATES = click.Choice(["created", "queued", "running", "finished", "failed", "cancelled"])
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BINARY = ("xlsx", "parquet", "png", "bin")
@@ -58,26 +59,22 @@ _job_argument = click.argument("job_id", metavar="ID", shell_complete=complete_i
 )
 @click.option("--datafile", metavar="NAME", help="Data file on the server.")
 @click.option("--data", type=_FILE, metavar="FILE", help="File to upload as the data.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=parse_assignments,
+    help="Option of reading the file, such as decimal=, or skip=2; may be repeated.",
+)
 @click.option("--wait", is_flag=True, help="Wait until the job has ended; 1 if it failed.")
 @remote
-def submit(
-    opened: Client,
-    as_json: bool,
-    script: str,
-    parameters: dict[str, Any],
-    fields: dict[str, Any],
-    datafile: str | None,
-    data: Path | None,
-    wait: bool,
-) -> None:
+def submit(opened: Client, as_json: bool, script: str, wait: bool, **given: Any) -> None:
     """Run a SCRIPT as a job, and print its id."""
-    if data and datafile:
-        raise click.UsageError("Give --datafile or --data, not both.")
+    has_file = _check_data(**given)
     try:
-        job = opened.submit(
-            script, data=data, datafile=datafile, parameters=parameters, fields=fields
-        )
-    except ValueError as error:  # a value that JSON has not
+        job = opened.submit(script, **given)
+    except ValueError as error:  # a value that JSON has not, or what is no option
         raise click.UsageError(str(error)) from error
     if not as_json:
         click.echo(job.id)
@@ -85,7 +82,36 @@ def submit(
         job.wait(progress=not as_json)
     if as_json:
         print_json(job.document)
-    job.check()
+    _check_ended(job, has_file=has_file)
+
+
+def _check_data(
+    datafile: str | None,
+    data: Path | None,
+    fields: dict[str, Any],
+    options: dict[str, Any],
+    **_: Any,
+) -> bool:
+    """Return whether there is a file; refuse several kinds of data, and options without a file."""
+    given = [name for name, value in (("--datafile", datafile), ("--data", data)) if value]
+    kinds = [*given, *(f"--field {name}" for name in _DATA_FIELDS if name in fields)]
+    if len(kinds) > 1:
+        raise click.UsageError(f"Give {' or '.join(kinds)}, not both.")
+    if options and not given:
+        raise click.UsageError("--option says how to read a file: give --datafile or --data, too.")
+    return bool(given)
+
+
+def _check_ended(job: Job, *, has_file: bool) -> None:
+    """Raise the error of a failed job, with the way to say how its file is read."""
+    from jobserver.client import JobFailed
+
+    try:
+        job.check()
+    except JobFailed as failure:
+        if has_file and failure.error == "JobNotRunnable":
+            failure.add_note("Set options of reading with --option NAME=VALUE: --option decimal=,")
+        raise
 
 
 @click.command()
@@ -147,7 +173,10 @@ def result(
 ) -> None:
     """Print the result of a finished job, or write it to a file."""
     ending = output.suffix[1:].lower() if output else ""
-    kind = "json" if as_json else output_format or (ending if ending in _FORMATS else "json")
+    kind = "json" if as_json else output_format or ending or "json"
+    if kind not in _FORMATS:
+        known = ", ".join(_FORMATS)
+        raise click.UsageError(f"{kind} is not a format of results: give --format, one of {known}.")
     pieces = opened.job(job_id).check().result_pieces(kind)
     if output:
         _write(output, pieces)
@@ -252,6 +281,19 @@ def login(url: str | None, email: str | None, password_stdin: bool) -> None:
 
 
 @click.command()
+def logout() -> None:
+    """Forget the token that 'login' kept."""
+    from jobserver.client.access import access_file, forget_token
+
+    forgotten = forget_token()
+    if forgotten is None:
+        click.echo(f"No token is kept in {access_file()}.")
+    else:
+        click.echo(f"The token for {forgotten.url} is forgotten, but stays valid.")
+        click.echo(f"To revoke it, delete it at {forgotten.url}/ui/account")
+
+
+@click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
@@ -267,4 +309,4 @@ def completion(context: click.Context, shell: str) -> None:
     click.echo(found(context.find_root().command, {}, "jobserver", "_JOBSERVER_COMPLETE").source())
 
 
-commands = (submit, ps, logs, result, cancel, upload, login, completion)
+commands = (submit, ps, logs, result, cancel, upload, login, logout, completion)

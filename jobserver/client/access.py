@@ -89,3 +89,12 @@ def keep(access: Access) -> Path:
         file.write(text)
     new.replace(path)
     return path
+
+
+def forget_token() -> Access | None:
+    """Remove the token from the file, and return what it was for; None if there is none."""
+    kept = _kept()
+    if kept is None or kept.token is None:
+        return None
+    keep(Access(kept.url, None))
+    return kept

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from jobserver.cli import main
 from jobserver.client import Client
-from jobserver.client.access import access_file, find_access
+from jobserver.client.access import Access, access_file, find_access
 from tests.support.members import PASSWORD, Members
 from tests.support.server import ROOT, Server, until
 from tests.support.wire import wire_to
@@ -96,6 +96,10 @@ def test_a_value_is_json_or_else_text(command: Command, jobs: Client) -> None:
         (["submit", "add", "--data", "none.csv"], "does not exist"),
         (["submit", "add", "--data", "setup.py", "--datafile", "x.csv"], "not both"),
         (["submit", "add", "-p", "a=1e999"], "JSON"),
+        (["submit", "add", "--datafile", "x.csv", "--field", "raw_data=1"], "not both"),
+        (["submit", "add", "--option", "skip=1"], "--datafile"),
+        (["submit", "add", "--datafile", "x.csv", "--option", "name=y"], "name"),
+        (["result", "x", "-o", "x.pdf"], "--format"),
         (["ps", "--state", "lost"], "lost"),
         (["ps", "--url", "nowhere"], "is not an address"),
         (["result", "x", "--format", "doc"], "doc"),
@@ -230,6 +234,24 @@ def test_files_are_uploaded(command: Command, jobs: Client, tmp_path: Path) -> N
     assert command("submit", "summary", "--data", tmp_path / "a.csv", "--wait").exit_code == 0
 
 
+def test_a_file_that_can_be_read_in_two_ways_is_read_with_an_option(
+    command: Command, tmp_path: Path
+) -> None:
+    path = tmp_path / "pegel.csv"
+    path.write_text("Tag;Abfluss\n01.02.2020;1.250\n02.02.2020;1.350\n")
+    submit = ("submit", "summary", "--data", path, "-p", "column=Abfluss", "--wait")
+    doubted = command(*submit)
+    assert doubted.exit_code == 1
+    assert "--option NAME=VALUE" in doubted.stderr
+    wrong = command(*submit, "--option", "decimal=x")
+    assert wrong.exit_code == 3
+    assert "data.decimal" in wrong.stderr
+    done = command(*submit, "--option", "thousands=.", "--option", "missing=[1350]")
+    assert done.exit_code == 0
+    shown = json.loads(command("result", done.stdout.strip()).stdout)
+    assert (shown["Abfluss"]["count"], shown["Abfluss"]["mean"]) == (1, 1250)
+
+
 def test_a_log_is_followed_through_a_lost_connection(jobs: Client, server: Server) -> None:
     job = jobs.submit("chatter", lines=20_000).wait()
     with wire_to(server.port) as wire:
@@ -260,12 +282,21 @@ def test_a_login_keeps_a_token_for_its_server(members: Members) -> None:
     with Client() as client:
         (mine,) = client.jobs()
         assert mine.refresh().document["_owner"] == member.id
+    assert f"{address}/ui/account" in CliRunner().invoke(main, ["logout"]).stdout
+    assert find_access() == Access(address, None)
+    assert "No token" in CliRunner().invoke(main, ["logout"]).stdout
 
 
 def test_a_server_without_login_needs_none(command: Command, server: Server) -> None:
     assert command("login").exit_code == 0
     assert find_access().url == server.address
     assert find_access().token is None
+
+
+def test_help_groups_the_commands() -> None:
+    shown = CliRunner().invoke(main, ["--help"]).stdout
+    assert shown.index("Home") < shown.index("  run ") < shown.index("Jobs of any server")
+    assert shown.index("Jobs of any server") < shown.index("  submit ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobserver.client.access import Access, access_file, find_access, keep
+from jobserver.client.access import Access, access_file, find_access, forget_token, keep
 from jobserver.errors import SettingsError
 from jobserver.home.settings import load
 
@@ -58,6 +58,14 @@ def test_a_kept_file_is_replaced() -> None:
     keep(Access(HERE, 'n"ew\\'))
     assert find_access() == Access(HERE, 'n"ew\\')
     assert [path.name for path in access_file().parent.iterdir()] == ["client.toml"]
+
+
+def test_a_forgotten_token_leaves_the_address() -> None:
+    assert forget_token() is None
+    keep(Access(HERE, "kept"))
+    assert forget_token() == Access(HERE, "kept")
+    assert find_access() == Access(HERE, None)
+    assert forget_token() is None
 
 
 def test_a_server_does_not_take_them_for_settings(tmp_path: Path) -> None:
