@@ -13,7 +13,7 @@ from jobserver.encoding import dumps
 from jobserver.storage.database import Document
 
 #: Arguments of `Client.run` that are not parameters of a script.
-_TAKEN = {"data", "datafile", "raw_data", "parameters", "fields", "progress"}
+_TAKEN = {"data", "datafile", "raw_data", "options", "parameters", "fields", "progress"}
 #: Fields of a job that it has arguments for.
 _BOUND = ("datafile", "raw_data", "data")
 #: Fields of a script that is called by its name.
@@ -120,12 +120,11 @@ def _quoted(text: str) -> str:
 
 
 def _python(target: Target) -> str:
-    token = ', os.environ["JOBSERVER_TOKEN"]' if target.login else ""
+    token = '  # token: JOBSERVER_TOKEN, or "jobserver login"' if target.login else ""
     job = f"job({target.job_id!r}).rerun()"
     if target.content is not None:
         job = f"run({_arguments(target.content)})"
-    code = _PYTHON.format(server=target.server, token=token, job=job)
-    return f"import os\n\n{code}" if target.login else code
+    return _PYTHON.format(server=target.server, token=token, job=job)
 
 
 def _arguments(content: Document) -> str:
@@ -185,17 +184,22 @@ def _javascript(target: Target) -> str:
 
 _CURL = """\
 server={server}
-created=$(curl -fsS{token} -X {method} "$server{path}" \\
-  -H 'Content-Type: application/json' -d {body})
-id=$(echo "$created" | grep -oE '"_id": ?"[^"]+"' | head -n 1 | cut -d '"' -f 4)
-curl -fsS{token} -X POST "$server/job/$id/run" > /dev/null
-curl -fsSN{token} "$server/job/$id/events"   # until it has ended
-curl -sS{token} "$server/job/$id/result"
+send() {{  # keeps the answer, or prints the reason of a refusal; needs curl 7.76
+  answer=$(curl -sS --fail-with-body{token} "$@") || {{ echo "$answer" >&2; return 1; }}
+}}
+send -X {method} "$server{path}" -H 'Content-Type: application/json' -d {body} &&
+job=$server/job/$(grep -oE '"_id": ?"[^"]+"' <<< "$answer" | head -n 1 | cut -d '"' -f 4) &&
+send -X POST "$job/run" &&
+while grep -qE '"result": ?("None"|null), ?"state": ?"(queued|running)"' <<< "$answer"; do
+  send "$job?wait=60" || break
+done &&
+{{ grep -qE '"state": ?"finished"' <<< "$answer" || {{ echo "$answer" >&2; false; }}; }} &&
+curl -sS --fail-with-body{token} "$job/result"
 """
 _PYTHON = """\
 from jobserver.client import Client
 
-client = Client("{server}"{token})
+client = Client("{server}"){token}
 job = client.{job}
 print(job.result())
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from jobserver.web.same_in_code import examples
 from tests.support.examples import runs
+from tests.support.members import Members
 from tests.support.server import Server
 
 #: What quotes, shells, raw strings and object literals might break.
@@ -65,19 +67,64 @@ def made_by(
     server: Server, folder: Path, key: str, job: str, fields: dict[str, Any]
 ) -> dict[str, Any]:
     """Run the code for a job in a language, and return the job that it made."""
-    program, check, suffix = PROGRAMS[key]
+    program, check, _ = PROGRAMS[key]
     if key in ("r", "javascript") and not runs(program, check):
         pytest.skip(f"{program} is not installed")
-    path = folder / f"code.{suffix}"
     code = {each.key: each.code for each in examples(job, fields, server.address, login=False)}
-    path.write_text(code[key], encoding="utf-8")
-    done = subprocess.run([program, path], capture_output=True, text=True, timeout=60, check=False)
+    done = ran(code[key], folder, key)
     assert done.returncode == 0, done.stderr
     listed = server.client.get("/jobs?sort=-created&limit=1&stringify=false").json()
     made: dict[str, Any] = listed["jobs"][0]
     return made
 
 
+def ran(code: str, folder: Path, key: str) -> subprocess.CompletedProcess[str]:
+    """Run code with the access of nobody."""
+    program, _, suffix = PROGRAMS[key]
+    path = folder / f"code.{suffix}"
+    path.write_text(code, encoding="utf-8")
+    taken = {"JOBSERVER_TOKEN": "", "XDG_CONFIG_HOME": str(folder)}
+    return subprocess.run(
+        [program, path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **taken},
+    )
+
+
 def test_a_token_comes_from_the_environment() -> None:
     for each in examples("x", {"script_name": "echo"}, "https://example.org", login=True):
         assert "JOBSERVER_TOKEN" in each.code, each.key
+
+
+def test_a_missing_token_stops_the_code_with_the_way_out(members: Members, tmp_path: Path) -> None:
+    address, fields = members.server.address, {"script_name": "echo", "raw_data": 1}
+    found = {each.key: each.code for each in examples("x", fields, address, login=True)}
+    for key in ("curl", "python"):
+        done = ran(found[key], tmp_path, key)
+        assert done.returncode != 0
+        assert '"status":401' in done.stderr if key == "curl" else "jobserver login" in done.stderr
+        assert done.stdout == ""
+
+
+def test_the_code_for_curl_stops_with_the_reason(server: Server, tmp_path: Path) -> None:
+    for fields, reason in (
+        ({"script_name": "none"}, '"status":422'),
+        ({"script_name": "fail", "note": {"state": "queued"}}, "ValueError"),
+    ):
+        code = examples("x", fields, server.address, login=False)[0].code
+        done = ran(code, tmp_path, "curl")
+        assert done.returncode == 1
+        assert reason in done.stderr
+        assert done.stdout == ""
+
+
+def test_the_code_for_curl_waits_for_the_result(server: Server, tmp_path: Path) -> None:
+    code = examples(
+        "x", {"script_name": "echo", "raw_data": {"state": "queued"}}, server.address, login=False
+    )[0].code
+    done = ran(code, tmp_path, "curl")
+    assert done.returncode == 0
+    assert done.stdout.strip() == '{"state":"queued"}'
