@@ -133,7 +133,7 @@ def test_help_is_quick_and_light(tmp_path: Path, environ: dict[str, str]) -> Non
     done = run("--help", cwd=tmp_path, environ=environ)
     seconds = time.monotonic() - began
     assert done.returncode == 0
-    assert re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE)[:2] == ["cancel", "completion"]
+    assert re.findall(r"^  (\w+)  ", done.stdout, re.MULTILINE)[:2] == ["demo", "export"]
     assert "..." not in done.stdout.partition("Commands:")[2]
     assert seconds < 3  # 0.15 s on a quiet machine
 
