@@ -24,6 +24,7 @@ from jobserver.errors import (
     NotFound,
     SettingsError,
 )
+from tests.support.members import Members
 from tests.support.server import Server, until
 
 
@@ -375,3 +376,13 @@ def test_another_server_is_recognized() -> None:
                 client.scripts()
         assert caught.value.status == 502
         server.shutdown()
+
+
+def test_a_token_that_may_not_read_uploads_a_path(members: Members, tmp_path: Path) -> None:
+    member, path = members.add(), tmp_path / "q.csv"
+    path.write_text("value\n1\n")
+    made = member.client.put(
+        f"/user/{member.id}/tokens", json={"name": "nightly", "scopes": ["write", "run"]}
+    )
+    with Client(members.server.address, made.json()["token"]) as client:
+        assert client.submit("summary", data=path).document["datafile"].startswith("q-")
