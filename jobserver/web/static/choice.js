@@ -112,7 +112,7 @@ export function dataChoice(form, onBound) {
     changed(box.querySelector("select"));
   });
   uploads(form.querySelector("[data-upload]"), onStored);
-  setKind("none");
+  setKind(kind()); // it may have been chosen while this was loading
 
   function readRaw(problems) {
     if (hidden !== undefined) return { raw_data: hidden };

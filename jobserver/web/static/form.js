@@ -31,6 +31,9 @@ function field(name, given, defs, isRequired) {
   if (isGroup) named.setAttribute("role", "group");
   named.setAttribute("aria-labelledby", id);
   named.setAttribute("aria-describedby", `${id}-hint ${id}-problem`);
+  const first = part.target();
+  const isUnnamed = first?.matches("input, textarea") && !first.labels.length && !first.hasAttribute("aria-label");
+  if (isUnnamed) first.setAttribute("aria-labelledby", id);
   if (!isGroup) label.addEventListener("click", () => part.target().focus());
   node.addEventListener("input", () => showProblem(node, problem, part, ""));
   const missing = (path) => (isRequired && part.read() === undefined ? [{ field: path, problem: t("form.missing") }] : []);

@@ -198,6 +198,7 @@ async function load() {
     loading.textContent = error.message;
     loading.className = "error";
   }
+  for (const id of ["run", "save"]) document.getElementById(id).disabled = false;
 }
 
 const keepSoon = delayed(keep, 300);

@@ -64,8 +64,9 @@ export function optionsEditor(box, onChange) {
   return {
     read,
     write,
-    /** Set some options beside the others. */
+    /** Set some options beside the others, and show what is set now and how it is kept. */
     change(options) {
+      box.open = true;
       write({ ...read(), ...options });
       onChange();
     },

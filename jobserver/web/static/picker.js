@@ -56,6 +56,7 @@ export function picker(input, items, onPick) {
   input.addEventListener("focus", () => input.select());
   input.addEventListener("click", show);
   input.addEventListener("input", (event) => {
+    if (!event.isTrusted) return; // a choice that is reported to the form
     event.stopPropagation();
     show();
   });

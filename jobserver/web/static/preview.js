@@ -29,7 +29,7 @@ export function previewer(container, editor) {
       status.textContent = t("preview.reading", { name });
       content.setAttribute("aria-busy", "true");
       editor.clearProblems();
-      const shown = await read(name, editor.read(), own).catch((error) => failure(error, editor));
+      const shown = await read(name, editor, own).catch((error) => failure(error, editor));
       if (own !== running || !shown) return;
       content.removeAttribute("aria-busy");
       status.textContent = shown.status;
@@ -38,16 +38,23 @@ export function previewer(container, editor) {
   };
 }
 
-/** Return a refusal, with a button for each set of options that it proposes. */
+/** Return a refusal, and what it proposes. */
 function failure(error, editor) {
   if (error.name === "AbortError") return null;
   for (const { field, problem } of error.errors ?? []) editor.show(field, problem);
-  const buttons = editor.proposals(error.message).map((options) => {
-    const text = Object.entries(options).map(([name, value]) => `${name}: ${exact.write(value)}`).join(", ");
-    return button(t("preview.set", { options: text }), () => editor.change(options));
-  });
   const message = element("p", { className: "error plain", role: "alert" }, error.message);
-  return { status: "", nodes: [message, element("div", { className: "actions proposals" }, ...buttons)] };
+  return { status: "", nodes: [message, proposals([error.message], editor)] };
+}
+
+/** Return a button for each set of options that messages propose. */
+function proposals(messages, editor) {
+  const found = messages.flatMap((message) => editor.proposals(message));
+  const sets = new Map(found.map((options) => {
+    const text = Object.entries(options).map(([name, value]) => `${name}: ${exact.write(value)}`).join(", ");
+    return [text, options];
+  }));
+  const buttons = [...sets].map(([text, options]) => button(t("preview.set", { options: text }), () => editor.change(options)));
+  return element("div", { className: "actions proposals" }, ...buttons);
 }
 
 /** Return the first rows of a file as a script gets them, and what the reader remarked. */
@@ -62,9 +69,9 @@ export async function readRows(name, options, { rows = ROWS, characters = MOST, 
   return { remarks, names, rows: found.rows.map((row) => parse(row)), isAll: found.isAll };
 }
 
-async function read(name, options, { signal }) {
-  const { remarks, names, rows, isAll, text } = await readRows(name, options, { signal });
-  const nodes = remarks.length ? [remarkList(remarks)] : [];
+async function read(name, editor, { signal }) {
+  const { remarks, names, rows, isAll, text } = await readRows(name, editor.read(), { signal });
+  const nodes = remarks.length ? [remarkList(remarks), proposals(remarks, editor)] : [];
   if (!rows) return { status: t("preview.no_table"), nodes: [...nodes, element("pre", { tabIndex: 0 }, shorten(text))] };
   const numbers = { n: rows.length, columns: names.length };
   const status = isAll ? t("preview.all", numbers) : t("preview.first", numbers);
