@@ -71,7 +71,7 @@ docs: $(INSTALLED) ## Build the documentation into docs/_build/html
 	@$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 	@echo "Documentation built: docs/_build/html/index.html"
 
-pictures: $(INSTALLED) ## Take the pictures of pages in the README; needs Chromium
+pictures: $(INSTALLED) ## Take the pictures of pages in README and tutorial; needs Chromium
 	@$(BIN)/python -m docs.pictures
 
 bench: $(INSTALLED) ## Measure; the figures of benchmarks/README.md

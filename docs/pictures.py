@@ -1,4 +1,4 @@
-"""Take the pictures of the pages in the README with Chromium, on a throw-away server.
+"""Take the pictures of the pages in README and tutorial with Chromium, on a throw-away server.
 
 ``make pictures`` writes ``docs/pictures/<name>.png``, as small as Pillow can make them.
 """
@@ -19,6 +19,21 @@ from docs.figures import catchment
 
 FOLDER = Path(__file__).parent / "pictures"
 SIZE: ViewportSize = {"width": 1180, "height": 760}
+#: Pictures of the tutorial.
+SMALL: ViewportSize = {"width": 900, "height": 680}
+#: A table in German, whose numbers can be read in two ways.
+TABLE = "Pegel Koblenz, Rhein\nTag;Abfluss\n" + "".join(
+    f"{day:02}.01.2020;1.{day * 37 % 900 + 100},5\n" for day in range(13, 32)
+)
+SCRIPT = """import time
+from jobserver import current_job
+
+def calibrate(data):
+    current_job.progress(0.4, "searching parameters")
+    for number in range(20):
+        print(f"round {number}: error {0.9 ** number:.4f}")
+    time.sleep(60)
+"""
 #: Colours of a picture: pages have few.
 _COLOURS = 128
 
@@ -29,6 +44,8 @@ def main() -> None:
     with new_home() as home:
         flow = catchment(4)["flow"].round(3)
         flow.to_csv(home / "data" / "flow.csv", index_label="day")
+        (home / "data" / "rhein.csv").write_text(TABLE)
+        (home / "scripts" / "models.py").write_text(SCRIPT)
         with serving(home) as server, sync_playwright() as playwright:
             job = fill(server)
             program = shutil.which("chromium") or shutil.which("google-chrome")
@@ -39,7 +56,38 @@ def main() -> None:
             page.goto(f"/ui/job/{job}")
             page.locator(".uplot").first.wait_for()
             save(page, "job")
+            page.set_viewport_size(SMALL)
+            save_tutorial(page, server)
             browser.close()
+
+
+def save_tutorial(page: Page, server: Server) -> None:
+    """Save the pictures of the tutorial, in its order."""
+    page.goto("/ui/new?datafile=rhein.csv")
+    page.get_by_role("button", name="Set thousands").wait_for()
+    page.locator("#preview").evaluate("(part) => part.scrollIntoView({ block: 'center' })")
+    save(page, "browser-table")
+    page.goto("/ui/new?script=resample&datafile=flow.csv")
+    page.locator("#preview td").first.wait_for()
+    page.get_by_role("textbox", name="period").fill("MS")
+    save(page, "browser-form")
+    running = str(
+        send(server, "PUT", "/job", {"script_name": "calibrate", "datafile": "flow.csv"})["_id"]
+    )
+    send(server, "POST", f"/job/{running}/run", {})
+    page.goto(f"/ui/job/{running}")
+    page.get_by_text("40 %").wait_for()
+    page.get_by_text("round 19").wait_for()
+    save(page, "browser-running")
+    send(server, "POST", f"/job/{running}/cancel", {})
+    for period in ("YS", "MS"):
+        script = {"name": "resample", "kwargs": {"period": period}}
+        job = run(server, script=script, datafile="flow.csv")
+    page.goto(f"/ui/job/{job}")
+    page.locator(".uplot").first.wait_for()
+    save(page, "browser-result")
+    page.goto("/ui/jobs?script=resample")
+    save(page, "browser-jobs")
 
 
 def fill(server: Server) -> str:
