@@ -45,10 +45,16 @@ class JobFields(Body):
     model_config = ConfigDict(
         extra="allow",
         json_schema_extra={
+            "examples": [  # a job that runs as it stands, which not every field beside it does
+                {
+                    "script": {"name": "resample", "kwargs": {"period": "MS"}},
+                    "datafile": "timeseries.csv",
+                }
+            ],
             "propertyNames": {
                 "pattern": "^[^$.][^.]*$",
                 "not": {"enum": [*sorted(SERVER_FIELDS), *_PARAMETERS]},
-            }
+            },
         },
     )
     reserved: ClassVar[frozenset[str]] = SERVER_FIELDS

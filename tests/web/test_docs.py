@@ -8,8 +8,12 @@ import re
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from jobserver.web.docs import ASSETS, PAGE, STATIC
+from tests.support.members import Members
+from tests.support.server import finished
+from tests.web.conftest import OpenTab
 
 VENDORED = json.loads((STATIC / "vendored.json").read_text("utf-8"))
 
@@ -42,3 +46,22 @@ def test_vendored_files_are_those_that_were_published() -> None:
     assert set(VENDORED) == kept - ours
     for name, vendored in VENDORED.items():
         assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == vendored["sha256"], name
+
+
+def test_an_example_is_sent_with_the_login_of_the_pages_and_runs(
+    open_tab: OpenTab, members: Members
+) -> None:
+    user = members.add()
+    table = (members.server.data / "timeseries.csv").read_bytes()
+    user.client.put("/datafile/timeseries.csv", content=table)
+    with open_tab(members, user) as page:
+        page.goto("/ui/jobs")
+        page.get_by_role("link", name="API").click()
+        route = page.locator(".opblock-put").filter(has=page.locator('[data-path="/job"]'))
+        route.locator(".opblock-summary-control").click()
+        route.get_by_role("button", name="Execute").click()
+        expect(route.locator(".live-responses-table tbody")).to_contain_text("201")
+    [job] = user.client.get("/jobs").json()["jobs"]
+    answer = user.client.post(f"/job/{job['_id']}/run")
+    assert answer.status_code == 202, answer.text
+    assert finished(user.client, job["_id"])["state"] == "finished"

@@ -124,7 +124,10 @@ def test_a_person_logs_in_shares_a_job_and_another_opens_it(
 ) -> None:
     owner, other = members.add(), members.add()
     with open_page(browser, members.server) as page:
-        log_in(page, "/ui/new?script=add", owner.email)
+        log_in(page, "/ui/jobs", owner.email)
+        page.get_by_role("link", name="Upload data").click()
+        page.get_by_role("link", name="Scripts", exact=True).click()
+        page.get_by_role("link", name="New job with add", exact=True).click()
         page.get_by_role("spinbutton", name="a", exact=True).fill("40")
         page.get_by_role("button", name="Run").click()
         expect(page.locator(".single")).to_have_text("42")
