@@ -26,7 +26,7 @@ _CONVERSION = 120.0
 #: Characters of a log that an error shows.
 _END_OF_LOG = 2000
 #: What the server advises for a job that stays.
-_ADVICE = " Change it with POST, then run it."
+_ADVICE = " Change the job with POST, then run it."
 
 
 class Job:
