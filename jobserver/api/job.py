@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Annotated, ClassVar
 
@@ -22,7 +23,7 @@ from jobserver.api.framework.endpoint import (
 )
 from jobserver.api.framework.identity import actor, is_stranger, owner_filter, services
 from jobserver.api.framework.schemas import Deleted, JobDocument
-from jobserver.errors import BadRequest, Problem
+from jobserver.errors import BadRequest, NotFound, Problem, UnsupportedType
 from jobserver.jobs.job import SCRIPT_FIELDS, SERVER_FIELDS, Job
 from jobserver.jobs.store import merge_patch, no_job
 from jobserver.storage.database import Document
@@ -181,6 +182,16 @@ def readable(job_id: str) -> Job:
     return found
 
 
+def kept_options(found: Job) -> Document:
+    """Return the options kept now with the data file that a job read, if it still exists."""
+    data = found.document.get("data")
+    if isinstance(data, dict) and data.get("type") == "datafile":
+        with suppress(NotFound, UnsupportedType):
+            files = services().datafiles.for_owner(found.owner)
+            return dict(files.described(data["name"]).get("options", {}))
+    return {}
+
+
 def check_job(found: Job) -> None:
     """Raise `Changed` if the header ``If-Match`` is sent and has none of the job's ETags."""
     shown = (public(found, request.script_root, typed=typed) for typed in (False, True))
@@ -328,7 +339,7 @@ def patch_job(job_id: str, body: JobPatch, query: DocumentQuery) -> Answer:
 def rerun_job(job_id: str, body: JobBody, query: DocumentQuery) -> Answer:
     """Create a copy of a job, to be started; fields in the body replace those of the original."""
     again, fields = services().jobs.create_again, body.sent()
-    copy = again(parse_id(job_id), fields, owner_filter(), check_change(fields))
+    copy = again(parse_id(job_id), fields, owner_filter(), check_change(fields), kept_options)
     return _created(copy, query)
 
 

@@ -216,7 +216,7 @@ class Job(DocumentView):
         document = {**self.document, **others, PRIVATE: {**self._run, **run}}
         return type(self)(document, self.loaded)
 
-    def inherited(self, replacing: Iterable[str]) -> Document:
+    def inherited(self, replacing: Iterable[str], kept: Iterable[str] = ()) -> Document:
         """Return the fields that a rerun takes, as the client sent them.
 
         Parameters
@@ -224,10 +224,13 @@ class Job(DocumentView):
         replacing : iterable of str
             Fields that the rerun gets otherwise. One way to name the script or the data replaces
             all.
+        kept : iterable of str
+            Options kept now with the data file of the job: null turns those off that it was read
+            without.
         """
         fields = {name: self.document[name] for name in self.document if name not in SERVER_FIELDS}
         if self.started is not None:  # then the server completed these two
-            fields |= _as_sent(fields)
+            fields |= _as_sent(fields, kept)
         for alternatives in (SCRIPT_FIELDS, DATA_FIELDS):
             if alternatives & set(replacing):
                 fields = {name: fields[name] for name in fields if name not in alternatives}
@@ -285,18 +288,23 @@ def private(**values: object) -> Document:
     return {f"{PRIVATE}.{name}": value for name, value in values.items()}
 
 
-def _as_sent(fields: Document) -> Document:
-    """Return script and data as the client sent them; the server may have added either."""
+def _as_sent(fields: Document, kept: Iterable[str]) -> Document:
+    """Return script and data as the client sent them; the server may have added either.
+
+    A data file is bound with the options that it was read with, as those kept with it may change.
+    """
     sent: Document = {}
     script = fields["script"]
     if "script_name" in fields and not (script.get("args") or script.get("kwargs")):
         sent["script"] = _NOT_SENT
-    if "datafile" in fields or "raw_data" in fields:
-        sent["data"] = _NOT_SENT
-    elif "data" in fields:
-        data = fields["data"]
-        sent["data"] = {name: data[name] for name in data if name not in ("path", "size")}
-    return sent
+    if "data" not in fields or "raw_data" in fields:
+        return {**sent, "data": _NOT_SENT}
+    bound = {name: value for name, value in fields["data"].items() if name not in ("path", "size")}
+    if bound["type"] == "datafile":
+        bound |= {name: None for name in kept if name not in bound}
+    is_plain = "datafile" in fields and bound.keys() == {"type", "name"}
+    left_out = "data" if is_plain else "datafile"
+    return {**sent, "data": bound, left_out: _NOT_SENT}
 
 
 def _without_source(part: object) -> object:

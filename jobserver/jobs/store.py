@@ -32,6 +32,11 @@ def _anything(_: Job) -> None:
     """Accept any job."""
 
 
+def _none_kept(_: Job) -> Document:
+    """Return no options."""
+    return {}
+
+
 def _replaced(_: Job, fields: Mapping[str, object]) -> Document:
     """Return fields that replace those of a job."""
     return dict(fields)
@@ -119,6 +124,7 @@ class Jobs:
         fields: Mapping[str, object],
         visible: Mapping[str, object] = _ANYBODYS,
         check: Callable[[Job], None] = _anything,
+        kept: Callable[[Job], Mapping[str, object]] = _none_kept,
     ) -> Job:
         """Store a new job with the client's fields and the seed of an old one, for its owner.
 
@@ -128,6 +134,8 @@ class Jobs:
             Fields that replace the old ones.
         check : callable
             Raises if the old job is not to be copied like this.
+        kept : callable
+            Returns the options kept now with the data file that the old job read.
 
         Raises
         ------
@@ -137,7 +145,7 @@ class Jobs:
             If there is no such job that may be seen.
         """
         check(old := self.get(job_id, visible))
-        again = {**_seed_of(old), **old.inherited(fields), **fields}
+        again = {**_seed_of(old), **old.inherited(fields, kept(old)), **fields}
         return self._insert(Job.new(again, owner=old.owner).updated({"rerun_of": str(job_id)}))
 
     def _insert(self, job: Job) -> Job:

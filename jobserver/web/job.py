@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, request
 
-from jobserver.api.framework.identity import is_stranger, services
-from jobserver.api.job import public, readable
+from jobserver.api.framework.identity import actor, is_stranger, own_datafiles, services
+from jobserver.api.job import kept_options, public, readable
 from jobserver.encoding import dumps, output_formats
+from jobserver.errors import ApiError
 from jobserver.jobs.job import ACTIVE, DATA_FIELDS, FLAGS, SCRIPT_FIELDS, Job, State
 from jobserver.storage.database import Document
 from jobserver.web.pages import page, render
@@ -74,10 +76,11 @@ def show_job(job_id: str) -> Response:
         result=_result(job),
         parameters=[*_parameters(content.get("script"))],
         data=[*_data(content)],
-        datafile=_datafile(content),
+        datafile=(datafile := _datafile(content)),
+        has_file=_has_file(job, datafile),
         own=[*_fields(content, {*job.own_fields, *_OPTIONS} - {"description"})],
         provenance=[*_provenance(content.get("provenance"))],
-        examples=_examples(job.shared() if shared else job),
+        examples=_examples(job.shared() if shared else job) if not shared or _is_told(job) else [],
         keeps=bool(services().settings.RESULT_TTL) or job.is_pinned,
     )
 
@@ -122,6 +125,16 @@ def _datafile(content: Document) -> str | None:
     return found if isinstance(found, str) else None
 
 
+def _has_file(job: Job, name: str | None) -> bool:
+    """Whether the visitor has the data file of a job, which may be somebody else's."""
+    if name is None or job.owner != actor().id:
+        return False
+    with suppress(ApiError):
+        own_datafiles().info(name)
+        return True
+    return False
+
+
 def _data(content: Document) -> Iterator[Field]:
     """Yield what describes the data besides the name of its file."""
     data = content.get("data")
@@ -144,9 +157,15 @@ def _parameters(script: object) -> Iterator[Field]:
     yield from (_field(name, value) for name, value in script.items() if name not in hidden)
 
 
+def _is_told(job: Job) -> bool:
+    """Whether everybody may see all that a shared job ran."""
+    return DATA_FIELDS.isdisjoint(job.document) and job.shared().script == job.script
+
+
 def _examples(job: Job) -> list[Example]:
     """Return code that does what a job did, if it has a script."""
-    fields = {name: value for name, value in job.inherited(()).items() if name not in FLAGS}
+    inherited = job.inherited((), kept_options(job))
+    fields = {name: value for name, value in inherited.items() if name not in FLAGS}
     if SCRIPT_FIELDS.isdisjoint(fields):
         return []
     settings = services().settings

@@ -71,6 +71,25 @@ def test_a_job_is_made_again_and_gives_the_same(client: httpx.Client, fields: Jo
     assert own(new) == {**own(old), "seed": old["provenance"]["seed"]}
 
 
+def test_a_data_file_is_read_again_as_it_was(client: httpx.Client) -> None:
+    client.put("/datafile/kept.csv", content=b"t,q\n2020-01-01,1.5\n2020-01-02,-9\n")
+    client.post("/datafile/kept.csv", json={"options": {"missing": [-9]}})
+    old = run_through(client, script_name="summary", datafile="kept.csv")
+    client.post("/datafile/kept.csv", json={"options": {"text": ["q"], "skip": 1}})
+    made = again(client, old["_id"])
+    options = {"missing": [-9], "text": None, "skip": None}
+    assert own(made) == {
+        "script_name": "summary",
+        "data": {"type": "datafile", "name": "kept.csv", **options},
+        "seed": old["provenance"]["seed"],
+    }
+    client.post(f"/job/{made['_id']}/run")
+    assert finished(client, made["_id"])["result"] == old["result"]
+    page = client.get(f"/ui/job/{old['_id']}", headers={"Accept": "text/html"}).text
+    assert "&#39;text&#39;: None" in page
+    client.delete("/datafile/kept.csv")
+
+
 def test_a_job_that_was_not_started_is_copied(client: httpx.Client) -> None:
     job_id = client.put("/job", json={"script_name": "add", "data": 5, "x": 1}).json()["_id"]
     assert own(again(client, job_id)) == {"script_name": "add", "data": 5, "x": 1}
