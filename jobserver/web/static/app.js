@@ -36,4 +36,11 @@ export function localize(part) {
   }
 }
 
+const mark = new Intl.NumberFormat(html.lang).formatToParts(0.5).find(({ type }) => type === "decimal").value;
+
+/** Return a number as it is shown, not typed: with the decimal mark of the language. */
+export function shownNumber(number) {
+  return String(number).replace(".", mark);
+}
+
 localize(document);

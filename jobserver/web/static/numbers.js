@@ -1,5 +1,7 @@
 // Columns as what a plot needs: ascending numbers against which numbers or gaps stand.
 
+const DAY = 86400;
+
 /** Return x in order, its columns as numbers or null, and what they are like. */
 export function numbersOf(x, columns) {
   const isTime = isTimes(x);
@@ -19,6 +21,7 @@ export function numbersOf(x, columns) {
     x: rows.map((row) => positions[row]),
     columns: ordered,
     isTime,
+    isDaily: isTime && rows.every((row) => positions[row] % DAY === 0),
     isSorted,
     leftOut: positions.length - rows.length,
     isolated: ordered.map(isolated),

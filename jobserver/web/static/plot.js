@@ -1,5 +1,6 @@
 // A plot of columns against time or number: uPlot, with panning, the keyboard, and numbers as text.
 import { t } from "./api.js";
+import { shownNumber } from "./app.js";
 import { numbersOf } from "./numbers.js";
 import { navigate } from "./plot-moves.js";
 
@@ -79,7 +80,7 @@ function options(data, labels, width) {
       {},
       ...labels.map((label, n) => ({
         label,
-        show: n < AT_FIRST,
+        show: isShownAtFirst(data, n),
         stroke: () => colour(n),
         width: 1.5,
         dash: isDashed ? DASHES[n % DASHES.length] : [],
@@ -88,6 +89,12 @@ function options(data, labels, width) {
       })),
     ],
   };
+}
+
+/** Whether a column is drawn at first: of the first ones, those that are no flat line beside the largest. */
+function isShownAtFirst({ statistics: columns }, n) {
+  const size = ({ min, max }) => Math.max(Math.abs(min), Math.abs(max));
+  return n < AT_FIRST && size(columns[n]) >= Math.max(...columns.slice(0, AT_FIRST).map(size)) / 100;
 }
 
 /** Leave a drag with Shift to panning. */
@@ -100,11 +107,11 @@ function withoutShift(_, __, handle) {
 /** Return a number as text: a whole one as it is, others with this many digits. */
 function numberText(value, digits = 8) {
   if (value === null || value === undefined) return "–";
-  return String(Number.isInteger(value) ? value : Number(value.toPrecision(digits)));
+  return shownNumber(Number.isInteger(value) ? value : Number(value.toPrecision(digits)));
 }
 
 function numberLabels(_, splits) {
-  return splits.map((value) => String(Number(value.toPrecision(12))));
+  return splits.map((value) => shownNumber(Number(value.toPrecision(12))));
 }
 
 function axisSize(_, values) {
@@ -142,7 +149,7 @@ function legendOf(chart, data, labels, xLabel) {
   at.className = "plot-at";
   list.classList.toggle("dashed", data.x.length <= MOST_DASHED);
   const values = labels.map((label, n) => {
-    const [entry, value] = entryOf(label, n, (isShown) => chart.setSeries(n + 1, { show: isShown }));
+    const [entry, value] = entryOf(label, n, isShownAtFirst(data, n), (isShown) => chart.setSeries(n + 1, { show: isShown }));
     list.append(entry);
     return value;
   });
@@ -150,7 +157,7 @@ function legendOf(chart, data, labels, xLabel) {
   const show = () => {
     const index = chart.cursor.idx;
     const isInside = index !== null && index !== undefined;
-    const position = !isInside ? "–" : data.isTime ? timeText(data.x[index]).join(" ") : numberText(data.x[index]);
+    const position = !isInside ? "–" : data.isTime ? timeText(data.x[index], data.isDaily ? DAY : 1).join(" ") : numberText(data.x[index]);
     at.textContent = `${xLabel || (data.isTime ? t("plot.time") : t("plot.row"))}: ${position}`;
     values.forEach((value, n) => (value.textContent = isInside ? numberText(data.columns[n][index]) : ""));
   };
@@ -159,10 +166,10 @@ function legendOf(chart, data, labels, xLabel) {
   return list;
 }
 
-function entryOf(label, n, choose) {
+function entryOf(label, n, isShown, choose) {
   const entry = document.createElement("label");
   const box = document.createElement("input");
-  Object.assign(box, { type: "checkbox", checked: n < AT_FIRST });
+  Object.assign(box, { type: "checkbox", checked: isShown });
   box.setAttribute("aria-label", label.slice(0, 100));
   box.addEventListener("change", () => choose(box.checked));
   const swatch = document.createElement("span");
@@ -178,7 +185,7 @@ function entryOf(label, n, choose) {
 /** Say which part of x is shown, once it stays for a moment. */
 function rangeOf(chart, data) {
   const output = document.createElement("output");
-  const text = (value) => (data.isTime ? timeText(value).join(" ") : numberText(value));
+  const text = (value) => (data.isTime ? timeText(value, data.isDaily ? DAY : 1).join(" ") : numberText(value));
   const show = () => {
     const { min, max } = chart.scales.x;
     output.textContent = Number.isFinite(min) ? `${text(min)} – ${text(max)}` : "";

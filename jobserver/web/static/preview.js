@@ -1,5 +1,6 @@
 // How a data file is read: its first rows, what the reader remarked, or why it was refused.
 import { send, t } from "./api.js";
+import { shownNumber } from "./app.js";
 import { button, element } from "./element.js";
 import * as exact from "./exact.js";
 import { UNSET } from "./options.js";
@@ -42,7 +43,7 @@ export function previewer(container, editor) {
 function failure(error, editor) {
   if (error.name === "AbortError") return null;
   for (const { field, problem } of error.errors ?? []) editor.show(field, problem);
-  const message = element("p", { className: "error plain", role: "alert" }, error.message);
+  const message = element("p", { className: "error plain", role: "alert", lang: "en" }, error.message);
   return { status: "", nodes: [message, proposals([error.message], editor)] };
 }
 
@@ -131,7 +132,7 @@ function keysOf(text) {
 }
 
 function remarkList(remarks) {
-  const items = remarks.map((text) => element("li", {}, text));
+  const items = remarks.map((text) => element("li", { lang: "en" }, text));
   const title = element("strong", {}, t("preview.remarks"));
   return element("div", { className: "remarks" }, title, element("ul", {}, ...items));
 }
@@ -149,7 +150,7 @@ function table(names, rows) {
 
 function cell(value) {
   if (value === null || value === undefined) return element("span", { className: "missing" }, t("preview.missing"));
-  return cut(typeof value === "string" ? value : exact.write(value));
+  return cut(typeof value === "string" ? value : typeof value === "number" ? shownNumber(value) : exact.write(value));
 }
 
 function cut(text) {

@@ -1,5 +1,6 @@
 // The result of a job, in the way that suits it: picture, text, table with plot, number, or tree.
 import { act, root, send, t } from "./api.js";
+import { shownNumber } from "./app.js";
 import { isObject, parse } from "./json.js";
 import { plot } from "./plot.js";
 import { asTable, plottable, showTable } from "./table.js";
@@ -88,6 +89,6 @@ async function showJson(element, path) {
   if (isObject(value) || Array.isArray(value)) return showTree(element, value);
   const single = document.createElement("p");
   single.className = "single";
-  single.textContent = String(value);
+  single.textContent = typeof value === "number" ? shownNumber(value) : String(value);
   element.append(single);
 }

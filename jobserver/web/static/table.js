@@ -1,5 +1,6 @@
 // Tables: what a result or a file has as columns, and the first rows of it on the page.
 import { t } from "./api.js";
+import { shownNumber } from "./app.js";
 import { isNumber, isObject } from "./json.js";
 import { isTimes } from "./numbers.js";
 
@@ -120,8 +121,17 @@ export function label(value) {
   return value === null || value === undefined ? "" : String(value);
 }
 
+const MIDNIGHT = /^(\d{4}-\d\d-\d\d)[T ]00:00(:00(\.0+)?)?$/;
+
+/** Return values, without the time of day where all are days. */
+function daysOf(values) {
+  const areDays = values?.every((each) => each === null || MIDNIGHT.test(each)) && values.some((each) => each !== null);
+  return areDays ? values.map((each) => each && each.slice(0, 10)) : values;
+}
+
 /** Show the first rows of a table. */
-export function showTable(element, table, { caption }) {
+export function showTable(element, given, { caption }) {
+  const table = { ...given, index: daysOf(given.index), columns: given.columns.map(daysOf) };
   const scroll = document.createElement("div");
   Object.assign(scroll, { className: "scroll sheet", tabIndex: 0 });
   scroll.setAttribute("role", "region");
@@ -171,7 +181,7 @@ function gridOf({ names, columns, rows, index, indexName }, isRounded) {
     shown.forEach((column, n) => {
       const cell = line.insertCell();
       const text = cellText(column[row], isRounded);
-      wasRounded ||= typeof column[row] === "number" && text !== String(column[row]);
+      wasRounded ||= typeof column[row] === "number" && text !== shownNumber(column[row]);
       cell.textContent = text;
       if (isRight[n]) cell.className = "number";
       if (column[row] === null || column[row] === undefined) cell.className += " missing";
@@ -190,7 +200,8 @@ function headCell(text, scope, isNumeric = false) {
 
 function cellText(value, isRounded) {
   if (value === null || value === undefined) return "–";
-  if (typeof value === "number" && isRounded && !Number.isInteger(value)) return String(Number(value.toPrecision(DIGITS)));
+  if (typeof value === "number" && isRounded && !Number.isInteger(value)) return shownNumber(Number(value.toPrecision(DIGITS)));
+  if (typeof value === "number") return shownNumber(value);
   if (typeof value === "object") return cut(JSON.stringify(value, (_, each) => (typeof each === "bigint" ? String(each) : each)));
   return cut(String(value));
 }
