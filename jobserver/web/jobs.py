@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
@@ -12,10 +13,10 @@ from pydantic import BeforeValidator, Field
 
 from jobserver.api.framework import schemas
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
-from jobserver.api.framework.identity import actor, owner_filter, services
+from jobserver.api.framework.identity import actor, own_datafiles, owner_filter, services
 from jobserver.api.info import about, info
 from jobserver.api.jobs import link_after, read_cursor
-from jobserver.errors import ApiError
+from jobserver.errors import ApiError, NotFound, UnsupportedType
 from jobserver.jobs.job import ACTIVE, Job, State
 from jobserver.jobs.listing import Selection
 from jobserver.storage.database import Document
@@ -97,11 +98,20 @@ def show_jobs(query: JobsPageQuery) -> Response:
         jobs=[*map(_row, jobs)],
         found=listing.count(selection),
         is_filtered=bool(conditions),
+        has_sample=not jobs and _has_sample(),
         query=query,
         states=[*State],
         scripts=sorted({script["name"] for script in services().scripts.describe()["scripts"]}),
         next=link_after(cursor, f"{ROOT}/jobs") if cursor else None,
     )
+
+
+def _has_sample() -> bool:
+    """Whether the visitor has the data file that a new home begins with."""
+    with suppress(NotFound, UnsupportedType):
+        own_datafiles().info("timeseries.csv")
+        return True
+    return False
 
 
 def _row(job: Job) -> Document:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flask import Response
 from pydantic import Field
 
 from jobserver.api.framework.endpoint import Query
+from jobserver.api.framework.identity import is_stranger
+from jobserver.api.job import readable
 from jobserver.data.files import EXTENSIONS
+from jobserver.errors import ApiError
 from jobserver.jobs.job import SERVER_FIELDS
 from jobserver.storage.database import Document
 from jobserver.tables.datatypes import DATATYPES
@@ -21,6 +26,7 @@ class NewJobQuery(Query):
     script: str = Field("", max_length=300)
     datafile: str = Field("", max_length=100)
     data: str = Field("", max_length=64)
+    options: str = Field("", max_length=4000)
 
 
 @page("/new", policy="job.create", query=NewJobQuery)
@@ -29,9 +35,17 @@ def show_new_job(query: NewJobQuery) -> Response:
     return render(
         "new.html",
         source=query.from_job,
+        is_shared=_is_shared(query.from_job),
         server_fields=sorted(SERVER_FIELDS),
         **options_editor(),
     )
+
+
+def _is_shared(job_id: str) -> bool:
+    """Whether a job belongs to somebody else, who shares it; the form leaves its data out."""
+    with suppress(ApiError):
+        return bool(job_id) and is_stranger(readable(job_id).document)
+    return False
 
 
 def options_editor() -> Document:

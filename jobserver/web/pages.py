@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,9 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 #: Cookies in which a browser keeps how pages look.
 LANGUAGE_COOKIE, THEME_COOKIE = "jobserver_language", "jobserver_theme"
 _THEMES = ("light", "dark")
+#: What parts sentences, and what only a program can follow.
+_SENTENCE = re.compile(r'(?<=[.!?]) (?=["A-Z])')
+_REQUEST = re.compile(r"\b(?:GET|PUT|POST|PATCH|DELETE) (?:/(?!ui/)|{)")
 
 pages = Blueprint("pages", __name__, template_folder="templates")
 
@@ -92,6 +96,8 @@ def _as_page(response: Response) -> Response:
 
 
 def _no_page(error: HTTPException) -> Response:
+    if request.path.rstrip("/") == ROOT:
+        return see_other("/jobs")
     if not request.path.startswith(f"{ROOT}/") or not prefers_html():
         return http_error(error)
     return refused(NotFound("There is no such page."))
@@ -99,11 +105,17 @@ def _no_page(error: HTTPException) -> Response:
 
 def refusal(template: str, error: ApiError, **values: object) -> Response:
     """Return a page that says why a request was refused: its ``message`` and ``problems``."""
-    values |= {"message": error.message, "problems": error.errors}
+    values |= {"message": _for_people(error.message), "problems": error.errors}
     response = render(template, error.status, **values)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
+
+
+def _for_people(message: str) -> str:
+    """Return a message without its sentences for programs, which name requests."""
+    sentences = _SENTENCE.split(message)
+    return " ".join(each for each in sentences if not _REQUEST.search(each)) or message
 
 
 def see_other(path: str, **query: str) -> Response:

@@ -49,9 +49,20 @@ def test_files_are_uploaded_read_with_options_and_deleted(
     refused.get_by_label("Columns of the times").fill("Tag")
     expect(cells).to_have_text(["2020-02-01", "1250.5", "2020-02-02", "missing"])
     assert "options" not in client.get("/datafile/rhine.csv").json()
+    carried = refused.locator("[data-read][href*='options=']")
+    expect(carried).to_have_count(4)
+    response = client.get(str(carried.nth(1).get_attribute("href")))
+    assert response.text.splitlines()[1:] == ["2020-02-01,1250.5", "2020-02-02,"]
+    options = {"thousands": ".", "decimal": ",", "missing": [-999], "times": "Tag"}
+    carried.first.click()
+    expect(cells).to_have_text(["2020-02-01", "1250.5", "2020-02-02", "missing"])
+    refused.go_back()
+    refused.get_by_role("button", name='Set thousands: "."').click()
+    refused.get_by_label("Values that mean missing").fill("-999")
+    refused.get_by_label("Columns of the times").fill("Tag")
     refused.get_by_role("button", name="Keep with the file").click()
     expect(refused.locator("#notices")).to_contain_text("rhine.csv")
-    options = {"thousands": ".", "decimal": ",", "missing": [-999], "times": "Tag"}
+    expect(carried).to_have_count(0)
     assert client.get("/datafile/rhine.csv").json()["options"] == options
     refused.get_by_role("button", name="Delete").click()
     refused.wait_for_url("**/ui/data")
@@ -85,6 +96,11 @@ def test_a_pasted_table_becomes_a_data_file(refused: Page, client: httpx.Client)
     expect(refused.locator("#preview td")).to_have_text(["2020-01-01", "1.5", "2020-01-02", "2.5"])
     name = refused.get_by_role("combobox", name="Data file").input_value()
     assert client.get(f"/datafile/{name}").status_code == 200
+    refused.get_by_role("radio", name="JSON or table").check()
+    refused.get_by_role("textbox", name="Data").fill('"t";"q"\n2020-01-01;1,5\n2020-01-02;3,5\n')
+    refused.get_by_role("button", name="Run", exact=True).click()
+    expect(refused.locator("h1 .state")).to_have_text("✓ finished")
+    expect(refused.locator("#result-content")).to_contain_text("2.5")
 
 
 def test_what_is_hostile_in_a_file_is_text_and_is_cut(refused: Page, client: httpx.Client) -> None:

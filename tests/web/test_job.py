@@ -7,13 +7,15 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
+from tests.support.browser import open_page
 from tests.support.members import Members
 from tests.support.server import Server
 from tests.web.conftest import OpenTab
 
 HTML = {"Accept": "text/html"}
+TABLE = b"t,q\n2020-01-01,1.5\n2020-01-02,-999\n2020-01-03,-999\n"
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -102,7 +104,7 @@ def test_each_kind_of_result_has_its_view(tab: Page, client: httpx.Client) -> No
 
 def test_a_time_series_is_plotted_moved_and_read(tab: Page, client: httpx.Client) -> None:
     rows = [{"date": f"2020-01-0{day} 00:00", "a": day, "b": 0.5} for day in range(1, 6)]
-    rows[2]["a"] = None
+    rows[2] |= {"date": "2020-01-03 12:00", "a": None}
     tab.goto(finished(client, "echo", raw_data=rows))
     part, area = tab.locator(".plot-tools output"), tab.locator(".plot-area")
     expect(part).to_have_text("2020-01-01 00:00:00 – 2020-01-05 00:00:00")
@@ -133,6 +135,37 @@ def test_columns_stay_under_their_labels_whatever_these_are(
     expect(tab.locator("#result-content tr")).to_have_text(["1055b", "01234"])
 
 
+def test_days_are_shown_without_a_time_and_no_column_as_a_flat_line(
+    browser: Browser, server: Server, client: httpx.Client
+) -> None:
+    rows = [{"date": f"2020-01-0{day} 00:00:00", "flow": 100.5, "bfi": 0.85} for day in (1, 2)]
+    with open_page(browser, server, locale="de-DE") as tab:
+        tab.goto(finished(client, "echo", raw_data=rows))
+        expect(tab.locator(".plot-tools output")).to_have_text("2020-01-01 – 2020-01-02")
+        expect(tab.get_by_label("flow", exact=True)).to_be_checked()
+        expect(tab.get_by_label("bfi", exact=True)).not_to_be_checked()
+        expect(tab.locator(".sheet tbody tr").first).to_have_text("02020-01-01100,50,85")
+
+
+def test_warnings_of_the_log_stand_above_the_result(tab: Page, client: httpx.Client) -> None:
+    client.put(
+        "/datafile/gaps.csv", content=b"t,q\n2020-01-01,1.5\n2020-01-02,-999\n2020-01-03,-999\n"
+    )
+    tab.goto(finished(client, "summary", datafile="gaps.csv"))
+    expect(tab.locator("#warnings li")).to_contain_text(["-999"])
+    assert tab.evaluate("document.querySelector('#warnings').nextElementSibling.id") == "result"
+    client.delete("/datafile/gaps.csv")
+
+
+def test_a_page_that_one_comes_back_to_is_as_it_is_now(tab: Page, client: httpx.Client) -> None:
+    job = created(client, script_name="noop")
+    tab.goto(f"/ui/job/{job}")
+    tab.goto("/ui/jobs")
+    client.post(f"/job/{job}", json={"description": "changed meanwhile"})
+    tab.go_back()
+    expect(tab.locator(".description")).to_have_text("changed meanwhile")
+
+
 def test_a_huge_text_and_a_huge_line_are_cut(tab: Page, client: httpx.Client) -> None:
     tab.goto(finished(client, "text_of", size=10_000_000))
     expect(tab.locator("#result-content")).to_contain_text("The first 100000 characters are shown")
@@ -153,6 +186,8 @@ def test_a_job_is_rerun_and_deleted(tab: Page, client: httpx.Client) -> None:
     tab.get_by_role("button", name="Delete").click()
     tab.wait_for_url("**/ui/jobs")
     assert [job["_id"] for job in client.get("/jobs").json()["jobs"]] == [path.rpartition("/")[2]]
+    tab.go_back()
+    tab.wait_for_url(f"**{path}")
 
 
 def test_a_result_is_downloaded_in_each_format_it_has(tab: Page, client: httpx.Client) -> None:
@@ -171,6 +206,7 @@ def test_a_job_that_does_not_exist_is_a_page_that_says_so(server: Server, job: s
     answer = server.client.get(f"/ui/job/{job}", headers=HTML)
     assert answer.status_code == (400 if " " in job else 404)
     assert "text/html" in answer.headers["Content-Type"]
+    assert "GET /" not in answer.text
 
 
 def test_a_shared_job_shows_others_neither_log_nor_actions(
@@ -178,6 +214,8 @@ def test_a_shared_job_shows_others_neither_log_nor_actions(
 ) -> None:
     owner, stranger = members.add(), members.add()
     path = finished(owner.client, "add", a=1)
+    bound = finished(owner.client, "echo", raw_data=[1]).removeprefix("/ui/job/")
+    owner.client.post(f"/job/{bound}", json={"public": True})
     assert stranger.client.get(path, headers=HTML).status_code == 404
     with open_tab(members, owner) as page:
         page.goto(path)
@@ -192,3 +230,11 @@ def test_a_shared_job_shows_others_neither_log_nor_actions(
         expect(page.locator("#log")).to_have_count(0)
         expect(page.locator("main .actions")).to_have_text("Change and run")
         expect(page.get_by_label("All users may read it")).to_have_count(0)
+        expect(page.get_by_text("Somebody else's job")).to_be_visible()
+        expect(page.get_by_role("tab", name="Python")).to_be_visible()
+        page.goto(f"/ui/job/{bound}")
+        expect(page.locator("#code")).to_have_count(0)
+        page.get_by_role("link", name="Change and run").click()
+        expect(page.get_by_role("combobox", name="Script to run")).to_have_value("echo")
+        expect(page.get_by_text("somebody else's")).to_be_visible()
+        expect(page.get_by_label("Public")).not_to_be_checked()

@@ -15,6 +15,7 @@ from jobserver.api.framework.identity import KEY
 from jobserver.app import BLUEPRINTS
 from jobserver.home.settings import Settings
 from jobserver.web import pages
+from tests.support.members import Members
 from tests.support.server import Server
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -90,10 +91,24 @@ def test_a_browser_gets_a_page_for_a_failure(
     assert "GET /ui/jobs failed" in caplog.text
 
 
+def test_a_visitor_without_data_is_sent_to_upload_some(members: Members) -> None:
+    page = members.add().client.get("/ui/jobs", headers=HTML).text
+    assert "datafile=timeseries.csv" not in page
+    assert 'href="/ui/data">Upload' in page
+
+
+@pytest.mark.parametrize("path", ["/ui", "/ui/"])
+def test_the_first_page_is_that_of_the_jobs(client: httpx.Client, path: str) -> None:
+    answer = client.get(path, headers=HTML)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/jobs")
+
+
 def test_a_visitor_without_jobs_is_shown_the_first_one(tab: Page) -> None:
     tab.goto("/")
     expect(tab.get_by_text("There are no jobs yet.")).to_be_visible()
-    expect(tab.get_by_role("link", name="Run summary on timeseries.csv")).to_be_visible()
+    expect(
+        tab.get_by_role("link", name="Open the form with summary and timeseries.csv")
+    ).to_be_visible()
 
 
 def test_jobs_are_listed_newest_first_and_filtered(tab: Page, client: httpx.Client) -> None:

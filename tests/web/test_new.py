@@ -47,6 +47,7 @@ def test_a_form_is_filled_in_corrected_kept_and_run(form: Page, client: httpx.Cl
     form.get_by_role("combobox", name="Script to run").fill("arguments survey")
     expect(form.locator("[role=listbox] [role=option]")).to_have_count(1)
     form.keyboard.press("Enter")
+    expect(form.locator("[role=listbox]:visible")).to_have_count(0)
     expect(form.locator("#about")).to_contain_text("<b>as they are</b>")
     form.get_by_label("rate", exact=True).fill("2")
     form.get_by_role("button", name="Run").click()
@@ -84,6 +85,20 @@ def test_a_form_is_filled_in_corrected_kept_and_run(form: Page, client: httpx.Cl
     assert [again[name] for name in ("result", "seed", "project")] == [
         job[name] for name in ("result", "seed", "project")
     ]
+
+
+def test_what_is_typed_is_chosen_by_tab_or_reported(form: Page) -> None:
+    form.goto("/ui/new?script=summary&datafile=none.csv")
+    expect(form.locator("#datafile-problem")).to_contain_text("none.csv")
+    expect(form.locator("#datafile-problem")).not_to_contain_text("GET /")
+    script = form.get_by_role("combobox", name="Script to run")
+    script.fill("nowhere")
+    script.press("Tab")
+    expect(form.locator("#notices")).to_contain_text("nowhere")
+    expect(script).to_have_value("summary")
+    script.fill("surv")
+    script.press("Tab")
+    expect(script).to_have_value("survey")
 
 
 def test_what_the_server_refuses_is_shown_beside_its_field(

@@ -68,6 +68,7 @@ def test_a_person_logs_in_and_out(browser: Browser, members: Members, scripts: b
         form.get_by_role("button", name="Log in").click()
         expect(tab.get_by_role("alert")).to_contain_text("wrong")
         expect(form.get_by_label("Email address")).to_have_value(member.email)
+        expect(form.get_by_label("Password")).to_be_focused()
         form.get_by_label("Password").fill(PASSWORD)
         form.get_by_role("button", name="Log in").click()
         tab.wait_for_url("**/ui/jobs?state=failed")

@@ -8,9 +8,15 @@ export function t(key, values = {}) {
   return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+/** Return a message without its sentences for programs, which name requests; pages have buttons. */
+function forPeople(message) {
+  const sentences = message.split(/(?<=[.!?]) (?=["A-Z])/);
+  return sentences.filter((each) => !/\b(GET|PUT|POST|PATCH|DELETE) [/{]/.test(each)).join(" ") || message;
+}
+
 export class ApiError extends Error {
   constructor(status, content) {
-    super(content.message);
+    super(forPeople(content.message));
     this.status = status;
     this.errors = content.errors ?? [];
   }

@@ -98,11 +98,13 @@ export function dataChoice(form, onBound) {
     hidden = undefined;
     get("store-raw").hidden = !raw.value.trim() || isJson();
   });
-  get("store-raw").addEventListener("click", (event) => act(event.target, () => {
+  const store = async () => {
     const name = `${t("new.pasted")}-${new Date().toISOString().slice(0, 19).replace(/\D/g, "")}.csv`;
     setKind("datafile");
-    return start(new File([raw.value], name), form.querySelector(".uploads"), onStored);
-  }));
+    file.value = "";
+    await start(new File([raw.value], name), form.querySelector(".uploads"), onStored);
+  };
+  get("store-raw").addEventListener("click", (event) => act(event.target, store));
   get("keep-options").addEventListener("click", (event) => act(event.target, async () => {
     kept = (await api("POST", `/datafile/${encodeURIComponent(file.value)}`, { json: { options: editor.read() } })).options ?? {};
     notify(t("options.kept", { name: file.value }));
@@ -127,10 +129,15 @@ export function dataChoice(form, onBound) {
 
   return {
     load: list,
-    choose(name, id) {
+    /** Store what is pasted as a data file, if it is a table: of several lines, and not begun like JSON. */
+    async storeTable() {
+      const isTable = hidden === undefined && /^[^[{].*\n/.test(raw.value.trim());
+      if (kind() === "raw_data" && isTable && !isJson()) await store();
+    },
+    choose(name, id, options) {
       if (name) {
         setKind("datafile");
-        open(name);
+        open(name, options ?? undefined);
       } else if (id) {
         setKind("mongodb");
         data.value = id;

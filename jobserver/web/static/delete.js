@@ -8,7 +8,7 @@ export function deletion(element, then) {
     if (!button || !confirm(t("data.confirm", { name: button.dataset.name }))) return;
     act(button, async () => {
       await api("DELETE", button.dataset.delete);
-      if (button.dataset.leads) return location.assign(root + button.dataset.leads);
+      if (button.dataset.leads) return location.replace(root + button.dataset.leads);
       notify(t("data.deleted", { name: button.dataset.name }));
       return then();
     });

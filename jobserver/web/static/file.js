@@ -3,7 +3,7 @@ import { act, api, notify, t } from "./api.js";
 import { deletion } from "./delete.js";
 import { delayed, element } from "./element.js";
 import * as exact from "./exact.js";
-import { optionsEditor } from "./options.js";
+import { difference, optionsEditor } from "./options.js";
 import { previewer, readRows } from "./preview.js";
 
 /** More rows, or characters, are not plotted. */
@@ -18,7 +18,10 @@ function show(name, options) {
   let kept = options;
   const path = `/datafile/${encodeURIComponent(name)}`;
   const get = (id) => document.getElementById(id);
-  const read = () => preview.show(name);
+  const read = () => {
+    carry(kept, editor.read());
+    return preview.show(name);
+  };
   const editor = optionsEditor(get("options"), delayed(read, 400));
   const preview = previewer(get("preview"), editor);
   editor.use(name);
@@ -26,6 +29,7 @@ function show(name, options) {
   read();
   get("keep-options").addEventListener("click", (event) => act(event.target, async () => {
     kept = (await api("POST", path, { json: { options: editor.read() } })).options ?? {};
+    carry(kept, kept);
     notify(t("options.kept", { name }));
   }));
   get("reset-options").addEventListener("click", () => {
@@ -33,6 +37,18 @@ function show(name, options) {
     read();
   });
   get("draw").addEventListener("click", (event) => act(event.target, () => draw(name, editor.read(), get("plot"))));
+}
+
+/** Let links lead to the file as it is read here, with options that are not kept, too. */
+function carry(kept, options) {
+  const changes = difference(kept, options);
+  for (const link of document.querySelectorAll("[data-read]")) {
+    const address = new URL(link.href);
+    const sent = address.pathname.endsWith("/ui/new") ? options : changes; // the form writes them all
+    if (Object.keys(changes).length) address.searchParams.set("options", exact.write(sent));
+    else address.searchParams.delete("options");
+    link.setAttribute("href", address.pathname + address.search);
+  }
 }
 
 async function draw(name, options, holder) {

@@ -6,12 +6,23 @@ import { showResult } from "./result.js";
 import { tabs } from "./tabs.js";
 
 const SECONDS = 2;
+const MOST_WARNINGS = 5;
 const BLOB_LIMIT = 50e6;
 const live = () => document.getElementById("live");
 const { job: id, own } = live().dataset;
 const path = `/job/${id}`;
-const log = own === "true" ? followLog(document.getElementById("log"), document.getElementById("log-note"), `${path}/log`) : null;
+const log = own === "true" ? followLog(document.getElementById("log"), document.getElementById("log-note"), `${path}/log`, warn) : null;
 const exact = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
+
+/** Show a warning of the log above the result, which it may put in doubt. */
+function warn(text) {
+  const list = document.querySelector("#warnings ul");
+  warn.count = (warn.count ?? 0) + 1;
+  list.parentElement.hidden = false;
+  const isMore = warn.count > MOST_WARNINGS;
+  const line = warn.count > MOST_WARNINGS + 1 ? list.lastChild : list.appendChild(document.createElement("li"));
+  line.textContent = isMore ? t("log.warnings", { n: warn.count - MOST_WARNINGS }) : text;
+}
 
 function localizeExactly(part) {
   localize(part);
@@ -24,7 +35,7 @@ const isFollowed = () => /created|queued|running/.test(live().dataset.state);
 
 /** Take the parts of the page that change from the page as it is now; focus is kept. */
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-cache" });
   offline(false);
   if (response.redirected || !response.ok) return location.reload();
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
@@ -125,6 +136,12 @@ setInterval(() => {
   elapsed.textContent = `${Math.floor(seconds)} s`;
 }, 500);
 
+// Back shows the page as it was left.
+addEventListener("pageshow", ({ persisted }) => {
+  isLeaving = false;
+  if (persisted || performance.getEntriesByType("navigation")[0]?.type === "back_forward") update();
+});
+
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) update();
   follow();
@@ -160,7 +177,7 @@ const actions = {
       follow();
       throw error;
     }
-    location.assign(`${root}/ui/jobs`);
+    location.replace(`${root}/ui/jobs`); // Back does not lead to it
   },
 };
 

@@ -15,8 +15,8 @@ export function shownLine(line) {
   return last.length > 2 * LONGEST ? `${text}… ${t("log.cut", { n: last.length })}` : text;
 }
 
-/** Follow a log, and return a function that reads what is new of it. */
-export function followLog(pre, note, path) {
+/** Follow a log, and return a function that reads what is new of it; report its warnings. */
+export function followLog(pre, note, path, onWarning) {
   const decoder = new TextDecoder();
   const blocks = [];
   const end = document.createElement("span");
@@ -29,6 +29,7 @@ export function followLog(pre, note, path) {
   function append(text) {
     const parts = (partial + text).split("\n");
     partial = parts.pop();
+    for (const line of parts) if (line.startsWith("WARNING ")) onWarning(shownLine(line.replace(/^WARNING (jobserver: )?/, "")));
     const skipped = Math.max(0, parts.length - MOST_LINES);
     const shown = parts.slice(skipped).map(shownLine);
     lines += skipped;

@@ -13,7 +13,7 @@ const DRAFT = `jobserver.new${location.search}`;
 const SERVER_FIELDS = new Set(JSON.parse(form.dataset.serverFields));
 const NUMBERS = ["timeout", "retries", "seed"];
 const TEXTS = ["description", "notify"];
-const FLAGS = ["pinned", "public"];
+const FLAGS = ["pinned", "public"]; // chosen for each job anew
 const READ = new Set(["script", "script_name", "datafile", "raw_data", "data", ...NUMBERS, ...TEXTS, ...FLAGS]);
 
 const script = scriptChoice(form);
@@ -108,6 +108,7 @@ async function create(job) {
 
 async function submit(isRun) {
   const problems = [];
+  await data.storeTable();
   const job = readJob(problems);
   clearProblems();
   if (problems.length) return showProblems(t("new.problems"), problems);
@@ -172,11 +173,10 @@ async function copy(id) {
   const response = await send("GET", `/job/${encodeURIComponent(id)}?stringify=false`);
   const job = exact.parse(await response.text());
   script.write(job.script ?? (job.script_name && { name: job.script_name }));
-  data.write(job);
+  if (form.dataset.shared !== "true") data.write(job);
   for (const name of [...NUMBERS, ...TEXTS]) {
     if (job[name] !== undefined && job[name] !== null) input(name).value = exact.isLarge(job[name]) ? exact.write(job[name]) : job[name];
   }
-  for (const name of FLAGS) input(name).checked = job[name] === true;
   const rest = Object.entries(job).filter(([name]) => !SERVER_FIELDS.has(name) && !READ.has(name));
   if (rest.length) input("others").value = exact.write(Object.fromEntries(rest), 1);
   advanced.open = [...advanced.querySelectorAll("[name]")].some((box) => (box.type === "checkbox" ? box.checked : box.value));
@@ -191,7 +191,7 @@ async function load() {
     else if (query.get("from")) await copy(query.get("from"));
     else {
       if (query.get("script")) script.choose(query.get("script"));
-      data.choose(query.get("datafile"), query.get("data"));
+      data.choose(query.get("datafile"), query.get("data"), exact.parse(query.get("options") ?? "null"));
     }
     loading.hidden = true;
   } catch (error) {

@@ -1,5 +1,5 @@
 // A searchable choice: an input with a list of matches, by the pattern of a combobox.
-import { t } from "./api.js";
+import { notify, t } from "./api.js";
 import { element, newId } from "./element.js";
 
 /** Longer lists are cut: whoever sees so many types more of the name. */
@@ -47,10 +47,16 @@ export function picker(input, items, onPick) {
     chosen = name;
     onPick(name);
   };
+  const take = () => {
+    const option = list.querySelector("[aria-selected=true]");
+    if (!list.hidden && option) pick(option.dataset.name);
+  };
   const leave = () => {
     if (list.hidden) return;
-    const typed = items().find(({ name }) => name === input.value.trim());
-    pick(typed?.name ?? chosen);
+    const typed = input.value.trim();
+    const exact = items().find(({ name }) => name === typed);
+    if (!exact && typed && typed !== chosen) notify(t("picker.unknown", { typed }), { problem: true });
+    pick(exact?.name ?? chosen);
   };
 
   input.addEventListener("focus", () => input.select());
@@ -69,8 +75,9 @@ export function picker(input, items, onPick) {
       else activate(active + steps[event.key]);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      const option = list.querySelector("[aria-selected=true]");
-      if (!list.hidden && option) pick(option.dataset.name);
+      take();
+    } else if (event.key === "Tab") {
+      take();
     } else if (event.key === "Escape" && !list.hidden) {
       event.preventDefault();
       pick(chosen);

@@ -41,7 +41,7 @@ export function start(file, list, onStored) {
     try {
       await put(file, name.value.trim(), (share) => (progress.value = share));
       row.remove();
-      onStored(name.value.trim());
+      await onStored(name.value.trim());
     } catch (error) {
       row.replaceChildren(element("p", { className: "field-problem" }, error.message), name, again, close);
     }
