@@ -15,8 +15,14 @@ UNRULY = (
 #: What the files of a group begin with.
 GROUPS = {
     "servers with unruly scripts": tuple(f"tests/{name}.py" for name in UNRULY),
+    "a browser, clients, and the servers they share": (
+        "tests/cli/",
+        "tests/client/",
+        "tests/clients/",
+        "tests/web/",
+    ),
     "servers for everybody, with a login, with a public address": (
-        *("tests/api/", "tests/cli/", "tests/client/", "tests/clients/", "tests/web/"),
+        "tests/api/",
         *(f"tests/docs/test_{name}" for name in ("examples", "guide", "notebook", "pages")),
     ),
 }
