@@ -718,10 +718,10 @@ def write_shared(name: str, folder: str) -> None:
 def use_segment(name: str) -> str:
     """Wait for another run's segment, and use it."""
     print("begun")
-    deadline = time.monotonic() + 20
-    while not Path("/dev/shm", name).exists() and time.monotonic() < deadline:  # noqa: S108
+    deadline, segment = time.monotonic() + 20, Path("/dev/shm", name)  # noqa: S108
+    while not (segment.exists() and any(segment.read_bytes()[:6])) and time.monotonic() < deadline:
         time.sleep(0.01)
-    return Path("/dev/shm", name).read_bytes()[:6].decode()  # noqa: S108
+    return segment.read_bytes()[:6].decode()
 
 
 def fill_shared_memory() -> None:
