@@ -25,7 +25,7 @@ from jobserver.api.job import public
 from jobserver.encoding import dumps, stringify
 from jobserver.errors import BadRequest, Conflict, InvalidId, NotFound, Problem
 from jobserver.jobs.job import ACTIVE, PRIVATE, Job, State
-from jobserver.jobs.listing import Cursor, Selection
+from jobserver.jobs.listing import Cursor, Selection, all_of
 from jobserver.sizes import KIB
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER, parse_id
@@ -144,8 +144,7 @@ def cancel_jobs(body: Filter) -> Answer:
         raise BadRequest("Send a filter of the jobs to cancel as JSON: {} cancels all of them.")
     parts, visible = services(), owner_filter()
     active = {"state": {"$in": [state.value for state in ACTIVE]}}
-    query = {"$and": [active, matching]} if (matching := _compiled(body)) else active
-    selection = Selection(query, ("state",), owner=visible.get(OWNER))
+    selection = Selection(all_of((active, _compiled(body))), ("state",), owner=visible.get(OWNER))
     cancelled = 0
     for job in [*parts.listing.read(selection)]:
         with suppress(Conflict, NotFound):  # it has just ended
@@ -160,8 +159,7 @@ def _compiled(body: Filter) -> Document:
 
 
 def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
-    conditions = [entry for entry in (matching, *_conditions(query)) if entry]
-    selected = {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
+    selected = all_of((matching, *conditions_of(query.state, query.script)))
     newest_first, owner = query.sort.startswith("-"), owner_filter().get(OWNER)
     selection = Selection(selected, _fields(query), newest_first, owner)
     after = read_cursor(query.after)
@@ -173,11 +171,12 @@ def _listed(matching: Document, query: JobsQuery) -> Answer | Response:
     return Response(_stream(documents, wants_strings(query)), mimetype="application/json")
 
 
-def _conditions(query: JobsQuery) -> Iterator[Document]:
-    if query.state:
-        yield {"state": query.state.value}
-    if query.script:
-        yield {"$or": [{"script_name": query.script}, {"script.name": query.script}]}
+def conditions_of(state: State | None, script: str | None) -> Iterator[Document]:
+    """Yield the conditions of a job in a state, if any, with a script, if any."""
+    if state:
+        yield {"state": state.value}
+    if script:
+        yield {"$or": [{"script_name": script}, {"script.name": script}]}
 
 
 def _fields(query: JobsQuery) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -59,8 +59,13 @@ class Selection:
     def complete(self, *more: Document) -> Document:
         """Return the whole query: owner, filter and further conditions."""
         owned = {} if self.owner is None else {OWNER: self.owner}
-        conditions = [dict(part) for part in (owned, self.query, *more) if part]
-        return {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
+        return all_of((owned, self.query, *more))
+
+
+def all_of(conditions: Iterable[Mapping[str, object]]) -> Document:
+    """Return the query that selects what meets all conditions; empty ones do not count."""
+    found = [dict(condition) for condition in conditions if condition]
+    return {"$and": found} if len(found) > 1 else dict(*found)
 
 
 class Listing:

@@ -15,10 +15,10 @@ from jobserver.api.framework import schemas
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.identity import actor, own_datafiles, owner_filter, services
 from jobserver.api.info import about, info
-from jobserver.api.jobs import link_after, read_cursor
+from jobserver.api.jobs import conditions_of, link_after, read_cursor
 from jobserver.errors import ApiError, NotFound, UnsupportedType
 from jobserver.jobs.job import ACTIVE, Job, State
-from jobserver.jobs.listing import Selection
+from jobserver.jobs.listing import Selection, all_of
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER
 from jobserver.users.policy import authorize
@@ -50,10 +50,7 @@ class JobsPageQuery(Query):
 
     def conditions(self) -> Iterator[Document]:
         """Yield the conditions that a job must meet."""
-        if self.state:
-            yield {"state": self.state.value}
-        if script := self.script.strip():
-            yield {"$or": [{"script_name": script}, {"script.name": script}]}
+        yield from conditions_of(self.state, self.script.strip())
         if text := self.text.strip():
             part = {"$regex": re.escape(text), "$options": "i"}
             yield {"$or": [{"_id": text}, *({name: part} for name in _TEXT_FIELDS)]}
@@ -89,8 +86,8 @@ def index() -> Answer | Response:
 def show_jobs(query: JobsPageQuery) -> Response:
     """Show the newest jobs that match."""
     conditions = [*query.conditions()]
-    selected = {"$and": conditions} if len(conditions) > 1 else dict(*conditions)
-    selection = Selection(selected, _FIELDS, newest_first=True, owner=owner_filter().get(OWNER))
+    owner = owner_filter().get(OWNER)
+    selection = Selection(all_of(conditions), _FIELDS, newest_first=True, owner=owner)
     listing = services().listing
     jobs, cursor = listing.page(selection, PAGE_SIZE, read_cursor(query.after))
     return render(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -139,6 +140,14 @@ class Server:
         for path in self.data.iterdir():
             path.unlink()
         make_home(self.home)
+
+    @contextmanager
+    def script(self, name: str) -> Iterator[None]:
+        """Have a file of ``tests/support/scripts`` among its scripts meanwhile."""
+        script = self.home / "scripts" / name
+        shutil.copy(SCRIPTS.with_name(name), script)
+        yield
+        script.unlink()
 
     def check(self) -> None:
         """See to it that it is well, and that requests left no files behind."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import open_page
-from tests.support.server import SCRIPTS, Server, finished
+from tests.support.server import Server, finished
 
 LARGE = 9223372036854775807
 
@@ -21,10 +20,8 @@ LARGE = 9223372036854775807
 @pytest.fixture(scope="module")
 def home(shared_server: Server) -> Iterator[Server]:
     """The shared server, with a script that has parameters of many kinds."""
-    script = shared_server.home / "scripts" / "forms.py"
-    shutil.copy(SCRIPTS.with_name("forms.py"), script)
-    yield shared_server
-    script.unlink()
+    with shared_server.script("forms.py"):
+        yield shared_server
 
 
 @pytest.fixture

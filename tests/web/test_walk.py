@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 
 import httpx
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, FilePayload, Locator, Page, expect
 
 from tests.support.browser import open_page
 from tests.support.members import PASSWORD, Members
-from tests.support.server import SCRIPTS, Server
+from tests.support.server import Server
 
 LEVELS = (
     b"Pegel Koblenz, Rhein\nTag;Abfluss\n"
@@ -26,10 +25,8 @@ PHONE = {"width": 360, "height": 740}
 @pytest.fixture(scope="module")
 def home(shared_server: Server) -> Iterator[Server]:
     """The shared server, with a script that takes its time."""
-    script = shared_server.home / "scripts" / "model.py"
-    shutil.copy(SCRIPTS.with_name("model.py"), script)
-    yield shared_server
-    script.unlink()
+    with shared_server.script("model.py"):
+        yield shared_server
 
 
 @pytest.fixture

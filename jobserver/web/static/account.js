@@ -1,21 +1,11 @@
 // The account: personal tokens, and what changes or deletes it.
 import { ApiError, act, api, notify, root, t } from "./api.js";
-import { localize } from "./app.js";
+import { refreshContent } from "./app.js";
 import { onSubmit } from "./forms.js";
 
 const { user, email } = document.getElementById("account").dataset;
 const path = `/user/${user}`;
 const element = (id) => document.getElementById(id);
-
-/** Fetch the list of tokens as it is now. */
-async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (response.redirected || !response.ok) return location.reload();
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  const fresh = page.getElementById("tokens");
-  localize(fresh);
-  element("tokens").replaceChildren(...fresh.childNodes);
-}
 
 function showToken(token) {
   element("made").hidden = false;
@@ -34,7 +24,7 @@ onSubmit(element("new-token"), async ({ name }) => {
   const scopes = [...boxes].map((box) => box.value);
   const { token } = await api("PUT", `${path}/tokens`, { json: { name, scopes } });
   element("new-token").reset();
-  await refresh();
+  await refreshContent(element("tokens"));
   showToken(token);
 });
 
@@ -53,7 +43,7 @@ element("tokens").addEventListener("click", (event) => {
   act(event.target, async () => {
     await api("DELETE", `${path}/tokens/${id}`);
     hideToken();
-    await refresh();
+    await refreshContent(element("tokens"));
     notify(t("account.token_deleted", { name }));
     element("new-token").elements.name.focus();
   });
@@ -64,7 +54,7 @@ onSubmit(element("new-password"), async (fields) => {
   await logIn(fields.password); // all logins have ended
   element("new-password").reset();
   hideToken();
-  await refresh();
+  await refreshContent(element("tokens"));
   notify(t("account.changed"));
 });
 

@@ -1,5 +1,5 @@
 // What every page has: theme, language, and times in the visitor's zone.
-import { root } from "./api.js";
+import { offline, root } from "./api.js";
 
 const html = document.documentElement;
 const YEAR = 365 * 86400;
@@ -34,6 +34,30 @@ export function localize(part) {
     time.title = time.dateTime;
     time.textContent = moment(time.dateTime);
   }
+}
+
+let tag = null;
+
+/** Return this page as it is now; null if it has not changed since, or has to be loaded anew. */
+export async function freshPage() {
+  const seen = tag ? { "If-None-Match": tag } : {};
+  const response = await fetch(location.href, { headers: { Accept: "text/html", ...seen }, cache: "no-cache" });
+  offline(false);
+  if (response.status === 304) return null;
+  if (response.redirected || !response.ok) {
+    location.reload();
+    return null;
+  }
+  tag = response.headers.get("ETag");
+  return new DOMParser().parseFromString(await response.text(), "text/html");
+}
+
+/** Replace the content of an element by that on the page as it is now. */
+export async function refreshContent(element) {
+  const fresh = (await freshPage())?.getElementById(element.id);
+  if (!fresh) return;
+  localize(fresh);
+  element.replaceChildren(...fresh.childNodes);
 }
 
 const mark = new Intl.NumberFormat(html.lang).formatToParts(0.5).find(({ type }) => type === "decimal").value;

@@ -1,6 +1,6 @@
 // The page of one job: kept up to date while it runs; its log, its result, and what can be done.
 import { act, api, notify, offline, root, send, t } from "./api.js";
-import { localize } from "./app.js";
+import { freshPage, localize } from "./app.js";
 import { followLog } from "./log.js";
 import { showResult } from "./result.js";
 import { tabs } from "./tabs.js";
@@ -35,10 +35,8 @@ const isFollowed = () => /created|queued|running/.test(live().dataset.state);
 
 /** Take the parts of the page that change from the page as it is now; focus is kept. */
 async function refresh() {
-  const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-cache" });
-  offline(false);
-  if (response.redirected || !response.ok) return location.reload();
-  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  const fresh = await freshPage();
+  if (!fresh) return;
   const focused = document.activeElement?.id;
   const before = live().dataset.state;
   for (const part of document.querySelectorAll("[data-live]")) {

@@ -1,6 +1,6 @@
 // The list of jobs: kept up to date, and many of them cancelled or deleted at once.
 import { act, api, notify, offline, t } from "./api.js";
-import { localize } from "./app.js";
+import { freshPage, localize } from "./app.js";
 
 const SECONDS = 2;
 const live = document.getElementById("live");
@@ -18,14 +18,8 @@ function count() {
 
 /** Fetch the list as it is now, and keep what is selected and focused. */
 async function refresh() {
-  const seen = refresh.tag ? { "If-None-Match": refresh.tag } : {};
-  const response = await fetch(location.href, { headers: { Accept: "text/html", ...seen } });
-  offline(false);
-  if (response.status === 304) return;
-  if (response.redirected || !response.ok) return location.reload();
-  refresh.tag = response.headers.get("ETag");
-  const text = await response.text();
-  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById("live");
+  const fresh = (await freshPage())?.getElementById("live");
+  if (!fresh) return;
   const kept = new Set(chosen().map((box) => box.value));
   const focused = document.activeElement;
   for (const box of fresh.querySelectorAll("[name=job]")) box.checked = kept.has(box.value);
