@@ -44,9 +44,9 @@ from jobserver.tables.options import (
 
 
 class FileName(PathConverter):
-    """A file's name in a path; slashes in it are refused later, with the reason."""
+    """A file's name in a path; slashes and line breaks are refused later, with the reason."""
 
-    regex = r"[^/].*?(?<!/content)"
+    regex = r"[^/](?s:.*?)(?<!/content)"
 
 
 datafile = Blueprint("datafile", __name__)

@@ -183,6 +183,7 @@ def test_the_case_of_an_extension_does_not_matter(server: Server) -> None:
 BAD_NAMES = [
     *("%2e%2e%2fconfig.csv", "..%2Fx.csv", "x%2Fy.csv", "x/y.csv", "x/", "a%2F..%2Fb.csv"),
     *("...", ".hidden.csv", "...csv", "-a.csv", " a.csv", "a.csv ", "a.csv.", "a%00.csv"),
+    "a%0Ab.csv",
     *(
         "a\u0308.csv",
         "\u0301a.csv",
