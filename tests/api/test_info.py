@@ -26,7 +26,7 @@ def test_health(client: httpx.Client) -> None:
     [
         *("/nothing", "/jobs/", "/job/", "/job/a/b", "/info/", "/datafile/", "/datafiles/x"),
         *("/JOBS", "/job//x", "/datafile//etc/passwd", "/datafile/%2Fetc%2Fpasswd.csv"),
-        *("/static/x", "/favicon.ico", "/%00", "/é", "/%ff", "/job/a%2Fb", "/datafile/a%0a.csv"),
+        *("/static/x", "/favicon.ico", "/%00", "/é", "/%ff", "/job/a%2Fb"),
     ],
 )
 def test_unknown_addresses(server: Server, path: str) -> None:
