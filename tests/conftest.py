@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.support.server import (
     MakeServer,
     Server,
     embedded_database,
-    given_database,
+    own_name,
 )
 from tests.support.strategies import fuzzed
 from tests.support.together import Together
@@ -56,12 +56,22 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The MongoDB for all servers but those with an embedded one: one takes half a second."""
+    if given := os.environ.get(TEST_URI):
+        yield given
+        return
+    with embedded_database(tmp_path_factory.mktemp("home")) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def make_server(tmp_path_factory: pytest.TempPathFactory, mongodb: str) -> MakeServer:
     """Run servers: ``with make_server(config="...", STRINGIFY=False) as server``.
 
     ``config`` is the text of ``config.py``, ``prepare`` is called with the home before the start,
     ``home`` is the folder to use if that matters, everything else is a setting. There is one slot
-    unless ``WORKERS`` says more: each takes time.
+    unless ``WORKERS`` says more: each takes time. ``MONGOD=""`` has it start its own database.
     """
 
     @contextmanager
@@ -81,8 +91,8 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
         settings = {"WORKERS": 1, **settings}
         environ |= {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
-        with given_database() as uri:
-            if uri and f"{PREFIX}MONGOD" not in environ:
+        with own_name(mongodb) as uri:
+            if f"{PREFIX}MONGOD" not in environ:
                 environ.setdefault(f"{PREFIX}MONGO_URI", uri)
             server = Server(home, environ)
             try:
@@ -96,17 +106,16 @@ def make_server(tmp_path_factory: pytest.TempPathFactory) -> MakeServer:
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def uri(mongodb: str) -> Iterator[str]:
     """A database, for tests that speak to it themselves."""
-    with given_database() as given, ExitStack() as stack:
-        home = tmp_path_factory.mktemp("home")
-        yield given or stack.enter_context(embedded_database(home))
+    with own_name(mongodb) as named:
+        yield named
 
 
 @pytest.fixture(scope="session")
 def shared_server(make_server: MakeServer) -> Iterator[Server]:
     """One server for the whole session; tests take `server`."""
-    with make_server(WORKERS=2) as server:
+    with make_server(WORKERS=2, MONGOD="") as server:
         yield server
 
 

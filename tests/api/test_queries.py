@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,9 +40,9 @@ QUERIES = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def mongodb(uri: str) -> None:
+def explaining(mongodb: str) -> None:
     """Leave these tests out where the database is not MongoDB itself."""
-    with MongoClient[Document](os.environ.get("JOBSERVER_TEST_MONGO_URI", uri)) as client:
+    with MongoClient[Document](mongodb) as client:
         if not client.server_info()["gitVersion"].strip("0"):
             pytest.skip("only MongoDB explains its queries")
 

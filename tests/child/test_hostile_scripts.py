@@ -24,7 +24,7 @@ def add_scripts(home: Path) -> None:
 
 @pytest.fixture(scope="module")
 def server(make_server: MakeServer) -> Iterator[Server]:
-    with make_server(prepare=add_scripts, WORKERS=1, PROCESS_EVAL_ALLOWED=True) as server:
+    with make_server(prepare=add_scripts, PROCESS_EVAL_ALLOWED=True, MONGOD="") as server:
         yield server
 
 

@@ -90,7 +90,7 @@ def server(make_server: MakeServer) -> Iterator[Server]:
     with (
         folder_for_all() as home,
         make_server(
-            home=home, prepare=open_to_nobody, RUN_AS="nobody", PROCESS_EVAL_ALLOWED=True
+            home=home, prepare=open_to_nobody, RUN_AS="nobody", PROCESS_EVAL_ALLOWED=True, MONGOD=""
         ) as server,
     ):
         (server.home / "server.pid").write_text(str(server.process.pid))

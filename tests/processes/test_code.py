@@ -51,7 +51,7 @@ def prepare(home: Path) -> None:
 
 @pytest.fixture(scope="module")
 def eval_server(make_server: MakeServer) -> Iterator[Server]:
-    with make_server(prepare=prepare, PROCESS_EVAL_ALLOWED=True) as server:
+    with make_server(prepare=prepare, PROCESS_EVAL_ALLOWED=True, MONGOD="") as server:
         yield server
 
 

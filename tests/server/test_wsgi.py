@@ -14,7 +14,7 @@ import pytest
 
 from jobserver.home.settings import HOME, PREFIX
 from jobserver.home.template import make_home
-from tests.support.server import END_SECONDS, ROOT, START_SECONDS, given_database, until
+from tests.support.server import END_SECONDS, ROOT, START_SECONDS, own_name, until
 
 THREADS = 4
 COMMAND = ("-m", "gunicorn", "-w", "1", "-k", "gthread", "--threads", str(THREADS))
@@ -22,14 +22,14 @@ OPTIONS = ("--no-control-socket", "--bind", "127.0.0.1:0", "jobserver.wsgi:app")
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def client(tmp_path_factory: pytest.TempPathFactory, mongodb: str) -> Iterator[httpx.Client]:
     home = tmp_path_factory.mktemp("home")
     make_home(home)
     environ = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     environ |= {HOME: str(home), f"{PREFIX}WORKERS": "1", "PYTHONPATH": str(ROOT)}
     log = home / "server.log"
-    with given_database() as uri, log.open("w") as output:
-        environ |= {f"{PREFIX}MONGO_URI": uri} if uri else {}
+    with own_name(mongodb) as uri, log.open("w") as output:
+        environ[f"{PREFIX}MONGO_URI"] = uri
         command = [sys.executable, *COMMAND, *OPTIONS]
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environ)
         try:

@@ -216,12 +216,8 @@ def run_through(client: httpx.Client, **fields: Any) -> Job:
 
 
 @contextmanager
-def given_database() -> Iterator[str | None]:
-    """A database of its own where there is a MongoDB for the tests: its connection string."""
-    uri = os.environ.get(TEST_URI)
-    if uri is None:
-        yield None
-        return
+def own_name(uri: str) -> Iterator[str]:
+    """Name a database of its own in a MongoDB, and drop it in the end: its connection string."""
     from pymongo import MongoClient
 
     name = f"jobserver_test_{secrets.token_hex(6)}"

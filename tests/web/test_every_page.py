@@ -120,6 +120,16 @@ def stops(tab: Page) -> Iterator[dict[str, Any]]:
     raise AssertionError("Tab leads to no end")
 
 
+def check_keyboard(tab: Page) -> None:
+    """See to it that Tab reaches everything in order, and that one sees where it is."""
+    reached = list(stops(tab))
+    outlined = {one["number"] for one in reached if one["outline"]}  # parts of one count for it
+    assert [one["html"] for one in reached if one["number"] not in outlined] == []
+    numbers = [one["number"] for one in reached]
+    assert numbers == sorted(numbers)
+    assert len({*numbers}) >= tab.evaluate(STOPS)
+
+
 @pytest.mark.parametrize("path", [*PAGES, *LINKS])
 def test_a_page_is_accessible_light_and_at_home_below_a_path(
     tab: Page, values: dict[str, str], path: str
@@ -142,20 +152,8 @@ def test_a_page_is_accessible_light_and_at_home_below_a_path(
         tab.set_viewport_size({"width": width, "height": 900})
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
     assert tab.evaluate(CHECK) == []
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_the_keyboard_reaches_everything_and_one_sees_where(
-    tab: Page, values: dict[str, str], path: str
-) -> None:
     tab.set_viewport_size({"width": WIDTHS[0], "height": 900})
-    tab.goto(filled(path, values), wait_until="networkidle")
-    reached = list(stops(tab))
-    outlined = {one["number"] for one in reached if one["outline"]}  # parts of one count for it
-    assert [one["html"] for one in reached if one["number"] not in outlined] == []
-    numbers = [one["number"] for one in reached]
-    assert numbers == sorted(numbers)
-    assert len({*numbers}) >= tab.evaluate(STOPS)
+    check_keyboard(tab)
 
 
 def test_a_list_of_many_jobs_is_painted_at_once(open_tab: OpenTab, prefixed: Members) -> None:
