@@ -32,7 +32,7 @@ from jobserver.api.framework.schemas import (
 from jobserver.data.files import DataFiles
 from jobserver.encoding import read_object
 from jobserver.errors import BadRequest, Problem, TooLarge, UnsupportedType
-from jobserver.execution.preview import MEDIA_TYPES, Shown, is_as_it_is, show
+from jobserver.execution.preview import MEDIA_TYPES, Shown, is_as_it_is
 from jobserver.sizes import MIB, rounded_size
 from jobserver.tables.options import (
     Options,
@@ -202,10 +202,9 @@ def _shown(files: DataFiles, name: str, output_format: str, options: Options) ->
     """Return a file's content in a format: as it is, or as scripts get it."""
     if is_as_it_is(name, output_format, options):
         return Shown(files.open(name).content, [])
-    memory = services().settings.JOB_MEMORY_LIMIT
     with files.as_file(name) as path:
         try:
-            return show(path, output_format, options, memory, client_is_gone())
+            return services().previews.show(path, output_format, options, client_is_gone())
         except UnsupportedType:
             files.info(name)  # raises NotFound if it was deleted meanwhile
             raise

@@ -29,7 +29,6 @@ from jobserver.api.framework.schemas import JobDocument, Result
 from jobserver.api.job import WaitQuery, check_job, readable, shown
 from jobserver.encoding import BINARY_TABLES, show_file, show_value
 from jobserver.errors import Conflict, Forbidden
-from jobserver.execution.preview import write_result
 from jobserver.jobs import logs
 from jobserver.jobs.job import Job, State
 from jobserver.processes.forms import holds_code
@@ -211,8 +210,7 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
     file = jobs.results.open(job)
     if query.format in BINARY_TABLES:
         result = job.result if file is None else file
-        memory = services().settings.JOB_MEMORY_LIMIT
-        written = write_result(result, query.format, memory, client_is_gone())
+        written = services().previews.write_result(result, query.format, client_is_gone())
         return file_response(written, kind, shown)
     headers = {"Content-Disposition": shown}
     if file is None:

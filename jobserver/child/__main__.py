@@ -21,7 +21,7 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from jobserver.system.process_tree import CUT_OFF, adopt_orphans, end_descendants, end_with, kill
 
@@ -94,13 +94,21 @@ def _clear_up(guards: set[int]) -> None:
     end_descendants(guards)
 
 
-def _serve(control: int) -> None:
-    from jobserver.child.warm import serve
-    from jobserver.system.protocol import ChannelClosed
+def _serve(channel: int) -> None:
+    """Show a file, or serve as the base process of runs: what the first message says."""
+    from jobserver.child.show import show
+    from jobserver.child.warm import preload, serve
+    from jobserver.system.protocol import ChannelClosed, Setup, receive
 
-    os.set_inheritable(control, False)
+    os.set_inheritable(channel, False)
+    control = socket.socket(fileno=channel)
     try:
-        serve(socket.socket(fileno=control))
+        preload()
+        order = receive(control)
+        if order.get("op") == "show":
+            show(control, order)
+        else:
+            serve(control, cast("Setup", order))
     except ChannelClosed:
         os._exit(CUT_OFF)
 

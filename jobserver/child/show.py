@@ -1,13 +1,9 @@
-"""Write a data file or a result in another format, as a process that a server starts.
+"""Write a data file or a result in another format, in a process that runs nothing else.
 
-::
-
-    python -m jobserver.child.show SECONDS file FORMAT MEMORY PATH
-    python -m jobserver.child.show SECONDS result FORMAT MEMORY KIND FILE_FORMAT
-
-The first reads the options of the data file on standard input, as JSON; the second the content of a
-`jobserver.encoding.File`. The first line of the output is a list of remarks, in JSON. The process
-ends with `NOT_SHOWN` and the reason on standard error if it cannot be done.
+The order names the ``path`` to read and the ``output`` to write, the ``format`` of that, the limits
+``seconds`` and ``memory``, and either the ``options`` of a data file or the ``kind`` and
+``file_format`` of a result, see `jobserver.encoding.File`. The reply's ``op`` is ``shown`` with the
+``remarks`` of the reader, or ``refused`` or ``failed`` with a ``reason``.
 """
 
 from __future__ import annotations
@@ -17,19 +13,20 @@ import logging
 import os
 import re
 import resource
-import sys
+import socket
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from jobserver.encoding import Encoder, File, dumps, restore_keys, show_file
 from jobserver.encoding.table_columns import ColumnTable
 from jobserver.encoding.text_tables import write_text
 from jobserver.errors import UnsupportedType
-from jobserver.system.process_tree import NOT_SHOWN, OUT_OF_MEMORY, end_with
+from jobserver.system.protocol import Message, send
 from jobserver.tables.conversion import convert
 from jobserver.tables.errors import sentence
 from jobserver.tables.loading import REFUSALS, explain, read_file
@@ -38,8 +35,6 @@ from jobserver.tables.options import Options, datatype_of
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Libraries that data files, and results in a format, need: their own memory does not count.
-_LIBRARIES = {"file": "pandas", "parquet": "pyarrow.parquet"}
 _JSON = (".json", ".geojson")
 _DAY = "%Y-%m-%d"
 #: The name of an option that a message proposes.
@@ -48,32 +43,37 @@ _OPTION = re.compile(r'"\w+": ')
 _IN_A_JOB = ' in "data"'
 
 
-def main() -> None:
-    """Write what the command line asks for to standard output."""
-    seconds, source, output_format, memory, *described = sys.argv[1:]
-    end_with(os.getppid())
-    if library := _LIBRARIES.get("file" if source == "file" else output_format):
+def show(control: socket.socket, order: Message) -> None:
+    """Carry out an order, and send the reply; none if it takes too much memory."""
+    os.dup2(1, 2)  # what libraries print is nothing for the server's log
+    if order["format"] == "parquet":
         with suppress(ImportError):  # the writer names what is missing
-            import_module(library)
-    _limit(ceil(float(seconds)), int(memory))
+            import_module("pyarrow.parquet")  # its own memory does not count
+    _limit(ceil(order["seconds"]), order["memory"])
     remarks = _Remarks()
     logging.getLogger("jobserver").addHandler(remarks)
     try:
-        if source == "file":
-            content = pieces(Path(described[0]), output_format, json.load(sys.stdin))
-        else:
-            content = iter(show_file(_result(*described), output_format))
-        first = next(content, b"")  # everything is read then
-        sys.stdout.buffer.write(dumps(remarks.texts) + b"\n" + first)
-        sys.stdout.buffer.writelines(content)
+        send(control, {**_reply(order), "remarks": remarks.texts})
+    except MemoryError:  # as if the system had ended it
+        return
+    except Exception:  # the server logs it
+        send(control, {"op": "failed", "reason": _sendable(traceback.format_exc())})
+
+
+def _reply(order: Message) -> Message:
+    path = Path(order["path"])
+    try:
+        with path.open("rb") as source, Path(order["output"]).open("wb") as output:
+            if "options" in order:
+                content = pieces(path, order["format"], order["options"])
+            else:
+                content = iter(show_file(_result(source, order), order["format"]))
+            output.writelines(content)
     except UnsupportedType as error:
-        sys.stderr.write(error.message)
-        sys.exit(NOT_SHOWN)
+        return {"op": "refused", "reason": _sendable(error.message)}
     except FileNotFoundError:
-        sys.stderr.write("The file has been deleted meanwhile")
-        sys.exit(NOT_SHOWN)
-    except MemoryError:
-        sys.exit(OUT_OF_MEMORY)
+        return {"op": "refused", "reason": "The file has been deleted meanwhile."}
+    return {"op": "shown"}
 
 
 class _Remarks(logging.Handler):
@@ -85,7 +85,11 @@ class _Remarks(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a warning."""
-        self.texts.append(record.getMessage().replace(_IN_A_JOB, ""))
+        self.texts.append(_sendable(record.getMessage().replace(_IN_A_JOB, "")))
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _limit(seconds: int, memory: int) -> None:
@@ -97,14 +101,18 @@ def _limit(seconds: int, memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _result(kind: str, file_format: str) -> File:
-    """Return the result on standard input."""
-    fd = sys.stdin.fileno()
-    return File(kind, file_format, os.fstat(fd).st_size, lambda start, n: os.pread(fd, n, start))
+def _result(source: BinaryIO, order: Message) -> File:
+    """Return the result in a file."""
+    fd = source.fileno()
+
+    def read(start: int, size: int) -> bytes:
+        return os.pread(fd, size, start)
+
+    return File(order["kind"], order["file_format"], os.fstat(fd).st_size, read)
 
 
 def pieces(path: Path, output_format: str, options: Options) -> Iterator[bytes]:
-    """Yield a data file in a format; see `jobserver.execution.preview.show`.
+    """Yield a data file in a format; see `jobserver.execution.preview.Previews`.
 
     Raises
     ------
@@ -182,7 +190,3 @@ def _rows(table: ColumnTable) -> Iterator[bytes]:
             yield separator + dumps(restore_keys(dict(zip(names, row, strict=True))))
             separator = b",\n"
     yield b"]" if separator != b"[" else b"[]"
-
-
-if __name__ == "__main__":
-    main()

@@ -51,16 +51,15 @@ def preload() -> None:
     import numpy as np  # noqa: F401
     import pandas as pd  # noqa: F401
 
+    import jobserver.child.show
     import jobserver.scripts  # noqa: F401
 
     end_idle_threads()
     gc.freeze()
 
 
-def serve(control: socket.socket) -> NoReturn:
+def serve(control: socket.socket, setup: Setup) -> NoReturn:
     """Serve as a base process; never return."""
-    preload()
-    setup = cast("Setup", receive(control))
     sys.dont_write_bytecode = True
     for fd, name in ((1, "stdout"), (2, "stderr")):
         stream = _stream(fd)

@@ -7,6 +7,7 @@ from bson import ObjectId
 from jobserver.data.files import DataFiles
 from jobserver.data.stored import StoredData
 from jobserver.execution import make_executor
+from jobserver.execution.preview import Previews
 from jobserver.home.settings import Settings
 from jobserver.jobs.deletion import Retention
 from jobserver.jobs.feed import JobFeed
@@ -44,6 +45,7 @@ class Services:
         self.datafiles = DataFiles.from_settings(database, settings)
         self.executor = make_executor(database, self.datafiles, settings)
         self.scripts = self.executor.scripts
+        self.previews = Previews(settings, self.executor.preloader)
         self.outbox = Outbox(database, settings)
         self.accounts = Accounts(database, settings, self.outbox)
         self.retention = Retention(self.jobs, settings.RESULT_TTL)

@@ -28,10 +28,6 @@ _LOOK_SECONDS = 0.005
 CUT_OFF = 113
 #: Exit code of a child in which a module keeps forks from working.
 NO_FORK = 114
-#: Exit code of a process that cannot show a data file, and says why.
-NOT_SHOWN = 115
-#: Exit code of a process that showed a data file and ran out of memory.
-OUT_OF_MEMORY = 116
 _THREADS, _MAPPINGS = Path("/proc/self/task"), Path("/proc/self/maps")
 FILES = Path("/proc/self/fd")
 _WRITTEN = (io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)

@@ -5,11 +5,10 @@ import socket
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from jobserver.api.framework.headers import DATA_POLICY, DOCUMENT_POLICY
-from tests.support.server import Server, lives, run_through, until
+from tests.support.server import Server, is_open_below, run_through, until
 
 CSV = b"date,value\n2018-09-05,1.5\n2018-09-06,\n"
 
@@ -373,13 +372,11 @@ def test_many_remarks_fit_into_a_header(client: httpx.Client) -> None:
 
 
 def test_a_client_that_leaves_ends_the_process_that_shows_a_file(server: Server) -> None:
-    (server.data / "long.dat").write_text("a;b\n" + "1,5;2,25\n" * 3_000_000, "ascii")
+    path = server.data / "long.dat"
+    path.write_text("a;b\n" + "1,5;2,25\n" * 3_000_000, "ascii")
 
     def is_shown() -> bool:
-        below = psutil.Process(server.process.pid).children()
-        return any(
-            "jobserver.child.show" in process.cmdline() for process in below if lives(process)
-        )
+        return is_open_below(server.process.pid, path)
 
     host, port = server.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:

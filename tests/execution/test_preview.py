@@ -11,15 +11,42 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
 
 from jobserver.child.show import pieces
 from jobserver.encoding import encode_result
 from jobserver.errors import Unavailable, UnsupportedType
 from jobserver.execution import preview
-from jobserver.execution.preview import is_as_it_is, show, write_result
+from jobserver.execution.preview import Previews, Shown, is_as_it_is
+from jobserver.execution.supervision.child_process import ChildProcess
+from jobserver.execution.supervision.guards import Preloader
+from jobserver.home.settings import Settings
 from tests.support.contract import strict_json
+from tests.support.server import is_open_below
+
+MakePreviews = Callable[[int], Previews]
+Show = Callable[..., Shown]
+
+
+@pytest.fixture(scope="module")
+def preloader() -> Iterator[Preloader]:
+    """What processes are forked from, as long as another one is."""
+    made = Preloader(None)
+    slot = ChildProcess(made.fork)
+    yield made
+    slot.end()
+
+
+@pytest.fixture
+def previews(preloader: Preloader) -> MakePreviews:
+    """Previews that may take so many bytes of memory; 0 for no limit."""
+    return lambda memory: Previews(Settings(home=Path(), JOB_MEMORY_LIMIT=memory), preloader)
+
+
+@pytest.fixture
+def show(previews: MakePreviews) -> Show:
+    """Show a file, with any memory."""
+    return previews(0).show
 
 
 def shown(folder: Path, text: str | bytes, form: str, name: str = "a.dat", **options: Any) -> bytes:
@@ -73,37 +100,49 @@ def test_formats(tmp_path: Path) -> None:
     assert not is_as_it_is("a.tsv", "csv", {})
 
 
-def test_a_process_of_its_own_shows_a_file(tmp_path: Path) -> None:
+def test_a_process_of_its_own_shows_a_file(tmp_path: Path, show: Show) -> None:
     path = tmp_path / "large.csv"
     path.write_text("n,x\n" + "".join(f"{n},{n / 7}\n" for n in range(50_000)), "ascii")
-    with show(path, "json", {"text": ["n"]}, 10**9).content as file:
+    with show(path, "json", {"text": ["n"]}).content as file:
         rows = json.loads(file.read())
     assert rows == [{"n": str(n), "x": n / 7} for n in range(50_000)]
 
 
-def test_what_cannot_be_shown_says_why(tmp_path: Path) -> None:
+def test_a_process_without_a_fork_shows_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, previews: MakePreviews
+) -> None:
+    monkeypatch.setattr(preview, "CAN_FORK", False)
+    path = tmp_path / "a.tsv"
+    path.write_text("a\tb\n1\t2\n", "ascii")
+    with previews(10**9).show(path, "csv", {}).content as file:
+        assert file.read() == b"a,b\n1,2\n"
+
+
+def test_what_cannot_be_shown_says_why(tmp_path: Path, show: Show) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n1,2,3\n", "ascii")
     with pytest.raises(UnsupportedType, match=r'3 in line 3.*"separator".*Ask for txt') as refused:
-        show(path, "json", {}, 0)
+        show(path, "json", {})
     assert str(tmp_path) not in refused.value.message
     with pytest.raises(UnsupportedType, match="only as txt"):
-        show(tmp_path / "a.png", "html", {}, 0)
+        show(tmp_path / "a.png", "html", {})
 
 
 def test_a_file_that_is_deleted_meanwhile_is_no_fault_of_the_server(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, show: Show
 ) -> None:
     with pytest.raises(UnsupportedType, match="deleted"):
-        show(tmp_path / "gone.csv", "json", {}, 0)
+        show(tmp_path / "gone.csv", "json", {})
     assert caplog.messages == []
 
 
-def test_a_file_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_takes_too_much_memory_is_refused(
+    tmp_path: Path, previews: MakePreviews
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "1.5,2.5\n" * 2_000_000, "ascii")
     with pytest.raises(UnsupportedType, match="too much memory"):
-        show(path, "json", {}, 10_000_000)
+        previews(10_000_000).show(path, "json", {})
 
 
 ROWS = [{"a": 1, "b": "x"}, {"a": None, "c": [1, {"d": "ä"}]}]
@@ -127,11 +166,11 @@ def test_json_is_shown_in_utf_8(tmp_path: Path, encoding: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nan", "{", '{"a": 1,}', "[1] [2]", b"\xff", "[" * 100_000])
-def test_what_is_not_json(tmp_path: Path, text: str | bytes) -> None:
+def test_what_is_not_json(tmp_path: Path, text: str | bytes, show: Show) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UnsupportedType, match=r"not valid JSON.*Ask for txt"):
-        show(path, "csv", {}, 0)
+        show(path, "csv", {})
 
 
 def test_the_table_in_json(tmp_path: Path) -> None:
@@ -145,15 +184,16 @@ def test_the_table_in_json(tmp_path: Path) -> None:
     assert shown(tmp_path, records, "json", "a.json", records="a.b") == b'[{"x":1}]'
 
 
-def test_few_requests_wait_for_a_turn(tmp_path: Path) -> None:
+def test_few_requests_wait_for_a_turn(tmp_path: Path, previews: MakePreviews) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a,b\n1,2\n", "ascii")
+    busy = previews(0)
     with ExitStack() as others:
         for _ in range(6):
-            others.enter_context(preview._waiting)
+            others.enter_context(busy._waiting)
         with pytest.raises(Unavailable, match="Try again"):
-            show(path, "json", {}, 0)
-    with show(path, "json", {}, 0).content as file:
+            busy.show(path, "json", {})
+    with busy.show(path, "json", {}).content as file:
         assert file.read() == b'[{"a":1,"b":2}]'
 
 
@@ -169,30 +209,31 @@ def endless(tmp_path: Path) -> Iterator[Path]:
 
 def is_shown(path: Path) -> bool:
     """Whether a process shows a file."""
-    below = psutil.Process().children(recursive=True)
-    return any(str(path) in process.cmdline() for process in below)
+    return is_open_below(os.getpid(), path)
 
 
 def test_a_file_that_takes_too_long_is_refused(
-    endless: Path, monkeypatch: pytest.MonkeyPatch
+    endless: Path, monkeypatch: pytest.MonkeyPatch, show: Show
 ) -> None:
     monkeypatch.setattr(preview, "SECONDS", 0.2)
     with pytest.raises(UnsupportedType, match=r"within 0\.2 seconds\. Ask for txt"):
-        show(endless, "json", {}, 0)
+        show(endless, "json", {})
     assert not is_shown(endless)
 
 
-def test_nothing_is_shown_to_a_client_that_left(endless: Path) -> None:
+def test_nothing_is_shown_to_a_client_that_left(endless: Path, show: Show) -> None:
     with pytest.raises(Unavailable, match="closed the connection"):
-        show(endless, "json", {}, 0, lambda: is_shown(endless))
+        show(endless, "json", {}, lambda: is_shown(endless))
     assert not is_shown(endless)
 
 
-def test_a_refusal_names_the_options_that_are_kept_with_the_file(tmp_path: Path) -> None:
+def test_a_refusal_names_the_options_that_are_kept_with_the_file(
+    tmp_path: Path, show: Show
+) -> None:
     path = tmp_path / "rain.csv"
     path.write_text("a,b\n1,2\n1,2,3\n", "ascii")
     with pytest.raises(UnsupportedType, match=r'"options".*/datafile/rain\.csv') as refused:
-        show(path, "json", {}, 0)
+        show(path, "json", {})
     assert '"data"' not in refused.value.message
     assert "sheet" not in refused.value.message
 
@@ -205,31 +246,31 @@ def test_a_refusal_names_the_options_that_are_kept_with_the_file(tmp_path: Path)
     ],  # one way to read it, and two
 )
 def test_a_refusal_fills_in_the_options_that_it_proposes(
-    tmp_path: Path, cells: str, filled: str
+    tmp_path: Path, cells: str, filled: str, show: Show
 ) -> None:
     path = tmp_path / "rain.csv"
     path.write_text(f"a;b\n1;{cells}\n2;{cells}\n", "ascii")
     with pytest.raises(UnsupportedType) as refused:
-        show(path, "json", {}, 0)
+        show(path, "json", {})
     assert f"&options={filled}" in refused.value.message
     assert f'POST {{"options": {filled}}}' in refused.value.message
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.nc", "a.npy"])
-def test_a_damaged_binary_file_is_not_shown_as_text(tmp_path: Path, name: str) -> None:
+def test_a_damaged_binary_file_is_not_shown_as_text(tmp_path: Path, name: str, show: Show) -> None:
     path = tmp_path / name
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(UnsupportedType, match="The file ") as refused:
-        show(path, "json", {}, 0)
+        show(path, "json", {})
     assert "Ask for" not in refused.value.message
     assert f"GET /datafile/{name}/content" in refused.value.message
     assert "options" not in refused.value.message
 
 
-def test_remarks_of_the_reader_come_with_the_file(tmp_path: Path) -> None:
+def test_remarks_of_the_reader_come_with_the_file(tmp_path: Path, show: Show) -> None:
     path = tmp_path / "a.csv"
     path.write_text("größe,b\n" + "1,2\n" * 5 + "Ice,-999\n", "utf-8")
-    found = show(path, "csv", {}, 0)
+    found = show(path, "csv", {})
     with found.content as file:
         assert file.read().startswith("größe,b\n1,2".encode())
     first, second = found.remarks
@@ -245,19 +286,19 @@ def read_workbook(path: Path) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("form", "read"), [("parquet", pd.read_parquet), ("xlsx", read_workbook)])
 def test_a_result_is_written_by_a_process_of_its_own(
-    tmp_path: Path, form: str, read: Callable[[Path], pd.DataFrame]
+    tmp_path: Path, form: str, read: Callable[[Path], pd.DataFrame], previews: MakePreviews
 ) -> None:
     frame = pd.DataFrame({"n": [1, 2], "x": [0.5, None], "größe": ["a", "b"]})
     path = tmp_path / "result"
-    with write_result(encode_result(frame).value, form, 10**8) as file:
+    with previews(10**8).write_result(encode_result(frame).value, form) as file:
         path.write_bytes(file.read())
     assert read(path).astype(object).fillna("-").values.tolist() == [[1, 0.5, "a"], [2, "-", "b"]]
 
 
-def test_a_result_that_takes_too_much_memory_is_refused() -> None:
+def test_a_result_that_takes_too_much_memory_is_refused(previews: MakePreviews) -> None:
     value = encode_result(pd.DataFrame({"x": range(500_000)})).value
     with pytest.raises(UnsupportedType, match=r"too much memory.*Ask for csv"):
-        write_result(value, "parquet", 1_000_000)
+        previews(1_000_000).write_result(value, "parquet")
 
 
 @pytest.mark.parametrize(

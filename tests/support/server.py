@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -194,6 +194,16 @@ def lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def is_open_below(pid: int, path: Path) -> bool:
+    """Whether a process below another has a file open."""
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(FileNotFoundError):  # it has just ended
+            opened = [*Path(f"/proc/{process.pid}/fd").iterdir()]
+            if path in [each.readlink() for each in opened]:
+                return True
+    return False
 
 
 def finished(client: httpx.Client, job_id: str, seconds: float = RUN_SECONDS) -> Job:

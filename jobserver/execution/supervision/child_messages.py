@@ -18,6 +18,8 @@ from jobserver.processes.run_context import clipped
 from jobserver.storage.database import Document
 from jobserver.system.protocol import Setup
 
+#: Whether forking a process with libraries loaded is safe on this system.
+CAN_FORK = sys.platform == "linux"
 #: Limits of a provenance: steps or packages, and characters of a text.
 _MOST, _LONGEST = 200, 200
 _NO_OPERATOR = str.maketrans("", "", "$.\0")
@@ -97,7 +99,7 @@ def setup_message(settings: Settings, runs: bool = True) -> Setup:
     """
     return {
         "runs": runs,
-        "can_fork": sys.platform == "linux",
+        "can_fork": CAN_FORK,
         "import_timeout": settings.SCRIPT_IMPORT_TIMEOUT,
         "home": str(settings.home),
         "scripts": str(settings.scripts_path),

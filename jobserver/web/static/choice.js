@@ -99,7 +99,7 @@ export function dataChoice(form, onBound) {
     get("store-raw").hidden = !raw.value.trim() || isJson();
   });
   const store = async () => {
-    const name = `${t("new.pasted")}-${new Date().toISOString().slice(0, 19).replace(/\D/g, "")}.csv`;
+    const name = `${t("new.pasted")}-${new Date().toISOString().slice(0, 23).replace(/\D/g, "")}.csv`;
     setKind("datafile");
     file.value = "";
     await start(new File([raw.value], name), form.querySelector(".uploads"), onStored);
