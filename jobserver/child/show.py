@@ -20,7 +20,7 @@ from contextlib import suppress
 from importlib import import_module
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from jobserver.encoding import Encoder, File, dumps, restore_keys, show_file
 from jobserver.encoding.table_columns import ColumnTable
@@ -173,7 +173,7 @@ def _with_dates(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _are_days(column: pd.Series[Any]) -> bool:
+def _are_days(column: pd.Series[object]) -> bool:
     if not str(column.dtype).startswith("datetime64") or column.dt.tz is not None:
         return False
     present = column.dropna()

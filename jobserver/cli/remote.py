@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -153,9 +153,9 @@ complete_script = completed(lambda opened: (script["name"] for script in opened.
 
 def parse_assignments(
     _: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return ``name=value`` options as a dict; a value is JSON, or else text."""
-    parsed: dict[str, Any] = {}
+    parsed: dict[str, object] = {}
     for text in values:
         name, equals, value = text.partition("=")
         if not name or not equals:
@@ -166,7 +166,7 @@ def parse_assignments(
     return parsed
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return json.loads(text, parse_constant=_not_json)
     except ValueError:

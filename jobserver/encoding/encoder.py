@@ -146,7 +146,7 @@ class Encoder:
         return self._items(value, enumerate(value))
 
     @staticmethod
-    def _is_simple(items: Items | tuple[Any, ...]) -> bool:
+    def _is_simple(items: Items | tuple[object, ...]) -> bool:
         """Whether a list is stored unchanged; long ones of numbers or words are common."""
         kinds = set(map(type, items))
         if kinds == {int}:

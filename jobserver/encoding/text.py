@@ -83,7 +83,7 @@ def unescape_key(key: str) -> str:
     return _ESCAPED.sub(lambda match: _UNESCAPES[match[1]], key) if "\\" in key else key
 
 
-def restore_keys(value: object) -> Any:
+def restore_keys(value: object) -> object:
     """Return a copy of a stored result with its original keys; call it only once.
 
     Parameters

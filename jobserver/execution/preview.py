@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from jobserver.encoding import File, check_format
 from jobserver.errors import Unavailable, UnsupportedType
@@ -78,7 +78,7 @@ class _Work:
         return UnsupportedType(" ".join(filter(None, (reason, self.advice))))
 
 
-def is_as_it_is(name: str, output_format: str, options: Mapping[str, Any]) -> bool:
+def is_as_it_is(name: str, output_format: str, options: Mapping[str, object]) -> bool:
     """Whether a file is in a format already: csv and text, unless options say how to read it."""
     is_csv = output_format == "csv" and PurePath(name).suffix.lower() == ".csv" and not options
     return output_format == "txt" or is_csv
@@ -107,7 +107,7 @@ class Previews:
         self,
         path: Path,
         output_format: str,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         is_gone: IsGone = bool,
     ) -> Shown:
         """Return a data file in a format.

@@ -6,7 +6,6 @@ import inspect
 import io
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any
 
 from jobserver.errors import TooLarge
 from jobserver.sizes import exact_size
@@ -43,7 +42,7 @@ def collect(value: object, limit: int) -> object:
 
 
 async def _awaited(
-    value: Coroutine[Any, Any, object] | AsyncIterator[object], limit: int
+    value: Coroutine[object, object, object] | AsyncIterator[object], limit: int
 ) -> object:
     found: object = value
     while inspect.isawaitable(found):  # one may return another
@@ -79,7 +78,7 @@ def memory_of(value: object) -> int:
     """Return about how many bytes of memory a value takes, with all that it contains."""
     size, seen, remaining = 0, set(), [value]
     while remaining:
-        item: Any = remaining.pop()
+        item: object = remaining.pop()
         if id(item) in seen:
             continue
         seen.add(id(item))

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -175,7 +174,7 @@ def _other(detail: ErrorDetails) -> str:
     return text.format(**_context(detail)) if text else detail["msg"]
 
 
-def _context(detail: ErrorDetails) -> Mapping[str, Any]:
+def _context(detail: ErrorDetails) -> Mapping[str, object]:
     """Return the limits and choices of an error; a limit of 0.0 is shown as 0."""
     context = detail.get("ctx", {})
     return {

@@ -185,7 +185,7 @@ class HttpChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]  # its type
         self.client = real_client(self.peer, (), ())
         server.crowd.add(self)
 
-    def del_channel(self, map: Any = None) -> None:
+    def del_channel(self, map: object = None) -> None:
         """Forget a closed channel."""
         super().del_channel(map)
         self.server.crowd.remove(self)

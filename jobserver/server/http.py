@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from waitress.adjustments import Adjustments
 from waitress.server import MultiSocketServer, TcpWSGIServer
@@ -104,7 +104,7 @@ def serve(home: Server, sockets: list[socket.socket], announce: Callable[[], Non
     proxies = networks(settings.TRUSTED_PROXIES)
     limits = ServingLimits(settings.CONNECTIONS, settings.CLIENT_TIMEOUT, proxies)
     adj, crowd = _adjustments(settings), Crowd(limits)
-    threads, channels = RequestThreads(THREADS), dict[int, Any]()
+    threads, channels = RequestThreads(THREADS), dict[int, object]()
     for sock in sockets:
         Listener(home.app, channels, sock, threads, adj, crowd)
     server = MultiSocketServer(channels, adj, [], threads)
@@ -123,15 +123,15 @@ class Listener(TcpWSGIServer):  # type: ignore[misc, unused-ignore]  # its types
     def __init__(
         self,
         app: Flask,
-        channels: dict[int, Any],
+        channels: dict[int, object],
         sock: socket.socket,
         threads: RequestThreads,
-        adj: Any,
+        adj: object,
         crowd: Crowd,
     ) -> None:
         self.crowd = crowd
         about = (sock.family, sock.type, sock.proto, sock.getsockname())
-        shared: dict[str, Any] = {"dispatcher": threads, "adj": adj, "bind_socket": False}
+        shared: dict[str, object] = {"dispatcher": threads, "adj": adj, "bind_socket": False}
         super().__init__(app, channels, True, sock, sockinfo=about, **shared)
 
     def maintenance(self, now: float) -> None:

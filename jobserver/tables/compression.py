@@ -26,7 +26,7 @@ LARGEST = GIB
 EXTENSIONS = (".gz", ".bz2", ".xz", ".zip")
 
 _ZIP = re.compile(rb"PK(\x03\x04|\x05\x06)")
-_FORMATS: dict[str, tuple[re.Pattern[bytes], Callable[[BinaryIO], Any]]] = {
+_FORMATS: dict[str, tuple[re.Pattern[bytes], Callable[[BinaryIO], object]]] = {
     "gzip": (re.compile(rb"\x1f\x8b"), lambda raw: gzip.GzipFile(fileobj=raw)),
     "bzip2": (re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"), bz2.BZ2File),
     "xz": (re.compile(rb"\xfd7zXZ\0"), lzma.LZMAFile),

@@ -220,7 +220,7 @@ def _series(value: object, options: Options) -> pd.Series[object]:
 
 
 def _typed(
-    values: list[Any], options: Options, labels: list[Any] | None = None
+    values: list[object], options: Options, labels: list[object] | None = None
 ) -> pd.Series[object]:
     import pandas as pd
 

@@ -95,7 +95,7 @@ def explain(error: Exception, source: Path | str) -> str:
     return f'{sentence(str(error))} Options in "data": {", ".join(options)}'
 
 
-def read_file(path: Path, options: Options) -> Any:
+def read_file(path: Path, options: Options) -> object:
     """Return a data file's content as its datatype.
 
     Raises
@@ -129,7 +129,7 @@ def can_read(path: Path) -> bool:
         return True  # the reader says what is wrong
 
 
-def _stored(path: Path) -> Any:
+def _stored(path: Path) -> object:
     return bson.decode(path.read_bytes())["data"]
 
 
@@ -153,7 +153,7 @@ def _array(path: Path, _options: Options) -> object:
         ) from error
 
 
-def _with_types(read: Callable[[Path, Options], Any]) -> Callable[[Path, Options], object]:
+def _with_types(read: Callable[[Path, Options], object]) -> Callable[[Path, Options], object]:
     """Return a reader of files that know the types of their columns."""
 
     def read_typed(path: Path, options: Options) -> object:

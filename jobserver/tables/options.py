@@ -264,7 +264,7 @@ def _expected(error: ErrorDetails, known: tuple[str, ...]) -> tuple[str, str]:
     return name, f"must be {TableOptions.model_fields[name].description}"
 
 
-def options_of(fields: Options) -> dict[str, Any]:
+def options_of(fields: Options) -> dict[str, object]:
     """Return the options among the fields of a job's ``data``."""
     return {name: fields[name] for name in OPTIONS if fields.get(name) is not None}
 

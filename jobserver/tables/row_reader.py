@@ -356,7 +356,7 @@ class RowReader:
         more = option if isinstance(option, dict) else {}
         return {**more, "columns": [kept.index(n) for n in self.parts]}
 
-    def _units(self, kept: list[int]) -> dict[str, Any]:
+    def _units(self, kept: list[int]) -> dict[str, object]:
         if not self.layout.units:
             return {}
         _log.info(UNITS_READ, ", ".join(filter(None, self.layout.units)))

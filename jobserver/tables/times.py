@@ -153,7 +153,7 @@ def _rows_hold_dates(text: np.ndarray, separator: str, width: int, column: int) 
     return not before[-8:].any() and bool((are_dates | ~before[:-8]).all())
 
 
-def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -> Any:
+def parse_times(parts: Sequence[pd.Series], option: TimesOption, where: Where) -> object:
     """Return the times in some columns of text.
 
     Parameters

@@ -177,7 +177,7 @@ def _as_text(cell: Cell) -> str:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _open(path: Path) -> Iterator[object]:
     with path.open("rb") as file:
         _check_format(file)
         check_signature(path, "an Excel workbook", b"PK")

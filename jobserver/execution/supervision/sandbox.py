@@ -15,7 +15,6 @@ import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jobserver.execution.supervision.child_process import clean_environment
 from jobserver.home.folder import is_home
@@ -185,7 +184,7 @@ def _try(setup: Setup) -> subprocess.CompletedProcess[str]:
         secret = Path(other, "config.py")
         secret.write_text("another home\n")
         home, package = Path(setup["home"]), Path(__file__).parents[2]
-        facts: dict[str, Any] = {
+        facts: dict[str, object] = {
             "secrets": [str(secret), *(str(home / name) for name in _SECRETS)],
             "sockets": [*sockets, str(home / "db" / "mongod.sock")],
             "closed": [str(package), setup["scripts"], setup["home"], "/", "/usr", "/dev"],

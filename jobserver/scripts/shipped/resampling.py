@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobserver.encoding.zones import zone_of
 from jobserver.scripts.shipped.columns import Columns, timetable
@@ -24,7 +24,11 @@ from jobserver.scripts.shipped.steps import (
 from jobserver.scripts.shipped.timeseries import How
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from pandas.tseries.offsets import BaseOffset
+
+    Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 #: From here on, floats do not hold all integers.
 _WHOLE = 2.0**53
@@ -121,12 +125,12 @@ def _summable(table: pd.DataFrame) -> pd.DataFrame:
     return floats if (floats.abs().max() * len(table) >= _WHOLE).any() else table
 
 
-def _start_of(period: str) -> Any:
+def _start_of(period: str) -> BaseOffset:
     """Return the pandas offset from start to start of periods, however pandas labels them."""
     from pandas.tseries import offsets
     from pandas.tseries.frequencies import to_offset
 
-    offset: Any = to_offset(check_period(period))
+    offset: BaseOffset = to_offset(check_period(period))
     n = offset.n
     match offset:
         case offsets.Week():
@@ -140,7 +144,7 @@ def _start_of(period: str) -> Any:
     return offset
 
 
-def _check_number(times: pd.DatetimeIndex, period: str, offset: Any) -> None:
+def _check_number(times: pd.DatetimeIndex, period: str, offset: BaseOffset) -> None:
     """Raise `ValueError` if there would be more periods than memory can hold."""
     if times.empty:
         return
@@ -152,7 +156,7 @@ def _check_number(times: pd.DatetimeIndex, period: str, offset: Any) -> None:
         )
 
 
-def _check_days(period: str, offset: Any, zone: str | None) -> None:
+def _check_days(period: str, offset: BaseOffset, zone: str | None) -> None:
     """Raise `ValueError` if periods are shorter than the days of a zone."""
     if zone is not None and not _is_of_days(offset):
         raise ValueError(
@@ -160,19 +164,21 @@ def _check_days(period: str, offset: Any, zone: str | None) -> None:
         )
 
 
-def _is_of_days(offset: Any) -> bool:
+def _is_of_days(offset: BaseOffset) -> bool:
     """Whether periods are days of the calendar, or made of them."""
     from pandas.tseries import offsets
 
     return not isinstance(offset, offsets.Tick) or isinstance(offset, offsets.Day)
 
 
-def _complete(starts: Any, offset: Any, zone: str | None, step: Any) -> Any:
+def _complete(
+    starts: pd.DatetimeIndex, offset: BaseOffset, zone: str | None, step: pd.Timedelta
+) -> Counts:
     """Return how many values each period would have without gaps: shape (periods,)."""
     return complete_counts(starts, starts + offset, step, None if zone is None else zone_of(zone))
 
 
-def _least(complete: Any, min_count: int, coverage: float | None) -> Any:
+def _least(complete: Counts | None, min_count: int, coverage: float | None) -> Counts | int:
     """Return how many values each period must have, at least: shape (periods,) or a number."""
     if coverage is None:
         return min_count
@@ -183,10 +189,12 @@ def _least(complete: Any, min_count: int, coverage: float | None) -> Any:
         )
     import numpy as np
 
-    return np.maximum([needed(count, coverage) for count in complete], min_count)
+    return np.maximum([needed(int(count), coverage) for count in complete], min_count)
 
 
-def _log_incomplete(counts: pd.DataFrame, complete: Any, least: Any, *, has_limit: bool) -> None:
+def _log_incomplete(
+    counts: pd.DataFrame, complete: Counts | None, least: Counts | int, *, has_limit: bool
+) -> None:
     """Log how many periods have too few values, and how many of the others lack some."""
     few = (counts.lt(least, axis=0) & (counts > 0)).any(axis=1)
     if few.any():

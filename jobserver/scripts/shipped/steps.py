@@ -237,7 +237,7 @@ def complete_counts(
         The zone that the bounds are in, if they do not have it already.
     """
     if zone is not None:  # the day on which daylight saving time begins has 23 hours
-        midnight: dict[str, Any] = {"ambiguous": [True] * len(starts)}
+        midnight: dict[str, object] = {"ambiguous": [True] * len(starts)}
         starts = starts.tz_localize(zone, nonexistent="shift_forward", **midnight)
         ends = ends.tz_localize(zone, nonexistent="shift_forward", **midnight)
     counts: np.ndarray[tuple[int], np.dtype[np.int64]]
