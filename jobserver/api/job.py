@@ -90,6 +90,12 @@ class JobFields(Body):
         description="Address to mail when the job ends; true for the owner's own.",
         examples=["user@example.org"],
     )
+    resources: object = Field(
+        None,
+        description="What the run needs: memory, in bytes or with a unit, and amounts of resources "
+        "that the workers of a Dask cluster offer.",
+        examples=[{"memory": "1 GB"}],
+    )
 
     @model_validator(mode="before")
     @classmethod

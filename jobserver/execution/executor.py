@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter
 from jobserver.data.files import DataFiles
 from jobserver.data.sources import DataSources
 from jobserver.data.stored import StoredData
-from jobserver.errors import Conflict, ShuttingDown
+from jobserver.errors import Conflict, Problem, ShuttingDown
 from jobserver.execution.job_queue import QueueLimit
 from jobserver.execution.runner import Runner
 from jobserver.execution.supervision.guards import Preloader
@@ -24,6 +24,7 @@ from jobserver.jobs.lifecycle.spool import Spool
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.notifications import recipient
 from jobserver.jobs.outcome import CANCELLED, Outcome
+from jobserver.jobs.resources import MEMORY, Needs, parse_resources
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
 from jobserver.system.orphans import unique_name
@@ -102,11 +103,19 @@ class Executor(ABC):
                 )
             owner = authorize(job)
             notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
+            needs, wrong = parse_resources(job.resources, self.settings.JOB_MEMORY_LIMIT)
+            problems += [*wrong, *self.unmet(needs)]
             bound = bind(job, self.scripts, self.runner.sources, problems)
+            bound |= {"resources": needs} if needs else {}
             queued = self._queue(job, bound, {"notify": notify} if notify else {})
             if queued:
                 self.submit(job_id)
                 return queued
+
+    def unmet(self, needs: Needs) -> list[Problem]:
+        """Return what is wrong with the resources that a job needs: those that no run can have."""
+        text = "is not available: runs on this server can have memory only (EXECUTOR = local)"
+        return [Problem(f"resources.{name}", text) for name in needs if name != MEMORY]
 
     def check_open(self) -> None:
         """Raise `ShuttingDown` if the server is."""

@@ -21,6 +21,7 @@ from jobserver.jobs.lifecycle.claims import Claim
 from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import NOT_BEGUN, UNSTORABLE, Outcome
+from jobserver.jobs.resources import memory_limit
 from jobserver.processes import seeds
 from jobserver.scripts.wording import import_folders
 from jobserver.sizes import MIB
@@ -80,7 +81,8 @@ class Runner:
 
     def run_job(self, job: Job, slot: RunSlot) -> Job | None:
         """Run a claimed job, and store how it ended; return the next job if it was claimed."""
-        folders = [str(self.settings.home), *import_folders()]
+        own = [str(self.settings.home), str(self.settings.scripts_path)]
+        folders = [*own, *import_folders()]
         output = OutputFilter(self.settings.JOB_OUTPUT_LIMIT, folders)
         recorder = RunRecorder(self.lifecycle, job, output)
         with ExitStack() as resources:
@@ -210,7 +212,7 @@ class Runner:
             "fields": [name for name in job.own_fields if name.isidentifier()][:_MOST_FIELDS],
             "folder": folder,
             "seed": seeds.fresh() if job.seed is None else job.seed,
-            "memory": self.settings.JOB_MEMORY_LIMIT,
+            "memory": memory_limit(job.resources, self.settings.JOB_MEMORY_LIMIT),
             "files": _OPEN_FILES,
             "file_size": self.settings.JOB_FILE_SIZE_LIMIT,
             "small_result": min(_SMALL_RESULT, room),

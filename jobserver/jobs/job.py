@@ -45,6 +45,7 @@ SCRIPT_FIELDS = frozenset({"script", "script_name"})
 DATA_FIELDS = frozenset({"data", "datafile", "raw_data"})
 #: Fields of a client's that the server reads.
 READ_FIELDS = SCRIPT_FIELDS | DATA_FIELDS | {*FLAGS, "timeout", "retries", "seed", "notify"}
+READ_FIELDS |= {"resources"}
 _NOT_SENT = object()
 
 
@@ -149,6 +150,7 @@ class Job(DocumentView):
     notify = StoredField[object]("notify", None)
     timeout = StoredField[float | None]("timeout", None)
     provenance = StoredField[Document | None]("provenance", None)
+    resources = StoredField[object]("resources", None)
     _state = StoredField[str]("state")
     _run = StoredField[Document](PRIVATE)
     _retries = StoredField[object]("retries", 0)

@@ -33,7 +33,7 @@ _PARAMETERS = ("args", "kwargs")
 #: Fields of bound data that say the same as the link to its file.
 _SHOWN = ("type", "name", "path")
 #: What the server reads besides script and data, and what it notes about where a job came from.
-_OPTIONS = ("timeout", "retries", "seed", "notify", "rerun_of")
+_OPTIONS = ("timeout", "retries", "seed", "resources", "notify", "rerun_of")
 
 
 @dataclass(frozen=True)

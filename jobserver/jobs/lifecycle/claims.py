@@ -16,7 +16,7 @@ from bson.raw_bson import RawBSONDocument
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs.job import Job, State, private
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
-from jobserver.storage.database import Database
+from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId, utcnow
 
 #: Jobs read at once.
@@ -81,7 +81,10 @@ class Claims:
             return None
         run = {"owner": self._owner, "lease": self._lease, "claimed": utcnow()}
         values = private(**run, attempt=job.run.attempt + 1) | {"state": State.RUNNING}
-        change = GuardedUpdate.if_unchanged(job, values, {"currentDate": private(beat=True)})
+        operators: Document = {"currentDate": private(beat=True)}
+        if job.message is not None:  # why it waited
+            operators["unset"] = {"message": ""}
+        change = GuardedUpdate.if_unchanged(job, values, operators)
         return Claim(change, change.applied(job))
 
     def claim(self, job_id: JobId, coming: Iterable[JobId] = _NONE) -> Job | None:

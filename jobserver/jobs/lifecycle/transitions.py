@@ -211,6 +211,10 @@ class JobLifecycle:
         change = GuardedUpdate.build(job.id, _attempt(job), values)
         return change.applied(job) if self._made(change) else job
 
+    def explain_wait(self, job_id: JobId, reason: str) -> None:
+        """Say in the ``message`` of a queued job why it waits; its claim removes that."""
+        self.jobs.change(job_id, {"state": State.QUEUED}, {"message": f"waits: {reason}"})
+
     def waiting(self) -> list[JobId]:
         """Return the ids of the queued jobs, the oldest first."""
         found = find_jobs(self.database, {"state": State.QUEUED}, ["started"])
