@@ -38,6 +38,7 @@ class Order(IntEnum):
     RECOVER_RUNS = 4
     FIND_JOBS = 5
     SEND_MAILS = 6
+    TIDY_UP = 7
 
 
 @dataclass

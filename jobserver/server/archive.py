@@ -30,7 +30,7 @@ FORMAT = 1
 #: Documents read at once; chunks of large content are 1 MiB each.
 _BATCH = 100
 _BATCH_OF_CHUNKS = 8
-_TRANSIENT = frozenset(("outbox", "attempts", "meta"))
+_TRANSIENT = frozenset(("outbox", "attempts", "meta", "script_archives"))
 _COLLECTION = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,100}", re.ASCII)
 _DATA = re.compile(rf"data(/{USERS}/[0-9a-f]{{24}})?", re.ASCII)
 _SCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}\.py", re.ASCII)
@@ -113,7 +113,8 @@ def _may_refer(entry: zipfile.ZipInfo) -> bool:
 
 def _belongs_to_home(collection: str) -> bool:
     """Whether a collection belongs to the home, rather than to a running server."""
-    return collection not in _TRANSIENT and not collection.endswith(".marks")
+    is_transient = collection.partition(".")[0] in _TRANSIENT
+    return not is_transient and not collection.endswith(".marks")
 
 
 def _write_documents(

@@ -43,6 +43,9 @@ INDEXES: Mapping[str, tuple[Index, ...]] = {
     "datafiles": ((("owner", 1), ("_id", 1)),),
     "outbox": ((("due", 1),),),
     "datafiles.content.chunks": ((("files_id", 1), ("n", 1)),),
+    "script_archives": ((("used", 1),),),
+    "script_archives.marks": ((("since", 1),),),
+    "script_archives.content.chunks": ((("files_id", 1), ("n", 1)),),
 }
 
 #: Indexes that only servers with login need: each one slows down every write.

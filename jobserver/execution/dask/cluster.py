@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
+import threading
+import time
 from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 from distributed import Client, Future, fire_and_forget
-from distributed.utils import LoopRunner
+from distributed.comm.core import CommClosedError, connect
+from distributed.security import Security
+from distributed.utils import LoopRunner, sync
 
+from jobserver.execution.dask.backlog import Offers
+from jobserver.execution.dask.versions import ASKED, differences
 from jobserver.execution.dask.worker import run_job
 from jobserver.execution.dask.worker_settings import WorkerSettings
+from jobserver.jobs.resources import Needs
 from jobserver.storage.documents import JobId
 
 log = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 3.0
+#: Seconds that a scheduler may take to answer.
+_ANSWER_SECONDS = 5.0
+#: Seconds between two checks of what workers have installed.
+_VERSION_SECONDS = 10.0
+_NO_TLS = (
+    "its address is tls://, but no certificates are configured: set "
+    "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of TLS__CLIENT"
+)
+_TLS_WANTED = "it closes the connection: if it uses TLS, DASK_SCHEDULER has to start with tls://"
+_SILENT = "it accepts connections and does not answer: check that it is a Dask scheduler that works"
 
 
 class Cluster:
@@ -25,39 +45,63 @@ class Cluster:
     ----------
     address : str
         Address of the scheduler.
-    server : WorkerSettings
-        What the workers get beside the ids.
 
     Attributes
     ----------
     threads : int or None
         Number of its workers' threads at the last `look`; None without a connection.
+    offers : dict
+        Resources of each worker by its address.
+    status : str
+        What there is to say about it.
+    dashboard : str or None
+        URL of its dashboard, if it has one.
     """
 
-    def __init__(self, address: str, server: WorkerSettings) -> None:
+    def __init__(self, address: str) -> None:
         self._address = address
-        self._server = server
         self._loop = LoopRunner()  # a client that fails would leave its own loop behind
         self._loop.start()
         self._client: Client | None = None
-        self._logged = ""
+        self._check_due = 0.0
+        self._reported: set[str] = set()
+        self._unchecked = False
+        self.status = ""
         self.threads: int | None = None
+        self.offers: Offers = {}
+        self.dashboard: str | None = None
 
     def look(self) -> None:
         """Connect if necessary, and note how large the cluster is now."""
         try:
-            self.threads = sum(self._connected().nthreads().values())
-        except (OSError, ValueError) as error:
-            self.threads = None
-            self._log(f"does not answer, and jobs wait: {error}")
+            client = self._connected()
+            ask = cast("Any", client.scheduler).ncores
+            threads = sync(self._loop.loop, ask, callback_timeout=_ANSWER_SECONDS)
+            if self.threads is None or threads.keys() != self.offers.keys():
+                self._learn(client, threads)
+        except Exception as error:  # Dask raises whatever it likes
+            self.threads, self.offers, self.dashboard = None, {}, None
+            self._log(f"cannot be used, and jobs wait: {_reason(error)}")
         else:
+            self.threads = sum(threads.values())
             self._log("has workers" if self.threads else "has no workers, and jobs wait")
+            self._check_versions(client)
 
-    def submit(self, job_id: JobId, done: Callable[[Future[str]], None]) -> None:
+    def submit(
+        self,
+        job_id: JobId,
+        server: WorkerSettings,
+        needs: Needs,
+        done: Callable[[Future[str]], None],
+    ) -> None:
         """Hand a job over.
 
         Parameters
         ----------
+        server : WorkerSettings
+            What its worker gets beside the id.
+        needs : dict
+            Resources of a worker that it needs.
         done : callable
             Called with the future once it is done, from another thread.
 
@@ -67,7 +111,10 @@ class Cluster:
             If there is no connection.
         """
         key = f"jobserver-{job_id}-{secrets.token_hex(4)}"
-        future = self._connected().submit(run_job, str(job_id), self._server, key=key, pure=False)
+        options = {"key": key, "pure": False, "resources": dict(needs) or None}
+        if self._client is None or self._client.status != "running":
+            raise OSError("the connection was lost")
+        future = self._client.submit(run_job, str(job_id), server, **options)
         fire_and_forget(future)
         future.add_done_callback(done)
 
@@ -82,6 +129,7 @@ class Cluster:
         """Return the client; it reconnects by itself for a while, then it is replaced."""
         if self._client is None or self._client.status == "closed":
             self._client = None
+            sync(self._loop.loop, _greet, self._address)
             self._client = Client(
                 self._address,
                 timeout=_CONNECT_SECONDS,
@@ -93,8 +141,57 @@ class Cluster:
             raise OSError("the connection was lost")
         return self._client
 
+    def _learn(self, client: Client, threads: dict[str, int]) -> None:
+        """Note what the workers offer, and where the dashboard is."""
+        info = client.scheduler_info(n_workers=-1)
+        workers = info["workers"]
+        self.offers = {
+            address: workers.get(address, {}).get("resources", {}) for address in threads
+        }
+        link = client.dashboard_link if "dashboard" in info["services"] else None
+        self.dashboard = link if urlsplit(link or "").scheme in ("http", "https") else None
+        self._unchecked = bool(threads)
+
+    def _check_versions(self, client: Client) -> None:
+        """Compare what workers have installed, in the background as one of them may hang."""
+        if self._unchecked and time.monotonic() >= self._check_due:
+            self._unchecked, self._check_due = False, time.monotonic() + _VERSION_SECONDS
+            threading.Thread(target=self._compare, args=(client,), daemon=True).start()
+
+    def _compare(self, client: Client) -> None:
+        try:
+            found = cast("dict[str, Any]", client.get_versions(packages=ASKED))
+        except Exception as error:
+            log.info("the workers of the Dask cluster did not report their versions: %s", error)
+            return
+        workers = {address: each["packages"] for address, each in found["workers"].items() if each}
+        for sentence in differences(found["client"]["packages"], workers):
+            if sentence not in self._reported:
+                self._reported.add(sentence)
+                log.warning("%s", sentence)
+
     def _log(self, text: str) -> None:
         """Log a state of the cluster when it changes."""
-        if text != self._logged:
-            self._logged = text
-            log.warning("the Dask scheduler at %s %s", self._address, text)
+        status = f"the Dask scheduler at {self._address} {text}"
+        if status != self.status:
+            self.status = status
+            log.warning("%s", status)
+
+
+async def _greet(address: str) -> None:
+    """Connect once: a client would wait for ever for a process that accepts and says nothing."""
+    arguments = Security().get_connection_args("client")
+    greeting = connect(address, _CONNECT_SECONDS, **arguments)
+    comm = await asyncio.wait_for(greeting, _CONNECT_SECONDS + _ANSWER_SECONDS)
+    comm.abort()
+
+
+def _reason(error: Exception) -> str:
+    """Return in a sentence why a scheduler cannot be used."""
+    if isinstance(error, TypeError) and "ssl_context" in str(error):
+        return _NO_TLS
+    if isinstance(error, CommClosedError):
+        return _TLS_WANTED
+    if isinstance(error, TimeoutError):
+        return _SILENT
+    return " ".join(f"{error}".split()) or type(error).__name__

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from jobserver.data.files import DataFiles
+from jobserver.errors import JobserverError, Problem, SettingsError, StoreUnavailable
+from jobserver.execution.dask.backlog import Backlog, unmet
+from jobserver.execution.dask.script_archive import ScriptArchives, ScriptFolders
 from jobserver.execution.dask.worker_settings import WorkerSettings
 from jobserver.execution.executor import Executor
-from jobserver.execution.maintenance import Maintenance
+from jobserver.execution.maintenance import Maintenance, Order, PeriodicAction
 from jobserver.home.settings import Settings
-from jobserver.jobs.job import State
+from jobserver.jobs.job import Job, State, find_jobs
 from jobserver.jobs.outcome import Outcome
+from jobserver.jobs.resources import Needs, described, parse_resources
 from jobserver.storage.database import Database
 from jobserver.storage.documents import JobId
 
@@ -28,6 +34,9 @@ log = logging.getLogger(__name__)
 #: Seconds between two checks of the size of the cluster.
 _CHECK_SECONDS = 1.0
 _RESULT_SECONDS = 3.0
+#: Seconds between two looks at the archives of scripts that are in use.
+_ARCHIVE_SECONDS = 600.0
+_WARN_SECONDS = 60.0
 
 
 class DaskExecutor(Executor):
@@ -39,13 +48,19 @@ class DaskExecutor(Executor):
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
         super().__init__(database, datafiles, settings)
-        self._waiting: dict[JobId, None] = {}
-        self._handed: set[JobId] = set()
+        self._server = WorkerSettings.from_settings(settings)
+        self._scripts = ScriptFolders(settings)
+        self._archives = ScriptArchives(database)
+        self._sent: dict[JobId, str] = {}
+        self._backlog = Backlog()
         self._changed = threading.Condition()
         self._over = threading.Event()
-        self._failure = ""
+        self._warned: dict[str, float] = {}
         self._cluster: Cluster | None = None
         self._maintenance = Maintenance(self)
+        self._maintenance.actions.append(
+            PeriodicAction(Order.TIDY_UP, _ARCHIVE_SECONDS, self._tidy_archives)
+        )
         self._thread = threading.Thread(target=self._work, name="dask", daemon=True)
 
     def start(self) -> None:
@@ -56,9 +71,8 @@ class DaskExecutor(Executor):
     def submit(self, job_id: JobId) -> None:
         """Take a queued job, unless the cluster has it already."""
         with self._changed:
-            if job_id not in self._handed:
-                self._waiting[job_id] = None
-                self._changed.notify_all()
+            self._backlog.add(job_id)
+            self._changed.notify_all()
 
     @property
     def capacity(self) -> int:
@@ -72,7 +86,20 @@ class DaskExecutor(Executor):
     @property
     def idle(self) -> bool:
         """Whether no job is known to wait."""
-        return not self._waiting
+        return not self._backlog.waiting
+
+    def unmet(self, needs: Needs) -> list[Problem]:
+        """Return which resources no worker of the cluster offers; none if it may yet grow."""
+        cluster = self._cluster
+        if self.settings.WORKERS or cluster is None or not cluster.threads:
+            return []
+        return list(unmet(needs, cluster.offers))
+
+    @property
+    def cluster_status(self) -> tuple[str, str | None]:
+        """What there is to say about the cluster, and the URL of its dashboard if known."""
+        cluster = self._cluster
+        return (cluster.status, cluster.dashboard) if cluster else ("is not connected yet", None)
 
     @property
     def running(self) -> dict[JobId, int]:
@@ -89,7 +116,7 @@ class DaskExecutor(Executor):
         self.draining.set()
         with self._changed:
             if self.settings.MONGO_URI is None:
-                self._changed.wait_for(lambda: not self._handed, grace)
+                self._changed.wait_for(lambda: not self._backlog.handed, grace)
             self._over.set()
             self._changed.notify_all()
         if self._thread.ident:
@@ -99,9 +126,7 @@ class DaskExecutor(Executor):
     def _work(self) -> None:
         from jobserver.execution.dask.cluster import Cluster
 
-        cluster = self._cluster = Cluster(
-            str(self.settings.DASK_SCHEDULER), WorkerSettings.from_settings(self.settings)
-        )
+        cluster = self._cluster = Cluster(str(self.settings.DASK_SCHEDULER))
         look = 0.0
         while not self._over.is_set():
             try:
@@ -110,6 +135,9 @@ class DaskExecutor(Executor):
                     look = time.monotonic() + _CHECK_SECONDS
                 if job_id := self._next(cluster):
                     self._hand_over(job_id, cluster)
+            except StoreUnavailable as error:
+                self._warn(str(error))
+                self._over.wait(_CHECK_SECONDS)
             except OSError:  # the connection was lost: check at once
                 look = 0.0
             except Exception:  # jobs are handed over as long as the server lives
@@ -118,37 +146,84 @@ class DaskExecutor(Executor):
         cluster.close()
 
     def _next(self, cluster: Cluster) -> JobId | None:
-        """Return the oldest job once the cluster has room; None after a while."""
+        """Return the job to hand over once the cluster has room; None after a while."""
 
-        def can_go() -> bool:
-            has_room = cluster.threads is not None and len(self._handed) < self.capacity
-            return bool(self._waiting) and has_room and not self.draining.is_set()
+        def find() -> JobId | None:
+            has_room = cluster.threads is not None and len(self._backlog.handed) < self.capacity
+            if self.draining.is_set() or not has_room:
+                return None
+            return self._backlog.next(cluster.offers)
 
         with self._changed:
-            self._changed.wait_for(lambda: self._over.is_set() or can_go(), _CHECK_SECONDS)
-            if not can_go():
-                return None
-            job_id = next(iter(self._waiting))
-            del self._waiting[job_id]
-            self._handed.add(job_id)
+            self._changed.wait_for(lambda: self._over.is_set() or find(), _CHECK_SECONDS)
+            if job_id := find():
+                self._backlog.take(job_id)
             return job_id
 
     def _hand_over(self, job_id: JobId, cluster: Cluster) -> None:
         try:
-            cluster.submit(job_id, partial(self._done, job_id))
+            found = find_jobs(self.lifecycle.database, {"_id": job_id}, ["state", "resources"])
+            job = next(found, None)
+            if job is None or job.state is not State.QUEUED:
+                self._forget(job_id)
+            elif self._fits(job, cluster):
+                server = self._with_scripts(job_id)
+                cluster.submit(job_id, server, _needs(job), partial(self._done, job_id))
+            else:
+                return
         except BaseException:
             self._forget(job_id)
             raise
         self.queue_limit.leave(job_id)
 
+    def _fits(self, job: Job, cluster: Cluster) -> bool:
+        """Whether the cluster has what a job needs; it is held back otherwise."""
+        needs = _needs(job)
+        with self._changed:
+            self._backlog.handed.pop(job.id, None)
+            fits = bool(self.settings.WORKERS) or self._backlog.fits(needs, cluster.offers)
+            if fits:
+                self._backlog.handed[job.id] = needs
+            else:
+                self._backlog.hold(job.id, needs)
+        if any(unmet(needs, cluster.offers)):
+            reason = f"no worker of the Dask cluster offers {described(needs)} at present"
+            self._warn(f"jobs wait: {reason}")
+            self.lifecycle.explain_wait(job.id, reason)
+        return fits
+
+    def _with_scripts(self, job_id: JobId) -> WorkerSettings:
+        """Store the scripts as they are now for workers without the home."""
+        if self._server.embedded:  # its workers are on this machine
+            return self._server
+        try:
+            digest, content = self._scripts.packed()
+        except SettingsError as error:
+            self._warn(str(error))
+            return self._server
+        with self._changed:
+            is_stored = digest in self._sent.values()
+            self._sent[job_id] = digest
+        if not is_stored:
+            self._archives.store(digest, content)
+        return replace(self._server, scripts=digest)
+
+    def _tidy_archives(self) -> None:
+        """Keep the archives that jobs of this server may need, and delete those of nobody."""
+        with self._changed:
+            digests = {*self._sent.values()}
+        self._archives.note_use(digests)
+        self._archives.remove_unused()
+
     def _forget(self, job_id: JobId) -> None:
         with self._changed:
-            self._handed.discard(job_id)
+            self._backlog.handed.pop(job_id, None)
+            self._sent.pop(job_id, None)
             self._changed.notify_all()
 
     def _done(self, job_id: JobId, future: Future[str]) -> None:
         """Note that the cluster is done with a job."""
-        state = self._state(future)
+        state = self._state(job_id, future)
         self._forget(job_id)
         self.queue_limit.leave(job_id)
         if state:
@@ -156,23 +231,37 @@ class DaskExecutor(Executor):
         if state is State.QUEUED:
             self.submit(job_id)
 
-    def _state(self, future: Future[str]) -> State | None:
+    def _state(self, job_id: JobId, future: Future[str]) -> State | None:
         """Return the state of a job that the cluster is done with; None if it is unknown.
 
         `Maintenance` finds the job again if it is still queued.
         """
         try:
             if future.status == "finished":
-                self._failure = ""
                 return State(future.result(_RESULT_SECONDS))
             if future.status == "error":
-                self._warn(f"a Dask worker could not run a job: {future.exception()}")
+                reason = f"a Dask worker could not run it: {_reason(future.exception())}"
+                self._warn(f"jobs wait: {reason}")
+                self.lifecycle.explain_wait(job_id, reason)
         except Exception as error:  # whatever a cluster that ends may raise
             self._warn(f"the Dask cluster did not report how a job ended: {error}")
         return None
 
     def _warn(self, failure: str) -> None:
-        """Log a failure once: the job is handed over again and again."""
-        if failure != self._failure:
-            self._failure = failure
+        """Log a failure, but not again within a minute: jobs are handed over again and again."""
+        now = time.monotonic()
+        if now - self._warned.get(failure, -math.inf) > _WARN_SECONDS:
+            self._warned[failure] = now
             log.warning("%s", failure)
+
+
+def _needs(job: Job) -> Needs:
+    return parse_resources(job.resources, 0)[0]
+
+
+def _reason(error: BaseException | None) -> str:
+    """Return why a worker could not run a job, in a line."""
+    text = " ".join(str(error).split())
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("jobserver"):
+        return "it has no Jobserver: install the server's version of jobserver-rest[dask] there"
+    return text if isinstance(error, JobserverError) else f"{type(error).__name__}: {text}"

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import tempfile
 import threading
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
+from bson import ObjectId
 from distributed import WorkerPlugin, get_worker
 
 from jobserver.data.files import DataFiles
 from jobserver.errors import NotFound
+from jobserver.execution.dask.script_archive import ScriptArchives, WorkerScripts
 from jobserver.execution.dask.worker_settings import WorkerSettings
 from jobserver.execution.local import LocalExecutor
 from jobserver.home.settings import Settings
+from jobserver.storage.database import Database
 from jobserver.storage.documents import JobId, parse_id
+from jobserver.storage.schema import check_schema
+from jobserver.system.disk import remove_abandoned, temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +63,7 @@ def _worker(server: WorkerSettings) -> DaskWorker:
     """Return the worker for a server's jobs; a new one if its settings or database changed."""
     with _lock:
         host = get_worker()
-        settings = server.settings(host.state.nthreads)
+        settings = server.settings(host.state.nthreads, _substitute(server))
         uri = server.address(settings)
         worker = _workers.get(server.home)
         if worker is None or not worker.serves(server, uri):
@@ -62,6 +73,19 @@ def _worker(server: WorkerSettings) -> DaskWorker:
             if _PLUGIN not in host.plugins:
                 host.loop.add_callback(host.plugin_add, WorkerShutdown(), _PLUGIN)
         return worker
+
+
+def _substitute(server: WorkerSettings) -> Path | None:
+    """Return a folder to use in place of a home that cannot be read here; None if it can be."""
+    if server.needs_home or os.access(server.path, os.R_OK | os.X_OK):
+        return None
+    return Path(_private_home().name)
+
+
+@cache
+def _private_home() -> tempfile.TemporaryDirectory[str]:
+    remove_abandoned()  # of Dask workers that were killed
+    return temporary_folder("home")
 
 
 class WorkerShutdown(WorkerPlugin):
@@ -80,6 +104,21 @@ def _close() -> None:
         worker.drain(_CLOSE_SECONDS)
 
 
+class _NoFiles(DataFiles):
+    """The data files of a server whose home is out of reach."""
+
+    def for_owner(self, owner: ObjectId | None) -> DataFiles:  # noqa: ARG002 - nobody has any
+        """Return this."""
+        return self
+
+    def as_file(self, name: str) -> AbstractContextManager[Path]:
+        """Raise `NotFound`: it says what to do."""
+        raise NotFound(
+            f"The Dask worker cannot read the data file {name}: set DATAFILE_STORAGE = gridfs, or "
+            "give it the server's home."
+        )
+
+
 class DaskWorker:
     """Runs the jobs that Dask hands to it, in as many slots as the Dask worker has threads.
 
@@ -95,22 +134,37 @@ class DaskWorker:
 
     def __init__(self, server: WorkerSettings, uri: str, settings: Settings) -> None:
         database = server.connect(uri, settings)
-        self._executor = LocalExecutor(
+        try:
+            check_schema(database)
+            self._scripts = WorkerScripts(settings, server.scripts, ScriptArchives(database))
+        except BaseException:
+            database.close()
+            raise
+        self._serves = replace(server, scripts=""), uri
+        self._released: dict[JobId, threading.Event] = {}
+        self._guard = threading.Lock()
+        self._executor = self._started(database, self._scripts.settings, server)
+
+    def _started(
+        self, database: Database, settings: Settings, server: WorkerSettings
+    ) -> LocalExecutor:
+        is_away = settings.home != server.path.resolve() and settings.DATAFILE_STORAGE == "folder"
+        files = _NoFiles if is_away else DataFiles
+        executor = LocalExecutor(
             database,
-            DataFiles.from_settings(database, settings),
+            files.from_settings(database, settings),
             settings,
             serves_queue=False,
             shutdown_reason="its Dask worker was shut down",
             release=self._release,
         )
-        self._serves = server, uri
-        self._released: dict[JobId, threading.Event] = {}
-        self._guard = threading.Lock()
-        self._executor.start()
+        executor.start()
+        return executor
 
     def serves(self, server: WorkerSettings, uri: str) -> bool:
-        """Whether this worker runs the jobs of a server."""
-        return self._serves == (server, uri) and not self._executor.draining.is_set()
+        """Whether this worker runs the jobs of a server, with its scripts as they are now."""
+        same = self._serves == (replace(server, scripts=""), uri)
+        return same and not self._executor.draining.is_set() and self._scripts.are(server.scripts)
 
     def run(self, job_id: JobId) -> str:
         """Run a job once a slot is free, and return its state; see `run_job`."""
@@ -135,6 +189,7 @@ class DaskWorker:
         for job_id in list(self._released):
             self._release(job_id)
         self._executor.scripts.close()
+        self._scripts.remove()
 
     def _release(self, job_id: JobId) -> None:
         """Have `run` return."""

@@ -27,12 +27,15 @@ class WorkerSettings:
         Whether its jobs are in the embedded database.
     values : tuple
         Names and values of the server's settings, except secrets.
+    scripts : str
+        Key of the archive of its scripts; empty if there is none. See `ScriptArchives`.
     """
 
     home: str
     config: str
     embedded: bool
     values: tuple[tuple[str, object], ...]
+    scripts: str = ""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> WorkerSettings:
@@ -40,13 +43,25 @@ class WorkerSettings:
         values = tuple(public_values(settings).items())
         return cls(str(settings.home), settings.config, settings.MONGO_URI is None, values)
 
-    def settings(self, slots: int) -> Settings:
+    @property
+    def path(self) -> Path:
+        """Path of the home on this machine, where it need not exist."""
+        return Path(os.environ.get(HOME, self.home))
+
+    @property
+    def needs_home(self) -> bool:
+        """Whether a worker cannot do without the home, as it gets nothing from a database."""
+        return self.embedded or not self.scripts
+
+    def settings(self, slots: int, home: Path | None = None) -> Settings:
         """Return the settings of a worker; secrets come from its own machine.
 
         Parameters
         ----------
         slots : int
             How many jobs it runs at once.
+        home : Path, optional
+            An empty folder to use instead of a home that does not exist here.
 
         Raises
         ------
@@ -54,8 +69,9 @@ class WorkerSettings:
             If the home does not exist.
         """
         values = {**dict(self.values), "WORKERS": slots}
-        home = Path(os.environ.get(HOME, self.home))
-        return load(home, self.config, options=values)
+        if home is None:
+            return load(self.path, self.config, options=values)
+        return load(home, options=values)
 
     def address(self, settings: Settings) -> str:
         """Return the connection string of the server's database.
