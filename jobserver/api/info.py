@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Flask, Response, g, request
@@ -19,9 +20,11 @@ from prometheus_client import (
 import jobserver
 from jobserver.api.framework import openapi, schemas
 from jobserver.api.framework.endpoint import Answer, endpoint
-from jobserver.api.framework.identity import services
+from jobserver.api.framework.identity import actor, services
+from jobserver.errors import TooMany, Unauthorized
 from jobserver.execution.supervision.child_messages import setup_message
 from jobserver.execution.supervision.sandbox import isolation
+from jobserver.users.policy import Role
 
 if TYPE_CHECKING:
     from jobserver.server.services import Services
@@ -43,7 +46,17 @@ def read_info() -> Answer:
     settings = services().settings
     allowed = settings.PROCESS_EVAL_ALLOWED
     found = isolation(setup_message(settings)) if allowed else None
-    return Answer({**about(), "eval": {"allowed": allowed, "isolation": found}})
+    cluster = services().executor.cluster
+    shown = {"cluster": asdict(cluster)} if cluster and _may_see_cluster() else {}
+    return Answer({**about(), "eval": {"allowed": allowed, "isolation": found}, **shown})
+
+
+def _may_see_cluster() -> bool:
+    """Whether the client may know where the cluster is: with login, admins."""
+    try:
+        return not services().settings.LOGIN_REQUIRED or actor().is_at_least(Role.ADMIN)
+    except (Unauthorized, TooMany):  # as for everything public, credentials do not matter
+        return False
 
 
 def about() -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from typing import TYPE_CHECKING
 
 from jobserver.errors import SettingsError
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from jobserver.execution.executor import Executor
     from jobserver.home.settings import Settings
     from jobserver.storage.database import Database
+
+_ADDRESS = re.compile(
+    r"((tcp|tls|ws|wss|ucx)://)?(\[[0-9a-fA-F:.%\w]+\]|[^\s:/\[\]]+):\d{1,5}", re.ASCII
+)
 
 
 def check_executor(settings: Settings) -> None:
@@ -24,6 +29,11 @@ def check_executor(settings: Settings) -> None:
         raise SettingsError(
             "EXECUTOR = dask needs DASK_SCHEDULER, the address of the scheduler, such as "
             "tcp://127.0.0.1:8786."
+        )
+    if not _ADDRESS.fullmatch(settings.DASK_SCHEDULER):
+        raise SettingsError(
+            f"DASK_SCHEDULER is {settings.DASK_SCHEDULER!r}, but must be an address with a port, "
+            "such as tcp://127.0.0.1:8786, or tls://... for a scheduler with TLS."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter
 
@@ -30,6 +31,22 @@ from jobserver.storage.documents import JobId
 from jobserver.system.orphans import unique_name
 
 _ANYBODYS: Mapping[str, object] = {}
+
+
+@dataclass(frozen=True)
+class ClusterStatus:
+    """A cluster as `GET /info` shows it.
+
+    Attributes
+    ----------
+    status : str
+        Whether it can be used, in a sentence.
+    dashboard : str or None
+        URL of its dashboard, if it has one.
+    """
+
+    status: str
+    dashboard: str | None
 
 
 class Executor(ABC):
@@ -153,6 +170,11 @@ class Executor(ABC):
     def capacity(self) -> int:
         """Number of jobs that can run at once."""
         return self.settings.workers
+
+    @property
+    def cluster(self) -> ClusterStatus | None:
+        """What is known about the cluster that runs the jobs; None without one."""
+        return None
 
     @property
     @abstractmethod

@@ -119,15 +119,6 @@ def test_a_killed_worker(cluster: Cluster, client: httpx.Client) -> None:
     assert [line for line in signed(cluster, "book") if line in runs] == runs
 
 
-def test_a_worker_that_closes_ends_its_run_at_once(cluster: Cluster, client: httpx.Client) -> None:
-    job_id = begin(client, "doze")
-    for name in HANDS:
-        cluster.members[name].terminate()
-    job = finished(client, job_id)
-    assert job["message"] == "interrupted: its Dask worker was shut down"
-    cluster.replace_hands()
-
-
 def test_a_killed_scheduler(cluster: Cluster, client: httpx.Client) -> None:
     """Its workers end, and take their runs along; what waits is handed to the next scheduler."""
     running = [begin(client, "wait_for", name="never-there") for _ in HANDS]
@@ -153,3 +144,11 @@ def test_runs_go_on_without_the_server(cluster: Cluster, client: httpx.Client) -
     assert {finished(client, job_id)["state"] for job_id in ids} == {"finished"}
     assert finished(client, waiting)["state"] == "finished"
     assert signed(cluster, "afterwards") == [f"{waiting} 1"]
+
+
+def test_a_worker_that_closes_ends_its_run_at_once(cluster: Cluster, client: httpx.Client) -> None:
+    job_id = begin(client, "doze")
+    for name in HANDS:
+        cluster.members[name].terminate()
+    job = finished(client, job_id)
+    assert job["message"] == "interrupted: its Dask worker was shut down"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def served(tmp_path: Path) -> Settings:
 
 
 def test_no_secret_goes_with_it(served: Settings) -> None:
-    sent = pickle.dumps(WorkerSettings.from_settings(served))
+    sent = pickle.dumps(asdict(WorkerSettings.from_settings(served)))
     for secret in (b"wonderland", b"looking-glass", b"jabberwock"):
         assert secret not in sent
 
@@ -68,6 +69,17 @@ def test_a_worker_may_have_the_home_elsewhere(
     elsewhere = tmp_path_factory.mktemp("copy")
     monkeypatch.setenv("JOBSERVER_HOME", str(elsewhere))
     assert WorkerSettings.from_settings(served).settings(slots=1).home == elsewhere
+
+
+def test_a_server_of_a_later_release_may_send_more(served: Settings) -> None:
+    server = WorkerSettings.from_settings(served)
+    assert WorkerSettings.received({**asdict(server), "later": 1}) == server
+
+
+def test_without_a_home_the_settings_are_the_servers(served: Settings, tmp_path: Path) -> None:
+    (instead := tmp_path / "instead").mkdir()
+    settings = WorkerSettings.from_settings(served).settings(1, instead)
+    assert (settings.home, settings.JOB_TIMEOUT) == (instead, 7.0)
 
 
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ class Fleet:
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
         # Everything that they start inherits the path, and is recognized by it.
         paths = os.pathsep.join((str(ROOT), self._mark))
-        environ |= {"TMPDIR": str(self.home / "tmp"), "PYTHONPATH": paths, **self._settings}
+        environ |= {"TMPDIR": str(self.home / "tmp"), "PYTHONPATH": paths}
+        environ |= self.environ(name)
         with (self.home / f"{name}.log").open("a") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", *self.command(name)],
@@ -76,6 +77,10 @@ class Fleet:
                 cwd=ROOT,
                 start_new_session=True,
             )
+
+    def environ(self, name: str) -> dict[str, str]:  # noqa: ARG002 - the same for all, here
+        """Settings in the environment of a member."""
+        return self._settings
 
     def tend(self) -> None:
         """Start anew what ends when another member does: nothing, in this fleet."""

@@ -231,10 +231,23 @@ class Evaluation(BaseModel):
     )
 
 
+class ClusterInfo(BaseModel):
+    """The cluster that runs the jobs."""
+
+    status: str = Field(description="Whether it can be used.", examples=["has workers"])
+    dashboard: str | None = Field(
+        description="URL of its dashboard; null if it has none, or is not connected.",
+        examples=["http://10.0.0.5:8787/status"],
+    )
+
+
 class FullInfo(Info):
     """The version of the server, and what it allows."""
 
     eval: Evaluation
+    cluster: ClusterInfo | None = Field(
+        None, description="The Dask cluster, if jobs run on one; with login, for admins only."
+    )
 
 
 class DataFileInfo(BaseModel):

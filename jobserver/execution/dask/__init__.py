@@ -2,7 +2,7 @@
 
 ::
 
-    server  DaskExecutor -- id of a queued job, settings --> scheduler --> worker
+    server  DaskExecutor -- id of a job, settings, checksum of the scripts --> scheduler --> worker
     worker  run_job -> DaskWorker: claim, child, last update, as in a server's own slots
 
 MongoDB remains the only durable record: a job that Dask forgets is still queued there and is handed

@@ -67,6 +67,10 @@ class Backlog:
             for name, amount in needs.items()
         )
 
+    def stranded(self, offers: Offers) -> list[JobId]:
+        """Return the jobs that were handed over, and that no worker can run any more."""
+        return [job_id for job_id, needs in self.handed.items() if any(unmet(needs, offers))]
+
     def _used(self, name: str) -> float:
         return sum(needs.get(name, 0) for needs in self.handed.values())
 

@@ -8,6 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -18,13 +19,15 @@ from distributed.utils import LoopRunner, sync
 
 from jobserver.execution.dask.backlog import Offers
 from jobserver.execution.dask.versions import ASKED, differences
-from jobserver.execution.dask.worker import run_job
-from jobserver.execution.dask.worker_settings import WorkerSettings
+from jobserver.execution.dask.worker_settings import Answer, WorkerSettings
 from jobserver.jobs.resources import Needs
 from jobserver.storage.documents import JobId
 
 log = logging.getLogger(__name__)
 
+#: What a worker does for a job. A function of ours would be looked up while its worker reads the
+#: message from the scheduler: one without Jobserver would break off, and take other jobs along.
+_RUN = "__import__('jobserver.execution.dask.worker', fromlist=['run_job']).run_job(**order)"
 _CONNECT_SECONDS = 3.0
 #: Seconds that a scheduler may take to answer.
 _ANSWER_SECONDS = 5.0
@@ -35,7 +38,7 @@ _NO_TLS = (
     "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of TLS__CLIENT"
 )
 _TLS_WANTED = "it closes the connection: if it uses TLS, DASK_SCHEDULER has to start with tls://"
-_SILENT = "it accepts connections and does not answer: check that it is a Dask scheduler that works"
+_OTHER = "what listens there does not answer as a Dask scheduler should: check it, and the address"
 
 
 class Cluster:
@@ -92,9 +95,9 @@ class Cluster:
         job_id: JobId,
         server: WorkerSettings,
         needs: Needs,
-        done: Callable[[Future[str]], None],
-    ) -> None:
-        """Hand a job over.
+        done: Callable[[Future[Answer]], None],
+    ) -> Future[Answer]:
+        """Hand a job over; return what `withdraw` takes.
 
         Parameters
         ----------
@@ -114,9 +117,16 @@ class Cluster:
         options = {"key": key, "pure": False, "resources": dict(needs) or None}
         if self._client is None or self._client.status != "running":
             raise OSError("the connection was lost")
-        future = self._client.submit(run_job, str(job_id), server, **options)
+        order = {"job_id": str(job_id), "server": asdict(server)}
+        future = self._client.submit(eval, _RUN, {"order": order}, **options)
         fire_and_forget(future)
         future.add_done_callback(done)
+        return future
+
+    def withdraw(self, futures: list[Future[Answer]]) -> None:
+        """Have the cluster forget jobs that none of its workers can run."""
+        if futures and self._client is not None and self._client.status == "running":
+            self._client.cancel(futures, force=True)  # which `fire_and_forget` wants, too
 
     def close(self) -> None:
         """Disconnect; the cluster goes on with the jobs it has."""
@@ -192,6 +202,6 @@ def _reason(error: Exception) -> str:
         return _NO_TLS
     if isinstance(error, CommClosedError):
         return _TLS_WANTED
-    if isinstance(error, TimeoutError):
-        return _SILENT
+    if isinstance(error, TimeoutError | MemoryError):  # other protocols are read as huge sizes
+        return _OTHER
     return " ".join(f"{error}".split()) or type(error).__name__

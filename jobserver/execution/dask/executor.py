@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from jobserver.data.files import DataFiles
-from jobserver.errors import JobserverError, Problem, SettingsError, StoreUnavailable
+from jobserver.errors import Problem, SettingsError, StoreUnavailable
 from jobserver.execution.dask.backlog import Backlog, unmet
 from jobserver.execution.dask.script_archive import ScriptArchives, ScriptFolders
-from jobserver.execution.dask.worker_settings import WorkerSettings
-from jobserver.execution.executor import Executor
+from jobserver.execution.dask.worker_settings import Answer, WorkerSettings
+from jobserver.execution.executor import ClusterStatus, Executor
 from jobserver.execution.maintenance import Maintenance, Order, PeriodicAction
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import Job, State, find_jobs
@@ -52,6 +52,7 @@ class DaskExecutor(Executor):
         self._scripts = ScriptFolders(settings)
         self._archives = ScriptArchives(database)
         self._sent: dict[JobId, str] = {}
+        self._futures: dict[JobId, Future[Answer]] = {}
         self._backlog = Backlog()
         self._changed = threading.Condition()
         self._over = threading.Event()
@@ -96,10 +97,10 @@ class DaskExecutor(Executor):
         return list(unmet(needs, cluster.offers))
 
     @property
-    def cluster_status(self) -> tuple[str, str | None]:
-        """What there is to say about the cluster, and the URL of its dashboard if known."""
-        cluster = self._cluster
-        return (cluster.status, cluster.dashboard) if cluster else ("is not connected yet", None)
+    def cluster(self) -> ClusterStatus:
+        """What is known about the cluster."""
+        found = self._cluster
+        return ClusterStatus(found.status, found.dashboard) if found else ClusterStatus("", None)
 
     @property
     def running(self) -> dict[JobId, int]:
@@ -131,7 +132,7 @@ class DaskExecutor(Executor):
         while not self._over.is_set():
             try:
                 if time.monotonic() >= look:
-                    cluster.look()
+                    self._look(cluster)
                     look = time.monotonic() + _CHECK_SECONDS
                 if job_id := self._next(cluster):
                     self._hand_over(job_id, cluster)
@@ -144,6 +145,22 @@ class DaskExecutor(Executor):
                 log.exception("a job could not be handed to Dask; it will be tried again")
                 self._over.wait(_CHECK_SECONDS)
         cluster.close()
+
+    def _look(self, cluster: Cluster) -> None:
+        """Look at the cluster, and take back the jobs that only a worker could run that is gone.
+
+        In the cluster they would wait unseen, and take a thread each from the others.
+        """
+        cluster.look()
+        if self.settings.WORKERS or cluster.threads is None:
+            return
+        with self._changed:
+            stranded = self._backlog.stranded(cluster.offers)
+            futures = [self._futures.pop(job_id) for job_id in stranded]
+            for job_id in stranded:
+                self._forget(job_id)
+                self._backlog.add(job_id)  # to be held back, with a reason
+        cluster.withdraw(futures)
 
     def _next(self, cluster: Cluster) -> JobId | None:
         """Return the job to hand over once the cluster has room; None after a while."""
@@ -168,7 +185,9 @@ class DaskExecutor(Executor):
                 self._forget(job_id)
             elif self._fits(job, cluster):
                 server = self._with_scripts(job_id)
-                cluster.submit(job_id, server, _needs(job), partial(self._done, job_id))
+                done = partial(self._done, job_id)
+                with self._changed:  # it may be done before it is noted
+                    self._futures[job_id] = cluster.submit(job_id, server, _needs(job), done)
             else:
                 return
         except BaseException:
@@ -219,10 +238,14 @@ class DaskExecutor(Executor):
         with self._changed:
             self._backlog.handed.pop(job_id, None)
             self._sent.pop(job_id, None)
+            self._futures.pop(job_id, None)
             self._changed.notify_all()
 
-    def _done(self, job_id: JobId, future: Future[str]) -> None:
-        """Note that the cluster is done with a job."""
+    def _done(self, job_id: JobId, future: Future[Answer]) -> None:
+        """Note that the cluster is done with a job, unless it was taken back."""
+        with self._changed:
+            if self._futures.get(job_id) is not future:
+                return
         state = self._state(job_id, future)
         self._forget(job_id)
         self.queue_limit.leave(job_id)
@@ -231,18 +254,22 @@ class DaskExecutor(Executor):
         if state is State.QUEUED:
             self.submit(job_id)
 
-    def _state(self, job_id: JobId, future: Future[str]) -> State | None:
+    def _state(self, job_id: JobId, future: Future[Answer]) -> State | None:
         """Return the state of a job that the cluster is done with; None if it is unknown.
 
         `Maintenance` finds the job again if it is still queued.
         """
         try:
+            answer: Answer = {}
             if future.status == "finished":
-                return State(future.result(_RESULT_SECONDS))
-            if future.status == "error":
-                reason = f"a Dask worker could not run it: {_reason(future.exception())}"
+                answer = future.result(_RESULT_SECONDS)
+            elif future.status == "error":
+                answer = {"problem": _reason(future.exception())}
+            if problem := answer.get("problem"):
+                reason = f"a Dask worker could not run it: {problem}"
                 self._warn(f"jobs wait: {reason}")
                 self.lifecycle.explain_wait(job_id, reason)
+            return State(answer["state"]) if "state" in answer else None
         except Exception as error:  # whatever a cluster that ends may raise
             self._warn(f"the Dask cluster did not report how a job ended: {error}")
         return None
@@ -261,7 +288,6 @@ def _needs(job: Job) -> Needs:
 
 def _reason(error: BaseException | None) -> str:
     """Return why a worker could not run a job, in a line."""
-    text = " ".join(str(error).split())
     if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("jobserver"):
         return "it has no Jobserver: install the server's version of jobserver-rest[dask] there"
-    return text if isinstance(error, JobserverError) else f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

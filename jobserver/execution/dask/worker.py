@@ -7,18 +7,20 @@ import logging
 import os
 import tempfile
 import threading
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bson import ObjectId
 from distributed import WorkerPlugin, get_worker
 
 from jobserver.data.files import DataFiles
-from jobserver.errors import NotFound
+from jobserver.errors import JobserverError, NotFound
 from jobserver.execution.dask.script_archive import ScriptArchives, WorkerScripts
-from jobserver.execution.dask.worker_settings import WorkerSettings
+from jobserver.execution.dask.worker_settings import Answer, WorkerSettings
 from jobserver.execution.local import LocalExecutor
 from jobserver.home.settings import Settings
 from jobserver.storage.database import Database
@@ -36,27 +38,27 @@ _workers: dict[str, DaskWorker] = {}
 _lock = threading.Lock()
 
 
-def run_job(job_id: str, server: WorkerSettings) -> str:
+def run_job(job_id: str, server: Mapping[str, Any]) -> Answer:
     """Run a queued job in this Dask worker, and wait for it.
+
+    Only plain values come and go, so that the scheduler can do without Jobserver.
 
     Parameters
     ----------
     job_id : str
         The job; it is left alone if another worker has it.
-    server : WorkerSettings
-        The server whose job it is.
+    server : mapping
+        The fields of the `WorkerSettings` of the server whose job it is.
 
     Returns
     -------
-    str
-        Its state afterwards.
-
-    Raises
-    ------
-    SettingsError, StoreUnavailable, NotFound
-        If this worker cannot run jobs of that server.
+    dict
+        Its ``state`` afterwards; or the ``problem``, if this worker cannot run jobs of that server.
     """
-    return _worker(server).run(parse_id(job_id))
+    try:
+        return {"state": _worker(WorkerSettings.received(server)).run(parse_id(job_id))}
+    except JobserverError as error:
+        return {"problem": str(error)}
 
 
 def _worker(server: WorkerSettings) -> DaskWorker:

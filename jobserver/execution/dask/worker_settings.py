@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, TypedDict
 
 from jobserver.errors import SettingsError
 from jobserver.home.secret_key import redact
 from jobserver.home.settings import HOME, Settings, load, public_values
 from jobserver.storage.database import Database
 from jobserver.storage.embedded import uri_of
+
+
+class Answer(TypedDict, total=False):
+    """What a worker reports about a job: the state that it is in, or why it could not be run."""
+
+    state: str
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,11 @@ class WorkerSettings:
         """Return what the workers of a server need."""
         values = tuple(public_values(settings).items())
         return cls(str(settings.home), settings.config, settings.MONGO_URI is None, values)
+
+    @classmethod
+    def received(cls, sent: Mapping[str, Any]) -> WorkerSettings:
+        """Return what a server sent; a later release may send more."""
+        return cls(**{entry.name: sent[entry.name] for entry in fields(cls) if entry.name in sent})
 
     @property
     def path(self) -> Path:
