@@ -47,11 +47,11 @@ def read_info() -> Answer:
     allowed = settings.PROCESS_EVAL_ALLOWED
     found = isolation(setup_message(settings)) if allowed else None
     cluster = services().executor.cluster
-    shown = {"cluster": asdict(cluster)} if cluster and _may_see_cluster() else {}
+    shown = {"cluster": asdict(cluster)} if cluster and may_see_cluster() else {}
     return Answer({**about(), "eval": {"allowed": allowed, "isolation": found}, **shown})
 
 
-def _may_see_cluster() -> bool:
+def may_see_cluster() -> bool:
     """Whether the client may know where the cluster is: with login, admins."""
     try:
         return not services().settings.LOGIN_REQUIRED or actor().is_at_least(Role.ADMIN)

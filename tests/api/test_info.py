@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 import jobserver
+from jobserver.api import info
+from jobserver.errors import Unauthorized
+from jobserver.home.settings import Settings
+from jobserver.users.policy import LOCAL, NOBODY, Actor, Role
 from tests.support.server import Server, run_through
 
 
@@ -14,6 +20,30 @@ def test_info_has_name_and_version(client: httpx.Client, path: str) -> None:
     answer = client.get(path).json()
     answer.pop("eval", None)  # of /info; tests/processes/test_code.py looks at it
     assert answer == {"status": 200, "message": answer["message"], "version": jobserver.__version__}
+
+
+@pytest.mark.parametrize(
+    ("login", "sender", "may"),
+    [
+        (False, LOCAL, True),
+        (True, NOBODY, False),
+        (True, Actor(role=Role.USER), False),
+        (True, Actor(role=Role.ADMIN), True),
+        (True, Unauthorized("The token is not valid."), False),
+    ],
+)
+def test_where_the_cluster_is_concerns_admins_only(
+    monkeypatch: pytest.MonkeyPatch, login: bool, sender: Actor | Unauthorized, may: bool
+) -> None:
+    def actor() -> Actor:
+        if isinstance(sender, Unauthorized):
+            raise sender
+        return sender
+
+    settings = Settings(home=Path(), LOGIN_REQUIRED=login)
+    monkeypatch.setattr(info, "services", lambda: SimpleNamespace(settings=settings))
+    monkeypatch.setattr(info, "actor", actor)
+    assert info.may_see_cluster() is may
 
 
 def test_health(client: httpx.Client) -> None:

@@ -56,6 +56,13 @@ def test_a_job_whose_only_worker_is_gone_is_stranded() -> None:
     assert backlog.stranded(OFFERS) == []
 
 
+def test_a_job_that_needs_nothing_waits_for_any_worker() -> None:
+    backlog = Backlog()
+    backlog.handed[ObjectId()] = {}
+    assert list(unmet({}, {})) == []
+    assert backlog.stranded({}) == []
+
+
 def test_one_worker_has_to_offer_all_of_it() -> None:
     assert list(unmet({"GPU": 1, "memory": 8e9}, OFFERS)) == []
     assert [one.field for one in unmet({"GPU": 1, "memory": 9e9}, OFFERS)] == ["resources"]

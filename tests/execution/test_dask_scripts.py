@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bson import ObjectId
 
 from jobserver.errors import NotFound, SettingsError
 from jobserver.execution.dask import script_archive
@@ -19,6 +20,7 @@ from jobserver.execution.dask.script_archive import (
     ScriptFolders,
     WorkerScripts,
 )
+from jobserver.execution.dask.worker import MissingFiles
 from jobserver.home.settings import Settings
 from jobserver.storage.database import Database
 from jobserver.storage.documents import utcnow
@@ -164,6 +166,14 @@ def test_an_archive_with_another_content_is_not_used(
     with pytest.raises(SettingsError, match="checksum"):
         archives.fetch("0" * 64, tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_worker_without_the_home_says_why_it_has_no_data_files(
+    database: Database, settings: Settings
+) -> None:
+    files = MissingFiles.from_settings(database, settings).for_owner(ObjectId())
+    with pytest.raises(NotFound, match="DATAFILE_STORAGE = gridfs"):
+        files.as_file("timeseries.csv")
 
 
 def test_a_folder_with_too_much_is_not_sent(

@@ -77,7 +77,7 @@ class Backlog:
 
 def unmet(needs: Needs, offers: Offers) -> Iterator[Problem]:
     """Yield which resources that a job needs no worker of a cluster offers."""
-    if any(_has(offer, needs) for offer in offers.values()):
+    if not needs or any(_has(offer, needs) for offer in offers.values()):
         return
     single = [
         name for name in needs if not any(_has(o, {name: needs[name]}) for o in offers.values())

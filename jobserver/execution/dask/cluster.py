@@ -37,6 +37,7 @@ _NO_TLS = (
     "its address is tls://, but no certificates are configured: set "
     "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, and CERT and KEY of TLS__CLIENT"
 )
+_LOST = "the connection was lost"
 _TLS_WANTED = "it closes the connection: if it uses TLS, DASK_SCHEDULER has to start with tls://"
 _OTHER = "what listens there does not answer as a Dask scheduler should: check it, and the address"
 
@@ -63,6 +64,7 @@ class Cluster:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # `status` says it
         self._loop = LoopRunner()  # a client that fails would leave its own loop behind
         self._loop.start()
         self._client: Client | None = None
@@ -116,7 +118,7 @@ class Cluster:
         key = f"jobserver-{job_id}-{secrets.token_hex(4)}"
         options = {"key": key, "pure": False, "resources": dict(needs) or None}
         if self._client is None or self._client.status != "running":
-            raise OSError("the connection was lost")
+            raise OSError(_LOST)
         order = {"job_id": str(job_id), "server": asdict(server)}
         future = self._client.submit(eval, _RUN, {"order": order}, **options)
         fire_and_forget(future)
@@ -148,7 +150,7 @@ class Cluster:
                 loop=self._loop.loop,
             )
         if self._client.status != "running":
-            raise OSError("the connection was lost")
+            raise OSError(_LOST)
         return self._client
 
     def _learn(self, client: Client, threads: dict[str, int]) -> None:
@@ -192,7 +194,10 @@ async def _greet(address: str) -> None:
     """Connect once: a client would wait for ever for a process that accepts and says nothing."""
     arguments = Security().get_connection_args("client")
     greeting = connect(address, _CONNECT_SECONDS, **arguments)
-    comm = await asyncio.wait_for(greeting, _CONNECT_SECONDS + _ANSWER_SECONDS)
+    try:
+        comm = await asyncio.wait_for(greeting, _CONNECT_SECONDS + _ANSWER_SECONDS)
+    except CommClosedError as error:
+        raise OSError(_TLS_WANTED) from error
     comm.abort()
 
 
@@ -201,7 +206,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TypeError) and "ssl_context" in str(error):
         return _NO_TLS
     if isinstance(error, CommClosedError):
-        return _TLS_WANTED
+        return _LOST
     if isinstance(error, TimeoutError | MemoryError):  # other protocols are read as huge sizes
         return _OTHER
     return " ".join(f"{error}".split()) or type(error).__name__

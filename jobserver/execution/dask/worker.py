@@ -106,7 +106,7 @@ def _close() -> None:
         worker.drain(_CLOSE_SECONDS)
 
 
-class _NoFiles(DataFiles):
+class MissingFiles(DataFiles):
     """The data files of a server whose home is out of reach."""
 
     def for_owner(self, owner: ObjectId | None) -> DataFiles:  # noqa: ARG002 - nobody has any
@@ -151,7 +151,7 @@ class DaskWorker:
         self, database: Database, settings: Settings, server: WorkerSettings
     ) -> LocalExecutor:
         is_away = settings.home != server.path.resolve() and settings.DATAFILE_STORAGE == "folder"
-        files = _NoFiles if is_away else DataFiles
+        files = MissingFiles if is_away else DataFiles
         executor = LocalExecutor(
             database,
             files.from_settings(database, settings),
