@@ -10,6 +10,8 @@ from jobserver.storage.documents import JobId
 
 #: What each worker of a cluster offers, by its address.
 Offers = Mapping[str, Needs]
+#: Kinds of workers that a message lists.
+_MOST_KINDS = 5
 _Key = tuple[tuple[str, float], ...]
 
 
@@ -94,7 +96,8 @@ def unmet(needs: Needs, offers: Offers) -> Iterator[Problem]:
 def listed(offers: Iterable[Needs]) -> str:
     """Return what workers offer, in words."""
     kinds = sorted({described(offer) for offer in offers if offer})
-    return " or ".join(kinds) or "none; start them with --resources"
+    shown = kinds[:_MOST_KINDS] + ["others"] * (len(kinds) > _MOST_KINDS)
+    return " or ".join(shown) or "none; start them with --resources"
 
 
 def _has(offer: Needs, needs: Needs) -> bool:
