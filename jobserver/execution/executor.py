@@ -195,3 +195,7 @@ class Executor(ABC):
     @abstractmethod
     def drain(self, grace: float) -> None:
         """Take no more jobs, give running ones ``grace`` seconds, then interrupt them."""
+
+    @abstractmethod
+    def tidy_up(self) -> None:
+        """Delete what executors stored in the database and none needs any more."""

@@ -118,6 +118,9 @@ class LocalExecutor(Executor):
                 slot.thread.join(POLL_SECONDS)
         self._maintenance.stop()
 
+    def tidy_up(self) -> None:
+        """Do nothing: this executor stores nothing but jobs."""
+
 
 class Slot:
     """Room for one run: a thread that owns a child.

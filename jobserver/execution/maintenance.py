@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
 _STOP_SECONDS = 0.4
 _SCAN_SECONDS = 2.0
+_TIDY_SECONDS = 600.0
 
 
 class Order(IntEnum):
@@ -103,6 +104,7 @@ class Maintenance:
             PeriodicAction(Order.RECOVER_RUNS, self._lease_seconds, self._recover_runs),
             PeriodicAction(Order.FIND_JOBS, _SCAN_SECONDS, self._find_jobs),
             PeriodicAction(Order.SEND_MAILS, _SCAN_SECONDS, send_mails),
+            PeriodicAction(Order.TIDY_UP, _TIDY_SECONDS, self._tidy_up),
         ]
 
     def start(self) -> None:
@@ -187,3 +189,6 @@ class Maintenance:
             self._executor.queue_limit.add(waiting)
             for job_id in waiting:
                 self._executor.submit(job_id)
+
+    def _tidy_up(self) -> None:
+        self._executor.tidy_up()

@@ -16,7 +16,7 @@ from jobserver.execution.dask.backlog import Backlog, unmet
 from jobserver.execution.dask.script_archive import ScriptArchives, ScriptFolders
 from jobserver.execution.dask.worker_settings import Answer, WorkerSettings
 from jobserver.execution.executor import ClusterStatus, Executor
-from jobserver.execution.maintenance import Maintenance, Order, PeriodicAction
+from jobserver.execution.maintenance import Maintenance
 from jobserver.home.settings import Settings
 from jobserver.jobs.job import Job, State, find_jobs
 from jobserver.jobs.outcome import Outcome
@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 #: Seconds between two checks of the size of the cluster.
 _CHECK_SECONDS = 1.0
 _RESULT_SECONDS = 3.0
-#: Seconds between two looks at the archives of scripts that are in use.
-_ARCHIVE_SECONDS = 600.0
 _WARN_SECONDS = 60.0
 
 
@@ -59,9 +57,6 @@ class DaskExecutor(Executor):
         self._warned: dict[str, float] = {}
         self._cluster: Cluster | None = None
         self._maintenance = Maintenance(self)
-        self._maintenance.actions.append(
-            PeriodicAction(Order.TIDY_UP, _ARCHIVE_SECONDS, self._tidy_archives)
-        )
         self._thread = threading.Thread(target=self._work, name="dask", daemon=True)
 
     def start(self) -> None:
@@ -74,6 +69,13 @@ class DaskExecutor(Executor):
         with self._changed:
             self._backlog.add(job_id)
             self._changed.notify_all()
+
+    def tidy_up(self) -> None:
+        """Keep the archives that jobs of this server may need, and delete those of nobody."""
+        with self._changed:
+            digests = {*self._sent.values()}
+        self._archives.note_use(digests)
+        self._archives.remove_unused()
 
     @property
     def capacity(self) -> int:
@@ -226,13 +228,6 @@ class DaskExecutor(Executor):
         if not is_stored:
             self._archives.store(digest, content)
         return replace(self._server, scripts=digest)
-
-    def _tidy_archives(self) -> None:
-        """Keep the archives that jobs of this server may need, and delete those of nobody."""
-        with self._changed:
-            digests = {*self._sent.values()}
-        self._archives.note_use(digests)
-        self._archives.remove_unused()
 
     def _forget(self, job_id: JobId) -> None:
         with self._changed:
