@@ -177,10 +177,10 @@ class Cluster:
             log.info("the workers of the Dask cluster did not report their versions: %s", error)
             return
         workers = {address: each["packages"] for address, each in found["workers"].items() if each}
-        for sentence in differences(found["client"]["packages"], workers):
-            if sentence not in self._reported:
-                self._reported.add(sentence)
-                log.warning("%s", sentence)
+        for problem, worker in differences(found["client"]["packages"], workers).items():
+            if problem not in self._reported:
+                self._reported.add(problem)
+                log.warning("the Dask worker at %s %s", worker, problem)
 
     def _log(self, text: str) -> None:
         """Log a state of the cluster when it changes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 import time
 from dataclasses import replace
@@ -272,7 +271,8 @@ class DaskExecutor(Executor):
     def _warn(self, failure: str) -> None:
         """Log a failure, but not again within a minute: jobs are handed over again and again."""
         now = time.monotonic()
-        if now - self._warned.get(failure, -math.inf) > _WARN_SECONDS:
+        self._warned = {text: at for text, at in self._warned.items() if now - at < _WARN_SECONDS}
+        if failure not in self._warned:
             self._warned[failure] = now
             log.warning("%s", failure)
 

@@ -14,8 +14,8 @@ _SAME = (PACKAGE, "dask", "distributed")
 Versions = Mapping[str, str | None]
 
 
-def differences(here: Versions, workers: Mapping[str, Versions]) -> Iterator[str]:
-    """Yield a sentence about each worker whose versions do not fit those of this server.
+def differences(here: Versions, workers: Mapping[str, Versions]) -> dict[str, str]:
+    """Return what does not fit this server, each with the address of a worker that has it.
 
     Parameters
     ----------
@@ -24,20 +24,24 @@ def differences(here: Versions, workers: Mapping[str, Versions]) -> Iterator[str
     workers : mapping
         The same of each worker, by its address.
     """
-    for address in sorted(workers):
-        there = workers[address]
-        if there.get(PACKAGE) is None:
-            yield (
-                f"the Dask worker at {address} has no Jobserver, and jobs that it gets stay "
-                f'queued: pip install "{PACKAGE}[dask]=={here.get(PACKAGE)}" there'
-            )
-            continue
-        if other := _other(here, there):
-            text = "install the same versions on both sides"
-            yield f"the Dask worker at {address} has {', '.join(other)}: {text}"
-        if lacking := [name for name in _LIBRARIES if here.get(name) and not there.get(name)]:
-            text = "which this server has: jobs that need it fail there"
-            yield f"the Dask worker at {address} lacks {', '.join(lacking)}, {text}"
+    return {
+        problem: address for address in sorted(workers) for problem in _of(here, workers[address])
+    }
+
+
+def _of(here: Versions, there: Versions) -> Iterator[str]:
+    """Yield what is wrong with a worker."""
+    if there.get(PACKAGE) is None:
+        yield (
+            "has no Jobserver, and jobs that it gets stay queued: "
+            f'pip install "{PACKAGE}[dask]=={here.get(PACKAGE)}" there'
+        )
+        return
+    if other := _other(here, there):
+        yield f"has {', '.join(other)}: install the same versions on both sides"
+    if lacking := [name for name in _LIBRARIES if here.get(name) and not there.get(name)]:
+        text = "which this server has: jobs that need it fail there"
+        yield f"lacks {', '.join(lacking)}, {text}"
 
 
 def _other(here: Versions, there: Versions) -> list[str]:
