@@ -9,6 +9,10 @@ const COLOURS = 8;
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
 // Dashes say nothing, and cost much, where points are closer than they.
 const MOST_DASHED = 1000;
+const WIDTH = 1.5;
+// Pixels a point of lines that are drawn thin; on screens with fine pixels only lines that fill an area are.
+const DENSE = 8;
+const DENSE_IF_FINE = 1;
 const HEIGHT = 320;
 const DAY = 86400;
 let loading = null;
@@ -76,19 +80,29 @@ function options(data, labels, width) {
       { ...axis, size: axisSize, values: numberLabels },
     ],
     cursor: { drag: { x: true, y: false }, bind: { mousedown: withoutShift } },
+    hooks: { drawClear: [thinWhereDense] },
     series: [
       {},
       ...labels.map((label, n) => ({
         label,
         show: isShownAtFirst(data, n),
         stroke: () => colour(n),
-        width: 1.5,
+        width: WIDTH,
         dash: isDashed ? DASHES[n % DASHES.length] : [],
         // A value between two gaps is no line, but must be seen.
         points: { filter: (_, index, isShown) => (isShown ? null : data.isolated[index - 1]), size: 5 },
       })),
     ],
   };
+}
+
+/** Draw lines one pixel wide where they are dense: wider ones, which overlap, take five times as long. */
+function thinWhereDense({ series, bbox }) {
+  const [first, last] = series[0].idxs;
+  const ratio = window.uPlot.pxRatio;
+  const isDense = last - first > bbox.width / (ratio < 2 ? DENSE : DENSE_IF_FINE);
+  const width = isDense ? 1 / ratio : WIDTH;
+  series.slice(1).forEach((each) => Object.assign(each, { width }));
 }
 
 /** Whether a column is drawn at first: of the first ones, those that are no flat line beside the largest. */
