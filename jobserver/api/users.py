@@ -18,7 +18,7 @@ from jobserver.api.framework.identity import actor, client_address, services
 from jobserver.api.framework.schemas import Message, UserInfo, UserList
 from jobserver.errors import BadRequest, NotFound, Problem
 from jobserver.users.accounts import remove_user
-from jobserver.users.policy import authorize
+from jobserver.users.policy import Role, authorize
 from jobserver.users.user import User
 
 users = Blueprint("users", __name__)
@@ -79,6 +79,34 @@ class Changes(Body):
     current_password: str = Field("", description="Present password.", examples=[_PASSWORD])
     password: Password = ""
     email: Email = ""
+
+
+class Management(Body):
+    """A role and quotas, as an administrator sets them."""
+
+    role: Annotated[Role, Field(strict=False)] = Field(
+        Role.USER,
+        description="Role; superusers only may change it. The logins of the user end.",
+        examples=["admin"],
+    )
+    # Defaults that are None would hide in the OpenAPI document that null is a value.
+    job_quota: int | None = Field(
+        0,
+        ge=0,
+        lt=10**15,
+        description="Most jobs in total; null for any number.",
+        examples=[1000],
+    )
+    job_limit: int = Field(
+        0, ge=0, le=10_000, description="Most jobs queued or running at once.", examples=[100]
+    )
+    storage_quota: int | None = Field(
+        0,
+        ge=0,
+        le=2**62,
+        description="Most bytes of files, data, jobs, results and logs; null for any number.",
+        examples=[1_073_741_824],
+    )
 
 
 def message(status: int, message: str) -> Answer:
@@ -200,6 +228,25 @@ def change_user(user_id: str, body: Changes) -> Answer:
     email = body.email if "email" in sent else None
     done = services().accounts.change(found, body.current_password, password, email)
     return message(200, done)
+
+
+@endpoint(
+    users,
+    "PATCH",
+    "/user/<user_id>",
+    policy="user.manage",
+    body=Management,
+    answers={200: UserInfo},
+    refusals=(404, 409),
+)
+def manage_user(user_id: str, body: Management) -> Answer:
+    """Change the role or the quotas of a user; null lifts a quota (RFC 7396)."""
+    found, values = visible_user(user_id, "user.manage"), body.sent()
+    if not values:
+        raise BadRequest(f"Send one or more of: {', '.join(Management.model_fields)}.")
+    if "role" in values:
+        authorize(actor(), "user.role")
+    return Answer(services().accounts.manage(found, values).shown())
 
 
 @endpoint(

@@ -6,9 +6,11 @@ case, and any address gets a mail, which is sent later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 from bson import ObjectId
 
@@ -280,6 +282,41 @@ class Accounts:
                 self.links.send_activation(email, self.users.get(user.id) or user)
             done.append("The address changes once it is confirmed by the link in the mail to it.")
         return " ".join(done)
+
+    def manage(self, user: User, values: Mapping[str, Any]) -> User:
+        """Change the role and quotas of a user, as read before. A new role ends their logins.
+
+        Raises
+        ------
+        Conflict
+            If no superuser would be left, or the user was changed meanwhile.
+        """
+        is_new_role = values.get("role", user.role) is not user.role
+        if is_new_role:
+            self._check_superuser_besides(user)
+        changed = replace(user, **values, generation=user.generation + is_new_role)
+        document, before = changed.to_document(), user.to_document()
+        guard = {name: before[name] for name in ("role", "generation")}
+        update = {name: document[name] for name in (*values, "generation")}
+        if not self.users.change(user.id, guard, update):
+            raise Conflict("The user was changed at the same time. Read it, and try again.")
+        if is_new_role:
+            try:
+                self._check_superuser_besides(user)
+            except Conflict:  # the other one was demoted at the same time
+                self.users.revoke(user.id, **{name: before[name] for name in values})
+                raise
+        return self.users.get(user.id) or changed
+
+    def _check_superuser_besides(self, user: User) -> None:
+        """Raise `Conflict` if a user is a superuser, and no other one can log in."""
+        if user.role is not Role.SUPERUSER:
+            return
+        others = (each for each in self.users.list() if each.id != user.id and each.active)
+        if not any(each.role is Role.SUPERUSER for each in others):
+            raise Conflict(
+                f"{user.email} is the only superuser. Give the role to another user first."
+            )
 
     def _check_current(self, user: User, password: str) -> None:
         with self._attempt(("change", str(user.id), _LOGINS)):

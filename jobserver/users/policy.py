@@ -45,6 +45,7 @@ class Who(Enum):
     ONESELF = "the user concerned"
     SELF = "the user concerned, and admins"
     SENIOR = "the user concerned, and admins whose role is not lower"
+    SUPERIOR = "admins whose role is not lower"
     ADMIN = "admins"
     SUPERUSER = "superusers"
 
@@ -93,6 +94,8 @@ POLICY: Mapping[str, Rule] = {
     "users.list": Rule(Who.ADMIN),
     "user.read": Rule(Who.SELF),
     "user.change": Rule(Who.ONESELF),
+    "user.manage": Rule(Who.SUPERIOR),
+    "user.role": Rule(Who.SUPERUSER),
     "user.delete": Rule(Who.SENIOR),
     "user.tokens": Rule(Who.ONESELF),
     "eval": Rule(Who.SUPERUSER, Scope.RUN),
@@ -133,7 +136,11 @@ LOCAL = Actor()
 NOBODY = Actor()
 
 _FOR_LOCAL = frozenset((Who.USER, Who.OWNER, Who.SOLE_OWNER, Who.READER))
-_LEAST = {Who.ADMIN: Role.ADMIN, Who.SUPERUSER: Role.SUPERUSER}
+_LEAST = {
+    Who.SUPERIOR: Role.ADMIN,
+    Who.ADMIN: Role.ADMIN,
+    Who.SUPERUSER: Role.SUPERUSER,
+}
 
 
 def authorize(
@@ -217,7 +224,7 @@ def _may(actor: Actor, who: Who, thing: Mapping[str, object]) -> bool:
     if who is Who.SOLE_OWNER:
         owner = thing.get(OWNER)
         return owner == actor.id or (owner is None and actor.is_at_least(Role.ADMIN))
-    if who in (Who.ONESELF, Who.SELF, Who.SENIOR):
+    if who in (Who.ONESELF, Who.SELF, Who.SENIOR, Who.SUPERIOR):
         return thing["_id"] == actor.id or _rules(actor, who, Role(str(thing["role"])))
     return True
 

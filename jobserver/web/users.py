@@ -9,7 +9,7 @@ from pydantic import Field
 from jobserver.api.framework.endpoint import Query
 from jobserver.api.framework.identity import actor, services
 from jobserver.storage.database import Document
-from jobserver.users.policy import Actor, rank
+from jobserver.users.policy import Actor, Role
 from jobserver.users.user import User
 from jobserver.web.account import quotas_of
 from jobserver.web.pages import page, render
@@ -36,14 +36,16 @@ def show_users(query: UsersPageQuery) -> Response:
         users=[_row(user, actor()) for user in shown],
         query=query,
         next=str(shown[-1].id) if len(found) > PAGE_SIZE else "",
+        roles=[role.value for role in Role] if actor().is_at_least(Role.SUPERUSER) else [],
     )
 
 
 def _row(user: User, sender: Actor) -> Document:
-    senior = sender.role is not None and rank(sender.role) >= rank(user.role)
+    senior = sender.is_at_least(user.role)
     return {
         "user": user,
         "quotas": quotas_of(user),
         "is_self": user.id == sender.id,
+        "can_manage": senior,
         "can_delete": senior and user.id != sender.id,
     }

@@ -482,6 +482,37 @@ def test_a_token_keeps_its_role_and_loses_what_its_user_loses(members: Members) 
     assert token_of(again).get(f"/job/{job_id}").status_code == 200
 
 
+def test_a_new_role_ends_logins_and_new_quotas_do_not(members: Members) -> None:
+    chief, member = members.add(Role.SUPERUSER), members.add()
+    path = f"/user/{member.id}"
+    quotas = {"job_quota": None, "job_limit": 3, "storage_quota": 1000}
+    assert quotas.items() <= chief.client.patch(path, json=quotas).json().items()
+    assert quotas.items() <= member.client.get(path).json().items()
+    assert chief.client.patch(path, json={"role": "user"}).status_code == 200
+    assert member.client.get(path).status_code == 200
+    assert chief.client.patch(path, json={"role": "admin"}).json()["role"] == "admin"
+    assert member.client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        *({"role": role} for role in ("root", None, ["user"])),
+        *({"job_limit": limit} for limit in (None, -1, 10_001, True, "5", 1.5)),
+        *({"job_quota": -1}, {"storage_quota": 2**63 - 1}, {"email": "new@example.org"}),
+    ],
+)
+def test_roles_and_quotas_that_cannot_be(
+    members: Members, alice: Member, body: dict[str, object]
+) -> None:
+    before = members.users.get(ObjectId(alice.id))
+    chief = members.add(Role.SUPERUSER)
+    answer = chief.client.patch(f"/user/{alice.id}", json=body)
+    assert (answer.status_code, "job_limit" in answer.text) == (400, True)
+    assert members.users.get(ObjectId(alice.id)) == before
+
+
 @pytest.mark.parametrize("scopes", [[], ["all"], "read", None, [["read"]]])
 def test_tokens_that_cannot_be(alice: Member, scopes: object) -> None:
     answer = alice.client.put(f"/user/{alice.id}/tokens", json={"name": "x", "scopes": scopes})

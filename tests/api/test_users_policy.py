@@ -78,7 +78,7 @@ def expected(entry: Endpoint, asking: str, thing: str) -> str:
     if asking == "reader" and rule.scope is not Scope.READ:
         return "403"
     ruling = asking in ("admin", "superuser")
-    if who is Who.ADMIN:
+    if who in (Who.ADMIN, Who.SUPERIOR):
         return "served" if ruling else "403"
     own = asking == "owner"
     allowed = {
@@ -105,6 +105,8 @@ BODIES: dict[str, dict[str, object]] = {
 def ask(stage: Stage, entry: Endpoint, asking: str, parts: dict[str, str]) -> httpx.Response:
     path = re.sub(r"<(?:(path:))?(\w+)>", lambda at: parts[(at[1] or "") + at[2]], entry.path)
     body = next((body for start, body in BODIES.items() if entry.path.startswith(start)), NOTE)
+    if entry.policy == "user.manage":
+        body = {"job_limit": 50}
     options: dict[str, Any] = {"json": body} if entry.body else {}
     with stage.asking[asking].client.stream(entry.method, path, **options) as answer:
         if "event-stream" not in answer.headers["Content-Type"]:
@@ -180,6 +182,19 @@ def test_admins_delete_users_but_no_superusers(stage: Stage) -> None:
     for asking in (admin, superuser):
         user = stage.members.add()
         assert asking.client.delete(f"/user/{user.id}").status_code == 200
+
+
+def test_quotas_are_for_admins_and_roles_for_superusers(stage: Stage) -> None:
+    admin, superuser = stage.users["admin"], stage.users["superuser"]
+    path = f"/user/{stage.members.add().id}"
+    assert admin.client.patch(path, json={"job_quota": 7}).json()["job_quota"] == 7
+    assert admin.client.patch(path, json={"job_quota": 8, "role": "admin"}).status_code == 403
+    unchanged = admin.client.get(path).json()
+    assert (unchanged["job_quota"], unchanged["role"]) == (7, "user")
+    assert superuser.client.patch(path, json={"role": "admin"}).json()["role"] == "admin"
+    above = f"/user/{superuser.id}"
+    assert admin.client.patch(above, json={"job_limit": 1}).status_code == 404
+    assert superuser.client.get(above).json()["job_limit"] != 1
 
 
 ROLES = st.sampled_from(list(Role))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from jobserver.errors import Forbidden, Unauthorized, Unavailable
+from jobserver.errors import Conflict, Forbidden, Unauthorized, Unavailable
 from jobserver.home.settings import load
 from jobserver.home.template import make_home
 from jobserver.mail import Outbox
@@ -75,3 +76,40 @@ def test_only_wrong_passwords_count(accounts: Accounts, user: User) -> None:
     with pytest.raises(Forbidden):
         accounts.change(user, WRONG, PASSWORD, None)
     assert counts(accounts) == before + 2
+
+
+def superusers(accounts: Accounts) -> list[User]:
+    """Two superusers, and no other ones."""
+    for each in accounts.users.list():
+        accounts.users.remove(each.id)
+    emails = ("ada@example.org", "eve@example.org")
+    return [accounts.users.add(email, HASHED, Role.SUPERUSER) for email in emails]
+
+
+def test_the_last_superuser_stays_one(accounts: Accounts) -> None:
+    ada, eve = superusers(accounts)
+    changed = accounts.manage(ada, {"role": Role.USER, "storage_quota": None})
+    assert (changed.role, changed.storage_quota) == (Role.USER, None)
+    assert changed.generation > ada.generation
+    with pytest.raises(Conflict, match="eve"):
+        accounts.manage(eve, {"role": Role.ADMIN, "job_quota": 1})
+    assert accounts.users.get(eve.id) == eve
+    assert accounts.manage(eve, {"job_quota": 1}).generation == eve.generation
+
+
+def test_of_superusers_who_demote_each_other_one_stays(accounts: Accounts) -> None:
+    def demote(user: User) -> None:
+        with suppress(Conflict):
+            accounts.manage(user, {"role": Role.USER})
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            list(pool.map(demote, superusers(accounts)))
+            assert Role.SUPERUSER in {user.role for user in accounts.users.list()}
+
+
+def test_what_another_changed_meanwhile_is_not_overwritten(accounts: Accounts, user: User) -> None:
+    promoted = accounts.manage(user, {"role": Role.ADMIN})
+    with pytest.raises(Conflict):
+        accounts.manage(user, {"role": Role.USER})
+    assert accounts.users.get(user.id) == promoted

@@ -221,6 +221,37 @@ def test_administrators_find_and_delete_users(open_tab: OpenTab, members: Member
     until(lambda: members.users.by_email(victim.email) is None)
 
 
+def test_superusers_change_roles_and_quotas(open_tab: OpenTab, members: Members) -> None:
+    chief, member = members.add(Role.SUPERUSER), members.add(job_quota=7)
+    with open_tab(members, chief, expected="status of 400") as tab:
+        tab.goto(f"/ui/users?text={member.email}")
+        button = tab.get_by_role("button", name=f"Change {member.email}")
+        button.click()
+        dialog = tab.get_by_role("dialog")
+        expect(dialog.get_by_label("Jobs in total")).to_have_value("7")
+        dialog.get_by_label("Jobs in total").fill("")
+        dialog.get_by_label("at once").fill("20000")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog.get_by_role("alert")).to_contain_text("job_limit")
+        dialog.get_by_label("at once").fill("20")
+        dialog.get_by_label("Role").select_option("admin")
+        dialog.get_by_role("button", name="Save").click()
+        expect(tab.locator("#notices")).to_contain_text(f"Changed {member.email}")
+        expect(tab.locator("tbody tr")).to_contain_text("administrator")
+        expect(button).to_be_focused()
+    changed = members.users.by_email(member.email)
+    assert changed is not None
+    assert (changed.role, changed.job_quota, changed.job_limit) == (Role.ADMIN, None, 20)
+
+
+def test_roles_are_offered_to_superusers_only(members: Members) -> None:
+    admin, chief = members.add(Role.ADMIN), members.add(Role.SUPERUSER)
+    page = with_page(members, admin).get(f"/ui/users?text={chief.email}").text
+    assert 'name="job_limit"' in page
+    assert 'name="role"' not in page
+    assert f"Change {chief.email}" not in page
+
+
 def test_users_are_paged(members: Members) -> None:
     admin = with_page(members, members.add(Role.ADMIN))
     part = secrets.token_hex(4)

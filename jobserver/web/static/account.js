@@ -1,6 +1,7 @@
 // The account: personal tokens, and what changes or deletes it.
 import { ApiError, act, api, notify, root, t } from "./api.js";
 import { refreshContent } from "./app.js";
+import { deletion } from "./delete.js";
 import { onSubmit } from "./forms.js";
 
 const { user, email } = document.getElementById("account").dataset;
@@ -37,17 +38,15 @@ element("copy").addEventListener("click", (event) => act(event.target, async () 
   notify(t("account.copied"));
 }));
 
-element("tokens").addEventListener("click", (event) => {
-  const { delete: id, name } = event.target.dataset;
-  if (!id || !confirm(t("account.delete_token", { name }))) return;
-  act(event.target, async () => {
-    await api("DELETE", `${path}/tokens/${id}`);
-    hideToken();
-    await refreshContent(element("tokens"));
-    notify(t("account.token_deleted", { name }));
-    element("new-token").elements.name.focus();
-  });
-});
+const ofTokens = {
+  question: (values) => t("account.delete_token", values),
+  done: (values) => t("account.token_deleted", values),
+};
+deletion(element("tokens"), async () => {
+  hideToken();
+  await refreshContent(element("tokens"));
+  element("new-token").elements.name.focus();
+}, ofTokens);
 
 onSubmit(element("new-password"), async (fields) => {
   await api("POST", path, { json: fields });
