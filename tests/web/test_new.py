@@ -16,6 +16,16 @@ from tests.support.server import Server, finished
 
 LARGE = 9223372036854775807
 
+#: Collect the elements that move without being asked to.
+OBSERVE = """window.moved = []; new PerformanceObserver((list) => {
+  const sources = list.getEntries().flatMap((entry) => entry.sources);
+  window.moved.push(...sources.map(({ node }) => node?.nodeName));
+}).observe({ type: "layout-shift", buffered: true });"""
+MOVED = """async () => {
+  for (let n = 0; n < 3; n++) await new Promise(requestAnimationFrame);
+  return window.moved;
+}"""
+
 
 @pytest.fixture(scope="module")
 def home(shared_server: Server) -> Iterator[Server]:
@@ -37,6 +47,14 @@ def ran(page: Page, client: httpx.Client) -> Any:
     page.get_by_role("button", name="Run").click()
     page.wait_for_url("**/ui/job/*")
     return finished(client, page.url.rpartition("/")[2])
+
+
+def test_nothing_moves_when_parameters_arrive(form: Page) -> None:
+    form.add_init_script(OBSERVE)
+    form.set_viewport_size({"width": 768, "height": 900})
+    form.goto("/ui/new?script=survey")
+    expect(form.get_by_label("rate", exact=True)).to_be_visible()
+    assert form.evaluate(MOVED) == []
 
 
 def test_a_form_is_filled_in_corrected_kept_and_run(form: Page, client: httpx.Client) -> None:

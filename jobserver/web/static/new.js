@@ -198,6 +198,7 @@ async function load() {
     loading.textContent = error.message;
     loading.className = "error";
   }
+  form.classList.remove("loading");
   for (const id of ["run", "save"]) document.getElementById(id).disabled = false;
 }
 
