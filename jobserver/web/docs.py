@@ -26,8 +26,8 @@ PAGE = """<!doctype html>
 <title>Jobserver: the interface</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="docs/swagger-ui/swagger-ui.css">
+<script src="docs/docs.js"></script>
 <script src="docs/swagger-ui/swagger-ui-bundle.js" defer></script>
-<script src="docs/docs.js" defer></script>
 </head>
 <body>
 <p style="margin: 1rem auto; max-width: 1460px; padding: 0 20px">

@@ -65,3 +65,14 @@ def test_an_example_is_sent_with_the_login_of_the_pages_and_runs(
     answer = user.client.post(f"/job/{job['_id']}/run")
     assert answer.status_code == 202, answer.text
     assert finished(user.client, job["_id"])["state"] == "finished"
+
+
+def test_it_has_the_theme_of_the_other_pages(open_tab: OpenTab, members: Members) -> None:
+    scheme = "getComputedStyle(document.documentElement).colorScheme"
+    with open_tab(members, members.add(), color_scheme="dark") as page:
+        page.goto("/docs", wait_until="domcontentloaded")
+        assert page.evaluate(scheme) == "dark"
+        page.goto("/ui/jobs")
+        page.locator("#theme").click()
+        page.goto("/docs", wait_until="domcontentloaded")
+        assert page.evaluate(scheme) != "dark"
