@@ -26,11 +26,36 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Self
 
 #: Characters of a name that are compared.
 _LONGEST_NAME = 100
 #: Least similarity: nope.csv and logger.csv, which share little but the extension, have 0.67.
 _LEAST_SIMILARITY = 0.7
+
+
+class Advised(str):
+    """A message whose end is advice that only programs can follow, such as a request to send.
+
+    Attributes
+    ----------
+    plain : str
+        The message without it.
+    """
+
+    __slots__ = ("plain",)
+    plain: str
+
+    def __new__(cls, text: str, advice: str) -> Self:
+        """Return a message and its advice as one text."""
+        message = super().__new__(cls, f"{text} {advice}")
+        message.plain = text
+        return message
+
+
+def plain(message: str) -> str:
+    """Return a message without the advice that only programs can follow."""
+    return message.plain if isinstance(message, Advised) else message
 
 
 @dataclass(frozen=True)

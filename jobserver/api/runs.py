@@ -28,7 +28,7 @@ from jobserver.api.framework.identity import (
 from jobserver.api.framework.schemas import JobDocument, Result
 from jobserver.api.job import WaitQuery, check_job, readable, shown
 from jobserver.encoding import BINARY_TABLES, show_file, show_value
-from jobserver.errors import Conflict, Forbidden
+from jobserver.errors import Advised, Conflict, Forbidden
 from jobserver.jobs import logs
 from jobserver.jobs.job import Job, State
 from jobserver.processes.forms import holds_code
@@ -201,9 +201,8 @@ def read_result(job_id: str, query: ResultQuery) -> Response:
     jobs = services().jobs
     job = readable(job_id)
     if job.state is not State.FINISHED:
-        raise Conflict(
-            f"The job {job_id} {job.state.described} and has no result. See GET /job/{job_id}."
-        )
+        text = f"The job {job_id} {job.state.described} and has no result."
+        raise Conflict(Advised(text, f"See GET /job/{job_id}."))
     kind = _MEDIA_TYPES[query.format]
     way = "attachment" if query.format in (*BINARY_TABLES, "bin") else "inline"
     shown = disposition(way, f"{job_id}.{query.format}")

@@ -16,7 +16,7 @@ from jobserver.api.framework.body import Body
 from jobserver.api.framework.endpoint import Answer, Query, endpoint
 from jobserver.api.framework.identity import actor, client_address, services
 from jobserver.api.framework.schemas import Message, UserInfo, UserList
-from jobserver.errors import BadRequest, NotFound, Problem
+from jobserver.errors import Advised, BadRequest, NotFound, Problem
 from jobserver.users.accounts import remove_user
 from jobserver.users.policy import Role, authorize
 from jobserver.users.user import User
@@ -53,10 +53,11 @@ class Registration(Address):
 
     @classmethod
     def _message(cls, problems: list[Problem]) -> str:
-        hint = ""
-        if any(problem.field == "password" for problem in problems):
-            hint = " The password is chosen with the token of the mail: POST /user/<id>/activate."
-        return super()._message(problems) + hint
+        message = super()._message(problems)
+        if all(problem.field != "password" for problem in problems):
+            return message
+        advice = "The password is chosen with the token of the mail: POST /user/<id>/activate."
+        return Advised(message, advice)
 
 
 class Activation(Body):

@@ -3,7 +3,7 @@
 The order names the ``path`` to read and the ``output`` to write, the ``format`` of that, the limits
 ``seconds`` and ``memory``, and either the ``options`` of a data file or the ``kind`` and
 ``file_format`` of a result, see `jobserver.encoding.File`. The reply's ``op`` is ``shown`` with the
-``remarks`` of the reader, or ``refused`` or ``failed`` with a ``reason``.
+``remarks`` of the reader, or ``refused`` or ``failed`` with a ``reason``, perhaps with ``advice``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from jobserver.encoding import Encoder, File, dumps, restore_keys, show_file
 from jobserver.encoding.table_columns import ColumnTable
 from jobserver.encoding.text_tables import write_text
-from jobserver.errors import UnsupportedType
+from jobserver.errors import Advised, UnsupportedType, plain
 from jobserver.system.protocol import Message, send
 from jobserver.tables.conversion import convert
 from jobserver.tables.errors import sentence
@@ -70,7 +70,9 @@ def _reply(order: Message) -> Message:
                 content = iter(show_file(_result(source, order), order["format"]))
             output.writelines(content)
     except UnsupportedType as error:
-        return {"op": "refused", "reason": _sendable(error.message)}
+        reason = plain(error.message)
+        advice = error.message[len(reason) :].strip()
+        return {"op": "refused", "reason": _sendable(reason), "advice": _sendable(advice)}
     except FileNotFoundError:
         return {"op": "refused", "reason": "The file has been deleted meanwhile."}
     return {"op": "shown"}
@@ -135,13 +137,14 @@ def pieces(path: Path, output_format: str, options: Options) -> Iterator[bytes]:
 
 def _refusal(path: Path, reason: str) -> str:
     """Return why a file cannot be read, and how to set the options that the reason names."""
-    plain = sentence(reason.replace(_IN_A_JOB, ""))
+    text = f"The file {sentence(reason.replace(_IN_A_JOB, ''))}"
     if _IN_A_JOB not in reason:
-        return f"The file {plain}"
+        return text
     options = f"{{{', '.join(_proposed(reason)) or '...'}}}"
-    return (
-        f"The file {plain} To try options, add &options={options} to the query; to keep them with "
-        f'the file, POST {{"options": {options}}} as JSON to /datafile/{path.name}.'
+    return Advised(
+        text,
+        f"To try options, add &options={options} to the query; to keep them with the file, "
+        f'POST {{"options": {options}}} as JSON to /datafile/{path.name}.',
     )
 
 

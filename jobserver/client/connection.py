@@ -49,7 +49,9 @@ class Connection:
         self._answered = False
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise SettingsError("The token has spaces or characters that no token has.")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers = {"Prefer": "advice=none"} | (
+            {"Authorization": f"Bearer {token}"} if token else {}
+        )
         self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout)
         self.close = weakref.finalize(self, self._http.close)
 

@@ -25,8 +25,6 @@ _WAIT, _GLANCE = 30.0, 1.0
 _CONVERSION = 120.0
 #: Characters of a log that an error shows.
 _END_OF_LOG = 2000
-#: What the server advises for a job that stays.
-_ADVICE = " Change the job with POST, then run it."
 
 
 class Job:
@@ -271,9 +269,6 @@ class Job:
                 self.delete()
             except JobserverError as second:
                 error.add_note(f"The job {self.id} could not be deleted: {second}")
-            else:
-                error.message = error.message.removesuffix(_ADVICE)
-                error.args = (error.message,)
             raise
 
     def cancel(self) -> Self:

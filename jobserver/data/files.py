@@ -14,6 +14,7 @@ from bson import ObjectId
 from jobserver.data.folder_storage import FolderStorage
 from jobserver.data.gridfs_storage import GridfsStorage, file_key
 from jobserver.errors import (
+    Advised,
     BadRequest,
     Conflict,
     InvalidName,
@@ -300,7 +301,8 @@ class DataFiles:
     def _not_found(self, name: str) -> NotFound:
         close = similar_names(name, self._names())
         hint = f" Did you mean {close}?" if close else ""
-        return NotFound(f"There is no data file {name}.{hint} GET /datafiles lists all data files.")
+        text = f"There is no data file {name}.{hint}"
+        return NotFound(Advised(text, "GET /datafiles lists all data files."))
 
     def _info(self, name: str, size: int) -> Document:
         return {"name": name, "path": str(self._storage.shown / name), "size": rounded_size(size)}

@@ -15,7 +15,7 @@ from pathlib import Path
 import bson
 from bson import ObjectId
 
-from jobserver.errors import BadRequest, Conflict, NotFound, Problem, Unavailable
+from jobserver.errors import Advised, BadRequest, Conflict, NotFound, Problem, Unavailable
 from jobserver.storage.blobs import Blobs
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER, JobId, owned_by, utcnow
@@ -94,7 +94,8 @@ class StoredData:
         self._database.check_room()
         insert = partial(self._insert, document, content)
         if not self._usage.charge(self._owner, size, insert):
-            raise Conflict(f"Data {data_id} already exists. Choose another id, or PUT /data.")
+            text = f"Data {data_id} already exists."
+            raise Conflict(Advised(text, "Choose another id, or PUT /data."))
         return _public(document, value)
 
     def _insert(self, document: Document, content: bytes) -> bool:
@@ -170,7 +171,7 @@ class StoredData:
     def _find(self, data_id: JobId) -> Document:
         document = self._lookup(data_id)
         if document is None:
-            raise NotFound(f"There is no data {data_id}. GET /data lists all data.")
+            raise NotFound(Advised(f"There is no data {data_id}.", "GET /data lists all data."))
         return document
 
     def _lookup(self, data_id: JobId) -> Document | None:

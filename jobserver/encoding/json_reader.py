@@ -10,7 +10,7 @@ from typing import TypeAlias
 import orjson
 
 from jobserver.encoding.scalars import INT64
-from jobserver.errors import BadRequest, Problem, TooLarge
+from jobserver.errors import Advised, BadRequest, Problem, TooLarge
 
 #: What JSON can hold.
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
@@ -105,10 +105,8 @@ def _check_count(body: bytes, name: str) -> None:
     commas = counted.count(b",")
     containers = len(counted) - commas
     if containers > MOST_CONTAINERS or containers + commas >= MOST_VALUES:
-        raise TooLarge(
-            f"{name} has more than {MOST_CONTAINERS} lists and objects, or {MOST_VALUES} values. "
-            "Upload large data as a file: PUT /datafile/<name>."
-        )
+        text = f"{name} has more than {MOST_CONTAINERS} lists and objects, or {MOST_VALUES} values."
+        raise TooLarge(Advised(text, "Upload large data as a file: PUT /datafile/<name>."))
 
 
 def _outside_strings(body: bytes | bytearray, unwanted: bytes) -> bytes:

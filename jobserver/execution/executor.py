@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 from jobserver.data.files import DataFiles
 from jobserver.data.sources import DataSources
 from jobserver.data.stored import StoredData
-from jobserver.errors import Conflict, Problem, ShuttingDown
+from jobserver.errors import Advised, Conflict, Problem, ShuttingDown
 from jobserver.execution.job_queue import QueueLimit
 from jobserver.execution.runner import Runner
 from jobserver.execution.supervision.guards import Preloader
@@ -114,10 +114,9 @@ class Executor(ABC):
         while True:
             job = self.lifecycle.jobs.get(job_id, visible)
             if job.state is not State.CREATED:
-                raise Conflict(
-                    f"The job {job_id} was started already: it {job.state.described}. "
-                    f"POST /job/{job_id}/rerun creates a copy to run."
-                )
+                text = f"The job {job_id} was started already: it {job.state.described}."
+                advice = f"POST /job/{job_id}/rerun creates a copy to run."
+                raise Conflict(Advised(text, advice))
             owner = authorize(job)
             notify, problems = recipient(job, owner, self.settings.LOGIN_REQUIRED)
             needs, wrong = parse_resources(job.resources, self.settings.JOB_MEMORY_LIMIT)

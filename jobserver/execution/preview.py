@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO, NamedTuple
 
 from jobserver.encoding import File, check_format
-from jobserver.errors import Unavailable, UnsupportedType
+from jobserver.errors import Advised, Unavailable, UnsupportedType
 from jobserver.execution.supervision.child_messages import CAN_FORK
 from jobserver.execution.supervision.child_process import ChildEnded, ChildProcess
 from jobserver.execution.supervision.guards import FreshGuard, Preloader
@@ -73,9 +73,9 @@ class _Work:
     advice: str
     is_gone: IsGone
 
-    def refused(self, reason: str) -> UnsupportedType:
+    def refused(self, reason: str, advice: str = "") -> UnsupportedType:
         """Return the error for a reason, which ends with a stop."""
-        return UnsupportedType(" ".join(filter(None, (reason, self.advice))))
+        return UnsupportedType(Advised(reason, f"{advice} {self.advice}".strip()))
 
 
 def is_as_it_is(name: str, output_format: str, options: Mapping[str, object]) -> bool:
@@ -185,7 +185,7 @@ class Previews:
                 order = {"op": "show", **work.order, **limits, "output": str(output)}
                 reply = self._ask(work, order)
                 if reply["op"] == "refused":
-                    raise work.refused(reply["reason"])
+                    raise work.refused(reply["reason"], reply.get("advice", ""))
                 if reply["op"] == "failed":
                     log.warning("%s: %s", work.failure, reply["reason"])
                     raise UnsupportedType(f"{work.failure}; the log of the server says why.")

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from jobserver.data.sources import DataSources
-from jobserver.errors import ApiError, JobNotRunnable, Problem
+from jobserver.errors import Advised, ApiError, JobNotRunnable, Problem
 from jobserver.jobs.job import DATA_FIELDS, Job
 from jobserver.processes.forms import MOST_PROBLEMS, own_problems, parts
 from jobserver.processes.seeds import LIMIT as SEEDS
@@ -69,9 +69,8 @@ def bind(
         has_data = not DATA_FIELDS.isdisjoint(fields)
         problems += scripts.problems(script, has_data)
     if problems or script is None:
-        raise JobNotRunnable(
-            "The job cannot run as it is. Change the job with POST, then run it.", problems
-        )
+        advice = "Change the job with POST, then run it."
+        raise JobNotRunnable(Advised("The job cannot run as it is.", advice), problems)
     return {"script": script} | ({} if data is None else {"data": data})
 
 

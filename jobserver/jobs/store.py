@@ -11,7 +11,7 @@ from itertools import islice
 from bson import ObjectId
 
 from jobserver.encoding import dumps, encoded_size
-from jobserver.errors import BadRequest, Conflict, NotFound
+from jobserver.errors import Advised, BadRequest, Conflict, NotFound
 from jobserver.jobs.deletion import NEEDED_TO_DELETE, JobDeleter
 from jobserver.jobs.job import FLAGS, PRIVATE, Job, State, find_jobs, private
 from jobserver.jobs.listing import Listing, Selection
@@ -152,7 +152,8 @@ class Jobs:
         self.database.check_room()
         job, size = _sized(job)
         if not self.usage.charge(job.owner, size, partial(self._is_inserted, job)):
-            raise Conflict(f"The job {job.id} already exists. Choose another id, or send PUT /job.")
+            text = f"The job {job.id} already exists."
+            raise Conflict(Advised(text, "Choose another id, or send PUT /job."))
         return job
 
     def _is_inserted(self, job: Job) -> bool:
@@ -203,11 +204,12 @@ class Jobs:
             job = self.get(job_id, visible)
             check(job)
             if job.state is not State.CREATED and not is_flags:
-                raise Conflict(
+                text = (
                     f"The job {job_id} {job.state.described} and can no longer be changed, apart "
-                    f"from 'pinned' and 'public' alone. POST /job/{job_id}/rerun creates a copy "
-                    "with the fields you send."
+                    "from 'pinned' and 'public' alone."
                 )
+                advice = f"POST /job/{job_id}/rerun creates a copy with the fields you send."
+                raise Conflict(Advised(text, advice))
             merged = merge(job, fields)
             removed = {"unset": dict.fromkeys(fields.keys() - merged.keys(), "")}
             values = {**merged, "edited": utcnow()}
@@ -331,7 +333,7 @@ def _patched(value: object, patch: object) -> object:
 
 def no_job(job_id: JobId) -> str:
     """Return the message about a job that does not exist."""
-    return f"There is no job {job_id}. GET /jobs lists all."
+    return Advised(f"There is no job {job_id}.", "GET /jobs lists all.")
 
 
 def _seed_of(job: Job) -> Document:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobserver.encoding import encode_result, show_value
-from jobserver.errors import JobNotRunnable, Problem, UnsupportedType
+from jobserver.errors import Advised, JobNotRunnable, Problem, UnsupportedType
 from jobserver.processes.forms import Binding
 from jobserver.processes.function import Origin
 from jobserver.processes.program import run_program
@@ -117,7 +117,7 @@ def find_executable(folder: Path, name: str) -> Path:
             "spaces, and no path"
         )
     elif not _is_executable(folder / name):
-        text = f"{name} is not an executable of this server. GET /scripts lists them."
+        text = Advised(f"{name} is not an executable of this server.", "GET /scripts lists them.")
     else:
         return folder / name
     raise JobNotRunnable("The job cannot run.", [Problem("script.name", text)])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, ModuleType
 
-from jobserver.errors import JobNotRunnable, Problem, similar_names
+from jobserver.errors import Advised, JobNotRunnable, Problem, similar_names
 from jobserver.scripts.loading import ModuleWatch, explain, load_modules, stamps, unwatched
 from jobserver.scripts.script import Script
 from jobserver.scripts.signature import parameters_of
@@ -321,10 +321,11 @@ def unknown_script(name: object, known: Iterable[str], failed: Iterable[str]) ->
         The modules that could not be loaded.
     """
     close = similar_names(name, known, 3)
-    hint = f" Did you mean {close}?" if close else " GET /scripts lists them."
+    hint = f" Did you mean {close}?" if close else ""
     names = ", ".join(dict.fromkeys(failed))
     failures = f" Modules with errors: {names}." if names else ""
-    return f"{shortened(name)} is unknown.{hint}{failures}"
+    text = f"{shortened(name)} is unknown.{hint}{failures}"
+    return text if close else Advised(text, "GET /scripts lists them.")
 
 
 def _absolute(folder: Path | None) -> Path | None:

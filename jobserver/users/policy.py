@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 
 from bson import ObjectId
 
-from jobserver.errors import Forbidden, NotFound, Unauthorized
+from jobserver.errors import Advised, Forbidden, NotFound, Unauthorized
 from jobserver.storage.documents import OWNER
 
 
@@ -189,9 +189,9 @@ def visibility_filter(actor: Actor) -> dict[str, object]:
     return {OWNER: actor.id}
 
 
-_OWNER_ONLY = (
-    "Only its owner may change the script of a job, which runs with their rights. Create a job of "
-    "your own with PUT /job."
+_OWNER_ONLY = Advised(
+    "Only its owner may change the script of a job, which runs with their rights.",
+    "Create a job of your own with PUT /job.",
 )
 _LOGIN_FIRST = "Log in first: send your email address and password, or a token from POST /login."
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +19,7 @@ from jobserver.api.framework.endpoint import Query, View, endpoint
 from jobserver.api.framework.errors import api_error, http_error
 from jobserver.api.framework.headers import POLICY, UI_POLICY
 from jobserver.api.framework.identity import actor, services
-from jobserver.errors import ApiError, NotFound, Unauthorized
+from jobserver.errors import ApiError, NotFound, Unauthorized, plain
 from jobserver.users.policy import LOCAL, NOBODY, Actor, Role
 from jobserver.web.texts import DEFAULT_LANGUAGE, LANGUAGES, texts
 
@@ -35,9 +35,6 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 #: Cookies in which a browser keeps how pages look.
 LANGUAGE_COOKIE, THEME_COOKIE = "jobserver_language", "jobserver_theme"
 _THEMES = ("light", "dark")
-#: What parts sentences, and what only a program can follow.
-_SENTENCE = re.compile(r'(?<=[.!?]) (?=["A-Z])')
-_REQUEST = re.compile(r"\b(?:GET|PUT|POST|PATCH|DELETE) (?:/(?!ui/)|{)")
 
 pages = Blueprint("pages", __name__, template_folder="templates")
 
@@ -105,17 +102,12 @@ def _no_page(error: HTTPException) -> Response:
 
 def refusal(template: str, error: ApiError, **values: object) -> Response:
     """Return a page that says why a request was refused: its ``message`` and ``problems``."""
-    values |= {"message": _for_people(error.message), "problems": error.errors}
+    problems = [replace(each, problem=plain(each.problem)) for each in error.errors]
+    values |= {"message": plain(error.message), "problems": problems}
     response = render(template, error.status, **values)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     return response
-
-
-def _for_people(message: str) -> str:
-    """Return a message without its sentences for programs, which name requests."""
-    sentences = _SENTENCE.split(message)
-    return " ".join(each for each in sentences if not _REQUEST.search(each)) or message
 
 
 def see_other(path: str, **query: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http.client import HTTPResponse
 
 import httpx
@@ -172,3 +173,22 @@ def test_invalid_origins(text: str, tmp_path_factory: pytest.TempPathFactory) ->
     settings = Settings(home=tmp_path_factory.getbasetemp(), CORS_ORIGINS=(text,))
     with pytest.raises(SettingsError, match="CORS_ORIGINS"):
         check_origins(settings)
+
+
+def test_advice_for_programs_is_left_out_on_request(client: httpx.Client) -> None:
+    client.put("/job/advised", json={"script_name": "summary", "datafile": "none.csv"})
+    requests: list[tuple[str, str, dict[str, str]]] = [
+        ("GET", "/job/none", {}),
+        ("POST", "/job/advised/run", {}),
+        ("GET", "/datafile/odd.csv", {"format": "json"}),
+    ]
+    client.put("/datafile/odd.csv", content=b"a,b\n1,2\n3,4,5\n6,7\n")
+    for method, path, query in requests:
+        full = client.request(method, path, params=query)
+        preference = {"Prefer": "wait=0, advice=none"}
+        short = client.request(method, path, params=query, headers=preference)
+        assert short.status_code == full.status_code >= 400
+        message = short.json()["message"]
+        assert len(message) < len(full.json()["message"])
+        assert re.search("GET /|POST", full.json()["message"])
+        assert not re.search("GET /|POST", message)

@@ -23,7 +23,7 @@ from jobserver.api.framework.body import Body, read_body, read_content
 from jobserver.api.framework.identity import actor, services
 from jobserver.encoding import dumps
 from jobserver.encoding.json_reader import MOST_PROBLEMS
-from jobserver.errors import BadRequest, Changed, Problem, UnsupportedType
+from jobserver.errors import Advised, BadRequest, Changed, Problem, UnsupportedType
 from jobserver.scripts.wording import problems_of
 from jobserver.users.policy import POLICY, Who, authorize
 
@@ -99,10 +99,8 @@ def check_match(path: str, tags: Iterable[str]) -> None:
         Where to read the object.
     """
     if request.if_match and not any(map(request.if_match.contains, tags)):
-        raise Changed(
-            f"It has changed since. Read it with GET {path}, then send the request with its new "
-            "ETag."
-        )
+        advice = f"Read it with GET {path}, then send the request with its new ETag."
+        raise Changed(Advised("It has changed since.", advice))
 
 
 def tags_of(content: object) -> Iterator[str]:

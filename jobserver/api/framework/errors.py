@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 from flask import Flask, Response, current_app, request
@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import MapAdapter
 
 from jobserver.encoding import dumps
-from jobserver.errors import ApiError, JobNotRunnable
+from jobserver.errors import ApiError, JobNotRunnable, plain
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ MESSAGES = {
     501: "This transfer encoding is not supported. Send the body plain or chunked.",
 }
 _CONVERTER = re.compile(r"<\w+:")
+#: What a client prefers that shows messages to people: none of what only programs can follow.
+_NO_ADVICE = re.compile(r"(?:^|[,\s])advice=none\b")
 #: Characters of a path that is named in a message.
 _LONGEST_HINT = 200
 #: How a client can authenticate. A browser opens a password box for the first, unless the second
@@ -60,8 +62,10 @@ def error_body(status: int, message: str, errors: list[dict[str, str]] | None = 
 
 def api_error(error: ApiError) -> Response:
     """Answer an error as JSON."""
-    problems = [{"field": entry.field, "problem": entry.problem} for entry in error.errors]
-    response = _response(error.status, error_body(error.status, _message(error), problems))
+    wording = plain if _NO_ADVICE.search(request.headers.get("Prefer", "")) else str
+    problems = [{"field": each.field, "problem": wording(each.problem)} for each in error.errors]
+    message = _message(error, wording)
+    response = _response(error.status, error_body(error.status, message, problems))
     if error.status == 401:
         response.headers.extend([_BEARER] if _is_from_script() else [_BASIC, _BEARER])
     if error.retry_after is not None:
@@ -75,15 +79,16 @@ def _is_from_script() -> bool:
     return mode in ("cors", "same-origin") or any(map(request.headers.get, _SCRIPT_HEADERS))
 
 
-def _message(error: ApiError) -> str:
+def _message(error: ApiError, wording: Callable[[str], str]) -> str:
     """Return the message of an error, with the reason if a job has just one not to run."""
+    message = wording(error.message)
     if not isinstance(error, JobNotRunnable) or len(error.errors) != 1:
-        return error.message
+        return message
     (only,) = error.errors
-    what, stop, then = error.message.partition(". ")
-    what, end = what.rstrip("."), "" if only.problem.endswith((".", "?")) else "."
-    is_sentence = only.problem[:1].isupper()
-    reason = f". {only.problem}" if is_sentence else f": {only.field} {only.problem}"
+    problem = wording(only.problem)
+    what, stop, then = message.partition(". ")
+    what, end = what.rstrip("."), "" if problem.endswith((".", "?")) else "."
+    reason = f". {problem}" if problem[:1].isupper() else f": {only.field} {problem}"
     return f"{what}{reason}{end}{stop and ' '}{then}"
 
 

@@ -8,15 +8,9 @@ export function t(key, values = {}) {
   return texts[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-/** Return a message without its sentences for programs, which name requests; pages have buttons. */
-function forPeople(message) {
-  const sentences = message.split(/(?<=[.!?]) (?=["A-Z])/);
-  return sentences.filter((each) => !/\b(GET|PUT|POST|PATCH|DELETE) [/{]/.test(each)).join(" ") || message;
-}
-
 export class ApiError extends Error {
   constructor(status, content) {
-    super(forPeople(content.message));
+    super(content.message);
     this.status = status;
     this.errors = content.errors ?? [];
   }
@@ -28,6 +22,7 @@ export async function send(method, path, { json, body, headers = {}, signal } = 
     body = JSON.stringify(json);
     headers = { "Content-Type": "application/json", ...headers };
   }
+  headers = { Prefer: "advice=none", ...headers }; // pages have buttons
   let response;
   try {
     response = await fetch(root + path, { method, body, headers, signal, redirect: "error" });
