@@ -2,6 +2,7 @@
 import { t } from "./api.js";
 
 const INTEGER = /^-?\d+$/;
+const LONG = /(?<![.\d])\d{16,}(?![.\d])/;
 
 /** Return a number from its text in JSON, as `JSON.stringify` writes it again. */
 function kept(text) {
@@ -34,3 +35,19 @@ export function isLarge(value) {
 export function write(value, indent) {
   return isLarge(value) ? value.rawJSON : JSON.stringify(value, null, indent);
 }
+
+/** Return the value of a text in JSON to be shown: large whole numbers are BigInt, or text where the browser cannot say. */
+export function parseToShow(text) {
+  return LONG.test(text) ? JSON.parse(text, exactly) : JSON.parse(text);
+}
+
+function exactly(_, value, context) {
+  if (typeof value !== "number" || !Number.isInteger(value) || Number.isSafeInteger(value)) return value;
+  if (!context) return `≈ ${value}`;
+  return INTEGER.test(context.source) ? BigInt(context.source) : value;
+}
+
+/** Whether something is an object with keys. */
+export const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+export const isNumber = (value) => typeof value === "number" || typeof value === "bigint";

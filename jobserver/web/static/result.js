@@ -1,7 +1,7 @@
 // The result of a job, in the way that suits it: picture, text, table with plot, number, or tree.
 import { act, root, send, t } from "./api.js";
 import { shownNumber } from "./app.js";
-import { isObject, parse } from "./json.js";
+import { isObject, parseToShow } from "./exact.js";
 import { plot } from "./plot.js";
 import { asTable, plottable, showTable } from "./table.js";
 import { showTree } from "./tree.js";
@@ -82,7 +82,7 @@ async function showTableAndPlot(element, table) {
 
 async function showJson(element, path) {
   const response = await send("GET", `${path}?typed=true`);
-  const value = parse(await response.text());
+  const value = parseToShow(await response.text());
   element.replaceChildren();
   const table = asTable(value);
   if (table) return showTableAndPlot(element, table);

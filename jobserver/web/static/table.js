@@ -1,7 +1,7 @@
 // Tables: what a result or a file has as columns, and the first rows of it on the page.
 import { t } from "./api.js";
 import { shownNumber } from "./app.js";
-import { isNumber, isObject } from "./json.js";
+import { isNumber, isObject } from "./exact.js";
 import { isTimes } from "./numbers.js";
 
 const MOST_ROWS = 200;

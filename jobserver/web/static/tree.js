@@ -1,6 +1,6 @@
 // Nested JSON as a tree that opens branch by branch.
 import { t } from "./api.js";
-import { isObject } from "./json.js";
+import { isObject } from "./exact.js";
 
 const AT_ONCE = 100;
 const LONGEST = 1000;
