@@ -1,22 +1,51 @@
-"""``app`` for gunicorn and other WSGI servers: ``gunicorn -w 1 -k gthread jobserver.wsgi:app``.
+"""``app`` for WSGI servers, and the settings of gunicorn: ``gunicorn -c python:jobserver.wsgi``.
 
-Nothing starts at import, as threads and connections do not survive the fork of a preloading server.
-The first request of a process opens the home: the folder in ``JOBSERVER_HOME``, or the current one.
+Nothing starts at import, as threads and connections do not survive a fork. With these settings, a
+worker of gunicorn opens the home when it starts; otherwise the first request of a process does. The
+home is the folder in ``JOBSERVER_HOME``, or the current one.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from jobserver.api.framework.origin import check_host
+from jobserver.errors import JobserverError
 from jobserver.home.folder import check_home
-from jobserver.home.settings import CONFIG, HOME, load
+from jobserver.home.platform import on_app_engine
+from jobserver.home.settings import CONFIG, HOME, Settings, load
+from jobserver.server.app_engine import AppEngine
 from jobserver.server.server import Server
 from jobserver.storage.database import SELECTION_SECONDS
+
+if TYPE_CHECKING:
+    from gunicorn.config import Config
+    from gunicorn.workers.base import Worker
+
+# Settings of gunicorn; options of its command line override them.
+wsgi_app = "jobserver.wsgi:app"
+worker_class = "gthread"
+threads = 64
+workers = 1  # each would have slots of its own
+control_socket_disable = True
+graceful_timeout = 40  # longer than `SHUTDOWN_GRACE`
+
+#: What no address means to gunicorn.
+_EVERYWHERE = "0.0.0.0"  # noqa: S104
+#: Seconds before the end of gunicorn's grace period that are kept for requests, and for the end.
+_RESERVE_SECONDS = 8
+#: The exit code of a worker that keeps gunicorn from starting another.
+_CANNOT_START = 3
 
 
 class Application:
@@ -28,23 +57,74 @@ class Application:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Serve a request."""
-        if self._pid != os.getpid():
-            self._open()
         # Of gunicorn: `start_response` is a method of an object that has the server's settings.
-        settings = getattr(getattr(start_response, "__self__", None), "cfg", None)
-        environ["jobserver.threads"] = getattr(settings, "threads", None)
-        return self._home.app(environ, start_response)
+        config = getattr(getattr(start_response, "__self__", None), "cfg", None)
+        if self._pid != os.getpid():
+            self.open(config)
+        environ["jobserver.threads"] = getattr(config, "threads", None)
+        return self._app(environ, start_response)
 
-    def _open(self) -> None:
+    def open(self, config: Config | None = None) -> None:
+        """Open the home, unless this process did.
+
+        Parameters
+        ----------
+        config : gunicorn.config.Config, optional
+            Settings of gunicorn.
+
+        Raises
+        ------
+        SettingsError, StoreUnavailable
+            If the home cannot be served, or not at the addresses that gunicorn listens on.
+        """
         with self._lock:
             if self._pid == os.getpid():
                 return
             folder, name = Path(os.environ.get(HOME, ".")), os.environ.get(CONFIG, "default")
             check_home(folder, is_named=HOME in os.environ)
+            settings = load(folder, name)
+            if config:
+                settings = _fitted(settings, config)
             os.umask(0o077)  # what is written is private
-            self._home = Server(load(folder, name), patience=SELECTION_SECONDS).open()
-            atexit.register(self._home.close)
+            home = self._home = Server(settings, patience=SELECTION_SECONDS).open()
+            atexit.register(home.close)
+            self._app = AppEngine(home) if on_app_engine() else home.app
             self._pid = os.getpid()
+
+    def drain(self) -> None:
+        """Start no more runs, and wait a while for those in progress."""
+        self._home.drain()
+
+
+def _fitted(settings: Settings, config: Config) -> Settings:
+    """Return settings whose grace period ends before gunicorn's; refuse addresses without login."""
+    for address in config.address:
+        if isinstance(address, tuple):  # and not a Unix socket
+            check_host(address[0] or _EVERYWHERE, settings)
+    grace = min(settings.SHUTDOWN_GRACE, max(config.graceful_timeout - _RESERVE_SECONDS, 0))
+    return replace(settings, SHUTDOWN_GRACE=grace)
 
 
 app = Application()
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Open the home when a worker starts, and have SIGTERM drain it before the worker stops."""
+    try:
+        app.open(worker.cfg)
+    except JobserverError as error:
+        worker.log.error("%s", error)
+        sys.exit(_CANNOT_START)
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def drain() -> None:
+        try:
+            app.drain()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_sigterm(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, stop)  # for the one after the grace period, or a second one
+        threading.Thread(target=drain, name="ending", daemon=True).start()
+
+    signal.signal(signal.SIGTERM, on_sigterm)

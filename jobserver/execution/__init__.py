@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from jobserver.errors import SettingsError
+from jobserver.home.platform import on_app_engine
 
 if TYPE_CHECKING:
     from jobserver.data.files import DataFiles
@@ -45,4 +46,7 @@ def make_executor(database: Database, datafiles: DataFiles, settings: Settings) 
         return DaskExecutor(database, datafiles, settings)
     from jobserver.execution.local import LocalExecutor
 
+    if on_app_engine():
+        reason = "App Engine stopped the instance that ran it"
+        return LocalExecutor(database, datafiles, settings, shutdown_reason=reason)
     return LocalExecutor(database, datafiles, settings)

@@ -11,6 +11,7 @@ from jobserver.errors import JobserverError
 from jobserver.execution import check_executor
 from jobserver.execution.run_as import check_run_as
 from jobserver.home.folder import warn_if_exposed
+from jobserver.home.platform import check_platform
 from jobserver.home.secret_key import mask_log, redact
 from jobserver.home.settings import take_secrets
 from jobserver.mail import with_sender
@@ -111,6 +112,7 @@ class Server:
         networks(self.settings.TRUSTED_PROXIES)
         check_executor(self.settings)
         check_run_as(self.settings)
+        check_platform(self.settings)
         mask_log()
         warn_if_exposed(self.settings)
         self._parts = Services(self.settings, self.connect())

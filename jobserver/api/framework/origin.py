@@ -53,7 +53,7 @@ def check_host(host: str, settings: Settings) -> None:
     if host not in LOOPBACK and not settings.LOGIN_REQUIRED:
         raise SettingsError(
             f"Without login (LOGIN_REQUIRED) the server only listens on this machine, not on "
-            f"{host}. Set LOGIN_REQUIRED = True in config.py, or use --host 127.0.0.1."
+            f"{host}. Set LOGIN_REQUIRED = True in config.py, or listen on 127.0.0.1."
         )
 
 
