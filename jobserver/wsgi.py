@@ -23,12 +23,14 @@ from jobserver.api.framework.origin import check_host
 from jobserver.errors import JobserverError
 from jobserver.home.folder import check_home
 from jobserver.home.platform import on_app_engine
-from jobserver.home.settings import CONFIG, HOME, Settings, load
+from jobserver.home.settings import CONFIG, HOME, Settings, load, take_secrets
 from jobserver.server.app_engine import AppEngine
 from jobserver.server.server import Server
 from jobserver.storage.database import SELECTION_SECONDS
+from jobserver.system.process_tree import shield_memory
 
 if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
     from gunicorn.config import Config
     from gunicorn.workers.base import Worker
 
@@ -106,6 +108,12 @@ def _fitted(settings: Settings, config: Config) -> Settings:
 
 
 app = Application()
+
+
+def on_starting(_: Arbiter) -> None:
+    """Keep the secrets in the environment from all that gunicorn's main process starts."""
+    shield_memory()
+    take_secrets()
 
 
 def post_worker_init(worker: Worker) -> None:

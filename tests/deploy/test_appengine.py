@@ -103,6 +103,10 @@ def test_an_upload_that_app_engine_would_refuse_is_too_large(client: httpx.Clien
     assert refused.status_code == 413
 
 
+def test_scripts_cannot_read_the_secrets(client: httpx.Client) -> None:
+    assert carry_out(client, "spy")["error"] == "PermissionError"
+
+
 def test_nobody_but_app_engine_stops_an_instance(instance: Instance) -> None:
     refused = instance.ask("stop", CLIENT)
     assert (refused.status_code, refused.json()["status"]) == (404, 404)

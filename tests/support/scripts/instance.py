@@ -4,6 +4,7 @@ import random
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 from jobserver import current_job
 
@@ -18,6 +19,11 @@ def large() -> bytes:
 def room() -> int:
     """Return the free bytes where temporary files are."""
     return shutil.disk_usage(tempfile.gettempdir()).free
+
+
+def spy() -> str:
+    """Return the environment of the process that started all others."""
+    return Path("/proc/1/environ").read_text()
 
 
 def patient() -> int:
