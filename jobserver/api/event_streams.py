@@ -92,7 +92,9 @@ def _waiting() -> Waiting:
 def streamed(events: Iterator[bytes]) -> Response:
     """Return a response that streams events; without any if there are too many streams."""
     give_back = _take_place()
-    content = _kept_alive(events, client_is_gone(), _waiting()) if give_back else [_ALL_TAKEN]
+    is_collected = "jobserver.collected" in request.environ
+    kept = _kept_alive(events, client_is_gone(), _waiting(), is_collected=is_collected)
+    content = kept if give_back else [_ALL_TAKEN]
     response = Response(content, content_type="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
@@ -221,16 +223,23 @@ def _event(kind: str, content: Document, event_id: str) -> bytes:
 
 
 def _kept_alive(
-    events: Iterator[bytes], gone: Callable[[], bool] = bool, waiting: Waiting = nullcontext
+    events: Iterator[bytes],
+    gone: Callable[[], bool] = bool,
+    waiting: Waiting = nullcontext,
+    *,
+    is_collected: bool = False,
 ) -> Iterator[bytes]:
     """Yield events, and a comment after a while without any.
 
     A client that may be gone gets a comment at once: if it is, sending fails and ends the stream.
+    If a proxy collects the whole response, it ends with the first events: browsers connect again.
     """
-    due = time.monotonic() + ALIVE_SECONDS
+    due, has_sent = time.monotonic() + ALIVE_SECONDS, False
     with waiting():
         yield _OPENING
         for event in events:
             if event or time.monotonic() >= due or gone():
-                due = time.monotonic() + ALIVE_SECONDS
+                due, has_sent = time.monotonic() + ALIVE_SECONDS, True
                 yield event or _KEEP_ALIVE
+            elif has_sent and is_collected:
+                return

@@ -45,6 +45,7 @@ class AppEngine:
             environ["REMOTE_ADDR"] = sender
         if path in _HEALTH:
             environ["PATH_INFO"] = "/health"
+        environ["jobserver.collected"] = True  # it sends responses on when they are complete
         return self._home.app(environ, start_response)
 
     def _stop(self, start_response: StartResponse) -> Iterable[bytes]:

@@ -11,7 +11,7 @@ from jobserver.errors import JobserverError
 from jobserver.execution import check_executor
 from jobserver.execution.run_as import check_run_as
 from jobserver.home.folder import warn_if_exposed
-from jobserver.home.platform import check_platform
+from jobserver.home.platform import check_platform, on_app_engine
 from jobserver.home.secret_key import mask_log, redact
 from jobserver.home.settings import take_secrets
 from jobserver.mail import with_sender
@@ -114,7 +114,8 @@ class Server:
         check_run_as(self.settings)
         check_platform(self.settings)
         mask_log()
-        warn_if_exposed(self.settings)
+        if not on_app_engine():  # where there are no other users
+            warn_if_exposed(self.settings)
         self._parts = Services(self.settings, self.connect())
         self._parts.start()
         self.app = create_app(self._parts)

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pymongo import MongoClient
 
+from tests.api.test_event_streams import parsed
 from tests.support.app_engine import CLIENT, ROOM, App, Instance
 from tests.support.database import own_database
 from tests.support.members import PASSWORD
@@ -101,6 +102,13 @@ def test_nothing_of_large_results_and_files_stays_in_memory(client: httpx.Client
 def test_an_upload_that_app_engine_would_refuse_is_too_large(client: httpx.Client) -> None:
     refused = client.put("/datafile/huge.txt", content=bytes(33_000_000))
     assert refused.status_code == 413
+
+
+def test_a_stream_ends_with_its_first_events(client: httpx.Client) -> None:
+    """App Engine sends a response on when it is complete."""
+    job_id = create(client, "room")
+    answer = client.get(f"/job/{job_id}/events", timeout=10)
+    assert [kind for _, kind, _ in parsed(iter(answer.text.split("\n")))] == ["state"]
 
 
 def test_scripts_cannot_read_the_secrets(client: httpx.Client) -> None:
