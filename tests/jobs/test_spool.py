@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import bson
@@ -40,6 +41,19 @@ def test_while_the_database_is_away_all_goes_on_waiting(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable):
         spool.flush(away)
     assert names(tmp_path) == ["one-1.bson"]
+
+
+def test_a_temporary_folder_serves_where_no_other_can_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    spool, stored = Spool(tmp_path / "missing" / "spool"), list[SpooledOutcome]()
+    spool.save(ended("one"))
+    assert [path.name for path in tmp_path.rglob("*.bson")] == ["one-1.bson"]
+    spool.flush(stored.append)
+    assert stored == [ended("one")]
+    del spool
+    assert names(tmp_path) == []
 
 
 @pytest.mark.parametrize(

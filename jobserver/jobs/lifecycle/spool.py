@@ -6,12 +6,14 @@ Each is a file ``<key>-<attempt>.bson``, with a large result beside it: ``<key>-
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import finalize
 
 import bson
 from bson.errors import BSONError
@@ -19,7 +21,7 @@ from bson.errors import BSONError
 from jobserver.jobs.job import PRIVATE, Job, State
 from jobserver.jobs.outcome import Outcome
 from jobserver.storage.documents import OWNER
-from jobserver.system.disk import sync, sync_folder
+from jobserver.system.disk import sync, sync_folder, temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +85,14 @@ class Spool:
     Parameters
     ----------
     folder : Path
-        The folder, created on demand.
+        The folder, created on demand. If the disk is read-only, it is a temporary one instead.
     """
 
     def __init__(self, folder: Path) -> None:
+        if not os.access(folder.parent, os.W_OK):
+            temporary = temporary_folder("spool")
+            finalize(self, temporary.cleanup)
+            folder = Path(temporary.name)
         self._folder = folder
         self._unsaved: list[SpooledOutcome] = []
 
@@ -94,7 +100,7 @@ class Spool:
         """Keep an attempt durably, with the file of a large result."""
         part = self._folder / f".{secrets.token_hex(8)}.part"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(exist_ok=True)
             self._keep_file(ended)
             with part.open("xb") as file:
                 file.write(ended.encode())
