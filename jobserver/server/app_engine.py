@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 _HEALTH, _STOP = ("/_ah/start", "/_ah/health"), "/_ah/stop"
 #: Who sent a request. App Engine sets it, and removes what a client sends under this name.
 _SENDER = "HTTP_X_APPENGINE_USER_IP"
-#: How the senders within App Engine begin; no client on the internet has such an address.
-_INTERNAL = "0.1.0."
+#: The senders within App Engine; no client on the internet has such an address.
+_INTERNAL = re.compile(r"0\.1\.0\.\d+", re.ASCII)
 
 
 class AppEngine:
@@ -39,7 +40,7 @@ class AppEngine:
         """Serve a request."""
         sender = environ.get(_SENDER, "")
         path = environ["PATH_INFO"]
-        if path == _STOP and sender.startswith(_INTERNAL):
+        if path == _STOP and _INTERNAL.fullmatch(sender):
             return self._stop(start_response)
         if sender:  # the connection is from a proxy on this machine
             environ["REMOTE_ADDR"] = sender

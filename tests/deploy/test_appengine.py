@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ import pytest
 from pymongo import MongoClient
 
 from tests.api.test_event_streams import parsed
-from tests.support.app_engine import CLIENT, ROOM, App, Instance
+from tests.support.app_engine import CLIENT, FILES, ROOM, App, Instance
 from tests.support.database import own_database
 from tests.support.members import PASSWORD
 from tests.support.runs import begin, carry_out, create, read
@@ -75,6 +76,28 @@ def test_what_is_deployed_brings_the_wheel_and_no_secret(app: App) -> None:
     assert "secrets.yaml" in (app.folder / ".gcloudignore").read_text().splitlines()
     kept = [path for path in app.folder.rglob("*") if path.is_file() and path.suffix != ".whl"]
     assert [path.name for path in kept if SECRET in path.read_text()] == ["secrets.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("secrets", "problem"),
+    [
+        (None, "is missing: copy"),
+        ((FILES / "secrets.example.yaml").read_text(), "Fill them in"),
+        ("env_variables: {}", "was not made by this script"),
+    ],
+    ids=["no secrets", "those of the example", "a folder of somebody else"],
+)
+def test_what_cannot_be_laid_together_is_said(
+    tmp_path: Path, secrets: str | None, problem: str
+) -> None:
+    (tmp_path / "scripts").mkdir()
+    if secrets:
+        (tmp_path / "secrets.yaml").write_text(secrets)
+    command = [FILES / "build", tmp_path, tmp_path / "scripts"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem in done.stderr
+    assert list((tmp_path / "scripts").iterdir()) == []
 
 
 def test_the_four_steps_of_the_guide(client: httpx.Client) -> None:
