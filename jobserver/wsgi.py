@@ -19,6 +19,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+import psutil
+
 from jobserver.api.framework.origin import check_host
 from jobserver.errors import JobserverError
 from jobserver.home.folder import check_home
@@ -46,6 +48,8 @@ graceful_timeout = 40  # longer than `SHUTDOWN_GRACE`
 _EVERYWHERE = "0.0.0.0"  # noqa: S104
 #: Seconds before the end of gunicorn's grace period that are kept for requests, and for the end.
 _RESERVE_SECONDS = 8
+#: How long a worker may go on to accept connections once it should not.
+_ACCEPT_SECONDS = 1.5
 #: The exit code of a worker that keeps gunicorn from starting another.
 _CANNOT_START = 3
 
@@ -117,12 +121,17 @@ def on_starting(_: Arbiter) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Open the home when a worker starts, and have SIGTERM drain it before the worker stops."""
+    """Open the home when a worker starts, and have SIGTERM drain it."""
     try:
         app.open(worker.cfg)
     except JobserverError as error:
         worker.log.error("%s", error)
         sys.exit(_CANNOT_START)
+    _drain_on_sigterm(worker)
+
+
+def _drain_on_sigterm(worker: Worker) -> None:
+    """Have a worker drain before it stops, and leave new requests to the one that replaces it."""
     stop = signal.getsignal(signal.SIGTERM)
 
     def drain() -> None:
@@ -133,6 +142,11 @@ def post_worker_init(worker: Worker) -> None:
 
     def on_sigterm(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, stop)  # for the one after the grace period, or a second one
-        threading.Thread(target=drain, name="ending", daemon=True).start()
+        is_replaced = len(psutil.Process(worker.ppid).children()) > 1
+        if is_replaced:
+            worker.worker_connections = worker.max_keepalived = 0  # accept no more
+        ending = threading.Timer(_ACCEPT_SECONDS if is_replaced else 0, drain)
+        ending.daemon = True
+        ending.start()
 
     signal.signal(signal.SIGTERM, on_sigterm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,6 +106,23 @@ def test_the_address_is_checked_without_our_settings_too(
     config.set("bind", ["unix:/nowhere", ":8000"])
     with pytest.raises(SettingsError, match=r"0\.0\.0\.0.*LOGIN_REQUIRED"):
         Application().open(config)
+
+
+def test_a_reload_lets_runs_end_and_refuses_nobody(gunicorn: Gunicorn) -> None:
+    gate, address = gunicorn.home / "reloaded", gunicorn.address()
+    with httpx.Client(base_url=address, trust_env=False) as client:
+        job_id = begin(client, "wait_for", name=gate.name)
+    gunicorn.process.send_signal(signal.SIGHUP)
+    with httpx.Client(base_url=address, timeout=START_SECONDS, trust_env=False) as client:
+
+        def is_healthy() -> bool:
+            assert client.get("/health", headers={"Connection": "close"}).status_code == 200
+            return gunicorn.log.count("Worker exiting") == 1
+
+        assert read(client, job_id)["state"] == "running"
+        gate.touch()
+        until(is_healthy, END_SECONDS)
+        assert read(client, job_id)["state"] == "finished"
 
 
 def test_at_the_end_runs_get_a_grace_period(gunicorn: Gunicorn, client: httpx.Client) -> None:
