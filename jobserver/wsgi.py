@@ -142,7 +142,8 @@ def _drain_on_sigterm(worker: Worker) -> None:
 
     def on_sigterm(_number: int, _frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, stop)  # for the one after the grace period, or a second one
-        is_replaced = len(psutil.Process(worker.ppid).children()) > 1
+        parents = [process.info["ppid"] for process in psutil.process_iter(["ppid"])]
+        is_replaced = parents.count(worker.ppid) > 1
         if is_replaced:
             worker.worker_connections = worker.max_keepalived = 0  # accept no more
         ending = threading.Timer(_ACCEPT_SECONDS if is_replaced else 0, drain)
