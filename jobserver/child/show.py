@@ -8,6 +8,7 @@ The order names the ``path`` to read and the ``output`` to write, the ``format``
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -75,6 +76,10 @@ def _reply(order: Message) -> Message:
         return {"op": "refused", "reason": _sendable(reason), "advice": _sendable(advice)}
     except FileNotFoundError:
         return {"op": "refused", "reason": "The file has been deleted meanwhile."}
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return {"op": "refused", "reason": "The server has no room for it in its temporary folder."}
     return {"op": "shown"}
 
 

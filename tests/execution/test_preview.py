@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -322,3 +322,13 @@ def test_a_refusal_gives_our_advice_and_not_that_of_a_library(
         list(pieces(path, "json", {}))
     for advice in ("pickle", "double quotes", "recursion", "set_int_max"):
         assert advice not in refused.value.message
+
+
+def test_a_full_temporary_folder_is_said(
+    tmp_path: Path, previews: MakePreviews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "output").symlink_to("/dev/full")
+    monkeypatch.setattr(preview, "temporary_folder", lambda _: nullcontext(tmp_path))
+    (tmp_path / "a.csv").write_text("a;b\n1;2\n")
+    with pytest.raises(UnsupportedType, match="no room for it"):
+        previews(0).show(tmp_path / "a.csv", "csv", {"separator": ";"})
