@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import IO
 from unicodedata import category, is_normalized
 
-import psutil
-
 from jobserver.errors import Unavailable
 from jobserver.sizes import MIB, rounded_size
+from jobserver.system.process_tree import is_alive
 
 #: Bytes of a disk that clients cannot fill, as the embedded database needs room to write; on a
 #: small disk this fraction of it.
@@ -83,7 +82,7 @@ def remove_abandoned() -> None:
     prefix = _prefix()
     for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         number = path.name.removeprefix(prefix).partition("-")[0]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
+        if number.isdigit() and not is_alive(int(number)):
             shutil.rmtree(path, ignore_errors=True)
 
 

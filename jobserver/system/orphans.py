@@ -14,6 +14,8 @@ from contextlib import suppress
 
 import psutil
 
+from jobserver.system.process_tree import is_alive
+
 #: Name of the environment variable.
 TAG = "RUN_GUARD"
 _LOOKS = 5
@@ -36,7 +38,7 @@ def end_abandoned() -> None:
         host, _, rest = tag.partition(":")
         pid = rest.partition(":")[0]
         is_local = host == socket.gethostname() and pid.isdigit()
-        return is_local and not psutil.pid_exists(int(pid))
+        return is_local and not is_alive(int(pid))
 
     _kill_all(is_abandoned)
 

@@ -143,6 +143,17 @@ def kill(pid: int, order: int = signal.SIGKILL) -> None:
         return
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process exists, even if ``/proc`` hides it (``hidepid``, ``ProtectProc``)."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
 def _prctl(option: int, value: int) -> None:
     if sys.platform != "linux":
         return

@@ -20,6 +20,21 @@ from jobserver.system.process_tree import shield_memory
 print("ready", flush=True)
 input()
 """
+HIDDEN = """
+import os, signal
+from jobserver.system.process_tree import is_alive, shield_memory
+ours, theirs = os.pipe()
+pid = os.fork()
+if pid == 0:
+    shield_memory()
+    os.write(theirs, b"!")
+    signal.pause()
+os.read(ours, 1)
+print(os.path.exists(f"/proc/{pid}"), is_alive(pid))
+os.kill(pid, signal.SIGKILL)
+os.waitpid(pid, 0)
+print(is_alive(pid))
+"""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
@@ -52,3 +67,20 @@ def test_a_shielded_process_hides_its_environment_from_its_user(
         )
         assert (b"hidden" in seen.stdout) is readable
         process.communicate("\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a /proc")
+def test_a_process_that_proc_hides_is_alive() -> None:
+    """As with `ProtectProc` of systemd: a second server must not take the first for gone."""
+    mount = (
+        f"mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid {NOBODY} --regid {NOBODY} "
+    )
+    command = f'{mount} --clear-groups "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "-p", "-f", "sh", "-c", command, "sh", PYTHON, "-c", HIDDEN],
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "False True\nFalse\n"
