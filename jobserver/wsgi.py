@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import psutil
@@ -28,7 +28,8 @@ from jobserver.home.platform import on_app_engine
 from jobserver.home.settings import CONFIG, HOME, Settings, load, take_secrets
 from jobserver.server.app_engine import AppEngine
 from jobserver.server.server import Server
-from jobserver.storage.database import SELECTION_SECONDS
+from jobserver.server.shutdown import exit_on_sigterm
+from jobserver.storage.database import PATIENCE_SECONDS, SELECTION_SECONDS
 from jobserver.system.process_tree import shield_memory
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ threads = 64
 workers = 1  # each would have slots of its own
 control_socket_disable = True
 graceful_timeout = 40  # longer than `SHUTDOWN_GRACE`
+timeout = 600  # the start may build indexes
 
 #: What no address means to gunicorn.
 _EVERYWHERE = "0.0.0.0"  # noqa: S104
@@ -70,13 +72,15 @@ class Application:
         environ["jobserver.threads"] = getattr(config, "threads", None)
         return self._app(environ, start_response)
 
-    def open(self, config: Config | None = None) -> None:
+    def open(self, config: Config | None = None, patience: float = SELECTION_SECONDS) -> None:
         """Open the home, unless this process did.
 
         Parameters
         ----------
         config : gunicorn.config.Config, optional
             Settings of gunicorn.
+        patience : float
+            Seconds to wait for a database that does not answer.
 
         Raises
         ------
@@ -92,7 +96,7 @@ class Application:
             if config:
                 settings = _fitted(settings, config)
             os.umask(0o077)  # what is written is private
-            home = self._home = Server(settings, patience=SELECTION_SECONDS).open()
+            home = self._home = Server(settings, patience=patience).open()
             atexit.register(home.close)
             self._app = AppEngine(home) if on_app_engine() else home.app
             self._pid = os.getpid()
@@ -122,17 +126,18 @@ def on_starting(_: Arbiter) -> None:
 
 def post_worker_init(worker: Worker) -> None:
     """Open the home when a worker starts, and have SIGTERM drain it."""
+    stop = signal.getsignal(signal.SIGTERM)
+    exit_on_sigterm()  # while it waits for the database
     try:
-        app.open(worker.cfg)
+        app.open(worker.cfg, PATIENCE_SECONDS)
     except JobserverError as error:
         worker.log.error("%s", error)
         sys.exit(_CANNOT_START)
-    _drain_on_sigterm(worker)
+    _drain_before(stop, worker)
 
 
-def _drain_on_sigterm(worker: Worker) -> None:
-    """Have a worker drain before it stops, and leave new requests to the one that replaces it."""
-    stop = signal.getsignal(signal.SIGTERM)
+def _drain_before(stop: Any, worker: Worker) -> None:
+    """Have SIGTERM drain before a worker stops, and leave new requests to one that replaces it."""
 
     def drain() -> None:
         try:

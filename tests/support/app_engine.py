@@ -129,3 +129,4 @@ class Instance:
         (gunicorn,) = psutil.Process(self.process.pid).children()
         gunicorn.terminate()
         assert self.process.wait(END_SECONDS) == 0, self.log
+        assert all("[INFO]" in line for line in self.log.splitlines()), self.log
