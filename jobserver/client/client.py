@@ -75,17 +75,17 @@ class Client:
 
     def run(
         self,
-        script: str | Mapping[str, Any],
+        script: str | Mapping[str, object],
         /,
         *,
-        data: Any = None,
+        data: object = None,
         datafile: str | None = None,
-        raw_data: Any = None,
-        options: Mapping[str, Any] | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        fields: Mapping[str, Any] | None = None,
+        raw_data: object = None,
+        options: Mapping[str, object] | None = None,
+        parameters: Mapping[str, object] | None = None,
+        fields: Mapping[str, object] | None = None,
         progress: bool = True,
-        **keywords: Any,
+        **keywords: object,
     ) -> Job:
         """Run a script, wait until it has ended, and return the job.
 
@@ -133,16 +133,16 @@ class Client:
 
     def submit(
         self,
-        script: str | Mapping[str, Any],
+        script: str | Mapping[str, object],
         /,
         *,
-        data: Any = None,
+        data: object = None,
         datafile: str | None = None,
-        raw_data: Any = None,
-        options: Mapping[str, Any] | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        fields: Mapping[str, Any] | None = None,
-        **keywords: Any,
+        raw_data: object = None,
+        options: Mapping[str, object] | None = None,
+        parameters: Mapping[str, object] | None = None,
+        fields: Mapping[str, object] | None = None,
+        **keywords: object,
     ) -> Job:
         """Start a script, and return its job at once; otherwise as `run`.
 
@@ -161,8 +161,8 @@ class Client:
 
     def map(
         self,
-        script: str | Mapping[str, Any],
-        over: Iterable[Any] | Mapping[str, Any],
+        script: str | Mapping[str, object],
+        over: Iterable[object] | Mapping[str, object],
         /,
         *,
         collect_errors: bool = False,
@@ -204,7 +204,7 @@ class Client:
         state: str | None = None,
         script: str | None = None,
         limit: int | None = None,
-        matching: Mapping[str, Any] | None = None,
+        matching: Mapping[str, object] | None = None,
     ) -> list[Job]:
         """Return jobs, newest first, with their main fields.
 

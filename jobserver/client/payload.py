@@ -44,12 +44,12 @@ class Data:
         How to read it as a table.
     """
 
-    data: Any = None
+    data: object = None
     datafile: str | None = None
-    raw_data: Any = None
-    options: Mapping[str, Any] | None = None
+    raw_data: object = None
+    options: Mapping[str, object] | None = None
 
-    def fields(self, others: Mapping[str, Any], upload: Upload) -> Document:
+    def fields(self, others: Mapping[str, object], upload: Upload) -> Document:
         """Return the fields of the job, after uploading what belongs in a file.
 
         Parameters
@@ -109,7 +109,7 @@ def bound(data: Any, upload: Upload) -> Document:
     return {"data": {"type": "datafile", "name": name, "datatype": datatype}}
 
 
-def _with_options(fields: Document, options: Mapping[str, Any]) -> Document:
+def _with_options(fields: Document, options: Mapping[str, object]) -> Document:
     """Return the fields that bind the same data, with options of reading it."""
     if "datafile" in fields:
         data = {"type": "datafile", "name": fields["datafile"]}
@@ -122,7 +122,7 @@ def _with_options(fields: Document, options: Mapping[str, Any]) -> Document:
     return {"data": {**data, **options}}
 
 
-def _datatype(data: Any) -> str | None:
+def _datatype(data: object) -> str | None:
     """Return the datatype of a table or an array; without importing pandas for other values."""
     numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
     if pandas and isinstance(data, pandas.DataFrame):
@@ -167,7 +167,7 @@ def _parquet(table: Any) -> tuple[bytes, str]:
 def script_fields(
     script: str | Mapping[str, Any],
     parameters: Mapping[str, Any] | None,
-    keywords: Mapping[str, Any],
+    keywords: Mapping[str, object],
 ) -> Document:
     """Return the field ``script`` of a job.
 
@@ -184,7 +184,7 @@ def script_fields(
     return {"script": {**script, **({"kwargs": kwargs} if kwargs else {})}}
 
 
-def as_json(fields: Mapping[str, Any]) -> bytes:
+def as_json(fields: Mapping[str, object]) -> bytes:
     """Return the body of a request.
 
     Raises
@@ -200,7 +200,7 @@ def as_json(fields: Mapping[str, Any]) -> bytes:
         ) from error
 
 
-def _simpler(value: Any) -> Any:
+def _simpler(value: object) -> object:
     """Return times as ISO 8601 text, numbers and arrays of NumPy as Python's."""
     if hasattr(value, "isoformat"):
         return value.isoformat()

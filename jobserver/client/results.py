@@ -36,7 +36,7 @@ class Picture(bytes):
         return bytes(self)
 
 
-def decode(value: Any, other: Other) -> Any:
+def decode(value: object, other: Other) -> object:
     """Return what a script returned.
 
     Parameters
@@ -112,7 +112,7 @@ def _are_floats(cells: list[object]) -> bool:
     return float in map(type, cells) and {float, type(None)}.issuperset(map(type, cells))
 
 
-def _decoded(head: Head, read_csv: Callable[[], bytes | None]) -> Any:
+def _decoded(head: Head, read_csv: Callable[[], bytes | None]) -> object:
     """Return a table or an array; as it is if it only resembles one."""
     try:
         return read_table(_restored(head, read_csv))
@@ -135,7 +135,7 @@ def _restored(head: Head, read_csv: Callable[[], bytes | None]) -> Head:
     return head
 
 
-def _cells(head: Head) -> Iterator[tuple[list[Any], Any]]:
+def _cells(head: Head) -> Iterator[tuple[list[object], object]]:
     """Yield each list of values, with its dtype."""
     if head["type"] == "ndarray":
         levels = len(head["shape"])
@@ -148,7 +148,7 @@ def _cells(head: Head) -> Iterator[tuple[list[Any], Any]]:
         yield head["index"], head["dtypes"]["index"]
 
 
-def _may_be_infinite(cells: list[Any], dtype: Any) -> bool:
+def _may_be_infinite(cells: list[object], dtype: object) -> bool:
     return (
         isinstance(dtype, str) and dtype.lower().startswith(("float", "object")) and None in cells
     )
@@ -184,7 +184,7 @@ def _shape(head: Head) -> tuple[int, int]:
     return len(columns[0]), len(columns)
 
 
-def _cell(head: Head, row: int, column: int) -> tuple[list[Any], int]:
+def _cell(head: Head, row: int, column: int) -> tuple[list[object], int]:
     """Return the list that holds a cell, and where."""
     if _is_grid(head):
         return head["data"][row], column

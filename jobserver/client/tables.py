@@ -36,7 +36,7 @@ def flat(values: Any, levels: int) -> list[Any]:
     return list(values)
 
 
-def read_table(head: Head) -> Any:
+def read_table(head: Head) -> object:
     """Return the DataFrame, Series, Index or ndarray that JSON describes.
 
     Raises
@@ -76,7 +76,7 @@ def _labels(head: Head, axis: str, rows: int) -> pd.Index:
     return pd.MultiIndex.from_arrays(arrays, names=[_label(each) for each in name])
 
 
-def _index(dtype: Any, labels: list[Any], name: Any = None) -> pd.Index:
+def _index(dtype: object, labels: list[object], name: object = None) -> pd.Index:
     import pandas as pd
 
     values = _column(dtype, labels)
@@ -85,7 +85,7 @@ def _index(dtype: Any, labels: list[Any], name: Any = None) -> pd.Index:
     return pd.Index(values, dtype=values.dtype, name=_label(name), tupleize_cols=False)
 
 
-def _label(label: Any) -> Any:
+def _label(label: object) -> object:
     """Return a label; pandas wants tuples for lists."""
     return tuple(map(_label, label)) if isinstance(label, list) else label
 
@@ -125,7 +125,7 @@ def _numpy(dtype: str, values: list[Any]) -> np.ndarray:
     return np.array(values, dtype=known) if known.kind in "biufc" else _objects(values)
 
 
-def _categories(described: Head, values: list[Any]) -> Any:
+def _categories(described: Head, values: list[object]) -> object:
     import pandas as pd
 
     labels = described["categories"]
@@ -135,7 +135,7 @@ def _categories(described: Head, values: list[Any]) -> Any:
     return pd.Categorical.from_codes(found, categories, ordered=described["ordered"])
 
 
-def _objects(values: list[Any]) -> np.ndarray:
+def _objects(values: list[object]) -> np.ndarray:
     import numpy as np
 
     array = np.empty(len(values), dtype=object)
@@ -208,7 +208,7 @@ def _index_head(index: pd.Index) -> Head:
     return {"index": shown, "dtypes": {"index": dtype}, "names": {"index": name}}
 
 
-def _plain_label(label: Any) -> Any:
+def _plain_label(label: object) -> object:
     if label is None or isinstance(label, str) or type(label) in (int, float):
         return label
     raise NeedsFile("a name that JSON has not")

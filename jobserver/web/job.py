@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import Response, request
 
@@ -184,7 +183,7 @@ def _provenance(provenance: object) -> Iterator[Field]:
         yield from (_field(f"{name} {part}".strip(), inner) for part, inner in parts)
 
 
-def _fields(content: Mapping[str, Any], names: Collection[str]) -> Iterator[Field]:
+def _fields(content: Mapping[str, object], names: Collection[str]) -> Iterator[Field]:
     yield from (_field(name, value) for name, value in content.items() if name in names)
 
 

@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bson import ObjectId
 from distributed import WorkerPlugin, get_worker
@@ -38,7 +37,7 @@ _workers: dict[str, DaskWorker] = {}
 _lock = threading.Lock()
 
 
-def run_job(job_id: str, server: Mapping[str, Any]) -> Answer:
+def run_job(job_id: str, server: Mapping[str, object]) -> Answer:
     """Run a queued job in this Dask worker, and wait for it.
 
     Only plain values come and go, so that the scheduler can do without Jobserver.
