@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from jobserver.api import info
+from jobserver.api import info, metrics
 from jobserver.api.data import data
 from jobserver.api.datafile import datafile, datafiles
-from jobserver.api.framework import errors, headers, origin, transport
+from jobserver.api.framework import errors, headers, origin, request_log, transport
 from jobserver.api.framework.identity import KEY, JobserverRequest
 from jobserver.api.job import job
 from jobserver.api.jobs import jobs
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BLUEPRINTS = (
     *(info.info, job, runs, results, jobs, datafile, datafiles, data, scripts, users, login),
-    *(info.metrics, docs.web, pages.pages),
+    *(metrics.metrics, docs.web, pages.pages),
 )
 
 
@@ -46,8 +46,9 @@ def create_app(parts: Services) -> Flask:
     app.extensions[KEY] = parts
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    request_log.register(app, parts.settings)
     errors.register(app)
-    info.register(app, parts)
+    metrics.register(app, parts)
     pages.register(app)
     session.register(app)
     headers.register(app, parts.settings)

@@ -121,9 +121,12 @@ def shared_server(make_server: MakeServer) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def members(make_server: MakeServer) -> Iterator[Members]:
-    """Users of a server that asks for a login, behind a proxy: `X-Forwarded-For` says who asks."""
+    """Users of a server that asks for a login, behind a proxy: `X-Forwarded-For` says who asks.
+
+    It logs in JSON.
+    """
     with (
-        make_server(LOGIN_REQUIRED=True, TRUSTED_PROXIES="127.0.0.1") as server,
+        make_server(LOGIN_REQUIRED=True, TRUSTED_PROXIES="127.0.0.1", LOG_FORMAT="json") as server,
         members_of(server) as made,
     ):
         yield made

@@ -13,7 +13,7 @@ import click
 
 import jobserver
 from jobserver.cli.jobs import commands
-from jobserver.cli.options import home_options, own_command, with_progress
+from jobserver.cli.options import home_options, load_and_log, own_command, with_progress
 from jobserver.cli.users import user
 from jobserver.errors import JobserverError
 
@@ -75,15 +75,15 @@ def init(folder: Path) -> None:
 @click.option("--port", default=5000, show_default=True, help="Port; 0 chooses a free one.")
 def run(home: Path, config: str, host: str, port: int) -> None:
     """Serve a home over HTTP."""
-    from jobserver.home.settings import load
     from jobserver.server.shutdown import exit_on_sigterm, leave
 
     exit_on_sigterm()
-    settings = load(home, config)
+    settings = load_and_log(home, config)
 
     from jobserver.api.framework.origin import check_host
     from jobserver.server.http import listen, serve
     from jobserver.server.server import Server
+    from jobserver.system.logs import announce
 
     check_host(host, settings)
     sockets = listen(host, port)
@@ -93,7 +93,7 @@ def run(home: Path, config: str, host: str, port: int) -> None:
     if host not in _EVERYWHERE:
         opened.serve_at(address)
     line = f"Jobserver {jobserver.__version__} on {address}, {_described(opened)}"
-    serve(opened, sockets, partial(click.echo, line, err=True))
+    serve(opened, sockets, partial(announce, line))
     leave()
 
 
@@ -104,15 +104,15 @@ def worker(home: Path, config: str) -> None:
 
     It works next to the server or on another machine.
     """
-    from jobserver.home.settings import load
     from jobserver.server.server import Server
     from jobserver.server.shutdown import exit_on_sigterm, leave, wait
+    from jobserver.system.logs import announce
 
     exit_on_sigterm()
-    settings = load(home, config)
+    settings = load_and_log(home, config)
     opened = Server(settings).open()
     line = f"Jobserver {jobserver.__version__} worker with {settings.workers} slots, "
-    wait(opened, partial(click.echo, line + _described(opened), err=True))
+    wait(opened, partial(announce, line + _described(opened)))
     leave()
 
 

@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from jobserver.data.files import DataFiles
 from jobserver.data.sources import DataSources
 from jobserver.data.stored import StoredData
 from jobserver.errors import Advised, Conflict, Problem, ShuttingDown
 from jobserver.execution.job_queue import QueueLimit
+from jobserver.execution.run_metrics import RunMetrics
 from jobserver.execution.runner import Runner
 from jobserver.execution.supervision.guards import Preloader
 from jobserver.execution.supervision.script_checker import ScriptChecker
@@ -28,6 +29,7 @@ from jobserver.jobs.outcome import CANCELLED, Outcome
 from jobserver.jobs.resources import MEMORY, Needs, parse_resources
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
+from jobserver.system.logs import current_request
 from jobserver.system.orphans import unique_name
 
 _ANYBODYS: Mapping[str, object] = {}
@@ -78,9 +80,7 @@ class Executor(ABC):
         self.queue_limit = QueueLimit(settings.QUEUE_LIMIT, self.lifecycle.waiting)
         self.draining = threading.Event()
         self.metrics = CollectorRegistry()
-        self.ended = Counter(
-            "jobserver_runs", "Runs that ended here.", ["state"], registry=self.metrics
-        )
+        self.run_metrics = RunMetrics(self.metrics)
 
     def accept(
         self,
@@ -123,7 +123,8 @@ class Executor(ABC):
             problems += [*wrong, *self.unmet(needs)]
             bound = bind(job, self.scripts, self.runner.sources, problems)
             bound |= {"resources": needs} if needs else {}
-            queued = self._queue(job, bound, {"notify": notify} if notify else {})
+            run = {"notify": notify, "request": current_request()}
+            queued = self._queue(job, bound, {name: run[name] for name in run if run[name]})
             if queued:
                 self.submit(job_id)
                 return queued
@@ -184,6 +185,11 @@ class Executor(ABC):
     @abstractmethod
     def running(self) -> dict[JobId, int]:
         """Id and attempt of each run here."""
+
+    @property
+    @abstractmethod
+    def children(self) -> int:
+        """Number of slots that can run a job: their child is alive, or the cluster has them."""
 
     @abstractmethod
     def stop(

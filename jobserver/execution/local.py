@@ -24,6 +24,7 @@ from jobserver.jobs.lifecycle.claims import Claim
 from jobserver.jobs.outcome import SHUTDOWN, Outcome, interrupted
 from jobserver.storage.database import Database
 from jobserver.storage.documents import JobId
+from jobserver.system.logs import log_run
 from jobserver.system.protocol import RunSpec
 
 log = logging.getLogger(__name__)
@@ -91,6 +92,11 @@ class LocalExecutor(Executor):
         return self.queue.is_empty
 
     @property
+    def children(self) -> int:
+        """Number of slots whose child is alive."""
+        return sum(slot.has_child for slot in self.slots)
+
+    @property
     def running(self) -> dict[JobId, int]:
         """Id and attempt of each run here."""
         jobs = (slot.job for slot in self.slots)
@@ -129,6 +135,8 @@ class Slot:
     ----------
     job : Job or None
         The job that runs here.
+    has_child : bool
+        Whether its child was alive when its thread last looked.
     """
 
     def __init__(self, executor: LocalExecutor, number: int) -> None:
@@ -138,6 +146,8 @@ class Slot:
             setup, executor.findings, executor.maps, executor.preloader
         )
         self.job: Job | None = None
+        self.has_child = False
+        self._began = 0.0
         self._taken: list[JobId] = []
         self._is_lent = False
         self._lock = threading.Lock()
@@ -165,17 +175,21 @@ class Slot:
         while not self.executor.draining.is_set():
             try:
                 self.supervisor.start()
+                self.has_child = True
                 if job_id := self.executor.next_job(POLL_SECONDS):
                     self._run_from(job_id)
                 elif share := self.executor.maps.pick():
                     self._lend(share)
             except (ChildEnded, StoreUnavailable, OSError) as error:
+                self.has_child = False
                 log.warning("a slot waits: %s", error)
                 self.executor.draining.wait(_RESTART_SECONDS)
             except Exception:  # a slot lives as long as the server
+                self.has_child = False
                 log.exception("a slot starts over")
                 self.supervisor.close()
                 self.executor.draining.wait(_RESTART_SECONDS)
+        self.has_child = False
         self.supervisor.dispose()
 
     def _run_from(self, job_id: JobId) -> None:
@@ -210,7 +224,9 @@ class Slot:
 
     def settle(self, job: Job, state: State | None) -> None:
         """Count a run that ended, and queue its job again if it has retries left."""
-        self.executor.ended.labels(state or "spooled").inc()
+        seconds = time.monotonic() - self._began
+        self.executor.run_metrics.observe(job, state, seconds)
+        log_run("The run ended.", state=state or "spooled", seconds=round(seconds, 3))
         self._occupy(None)
         if state is State.QUEUED and self.executor.serves_queue:
             self.executor.submit(job.id)
@@ -227,5 +243,5 @@ class Slot:
     def _occupy(self, job: Job | None) -> None:
         """Set what runs here; an order to stop is only ever meant for that."""
         with self._lock:
-            self.job = job
+            self.job, self._began = job, time.monotonic()
             self.supervisor.clear()

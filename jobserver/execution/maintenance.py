@@ -14,6 +14,7 @@ from jobserver.errors import StoreUnavailable
 from jobserver.jobs.job import State
 from jobserver.jobs.lifecycle.claims import CHECKS_PER_LEASE
 from jobserver.storage.database import SELECTION_SECONDS
+from jobserver.system.logs import about
 
 if TYPE_CHECKING:
     from jobserver.execution.executor import Executor
@@ -178,7 +179,8 @@ class Maintenance:
 
     def _recover_runs(self) -> None:
         for job_id, state in self._lifecycle.recover():
-            log.warning("job %s is %s: the lease of its server expired", job_id, state)
+            with about(job=job_id):
+                log.warning("job %s is %s: the lease of its server expired", job_id, state)
             if state is State.QUEUED:
                 self._executor.submit(job_id)
 

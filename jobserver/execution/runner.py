@@ -22,12 +22,13 @@ from jobserver.jobs.lifecycle.spool import Spool, SpooledOutcome
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import NOT_BEGUN, UNSTORABLE, Outcome
 from jobserver.jobs.resources import memory_limit
-from jobserver.processes import seeds
+from jobserver.processes import forms, seeds
 from jobserver.scripts.wording import import_folders
 from jobserver.sizes import MIB
 from jobserver.storage.database import Document
 from jobserver.storage.documents import JobId
 from jobserver.system.disk import temporary_folder
+from jobserver.system.logs import about, log_run
 from jobserver.system.protocol import RunSpec
 from jobserver.system.run_user import RunUser
 
@@ -81,6 +82,13 @@ class Runner:
 
     def run_job(self, job: Job, slot: RunSlot) -> Job | None:
         """Run a claimed job, and store how it ended; return the next job if it was claimed."""
+        run, script = job.run, forms.label(job.script or {})
+        ids = {"job": job.id, "attempt": run.attempt, "script": script, "request": run.request}
+        with about(**ids, user=job.owner):
+            log_run("The run began.")
+            return self._run_claimed(job, slot)
+
+    def _run_claimed(self, job: Job, slot: RunSlot) -> Job | None:
         own = [str(self.settings.home), str(self.settings.scripts_path)]
         folders = [*own, *import_folders()]
         output = OutputFilter(self.settings.JOB_OUTPUT_LIMIT, folders)

@@ -1,30 +1,20 @@
-"""The key that signs tokens and links; and the log kept free of it, and of forged lines."""
+"""The key that signs tokens and links."""
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import secrets
 from pathlib import Path
-from urllib.parse import unquote
 
 from jobserver.errors import SettingsError
 from jobserver.home.settings import Settings
 from jobserver.system.disk import sync
+from jobserver.system.logs import redact
 
 log = logging.getLogger(__name__)
 FILE = "secret.key"
 SHORTEST = 16
-MASK = "***"
-#: A shorter secret is not masked: it may be an ordinary word.
-_SHORTEST_MASKED = 4
-_PATTERNS = (
-    (re.compile(r"(://[^\s/@:]*:)[^\s/]+@"), rf"\1{MASK}@"),
-    (re.compile(r"\b((?:\w*token|code|password)=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
-    (re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
-)
-_known: set[str] = set()
 
 
 def secret_key(settings: Settings) -> str:
@@ -80,54 +70,3 @@ def _make_private(path: Path) -> None:
         log.warning(
             "%s could be read by others. Its permissions are fixed; consider a new key.", FILE
         )
-
-
-def redact(*secrets: str | None) -> None:
-    """Mask secrets in the log from now on, and the password in a URL."""
-    for secret in filter(None, secrets):
-        found = re.search(r"://[^/@]*?:(.+)@", secret)
-        password = found[1] if found else ""
-        spellings = {secret, password, unquote(password)}
-        _known.update(each for each in spellings if len(each) >= _SHORTEST_MASKED)
-
-
-def masked(text: str) -> str:
-    """Return a text with its secrets masked."""
-    for secret in sorted(_known, key=len, reverse=True):
-        text = text.replace(secret, MASK)
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-class MaskedFormatter(logging.Formatter):
-    """Masks secrets in log records, tracebacks included, and escapes what could forge others.
-
-    A path or a name may hold line breaks and commands for terminals. So a message is one line, and
-    the lines of a traceback are indented.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as text, secrets masked."""
-        lines = masked(super().format(record)).split("\n")
-        return "\n  ".join(map(_escaped, lines))
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - of the base class
-        """Return the message as one line."""
-        return _escaped(super().formatMessage(record))
-
-
-def _escaped(text: str) -> str:
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
-def mask_log() -> None:
-    """Log to stderr with secrets masked, unless logging is already configured."""
-    root = logging.getLogger()
-    if not root.handlers:
-        handler = logging.StreamHandler()
-        handler.setLevel(logging.WARNING)
-        handler.setFormatter(MaskedFormatter())
-        root.addHandler(handler)

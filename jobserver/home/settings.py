@@ -151,6 +151,11 @@ class Settings:
         30, "Time without a heartbeat before a running job is marked interrupted.", minimum=1
     )
     SHUTDOWN_GRACE: float = setting(30, "Time running jobs get to finish on shutdown.")
+    LOG_FORMAT: str = setting(
+        "text",
+        "Format of the log: text, or json with one object a line, requests and runs included.",
+        choices=("text", "json"),
+    )
 
     @property
     def data_path(self) -> Path:

@@ -110,6 +110,8 @@ class RunState(DocumentView):
         Its large result: ``key``, ``kind``, ``form``, ``size``.
     sent : bytes or None
         Checksum of the fields it was created with, if the request had an ``Idempotency-Key``.
+    request : str
+        Id of the request that started it; empty if none did.
     """
 
     attempt = StoredField[int]("attempt")
@@ -127,6 +129,7 @@ class RunState(DocumentView):
     result_size = StoredField[int]("result_size", 0)
     file = StoredField[Document | None]("file", None)
     sent = StoredField[bytes | None]("sent", None)
+    request = StoredField[str]("request", "")
 
 
 class Job(DocumentView):

@@ -30,6 +30,7 @@ from jobserver.api.framework.client_address import Network, is_proxy, real_clien
 from jobserver.api.framework.errors import MESSAGES, error_body
 from jobserver.api.framework.headers import ALWAYS, DATA_POLICY, POLICY
 from jobserver.sizes import KIB, MIB
+from jobserver.system.logs import log_request
 
 #: Bytes a second that a client has to send or read.
 LEAST_RATE = KIB
@@ -128,6 +129,7 @@ class JsonErrorTask(ErrorTask):  # type: ignore[misc, unused-ignore]  # its type
         self.content_length = len(body)
         self.close_on_finish = channel.refused = True
         self.write(body)
+        log_request("A request could not be read.", status=error.code)
 
 
 class RequestTask(WSGITask):  # type: ignore[misc, unused-ignore]  # its types are extra

@@ -12,7 +12,6 @@ from jobserver.execution import check_executor
 from jobserver.execution.run_as import check_run_as
 from jobserver.home.folder import warn_if_exposed
 from jobserver.home.platform import check_platform, on_app_engine
-from jobserver.home.secret_key import mask_log, redact
 from jobserver.home.settings import take_secrets
 from jobserver.mail import with_sender
 from jobserver.server.services import Services
@@ -20,6 +19,7 @@ from jobserver.storage.database import PATIENCE_SECONDS, Database
 from jobserver.storage.embedded import EmbeddedServer
 from jobserver.storage.indexes import check_search_fields
 from jobserver.storage.schema import check_schema
+from jobserver.system.logs import log_to_stderr, redact
 from jobserver.system.process_tree import hand_back_memory, shield_memory
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Server:
             If it does not answer.
         """
         hand_back_memory()
-        mask_log()
+        log_to_stderr(self.settings.LOG_FORMAT)
         check_search_fields(self.settings.SEARCH_FIELDS)
         uri, folder = self.settings.MONGO_URI, None
         redact(uri, self.settings.MAIL_PASSWORD, self.settings.SECRET_KEY)
@@ -113,7 +113,7 @@ class Server:
         check_executor(self.settings)
         check_run_as(self.settings)
         check_platform(self.settings)
-        mask_log()
+        log_to_stderr(self.settings.LOG_FORMAT)
         if not on_app_engine():  # where there are no other users
             warn_if_exposed(self.settings)
         self._parts = Services(self.settings, self.connect())

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from jobserver.system.logs import announce
+
 if TYPE_CHECKING:
     from jobserver.server.server import Server
 
@@ -119,10 +121,7 @@ class _Shutdown:
         if self._started:
             raise SystemExit
         self._started = True
-        print(
-            "Shutting down: running jobs may finish. Press Ctrl-C again to stop immediately.",
-            file=sys.stderr,
-        )
+        announce("Shutting down: running jobs may finish. Press Ctrl-C again to stop immediately.")
         threading.Thread(target=self._drain, name="ending").start()
 
     def _drain(self) -> None:

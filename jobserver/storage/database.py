@@ -49,6 +49,7 @@ from jobserver.storage.mongo_errors import (
     translated,
     unusable,
 )
+from jobserver.storage.timing import CommandTimer
 from jobserver.system.disk import check_room
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,7 @@ class Database:
         self._folder = folder
         #: When this process last changed a job or added a document, by the monotonic clock.
         self.wrote = 0.0
+        self.timer = CommandTimer()
         try:
             # `call` retries instead of the driver. Concerns in the string are overridden: a job
             # must be durable after 201.
@@ -102,6 +104,7 @@ class Database:
                 socketTimeoutMS=SOCKET_SECONDS * 1000,
                 appname="jobserver",
                 connect=False,
+                event_listeners=[self.timer],
             )
             self._database = self.client.get_default_database(
                 NAME,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -67,3 +70,59 @@ def test_runs_are_counted_by_their_end(client: httpx.Client) -> None:
     assert after["jobserver_slots",] == 2
     assert after["jobserver_waiting",] == 0
     assert after["process_resident_memory_bytes",] > 2**20
+
+
+def test_runs_are_counted_by_script(client: httpx.Client) -> None:
+    pipeline = {"type": "pipeline", "steps": ["noop"]}
+    made: list[dict[str, Any]] = [
+        {"script_name": "noop"},
+        {"script_name": "fail"},
+        {"script": pipeline},
+    ]
+    names = (("noop", "finished"), ("fail", "failed"), ("pipeline", "finished"))
+    run_all(client, made)
+    before = at_rest(client)
+    run_all(client, made)
+    after = at_rest(client)
+    for script, state in names:
+        runs = "jobserver_script_runs_total", script, state
+        times = "jobserver_run_seconds_count", script
+        assert after[runs] - before[runs] == 1
+        assert after[times] - before[times] == 1
+
+
+def run_all(client: httpx.Client, jobs: list[dict[str, Any]]) -> None:
+    """Run jobs, one after another."""
+    for fields in jobs:
+        run_through(client, **fields)
+
+
+def test_a_queue_has_a_length_and_an_age(client: httpx.Client) -> None:
+    for _ in range(2):  # as many as there are slots
+        start(client, "hold")
+    until(lambda: figures(client)["jobserver_running",] == 2)
+    assert figures(client)["jobserver_queue_age_seconds",] == 0
+    before = time.monotonic()
+    for _ in range(3):
+        start(client, "noop")
+    found = figures(client)
+    assert found["jobserver_queue_length",] == 3
+    later = until(lambda: (now := figures(client))["jobserver_queue_age_seconds",] > 0.3 and now)
+    assert later["jobserver_queue_age_seconds",] < time.monotonic() - before + 0.1
+    assert later["jobserver_children",] == later["jobserver_slots",] == 2
+
+
+def start(client: httpx.Client, script: str) -> None:
+    """Create a job and start it."""
+    job_id = client.put("/job", json={"script_name": script}).json()["_id"]
+    assert client.post(f"/job/{job_id}/run").status_code == 202
+
+
+def test_the_time_of_the_database_is_measured(client: httpx.Client) -> None:
+    before = figures(client)
+    client.put("/job", json={})
+    after = figures(client)
+    name = "jobserver_database_seconds_count", "insert"
+    assert after[name] - before[name] == 1
+    assert after["jobserver_database_up",] == 1
+    assert "jobserver_slow_queries_total" in {labels[0] for labels in after}

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobserver.errors import SettingsError
-from jobserver.home.secret_key import MaskedFormatter, masked, redact
 from jobserver.storage.database import Database
+from jobserver.system.logs import MaskedFormatter, masked, redact
 
 ROOT = Path(__file__).parents[2]
 

@@ -88,7 +88,7 @@ class Server:
 
     def _address(self) -> str:
         assert self.process.poll() is None, f"the server did not start:\n{self.log}"
-        found = re.search(r"^Jobserver .* on (http://127\.0\.0\.1:\d+), .*\n", self.log, re.M)
+        found = re.search(r"Jobserver \S+ on (http://127\.0\.0\.1:\d+), .*\n", self.log)
         return found[1] if found else ""
 
     def _connect(self) -> httpx.Client:

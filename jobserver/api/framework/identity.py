@@ -17,6 +17,7 @@ from jobserver.data.stored import StoredData
 from jobserver.errors import Unauthorized
 from jobserver.storage.database import Document
 from jobserver.storage.documents import OWNER
+from jobserver.system.logs import add_ids
 from jobserver.users.accounts import actor_of
 from jobserver.users.policy import LOCAL, NOBODY, Actor, Role, visibility_filter
 from jobserver.users.tokens import is_personal
@@ -83,6 +84,7 @@ def actor() -> Actor:
     """
     if "actor" not in g:
         g.actor = _authenticated() if services().settings.LOGIN_REQUIRED else LOCAL
+        add_ids(user=g.actor.id)
     found: Actor = g.actor
     return found
 

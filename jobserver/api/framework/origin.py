@@ -36,7 +36,7 @@ _ALLOWED_HEADERS = (
 _PAGES = ("pages", "web")
 _EXPOSED_HEADERS = (
     "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Location, "
-    "Preference-Applied, Retry-After, WWW-Authenticate, X-Remarks"
+    "Preference-Applied, Retry-After, WWW-Authenticate, X-Remarks, X-Request-ID"
 )
 #: Seconds a browser may cache a preflight; none caches it longer than two hours.
 _MAX_AGE = "7200"

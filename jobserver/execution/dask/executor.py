@@ -104,6 +104,11 @@ class DaskExecutor(Executor):
         return ClusterStatus(found.status, found.dashboard) if found else ClusterStatus("", None)
 
     @property
+    def children(self) -> int:
+        """Number of threads of the cluster; 0 while there is no connection to it."""
+        return (self._cluster.threads or 0) if self._cluster else 0
+
+    @property
     def running(self) -> dict[JobId, int]:
         """Nothing runs here."""
         return {}
@@ -244,7 +249,7 @@ class DaskExecutor(Executor):
         self._forget(job_id)
         self.queue_limit.leave(job_id)
         if state:
-            self.ended.labels(state).inc()
+            self.run_metrics.count(state)
         if state is State.QUEUED:
             self.submit(job_id)
 

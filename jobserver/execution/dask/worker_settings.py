@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from jobserver.errors import SettingsError
-from jobserver.home.secret_key import redact
 from jobserver.home.settings import HOME, Settings, load, public_values
 from jobserver.storage.database import Database
 from jobserver.storage.embedded import uri_of
+from jobserver.system.logs import log_to_stderr, redact
 
 
 class Answer(TypedDict, total=False):
@@ -110,5 +110,6 @@ class WorkerSettings:
 
     def connect(self, uri: str, settings: Settings) -> Database:
         """Connect to the server's database."""
+        log_to_stderr(settings.LOG_FORMAT)
         redact(uri)
         return Database(uri, settings.home if self.embedded else None)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from jobserver.errors import Conflict
 from jobserver.jobs import logs
@@ -41,6 +42,13 @@ from jobserver.storage.documents import OWNER, JobId, utcnow
 
 _NOT_CANCELLED = private(cancel={"$exists": False})
 _NOTHING: Mapping[str, object] = {}
+
+
+class Queue(NamedTuple):
+    """The queued jobs: how many, and since when the first of them waits."""
+
+    length: int
+    since: datetime | None
 
 
 class JobLifecycle:
@@ -219,6 +227,17 @@ class JobLifecycle:
         """Return the ids of the queued jobs, the oldest first."""
         found = find_jobs(self.database, {"state": State.QUEUED}, ["started"])
         return [job.id for job in sorted(found, key=lambda job: job.started or datetime.min)]
+
+    def queue(self) -> Queue:
+        """Return how many jobs wait in the database, and since when.
+
+        A job that is tried again waits since its last attempt.
+        """
+        since = {"$cond": [{"$gt": [f"${PRIVATE}.attempt", 0]}, "$edited", "$started"]}
+        group = {"_id": None, "length": {"$sum": 1}, "since": {"$min": since}}
+        steps = [{"$match": {"state": State.QUEUED}}, {"$group": group}]
+        found = [*self.database.call(self._collection.aggregate, steps)]
+        return Queue(found[0]["length"], found[0]["since"]) if found else Queue(0, None)
 
     def renew_leases(self, job_ids: Iterable[JobId]) -> None:
         """Renew the leases of jobs that this owner runs, by the database's time."""
