@@ -25,7 +25,7 @@ from jobserver.api.framework.origin import check_host
 from jobserver.errors import JobserverError
 from jobserver.home.folder import check_home
 from jobserver.home.platform import on_app_engine
-from jobserver.home.settings import CONFIG, HOME, Settings, load, take_secrets
+from jobserver.home.settings import CONFIG, HOME, Settings, load_and_log, take_secrets
 from jobserver.server.app_engine import AppEngine
 from jobserver.server.server import Server
 from jobserver.server.shutdown import exit_on_sigterm
@@ -92,7 +92,7 @@ class Application:
                 return
             folder, name = Path(os.environ.get(HOME, ".")), os.environ.get(CONFIG, "default")
             check_home(folder, is_named=HOME in os.environ)
-            settings = load(folder, name)
+            settings = load_and_log(folder, name)
             if config:
                 settings = _fitted(settings, config)
             os.umask(0o077)  # what is written is private

@@ -13,7 +13,7 @@ import click
 
 import jobserver
 from jobserver.cli.jobs import commands
-from jobserver.cli.options import home_options, load_and_log, own_command, with_progress
+from jobserver.cli.options import home_options, own_command, with_progress
 from jobserver.cli.users import user
 from jobserver.errors import JobserverError
 
@@ -75,6 +75,7 @@ def init(folder: Path) -> None:
 @click.option("--port", default=5000, show_default=True, help="Port; 0 chooses a free one.")
 def run(home: Path, config: str, host: str, port: int) -> None:
     """Serve a home over HTTP."""
+    from jobserver.home.settings import load_and_log
     from jobserver.server.shutdown import exit_on_sigterm, leave
 
     exit_on_sigterm()
@@ -104,6 +105,7 @@ def worker(home: Path, config: str) -> None:
 
     It works next to the server or on another machine.
     """
+    from jobserver.home.settings import load_and_log
     from jobserver.server.server import Server
     from jobserver.server.shutdown import exit_on_sigterm, leave, wait
     from jobserver.system.logs import announce

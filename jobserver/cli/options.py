@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TypeVar
 import click
 from click.core import ParameterSource
 
-from jobserver.home.settings import CONFIG, HOME, Settings, load
+from jobserver.home.settings import CONFIG, HOME
 
 T = TypeVar("T")
 
@@ -47,18 +46,6 @@ def _checked(context: click.Context, parameter: click.Parameter, home: Path) -> 
     return home
 
 
-def load_and_log(home: Path, config: str) -> Settings:
-    """Return the settings of a home, and log as they say, warnings about them included."""
-    from jobserver.system.logs import log_to_stderr
-
-    with warnings.catch_warnings(record=True) as early:
-        settings = load(home, config)
-    log_to_stderr(settings.LOG_FORMAT)
-    for each in early:
-        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-    return settings
-
-
 def own_command() -> str:
     """Return the command that was called, as it can be typed here."""
     own = Path(sys.argv[0])
@@ -78,6 +65,7 @@ def with_database(
     any_kind : bool
         Whether to open a database of the fall-back even if mongod is installed.
     """
+    from jobserver.home.settings import load
     from jobserver.server.server import Server
 
     opened = Server(load(home, config), any_kind=any_kind)

@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from jobserver.errors import SettingsError, similar_names
 from jobserver.sizes import GIB, MIB
+from jobserver.system.logs import log_to_stderr
 
 PREFIX = "JOBSERVER_"
 #: Environment variables that say where the settings are; they are not settings themselves.
@@ -235,6 +236,16 @@ def load(
         else:
             _warn_unknown(key, list(known))
     return Settings(home=home, config=config, **values)
+
+
+def load_and_log(home: Path, config: str) -> Settings:
+    """Return the settings of a home, and log as they say, warnings about them included."""
+    with warnings.catch_warnings(record=True) as early:
+        settings = load(home, config)
+    log_to_stderr(settings.LOG_FORMAT)
+    for each in early:
+        warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return settings
 
 
 def take_secrets() -> None:

@@ -157,19 +157,17 @@ def log_to_stderr(log_format: str) -> None:
     log_format : str
         ``text``, or ``json`` for one object a line, requests and runs included.
     """
-    in_json = log_format == "json"
+    in_json, root = log_format == "json", logging.getLogger()
     _SERVICE.setLevel(logging.INFO)
     for logger in (_ACCESS, _RUNS):
         logger.setLevel(logging.INFO if in_json else logging.WARNING)
-    root = logging.getLogger()
-    if root.handlers:
-        return
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if in_json else MaskedFormatter())
-    root.addHandler(handler)
-    if in_json:
+    if not root.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JsonFormatter() if in_json else MaskedFormatter())
+        root.addHandler(handler)
+    if any(isinstance(each.formatter, JsonFormatter) for each in root.handlers):
         for each in logging.getLogger("gunicorn.error").handlers:  # if it serves this process
-            each.setFormatter(handler.formatter)
+            each.setFormatter(JsonFormatter())
         logging.captureWarnings(True)
         sys.excepthook = _log_end
         threading.excepthook = _log_end_of_thread
