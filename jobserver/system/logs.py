@@ -22,13 +22,18 @@ from urllib.parse import unquote
 MASK = "***"
 #: A shorter secret is not masked: it may be an ordinary word.
 _SHORTEST_MASKED = 4
+_LOCAL = r"[^\s/@:;,\"'<>()*=]"
 _PATTERNS = (
     (re.compile(r"(://[^\s/@:]*:)[^\s/]+@"), rf"\1{MASK}@"),
     (re.compile(r"\b((?:\w*token|code|password)=)[^\s&\"'<>]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(Bearer|Basic) +[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
-    (re.compile(r"[^\s/@:;,\"'<>()*=]+@[\w-]+(?:\.[\w-]+)+"), MASK),  # an email address
+    # An email address. Only the start of a word is tried: a long one would take for ever.
+    (re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[\w-]+(?:\.[\w-]+)+"), MASK),
 )
-_known: set[str] = set()
+#: What a text holds that one of the patterns matches: most hold nothing of it.
+_SUSPECT = re.compile(r"[@=]|B(?:earer|asic) ")
+#: The longest first, which may contain others.
+_known: list[str] = []
 
 #: Loggers of lines that are no problems: the start and end of a process, requests, and runs.
 _SERVICE = logging.getLogger("jobserver.service")
@@ -46,13 +51,16 @@ def redact(*secrets: str | None) -> None:
         found = re.search(r"://[^/@]*?:(.+)@", secret)
         password = found[1] if found else ""
         spellings = {secret, password, unquote(password)}
-        _known.update(each for each in spellings if len(each) >= _SHORTEST_MASKED)
+        found_now = {each for each in spellings if len(each) >= _SHORTEST_MASKED}
+        _known[:] = sorted(found_now.union(_known), key=len, reverse=True)
 
 
 def masked(text: str) -> str:
     """Return a text with its secrets masked."""
-    for secret in sorted(_known, key=len, reverse=True):
+    for secret in _known:
         text = text.replace(secret, MASK)
+    if not _SUSPECT.search(text):
+        return text
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     return text
@@ -124,9 +132,6 @@ class JsonFormatter(logging.Formatter):
         """Return the record as JSON."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         content = {
-            "time": moment.replace("+00:00", "Z"),
-            "level": record.levelname,
-            "logger": record.name,
             "message": record.getMessage().rstrip("\n"),
             **_ids.get(),
             **getattr(record, "fields", _NOTHING),
@@ -135,8 +140,13 @@ class JsonFormatter(logging.Formatter):
             content["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             content["stack"] = record.stack_info
-        plain = {name: _plain(value) for name, value in content.items()}
-        return json.dumps(plain).replace("\x7f", "\\u007f")
+        origin = {
+            "time": moment.replace("+00:00", "Z"),
+            "level": record.levelname,
+            "logger": record.name,
+        }
+        line = json.dumps(origin | {name: _plain(value) for name, value in content.items()})
+        return line.replace("\x7f", "\\u007f")
 
 
 def _plain(value: object) -> object:

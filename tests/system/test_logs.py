@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -94,6 +95,13 @@ def test_a_traceback_is_part_of_its_line_without_secrets() -> None:
 )
 def test_addresses_are_masked(text: str, expected: str) -> None:
     assert masked(text) == expected
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "a." * 50_000 + "@", "a@" * 50_000, "x=" * 50_000])
+def test_a_long_word_takes_no_longer(text: str) -> None:
+    began = time.process_time()
+    masked(text)
+    assert time.process_time() - began < 2
 
 
 @pytest.fixture(scope="module")
