@@ -50,7 +50,7 @@ class QueueMetrics(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the figures; those of the queue only if the database answers."""
-        name, text = "jobserver_database_up", "Whether the database answers: 1 or 0."
+        name, text = "jobserver_database_up", "Whether the database counts the queue in time."
         try:
             length, since = self._lifecycle.queue()
         except StoreUnavailable:

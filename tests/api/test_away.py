@@ -59,6 +59,14 @@ def test_the_rest_goes_on(forsaken: tuple[Server, EmbeddedServer], path: str) ->
     assert server.client.get(path).status_code == 200
 
 
+def test_metrics_report_that_it_is_away(forsaken: tuple[Server, EmbeddedServer]) -> None:
+    server, _ = forsaken
+    answer = server.client.get("/metrics")
+    assert answer.status_code == 200
+    assert "\njobserver_database_up 0.0\n" in answer.text
+    assert "jobserver_queue_length" not in answer.text
+
+
 def test_what_is_wrong_is_still_reported(forsaken: tuple[Server, EmbeddedServer]) -> None:
     server, _ = forsaken
     assert server.client.get("/job/a.b").status_code == 400

@@ -19,7 +19,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from jobserver.errors import Conflict
+import pymongo
+from pymongo.errors import ExecutionTimeout
+
+from jobserver.errors import Conflict, StoreUnavailable
 from jobserver.jobs import logs
 from jobserver.jobs.job import ACTIVE, PRIVATE, Job, State, find_jobs, private
 from jobserver.jobs.lifecycle.claims import Claim, Claims, LeaseMonitor
@@ -42,6 +45,8 @@ from jobserver.storage.documents import OWNER, JobId, utcnow
 
 _NOT_CANCELLED = private(cancel={"$exists": False})
 _NOTHING: Mapping[str, object] = {}
+#: Seconds that the database gets to count the queue; Prometheus waits for ten.
+QUEUE_SECONDS = 2.0
 
 
 class Queue(NamedTuple):
@@ -232,11 +237,20 @@ class JobLifecycle:
         """Return how many jobs wait in the database, and since when.
 
         A job that is tried again waits since its last attempt.
+
+        Raises
+        ------
+        StoreUnavailable
+            If the database does not answer within `QUEUE_SECONDS`.
         """
         since = {"$cond": [{"$gt": [f"${PRIVATE}.attempt", 0]}, "$edited", "$started"]}
         group = {"_id": None, "length": {"$sum": 1}, "since": {"$min": since}}
         steps = [{"$match": {"state": State.QUEUED}}, {"$group": group}]
-        found = [*self.database.call(self._collection.aggregate, steps)]
+        try:
+            with pymongo.timeout(QUEUE_SECONDS):
+                found = [*self.database.call(self._collection.aggregate, steps)]
+        except ExecutionTimeout as error:
+            raise StoreUnavailable("The database did not count the queue in time.") from error
         return Queue(found[0]["length"], found[0]["since"]) if found else Queue(0, None)
 
     def renew_leases(self, job_ids: Iterable[JobId]) -> None:
