@@ -25,7 +25,7 @@ from jobserver.api.framework.origin import check_host
 from jobserver.errors import JobserverError
 from jobserver.home.folder import check_home
 from jobserver.home.platform import on_app_engine
-from jobserver.home.settings import CONFIG, HOME, Settings, load_and_log, take_secrets
+from jobserver.home.settings import CONFIG, HOME, PREFIX, Settings, load_and_log, take_secrets
 from jobserver.server.app_engine import AppEngine
 from jobserver.server.server import Server
 from jobserver.server.shutdown import exit_on_sigterm
@@ -45,6 +45,14 @@ workers = 1  # each would have slots of its own
 control_socket_disable = True
 graceful_timeout = 40  # longer than `SHUTDOWN_GRACE`
 timeout = 600  # the start may build indexes
+if os.environ.get(f"{PREFIX}LOG_FORMAT") == "json":  # for the main process, which reads no home
+    logconfig_dict = {
+        "root": {"level": "WARNING", "handlers": ["error_console"]},
+        "loggers": {
+            "gunicorn.error": {"level": "INFO", "handlers": ["error_console"], "propagate": False}
+        },
+        "formatters": {"generic": {"()": "jobserver.system.logs.JsonFormatter"}},
+    }
 
 #: What no address means to gunicorn.
 _EVERYWHERE = "0.0.0.0"  # noqa: S104
