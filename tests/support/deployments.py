@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -14,15 +13,14 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from tests.support.database import OwnDatabase, own_database
+from tests.support.networks import Network, ip, network
 from tests.support.server import until
 
 SET_NAME = "faults"
-MEMBERS = 3
+NAMES = ("0", "1", "2")
 #: Seconds that a fault lasts: shorter and longer than a lease, and than an election.
 SHORTEST, LONGEST = 0.2, 8.0
 ELECTION_SECONDS = 60.0
-_BRIDGE = "jobserver0"
-_NETWORK = "10.213.77"
 
 
 class Deployment:
@@ -82,7 +80,11 @@ class Deployment:
 
 
 class ReplicaSet(Deployment):
-    """Three members, each in a network of its own; any may be cut off."""
+    """Three members, each on a host of its own; any may be cut off."""
+
+    def __init__(self, uri: str, members: list[OwnDatabase], hosts: Network) -> None:
+        super().__init__(uri, members)
+        self._network = hosts
 
     def faults(self) -> dict[str, Callable[[random.Random], Callable[[], None]]]:
         """Those of one member, and those of several."""
@@ -96,20 +98,21 @@ class ReplicaSet(Deployment):
 
     def _cut_off(self, chance: random.Random) -> Callable[[], None]:
         """Cut one off from everybody."""
-        name = _namespace(chance.randrange(MEMBERS))
-        _ip("-n", name, "link", "set", "eth0", "down")
-        return lambda: _ip("-n", name, "link", "set", "eth0", "up")
+        host = chance.choice(self._network.hosts)
+        self._network.cut_off(host)
+        return lambda: self._network.join(host)
 
     def _part(self, chance: random.Random) -> Callable[[], None]:
         """Cut one off from the other members only: clients still reach it."""
-        number = chance.randrange(MEMBERS)
-        name, others = _namespace(number), [_host(n) for n in range(MEMBERS) if n != number]
+        host = chance.choice(self._network.hosts)
+        name = self._network.namespace(host)
+        others = [self._network.address(each) for each in self._network.hosts if each != host]
         for other in others:
-            _ip("-n", name, "route", "add", "blackhole", f"{other}/32")
+            ip("-n", name, "route", "add", "blackhole", f"{other}/32")
 
         def join() -> None:
             for other in others:
-                _ip("-n", name, "route", "del", "blackhole", f"{other}/32")
+                ip("-n", name, "route", "del", "blackhole", f"{other}/32")
 
         return join
 
@@ -144,46 +147,17 @@ def standalone(folder: Path) -> Iterator[Deployment]:
 def replica_set(folder: Path) -> Iterator[ReplicaSet]:
     """Three members; needs root and iproute2, for their networks."""
     options = ("--replSet", SET_NAME, "--oplogSize", "100")
-    with ExitStack() as stack:
-        _make_networks(stack)
+    with network("jobserver0", "10.213.77", *NAMES) as hosts, ExitStack() as stack:
         members = []
-        for number in range(MEMBERS):
-            within = ("ip", "netns", "exec", _namespace(number))
-            member = OwnDatabase(folder / str(number), None, options, _host(number), within)
+        for name in NAMES:
+            address, within = hosts.address(name), hosts.within(name)
+            member = OwnDatabase(folder / name, None, options, address, within)
             members.append(member)
             member.start()
             stack.callback(member.kill)
-        hosts = ",".join(f"{member.host}:{member.port}" for member in members)
-        deployment = ReplicaSet(f"mongodb://{hosts}/jobserver?replicaSet={SET_NAME}", members)
+        seeds = ",".join(f"{member.host}:{member.port}" for member in members)
+        uri = f"mongodb://{seeds}/jobserver?replicaSet={SET_NAME}"
+        deployment = ReplicaSet(uri, members, hosts)
         deployment.initiate()
         yield deployment
         deployment.mend()
-
-
-def _namespace(number: int) -> str:
-    return f"jobserver{number}"
-
-
-def _host(number: int) -> str:
-    return f"{_NETWORK}.{11 + number}"
-
-
-def _make_networks(stack: ExitStack) -> None:
-    """A network for each member, on a bridge that this process reaches too."""
-    _ip("link", "add", _BRIDGE, "type", "bridge")
-    stack.callback(_ip, "link", "del", _BRIDGE)
-    _ip("address", "add", f"{_NETWORK}.1/24", "dev", _BRIDGE)
-    _ip("link", "set", _BRIDGE, "up")
-    for number in range(MEMBERS):
-        name, end = _namespace(number), f"{_BRIDGE}-{number}"
-        _ip("netns", "add", name)
-        stack.callback(_ip, "netns", "del", name)
-        _ip("link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", name)
-        _ip("link", "set", end, "master", _BRIDGE, "up")
-        _ip("-n", name, "address", "add", f"{_host(number)}/24", "dev", "eth0")
-        for device in ("lo", "eth0"):
-            _ip("-n", name, "link", "set", device, "up")
-
-
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)

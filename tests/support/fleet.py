@@ -45,15 +45,13 @@ class Fleet:
 
     def __init__(self, home: Path, names: tuple[str, ...], **settings: object) -> None:
         self.home = home
-        make_home(home)
-        shutil.copy(SIGNING, home / "scripts")
+        make_signing_home(home)
         self.port = free_port()
         self.members: dict[str, subprocess.Popen[bytes]] = {}
         self._mark = f"/nowhere/{secrets.token_hex(8)}"
         self.names = names
         self._settings = {f"{PREFIX}{name}": str(value) for name, value in settings.items()}
         self._strangers: set[psutil.Process] = set()
-        (home / "tmp").mkdir()
 
     def start(self, *names: str) -> None:
         """Start those members that do not run, or some that are named."""
@@ -66,11 +64,12 @@ class Fleet:
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
         # Everything that they start inherits the path, and is recognized by it.
         paths = os.pathsep.join((str(ROOT), self._mark))
-        environ |= {"TMPDIR": str(self.home / "tmp"), "PYTHONPATH": paths}
+        home = self.home_of(name)
+        environ |= {"TMPDIR": str(home / "tmp"), "PYTHONPATH": paths}
         environ |= self.environ(name)
-        with (self.home / f"{name}.log").open("a") as log:
+        with (home / f"{name}.log").open("a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *self.command(name)],
+                [*self.within(name), sys.executable, "-m", *self.command(name)],
                 stdout=log,
                 stderr=log,
                 env=environ,
@@ -82,17 +81,25 @@ class Fleet:
         """Settings in the environment of a member."""
         return self._settings
 
+    def home_of(self, name: str) -> Path:  # noqa: ARG002 - all share one
+        """Return the home of a member."""
+        return self.home
+
+    def within(self, name: str) -> tuple[str, ...]:  # noqa: ARG002 - all are here
+        """Return what stands before the command of a member: nothing, on this host."""
+        return ()
+
     def tend(self) -> None:
         """Start anew what ends when another member does: nothing, in this fleet."""
 
     def command(self, name: str) -> tuple[str, ...]:
         """The module of a member, and its options."""
         options = {"server": ("run", "--port", str(self.port)), "worker": ("worker",)}[name]
-        return "jobserver", *options, "--home", str(self.home)
+        return "jobserver", *options, "--home", str(self.home_of(name))
 
     def log(self, name: str) -> str:
         """What a member wrote, over all its lives."""
-        return (self.home / f"{name}.log").read_text(encoding="utf-8")
+        return (self.home_of(name) / f"{name}.log").read_text(encoding="utf-8")
 
     @contextmanager
     def client(self, timeout: float = 5.0) -> Iterator[httpx.Client]:
@@ -195,6 +202,13 @@ def manned(members: F) -> Iterator[F]:
     finally:
         members.kill_all()
         until(lambda: not members.processes(), GONE_SECONDS)
+
+
+def make_signing_home(home: Path) -> None:
+    """Make a home with the scripts of `tests.support.scripts.signing`."""
+    make_home(home)
+    shutil.copy(SIGNING, home / "scripts")
+    (home / "tmp").mkdir()
 
 
 def _is(module: str, process: psutil.Process) -> bool:
