@@ -16,8 +16,8 @@ from benchmarks.figures import Figure, percentile
 from benchmarks.large_results import Watched
 from benchmarks.server import Server, new_home, serving
 from jobserver.jobs.job import Job
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
-from jobserver.storage.documents import utcnow
 from jobserver.storage.embedded import EmbeddedServer
 
 PAGE = 100

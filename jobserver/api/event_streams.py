@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from jobserver.encoding import dumps
 from jobserver.jobs import logs
 from jobserver.jobs.feed import SHOWN, Look, Watch, changed_jobs, oldest_change
 from jobserver.jobs.job import TERMINAL, Job
+from jobserver.storage.clock import new_id, utcnow
 from jobserver.storage.database import Document
 from jobserver.users.policy import LOCAL
 
@@ -175,8 +176,8 @@ def jobs_events(
 ) -> Iterator[bytes]:
     """Yield changes of all visible jobs; some may be repeated after an interruption."""
     is_resumed = ObjectId.is_valid(last)
-    since = ObjectId(last).generation_time if is_resumed else datetime.now(UTC)
-    oldest, seen = oldest_change(since), {ObjectId(last) if is_resumed else ObjectId()}
+    since = ObjectId(last).generation_time if is_resumed else utcnow().replace(tzinfo=UTC)
+    oldest, seen = oldest_change(since), {ObjectId(last) if is_resumed else new_id()}
     for look in _looks(parts, Watch(), is_valid):
         if look is None:
             yield b""

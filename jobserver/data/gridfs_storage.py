@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from jobserver.errors import NotFound
 from jobserver.storage.blobs import CHUNK_SIZE, Blobs, Content, OpenFile
+from jobserver.storage.clock import new_id
 from jobserver.storage.database import Database, Document
 from jobserver.system.disk import temporary_folder
 
@@ -53,7 +54,7 @@ class GridfsStorage:
 
     def add(self, name: str, content: Content) -> bool:
         """Store a file; return False if its name is taken."""
-        key = ObjectId()
+        key = new_id()
         with self._blobs.settled({key: self._key(name)}):
             size = self._blobs.save(key, content)
             entry = {"_id": self._key(name), "file": key, "size": size}

@@ -17,8 +17,9 @@ from bson import ObjectId
 
 from jobserver.errors import Advised, BadRequest, Conflict, NotFound, Problem, Unavailable
 from jobserver.storage.blobs import Blobs
+from jobserver.storage.clock import new_id, utcnow
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import OWNER, JobId, owned_by, utcnow
+from jobserver.storage.documents import OWNER, JobId, owned_by
 from jobserver.storage.usage import StorageUsage
 from jobserver.system.disk import temporary_folder
 from jobserver.tables.datatypes import DatatypeMismatch, check_datatype
@@ -86,7 +87,7 @@ class StoredData:
         value = described.pop("data", _ABSENT)
         _check(value, described["datatype"])
         key = ObjectId()
-        data_id = ObjectId() if data_id is None else data_id
+        data_id = new_id() if data_id is None else data_id
         content = bson.encode({"data": value})
         size = len(content) + _OVERHEAD
         document = {"_id": data_id, "created": utcnow(), **described, _PRIVATE: key, _SIZE: size}

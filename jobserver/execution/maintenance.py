@@ -25,6 +25,7 @@ _TICK_SECONDS = 0.1
 _STOP_SECONDS = 0.4
 _SCAN_SECONDS = 2.0
 _TIDY_SECONDS = 600.0
+_CLOCK_SECONDS = 60.0
 
 
 class Order(IntEnum):
@@ -41,6 +42,7 @@ class Order(IntEnum):
     FIND_JOBS = 5
     SEND_MAILS = 6
     TIDY_UP = 7
+    COMPARE_CLOCKS = 8
 
 
 @dataclass
@@ -97,6 +99,7 @@ class Maintenance:
             PeriodicAction(Order.RENEW_LEASES, self._lease_seconds, self._renew_leases),
             PeriodicAction(Order.STORE_SPOOLED, _SCAN_SECONDS, self._store_spooled),
             PeriodicAction(Order.STOP_RUNS, _STOP_SECONDS, self._stop_runs),
+            PeriodicAction(Order.COMPARE_CLOCKS, _CLOCK_SECONDS, self._compare_clocks),
         ]
 
     def _common_actions(self) -> list[PeriodicAction]:
@@ -183,6 +186,9 @@ class Maintenance:
                 log.warning("job %s is %s: the lease of its server expired", job_id, state)
             if state is State.QUEUED:
                 self._executor.submit(job_id)
+
+    def _compare_clocks(self) -> None:
+        self._lifecycle.database.now()
 
     def _find_jobs(self) -> None:
         """Find jobs that others queued, or that waited before this server started."""

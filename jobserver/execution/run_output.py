@@ -16,8 +16,8 @@ from jobserver.jobs import logs
 from jobserver.jobs.job import Job, State
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
 from jobserver.jobs.outcome import INTERRUPTED, Outcome
+from jobserver.storage.clock import shared, utcnow
 from jobserver.storage.database import Document
-from jobserver.storage.documents import utcnow
 
 log = logging.getLogger(__name__)
 #: Seconds between two writes to the database, and between two attempts while it is away.
@@ -182,7 +182,7 @@ class StepRecords:
         if isinstance(number, int) and isinstance(name, str) and isinstance(started, datetime):
             name = name[:_LONGEST_NAME].encode(errors="replace").decode()
             self.running = f"step {number} ({name})"
-            begun = {"step": number, "name": name, "started": started}
+            begun = {"step": number, "name": name, "started": shared(started)}
             self._add({**begun, "time_sec": None, "state": State.RUNNING.value})
 
     def listed(self, state: State = State.RUNNING, now: datetime | None = None) -> list[Document]:

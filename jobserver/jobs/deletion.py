@@ -15,8 +15,9 @@ from jobserver.jobs.listing import Cursor, Selection
 from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
-from jobserver.storage.documents import OWNER, utcnow
+from jobserver.storage.documents import OWNER
 from jobserver.storage.usage import StorageUsage
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from bson import ObjectId
 
 from jobserver.jobs import logs
 from jobserver.jobs.job import ACTIVE, PRIVATE, Job, State, find_jobs, private
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
 from jobserver.storage.documents import OWNER, JobId
 
@@ -122,8 +123,8 @@ class JobFeed:
         return age >= (BUSY_SECONDS if now < self._busy_until else IDLE_SECONDS)
 
     def _take(self, watches: list[Watch], since: datetime) -> Look:
-        taken, now = time.monotonic(), datetime.now(UTC)
-        since = max(since, now - _LONGEST_WINDOW)
+        taken, now = time.monotonic(), utcnow().replace(tzinfo=UTC)
+        since = min(max(since, now - _LONGEST_WINDOW), now)  # the clock may have gone back
         ids = [watch.job_id for watch in watches if watch.job_id is not None]
         found = find_jobs(self._database, {"_id": {"$in": ids}}, _FIELDS) if ids else ()
         jobs = {job.run.key: job for job in found}

@@ -10,6 +10,7 @@ from typing import Self
 from bson import ObjectId
 
 from jobserver.encoding import plain, restore_keys
+from jobserver.storage.clock import new_id, utcnow
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import (
     OWNER,
@@ -18,7 +19,6 @@ from jobserver.storage.documents import (
     StoredField,
     check_fields,
     owned_by,
-    utcnow,
 )
 
 #: Field with the private part of a job, which is never shown.
@@ -200,14 +200,14 @@ class Job(DocumentView):
         """
         check_fields(fields, SERVER_FIELDS)
         document = {
-            "_id": ObjectId() if job_id is None else job_id,
+            "_id": new_id() if job_id is None else job_id,
             "created": utcnow(),
             "started": None,
             "finished": None,
             "result": None,
             "state": State.CREATED.value,
             **fields,
-            PRIVATE: {"attempt": 0, "change": ObjectId(), "key": ObjectId()},
+            PRIVATE: {"attempt": 0, "change": new_id(), "key": new_id()},
             **owned_by(owner),
         }
         return cls(document)

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from jobserver.encoding import encoded_size
 from jobserver.jobs.job import Job, State, private
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Document
-from jobserver.storage.documents import utcnow
 
 
 @dataclass(frozen=True)

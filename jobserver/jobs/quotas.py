@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from bson import ObjectId
 
@@ -21,6 +21,7 @@ from jobserver.errors import StoreUnavailable, TooMany
 from jobserver.jobs.job import PRIVATE, TERMINAL, Job, State, find_jobs, private
 from jobserver.jobs.outcome import INTERRUPTED
 from jobserver.sizes import rounded_size
+from jobserver.storage.clock import age, new_id
 from jobserver.storage.database import Database, Document
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Quotas:
         if owner is None:
             yield {}
             return
-        token = ObjectId()
+        token = new_id()
         if not self._charge(owner, token, job):
             self.reconcile(owner)
             if not self._charge(owner, token, job):
@@ -115,7 +116,7 @@ class Quotas:
             if job.state in TERMINAL:
                 given_back = job.error == INTERRUPTED
                 self._settle(owner, token, job.run.result_size, given_back=given_back)
-        elif datetime.now(UTC) - token.generation_time > _LATE and self._is_void(job):
+        elif age(token) > _LATE and self._is_void(job):
             self._settle(owner, token, 0, given_back=True)
 
     def _is_void(self, job: Job | None) -> bool:
@@ -126,7 +127,7 @@ class Quotas:
         if job is None or job.state is not State.CREATED:
             return True
         seen = {"_id": job.id, **private(change=job.run.change)}
-        change = {"$set": private(change=ObjectId())}
+        change = {"$set": private(change=new_id())}
         return self._database.call(self._jobs.update_one, seen, change).modified_count > 0
 
     def _charge(self, owner: ObjectId, token: ObjectId, job: Job) -> bool:
@@ -150,7 +151,7 @@ class Quotas:
     def _settle(self, owner: ObjectId, token: ObjectId, size: int, *, given_back: bool) -> None:
         added = {"stored": size, "charged": -1 if given_back else 0}
         update: Document = {"$pull": {"open": {"token": token}}, "$inc": added}
-        update["$set"] = {"stored_change": ObjectId()}
+        update["$set"] = {"stored_change": new_id()}
         guard = {"_id": owner, "open.token": token}
         self._database.call(self._users.update_one, guard, update)
 

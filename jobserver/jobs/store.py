@@ -19,8 +19,9 @@ from jobserver.jobs.notifications import Notifications
 from jobserver.jobs.quotas import Quotas
 from jobserver.jobs.results import Results
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import JobId, owned_by, utcnow
+from jobserver.storage.documents import JobId, owned_by
 from jobserver.storage.usage import StorageUsage
 
 _BATCH = 200

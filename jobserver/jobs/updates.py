@@ -10,6 +10,7 @@ from bson import ObjectId
 from pymongo import UpdateOne
 
 from jobserver.jobs.job import Job, private
+from jobserver.storage.clock import new_id
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import JobId
 
@@ -65,7 +66,7 @@ class GuardedUpdate:
         values: Mapping[str, object],
         operators: Mapping[str, object] | None = None,
     ) -> GuardedUpdate:
-        change_id = ObjectId()
+        change_id = new_id()
         update: Document = {f"${name}": value for name, value in (operators or {}).items()}
         # MongoDB adds new fields in this order by itself; other servers keep the one given.
         update["$set"] = dict(sorted({**values, **private(change=change_id)}.items()))

@@ -10,7 +10,7 @@ from jobserver.processes.forms import MOST_PROBLEMS, Binding, as_script, label
 from jobserver.processes.function import MakeProcess, Process
 from jobserver.processes.maps.map import MapResults, part_problems
 from jobserver.processes.run_context import RunContext, current_context
-from jobserver.storage.documents import utcnow
+from jobserver.storage.clock import utcnow
 
 
 class Pipeline(Process):

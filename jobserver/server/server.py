@@ -84,6 +84,7 @@ class Server:
             database = Database(uri, folder)
             database.wait(self._patience)
             check_schema(database)
+            database.now()  # says if this host's clock is wrong
             database.create_indexes(
                 login=self.settings.LOGIN_REQUIRED, search_fields=self.settings.SEARCH_FIELDS
             )

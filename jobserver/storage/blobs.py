@@ -22,8 +22,8 @@ from bson import ObjectId
 
 from jobserver.errors import NotFound
 from jobserver.sizes import MIB
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import utcnow
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -32,6 +32,7 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from jobserver.errors import SettingsError, StoreUnavailable
+from jobserver.storage import clock
 from jobserver.storage.indexes import (
     DROPPED,
     EXPIRY,
@@ -171,9 +172,15 @@ class Database:
         self.call(self.client.admin.command, "ping")
 
     def now(self) -> datetime:
-        """Return the database's time (naive UTC), the one clock that all servers share."""
-        reply: Document = self.call(self.client.admin.command, "hello")
+        """Return the database's time (naive UTC), and have `clock` compare the host's with it."""
+        reply: Document = self.call(self._timed_hello)
         return reply["localTime"]  # type: ignore[no-any-return]  # documented type of the reply
+
+    def _timed_hello(self) -> Document:
+        sent = time.monotonic()
+        reply: Document = self.client.admin.command("hello")
+        clock.compare(reply["localTime"], time.monotonic() - sent)
+        return reply
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until the database is writable, and log why it is not.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from bson import ObjectId
@@ -42,12 +41,6 @@ def parse_id(text: str) -> JobId:
         "An id has 24 hexadecimal digits, or 1 to 64 letters, digits, '_' and '-'. "
         "PUT without an id to have one generated."
     )
-
-
-def utcnow() -> datetime:
-    """Return the current time in naive UTC and whole milliseconds, as MongoDB stores it."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def owned_by(owner: ObjectId | None) -> dict[str, object]:

@@ -9,13 +9,14 @@ never too low; `StorageUsage.recount` puts that right.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from bson import ObjectId
 
 from jobserver.errors import StoreUnavailable, TooMany
 from jobserver.sizes import rounded_size
+from jobserver.storage.clock import age, new_id
 from jobserver.storage.database import Database, Document
 
 T = TypeVar("T")
@@ -86,15 +87,15 @@ class StorageUsage:
         if user is None:
             return
         seen = user.get("stored_change")
-        if seen and datetime.now(UTC) - seen.generation_time < _QUIET:
+        if seen and age(seen) < _QUIET:
             return
         guard = {"_id": owner, "stored_change": seen}
-        update = {"$set": {"stored": count(), "stored_change": ObjectId()}}
+        update = {"$set": {"stored": count(), "stored_change": new_id()}}
         self._database.call(self._users.update_one, guard, update)
 
     def _add(self, owner: ObjectId, size: int, *, within_quota: bool = False) -> bool:
         """Change a user's sum, in one update; return whether the quota allowed it."""
-        change = ObjectId()
+        change = new_id()
         guard: Document = {"_id": owner, "stored_change": {"$ne": change}}
         if within_quota and (user := self._find(owner)) and user["storage_quota"] is not None:
             guard["stored"] = {"$not": {"$gt": user["storage_quota"] - size}}

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from bson import ObjectId
 
 from jobserver.errors import TooMany
+from jobserver.storage.clock import timestamp, utcnow
 from jobserver.storage.database import Database
 
 _ONE_MORE = {"$inc": {"count": 1}}
@@ -54,7 +55,7 @@ class RateLimiter:
         StoreUnavailable
             If the database does not answer.
         """
-        now = datetime.now(UTC).timestamp()
+        now = timestamp()
         window = math.floor(now / seconds)
         end = (window + 1) * seconds
         key = f"{_key(what, who)}:{seconds:g}:{window}"
@@ -71,7 +72,7 @@ class RateLimiter:
 
     def remember(self, what: str, who: str, seconds: float) -> None:
         """Remember something about somebody, for `knows`; only a digest is stored."""
-        until = (datetime.now(UTC) + timedelta(seconds=seconds)).replace(tzinfo=None)
+        until = utcnow() + timedelta(seconds=seconds)
         document = {"_id": _key(what, who), "until": until, "nonce": ObjectId()}
         self._database.insert("attempts", document)
 

@@ -9,8 +9,8 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from jobserver.errors import Conflict, NotFound
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import utcnow
 from jobserver.users.policy import Role, Scope
 from jobserver.users.tokens import fingerprint, new_token
 from jobserver.users.user import User

@@ -6,16 +6,23 @@ import hashlib
 import secrets
 
 from bson import ObjectId
-from itsdangerous import BadData, URLSafeTimedSerializer
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
 from jobserver.errors import BadRequest
 from jobserver.mail import Outbox
+from jobserver.storage.clock import timestamp
 from jobserver.storage.database import Document
 from jobserver.users.user import User
 
 _PERSONAL = "jst_"
 LINK_SECONDS = 86400
 USED = "This link has expired or was already used. Request a new one."
+
+
+class _Signer(TimestampSigner):
+    def get_timestamp(self) -> int:
+        """Return the time that all servers of a database share."""
+        return int(timestamp())
 
 
 class TokenSigner:
@@ -45,7 +52,7 @@ class TokenSigner:
     def _serializer(self, purpose: str) -> URLSafeTimedSerializer:
         options = {"key_derivation": "hmac", "digest_method": hashlib.sha256}
         return URLSafeTimedSerializer(
-            self._secret, salt=f"jobserver {purpose}", signer_kwargs=options
+            self._secret, salt=f"jobserver {purpose}", signer=_Signer, signer_kwargs=options
         )
 
 

@@ -9,8 +9,9 @@ from typing import Self
 from bson import ObjectId
 
 from jobserver.sizes import GIB
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Document
-from jobserver.storage.documents import stored_document, stored_fields, utcnow
+from jobserver.storage.documents import stored_document, stored_fields
 from jobserver.users.policy import Role
 
 #: Limits of a new user: jobs at once, and bytes of files, data, jobs, results and logs.

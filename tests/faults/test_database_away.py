@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.database import OwnDatabase, own_database
 from tests.support.fleet import Fleet, fleet
-from tests.support.runs import add_unruly, begin, log_of, read
+from tests.support.runs import add_unruly, begin, log_of, read, start
 from tests.support.server import finished, until
 
 LEASE = 2.0
@@ -159,6 +159,24 @@ def test_a_moved_clock_interrupts_nothing(
     assert [read(client, job_id)["state"] for job_id in ids] == ["running"] * 2
     (members.home / "gate").touch()
     assert [finished(client, job_id)["state"] for job_id in ids] == ["finished"] * 2
+
+
+@pytest.mark.skipif(not FAKETIME and "CI" not in os.environ, reason="needs faketime")
+def test_times_are_the_databases_where_the_clocks_differ(
+    members: Fleet, client: httpx.Client, clock: Path
+) -> None:
+    assert FAKETIME, "apt-get install faketime"
+    clock.write_text("-3600")
+    said = "3600 s ahead of that of the database"
+    until(lambda: all(said in members.log(name) for name in members.names), 30)
+    job = finished(client, start(client, "noop"))
+    times = [datetime.fromisoformat(job[name]) for name in ("created", "started", "finished")]
+    assert times == sorted(times)
+    assert datetime.now(UTC) - timedelta(hours=1, seconds=30) < times[0] < times[-1]
+    assert times[-1] < datetime.now(UTC) - timedelta(minutes=59)
+    assert 0 <= job["time_sec"] < 30
+    clock.write_text("+0")
+    until(lambda: all("agrees" in members.log(name) for name in members.names), 30)
 
 
 @pytest.mark.skipif(not FAKETIME and "CI" not in os.environ, reason="needs faketime")

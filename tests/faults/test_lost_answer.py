@@ -16,8 +16,9 @@ from jobserver.home.settings import load
 from jobserver.home.template import make_home
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import Outcome
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
-from jobserver.storage.documents import JobId, utcnow
+from jobserver.storage.documents import JobId
 from tests.support.server import until
 
 #: Jobs that wait behind the one whose claim is lost: together they take longer than its lease.

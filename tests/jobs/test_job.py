@@ -18,7 +18,8 @@ from jobserver.jobs.job import (
     State,
     private,
 )
-from jobserver.storage.documents import check_fields, parse_id, utcnow
+from jobserver.storage.clock import utcnow
+from jobserver.storage.documents import check_fields, parse_id
 from tests.support.strategies import documents, fuzzed
 
 

@@ -19,8 +19,9 @@ from jobserver.jobs import listing as module
 from jobserver.jobs.job import Job
 from jobserver.jobs.listing import Cursor, Listing, Selection
 from jobserver.jobs.search import JobCount, paths
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import JobId, utcnow
+from jobserver.storage.documents import JobId
 from jobserver.storage.indexes import BY_CREATION, BY_ID, check_search_fields, index_of
 
 OWNERS = [ObjectId(), ObjectId()]

@@ -17,8 +17,8 @@ from jobserver.data.stored import StoredData
 from jobserver.errors import BadRequest, Conflict, NotFound, TooLarge, Unavailable
 from jobserver.storage import blobs as blobs_module
 from jobserver.storage.blobs import CHUNK_SIZE, Blobs
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
-from jobserver.storage.documents import utcnow
 
 
 @pytest.fixture(scope="module")

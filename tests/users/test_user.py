@@ -8,7 +8,7 @@ import pytest
 from bson import ObjectId
 
 from jobserver.mail.delivery import Mail
-from jobserver.storage.documents import utcnow
+from jobserver.storage.clock import utcnow
 from jobserver.users.policy import Role
 from jobserver.users.user import JOB_LIMIT, STORAGE_QUOTA, User
 

@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 
 import jobserver.app  # noqa: F401 - declares every page
 from jobserver.api.framework.endpoint import ENDPOINTS
-from jobserver.storage.documents import utcnow
+from jobserver.storage.clock import utcnow
 from jobserver.users.policy import Role
 from tests.support.members import Member, Members
 from tests.support.server import until

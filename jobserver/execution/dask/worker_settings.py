@@ -112,4 +112,6 @@ class WorkerSettings:
         """Connect to the server's database."""
         log_to_stderr(settings.LOG_FORMAT)
         redact(uri)
-        return Database(uri, settings.home if self.embedded else None)
+        database = Database(uri, settings.home if self.embedded else None)
+        database.now()  # says if this host's clock is wrong
+        return database

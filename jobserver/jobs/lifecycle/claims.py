@@ -16,8 +16,9 @@ from bson.raw_bson import RawBSONDocument
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs.job import Job, State, private
 from jobserver.jobs.updates import GuardedUpdate, GuardedUpdates
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import JobId, utcnow
+from jobserver.storage.documents import JobId
 
 #: Jobs read at once.
 _AHEAD = 16

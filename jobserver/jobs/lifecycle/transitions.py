@@ -40,8 +40,9 @@ from jobserver.jobs.outcome import (
 )
 from jobserver.jobs.store import Jobs
 from jobserver.jobs.updates import GuardedUpdate
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database, Document
-from jobserver.storage.documents import OWNER, JobId, utcnow
+from jobserver.storage.documents import OWNER, JobId
 
 _NOT_CANCELLED = private(cancel={"$exists": False})
 _NOTHING: Mapping[str, object] = {}
