@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -19,6 +19,7 @@ from jobserver.execution.runner import Runner
 from jobserver.execution.supervision.guards import Preloader
 from jobserver.execution.supervision.script_checker import ScriptChecker
 from jobserver.execution.supervision.warm_pool import SharedFindings
+from jobserver.execution.workers import Workers
 from jobserver.home.settings import Settings
 from jobserver.jobs.binding import bind
 from jobserver.jobs.job import Job, State
@@ -67,6 +68,8 @@ class Executor(ABC):
     ----------
     draining : threading.Event
         Set once the server is shutting down.
+    script_names : collection of str or None
+        Scripts that runs here can use; None while that is unknown, and where nothing runs.
     """
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
@@ -78,7 +81,9 @@ class Executor(ABC):
         sources = DataSources(datafiles, StoredData(database))
         self.runner = Runner(self.lifecycle, sources, Spool(settings.home / "spool"), settings)
         self.queue_limit = QueueLimit(settings.QUEUE_LIMIT, self.lifecycle.waiting)
+        self.workers = Workers(database, self.lifecycle.owner)
         self.draining = threading.Event()
+        self.script_names: Collection[str] | None = None
         self.metrics = CollectorRegistry()
         self.run_metrics = RunMetrics(self.metrics)
 
@@ -165,6 +170,10 @@ class Executor(ABC):
     @abstractmethod
     def submit(self, job_id: JobId) -> None:
         """Take a queued job; return at once."""
+
+    def find_waiting(self) -> list[JobId]:
+        """Return the ids of the queued jobs that may run here, the oldest first."""
+        return self.lifecycle.waiting()
 
     @property
     def capacity(self) -> int:

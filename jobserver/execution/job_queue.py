@@ -12,7 +12,8 @@ from itertools import islice
 from jobserver.errors import TooMany
 from jobserver.storage.documents import JobId
 
-#: Seconds between two counts in the database by a server that considers its queue full.
+#: Seconds between two counts in the database by a server that queues jobs, and by one that
+#: considers its queue full.
 _COUNT_SECONDS = 3.0
 _COMING = 20
 
@@ -60,8 +61,9 @@ class JobQueue:
 class QueueLimit:
     """Limits the number of waiting jobs, without counting them at each request.
 
-    Other servers may run jobs that this one queued. So it counts in the database before it reports
-    a full queue, though not at every request.
+    Other servers may queue jobs too, and run those that this one queued. So it counts in the
+    database every few seconds while jobs are queued, and before it reports a full queue, though not
+    at every request. Several servers may exceed the limit by what they queue in these seconds.
 
     Parameters
     ----------
@@ -77,6 +79,7 @@ class QueueLimit:
         self._waiting: set[JobId] = set()
         self._entering: set[JobId] = set()
         self._due = 0.0
+        self._old = time.monotonic() + _COUNT_SECONDS
         self._lock = threading.Lock()
 
     @contextmanager
@@ -88,6 +91,8 @@ class QueueLimit:
         TooMany
             If the queue is full.
         """
+        if time.monotonic() >= self._old:
+            self._count()
         if not self._enter(job_id):
             self._count_again()
             if not self._enter(job_id):
@@ -130,6 +135,10 @@ class QueueLimit:
             if now < self._due:
                 return
             self._due = now + _COUNT_SECONDS
+        self._count()
+
+    def _count(self) -> None:
+        self._old = time.monotonic() + _COUNT_SECONDS
         found = set(self._find_waiting())
         with self._lock:
             self._waiting = found | self._entering

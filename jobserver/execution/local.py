@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import replace
 
 from jobserver.data.files import DataFiles
 from jobserver.errors import StoreUnavailable
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 _RESTART_SECONDS = 1.0
+#: Seconds after which a job that was left to others is looked at again.
+_LEFT_SECONDS = 5.0
 
 
 class LocalExecutor(Executor):
@@ -66,6 +70,7 @@ class LocalExecutor(Executor):
         self.maps = ActiveMaps(self.queue.wake_all)
         self.slots = [Slot(self, number) for number in range(settings.workers)]
         self._shutdown = interrupted(shutdown_reason)
+        self._left: dict[JobId, float] = {}
         self._maintenance = Maintenance(self, serves_queue=serves_queue)
 
     def start(self) -> None:
@@ -85,6 +90,25 @@ class LocalExecutor(Executor):
         """Return the job to run next: one whose claim may have been made, else the oldest."""
         unsure = self.lifecycle.claims.unsure
         return unsure[0] if unsure else self.queue.take(seconds)
+
+    def is_left(self, job_id: JobId, missing: Collection[str]) -> bool:
+        """Whether a job is left to others, as they have the scripts that are missing here."""
+        is_left = self.serves_queue and self.workers.others_have(missing)
+        if is_left:
+            self._left[job_id] = time.monotonic() + _LEFT_SECONDS
+        return is_left
+
+    def lacking_hosts(self) -> str:
+        """Return where a script was looked for; nothing if there is one host only."""
+        hosts = self.workers.hosts()
+        is_one = self.serves_queue and len(hosts) == 1
+        return "" if is_one else f" Looked for on: {', '.join(hosts)}."
+
+    def find_waiting(self) -> list[JobId]:
+        """Return the ids of the queued jobs, without those that were left to others lately."""
+        waiting, now = super().find_waiting(), time.monotonic()
+        self._left = {one: self._left[one] for one in waiting if self._left.get(one, 0.0) > now}
+        return [job_id for job_id in waiting if job_id not in self._left]
 
     @property
     def idle(self) -> bool:
@@ -123,6 +147,8 @@ class LocalExecutor(Executor):
                 self.stop(self._shutdown)
                 slot.thread.join(POLL_SECONDS)
         self._maintenance.stop()
+        with suppress(StoreUnavailable):  # it will be missed soon
+            self.workers.leave()
 
     def tidy_up(self) -> None:
         """Do nothing: this executor stores nothing but jobs."""
@@ -176,6 +202,7 @@ class Slot:
             try:
                 self.supervisor.start()
                 self.has_child = True
+                self.executor.script_names = self.supervisor.script_names
                 if job_id := self.executor.next_job(POLL_SECONDS):
                     self._run_from(job_id)
                 elif share := self.executor.maps.pick():
@@ -196,7 +223,8 @@ class Slot:
         """Claim a job and run it, then each job that was claimed along with the end of the last."""
         self._taken = [job_id]
         try:
-            job = self.executor.lifecycle.claim(job_id, self.executor.queue)
+            queue = self.executor.queue
+            job = self.executor.lifecycle.claims.claim(job_id, queue, self._suits)
             self.executor.queue_limit.leave(job_id)
             while job is not None:
                 self._occupy(job)
@@ -208,7 +236,10 @@ class Slot:
 
     def run(self, spec: RunSpec, timeout: float, recorder: Recorder) -> Outcome:
         """Run a job in this slot's child; see `ChildSupervisor.run`."""
-        return self.supervisor.run(spec, timeout, recorder)
+        missing = self.supervisor.missing(spec["script"])
+        outcome = self.supervisor.run(spec, timeout, recorder)
+        hosts = self.executor.lacking_hosts() if missing and outcome.message else ""
+        return replace(outcome, message=f"{outcome.message}{hosts}") if hosts else outcome
 
     def prepare_next(self) -> Claim | None:
         """Prepare the claim of the oldest job, if this slot could run it at once."""
@@ -220,7 +251,12 @@ class Slot:
             return None
         self._taken.append(job_id)
         executor.queue_limit.leave(job_id)
-        return executor.lifecycle.claims.prepare(job_id, executor.queue)
+        return executor.lifecycle.claims.prepare(job_id, executor.queue, self._suits)
+
+    def _suits(self, job: Job) -> bool:
+        """Whether to run a job here; one whose script is not here is left to those who have it."""
+        missing = self.supervisor.missing(job.script or {})
+        return not missing or not self.executor.is_left(job.id, missing)
 
     def settle(self, job: Job, state: State | None) -> None:
         """Count a run that ended, and queue its job again if it has retries left."""

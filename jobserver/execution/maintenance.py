@@ -43,6 +43,7 @@ class Order(IntEnum):
     SEND_MAILS = 6
     TIDY_UP = 7
     COMPARE_CLOCKS = 8
+    ANNOUNCE = 9
 
 
 @dataclass
@@ -109,6 +110,7 @@ class Maintenance:
             PeriodicAction(Order.FIND_JOBS, _SCAN_SECONDS, self._find_jobs),
             PeriodicAction(Order.SEND_MAILS, _SCAN_SECONDS, send_mails),
             PeriodicAction(Order.TIDY_UP, _TIDY_SECONDS, self._tidy_up),
+            PeriodicAction(Order.ANNOUNCE, _SCAN_SECONDS, self._announce),
         ]
 
     def start(self) -> None:
@@ -187,13 +189,18 @@ class Maintenance:
             if state is State.QUEUED:
                 self._executor.submit(job_id)
 
+    def _announce(self) -> None:
+        """Have other servers know which scripts runs here can use."""
+        if (names := self._executor.script_names) is not None:
+            self._executor.workers.announce(names)
+
     def _compare_clocks(self) -> None:
         self._lifecycle.database.now()
 
     def _find_jobs(self) -> None:
         """Find jobs that others queued, or that waited before this server started."""
         if self._executor.idle and not self._executor.draining.is_set():
-            waiting = self._lifecycle.waiting()
+            waiting = self._executor.find_waiting()
             self._executor.queue_limit.add(waiting)
             for job_id in waiting:
                 self._executor.submit(job_id)

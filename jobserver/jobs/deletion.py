@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from jobserver.jobs.results import Results
 from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
 from jobserver.storage.documents import OWNER
+from jobserver.storage.duties import Duty
 from jobserver.storage.usage import StorageUsage
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ _BATCH = 50
 _BATCH_SECONDS = 0.2
 #: Longest pause between two sweeps through all jobs, in seconds.
 _LONGEST_PAUSE = 600.0
+#: Least time for which the sweeps stay with one server, in seconds.
+_LEAST_DUTY = 60.0
 _SELECTED = Selection({}, (*NEEDED_TO_DELETE, "finished", "pinned"))
 
 
@@ -104,8 +108,9 @@ class JobDeleter:
 class Retention:
     """A thread that deletes jobs some time after their end, unless they are pinned.
 
-    It sweeps through all jobs again and again, a few at a time. `Maintenance` cannot do that:
-    deleting large results may take longer than a lease.
+    Of the servers of a database one does it at a time. It sweeps through all jobs again and again,
+    a few at a time. `Maintenance` cannot do that: deleting large results may take longer than a
+    lease.
 
     Parameters
     ----------
@@ -119,6 +124,8 @@ class Retention:
         self._jobs = jobs
         self._age = timedelta(seconds=seconds)
         self._cursor: Cursor | None = None
+        self._pause = min(max(seconds / 10, 1.0), _LONGEST_PAUSE)
+        self._duty = Duty(jobs.database, "retention", max(3 * self._pause, _LEAST_DUTY))
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="retention", daemon=True)
 
@@ -132,6 +139,8 @@ class Retention:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
+            with suppress(StoreUnavailable):  # it will be missed soon
+                self._duty.leave()
 
     def sweep(self) -> bool:
         """Look at some jobs, and delete those that are due; return whether the sweep is over."""
@@ -149,8 +158,8 @@ class Retention:
         while not self._over.wait(pause):
             pause = _BATCH_SECONDS
             try:
-                if self.sweep():
-                    pause = min(max(self._age.total_seconds() / 10, 1.0), _LONGEST_PAUSE)
+                if not self._duty.is_mine() or self.sweep():
+                    pause = self._pause
             except StoreUnavailable as error:
                 log.warning("%s", error)
                 pause = error.retry_after or pause

@@ -30,7 +30,7 @@ FORMAT = 1
 #: Documents read at once; chunks of large content are 1 MiB each.
 _BATCH = 100
 _BATCH_OF_CHUNKS = 8
-_TRANSIENT = frozenset(("outbox", "attempts", "meta", "script_archives"))
+_TRANSIENT = frozenset(("outbox", "attempts", "meta", "script_archives", "workers"))
 _COLLECTION = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,100}", re.ASCII)
 _DATA = re.compile(rf"data(/{USERS}/[0-9a-f]{{24}})?", re.ASCII)
 _SCRIPT = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,100}\.py", re.ASCII)

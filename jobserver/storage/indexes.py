@@ -77,6 +77,7 @@ UNIQUE: Mapping[str, str] = {"users": "email"}
 EXPIRY: Mapping[str, tuple[str, int]] = {
     "outbox": ("at", 14 * 86400),
     "attempts": ("until", 60),
+    "workers": ("seen", 3600),
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from jobserver.errors import SettingsError
 from jobserver.storage.database import Database
+from jobserver.storage.duties import COLLECTION
 
 #: The number of what this release stores. It grows when an older release could not read it.
 SCHEMA = 1
-COLLECTION = "meta"
 _ID = "schema"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jobserver.errors import TooMany
+from jobserver.execution import job_queue
 from jobserver.execution.job_queue import QueueLimit
 from jobserver.storage.documents import JobId
 
@@ -47,6 +48,16 @@ def test_a_full_queue_is_not_counted_for_each_request() -> None:
         with pytest.raises(TooMany):
             queue(limit, database, "b")
     assert database.counts == 1
+
+
+def test_what_others_queued_counts_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "_COUNT_SECONDS", 0.0)
+    database = Database()
+    limits = [QueueLimit(3, database.find_waiting) for _ in range(3)]
+    for name, limit in zip("abc", limits, strict=True):
+        queue(limit, database, name)
+    with pytest.raises(TooMany, match="3 jobs wait"):
+        queue(limits[0], database, "d")
 
 
 def test_a_count_includes_jobs_being_queued() -> None:

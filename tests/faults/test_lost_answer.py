@@ -87,7 +87,7 @@ def test_only_an_outcome_that_was_refused_is_called_late(
     executor: LocalExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
     lifecycle, runner = executor.lifecycle, executor.runner
-    job = lifecycle.claim(queued(executor))
+    job = lifecycle.claims.claim(queued(executor))
     assert job is not None
     outcome = Outcome(State.FINISHED, 1, finished=utcnow())
     assert runner._finish_document(job, outcome) is State.FINISHED

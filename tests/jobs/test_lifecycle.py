@@ -115,9 +115,9 @@ class Life(RuleBasedStateMachine):
     def claim(self, job_id: JobId, first: int) -> Job | None:
         """Of two that claim, the first gets it, if it is queued."""
         queued = self.seen[job_id].state == State.QUEUED
-        job = self.owners[first].claim(job_id, self.seen)  # all others are read ahead
+        job = self.owners[first].claims.claim(job_id, self.seen)  # all others are read ahead
         assert (job is not None) == queued
-        assert self.owners[1 - first].claim(job_id) is None
+        assert self.owners[1 - first].claims.claim(job_id) is None
         self.note(job_id, claimed=queued)
         return job
 
@@ -247,7 +247,7 @@ def test_what_is_tried_again_is_done_once(database: Database) -> None:
     first, second, third = (runs.jobs.create({"retries": 1}) for _ in range(3))
     for job in (first, second, third):
         assert runs.enqueue(job, SUBMITTED)
-    running = runs.claim(first.id)
+    running = runs.claims.claim(first.id)
     following = runs.claims.prepare(second.id)
     cancelled = runs.claims.prepare(third.id)
     assert running is not None
@@ -283,13 +283,13 @@ def test_a_claim_that_the_database_left_open_is_made_once(
     with monkeypatch.context() as patched:
         patched.setattr(database, "call", cut_off)
         with pytest.raises(StoreUnavailable):
-            runs.claim(job.id)
+            runs.claims.claim(job.id)
     assert runs.claims.unsure == [job.id]
-    claimed = runs.claim(job.id)
+    claimed = runs.claims.claim(job.id)
     assert claimed is not None
     assert claimed.run.attempt == runs.jobs.get(job.id).run.attempt == 1
     assert runs.claims.unsure == []
-    assert runs.claim(job.id) is None
+    assert runs.claims.claim(job.id) is None
 
 
 def test_a_job_that_goes_on_while_it_is_cancelled_is_cancelled(
@@ -304,7 +304,7 @@ def test_a_job_that_goes_on_while_it_is_cancelled_is_cancelled(
     def late(*args: Any, **kwargs: Any) -> bool:
         match next(steps, None):
             case "claim":
-                assert runs.claim(job.id)
+                assert runs.claims.claim(job.id)
             case "end":
                 assert runs.finish(runs.jobs.get(job.id), interrupted("on purpose"))
         return change(*args, **kwargs)

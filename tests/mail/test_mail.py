@@ -441,7 +441,7 @@ def test_a_keeper_that_dies_loses_and_doubles_nothing(
     runs = JobLifecycle(database, "me", 30)
     seen = runs.jobs.create({})
     assert runs.enqueue(seen, {"script": {"name": "noop"}}, {"notify": ANNA})
-    claimed = runs.claim(seen.id)
+    claimed = runs.claims.claim(seen.id)
     assert claimed is not None
     assert runs.finish(claimed, Outcome(State.FINISHED, 1)) is State.FINISHED
 

@@ -12,7 +12,8 @@ from pymongo import MongoClient
 
 from jobserver.errors import SettingsError
 from jobserver.storage.database import Database
-from jobserver.storage.schema import COLLECTION, SCHEMA, check_schema
+from jobserver.storage.duties import COLLECTION
+from jobserver.storage.schema import SCHEMA, check_schema
 from tests.support.server import MakeServer, finished
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678000)

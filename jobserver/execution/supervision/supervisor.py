@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -31,6 +31,7 @@ from jobserver.execution.supervision.warm_process import RunProcess, WarmProcess
 from jobserver.jobs.job import State
 from jobserver.jobs.outcome import CHANNEL_BROKEN, NOT_BEGUN, NOT_STARTED, Outcome
 from jobserver.processes.forms import function_names, holds_code
+from jobserver.storage.database import Document
 from jobserver.system.process_tree import CUT_OFF
 from jobserver.system.protocol import ChannelClosed, RunSpec, Setup
 from jobserver.system.run_user import RunUser
@@ -141,6 +142,16 @@ class ChildSupervisor:
         if self._pool is None:
             raise ChildEnded
         return self._pool
+
+    @property
+    def script_names(self) -> Collection[str] | None:
+        """Names of all scripts; None while some are being loaded."""
+        return self._pool.names if self._pool else None
+
+    def missing(self, script: Document) -> list[str]:
+        """Return the names in a job's script that are not here, once all are loaded."""
+        known = self.script_names
+        return [] if known is None else [n for n in function_names(script) if n not in known]
 
     def turn(self, seconds: float) -> None:
         """Wait for messages for so many seconds at most, and do what is due.

@@ -162,6 +162,12 @@ class WarmPool:
         having = (warm for warm in self._ready() if self._is_unchanged(warm, names))
         return next(having, None) or self._complete()
 
+    @property
+    def names(self) -> Collection[str] | None:
+        """Names of all scripts; None while some are being loaded."""
+        complete = self._complete()
+        return complete.names if complete else None
+
     def newest(self) -> WarmProcess | None:
         """Return a process with the scripts as they are now; it may lack those slow to load."""
         return next((warm for warm in self._ready() if warm.stamps == self._stamps), None)

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import bson
 from bson.errors import BSONError
@@ -194,8 +194,17 @@ class WarmProcess(ForkedProcess):
 
     def module_of(self, name: str) -> str | None:
         """Return the module of a script; None if it has no such script."""
+        return self._modules.get(name)
+
+    @property
+    def names(self) -> Collection[str]:
+        """Names of its scripts."""
+        return self._modules.keys()
+
+    @property
+    def _modules(self) -> Mapping[str, str]:
         modules: Mapping[str, str] = self.table["modules"] if self.table else {}
-        return modules.get(name)
+        return modules
 
     def close(self) -> None:
         """Stop listening to it, and to its fork."""

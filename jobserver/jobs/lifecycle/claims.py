@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -73,12 +73,17 @@ class Claims:
         """Jobs whose claim was sent, but not answered: they may be claimed, or still queued."""
         return [*self._unsure]
 
-    def prepare(self, job_id: JobId, coming: Iterable[JobId] = _NONE) -> Claim | None:
-        """Return the claim of a job, to be made; None if it is not queued."""
+    def prepare(
+        self,
+        job_id: JobId,
+        coming: Iterable[JobId] = _NONE,
+        suits: Callable[[Job], bool] = lambda _: True,
+    ) -> Claim | None:
+        """Return the claim of a job, to be made; None if it is not queued, or does not suit."""
         if sent := self._unsure.pop(job_id, None):
             return sent
         job = self._seen(job_id, coming)
-        if job is None or job.state is not State.QUEUED:
+        if job is None or job.state is not State.QUEUED or not suits(job):
             return None
         run = {"owner": self._owner, "lease": self._lease, "claimed": utcnow()}
         values = private(**run, attempt=job.run.attempt + 1) | {"state": State.RUNNING}
@@ -88,15 +93,22 @@ class Claims:
         change = GuardedUpdate.if_unchanged(job, values, operators)
         return Claim(change, change.applied(job))
 
-    def claim(self, job_id: JobId, coming: Iterable[JobId] = _NONE) -> Job | None:
-        """Claim a job and return it; None if it is not queued any more.
+    def claim(
+        self,
+        job_id: JobId,
+        coming: Iterable[JobId] = _NONE,
+        suits: Callable[[Job], bool] = lambda _: True,
+    ) -> Job | None:
+        """Claim a job and return it; None if it is not queued any more, or does not suit.
 
         Parameters
         ----------
         coming : iterable
             Ids of jobs that may be claimed next, to be read together.
+        suits : callable
+            Whether this owner can run the job.
         """
-        while claim := self.prepare(job_id, coming):
+        while claim := self.prepare(job_id, coming, suits):
             if self.make(claim):
                 return claim.job
         return None

@@ -103,10 +103,6 @@ class JobLifecycle:
         change = GuardedUpdate.if_unchanged(seen, {**values, **private(**run)})
         return change.applied(seen) if self._made(change) else None
 
-    def claim(self, job_id: JobId, coming: Iterable[JobId] = ()) -> Job | None:
-        """queued -> running for this owner; see `Claims.claim`."""
-        return self.claims.claim(job_id, coming)
-
     def finish(
         self, job: Job, outcome: Outcome, claim: Claim | None = None, **guard: object
     ) -> State | None:

@@ -1,0 +1,92 @@
+"""Hosts with different scripts: a job is run where its script is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from jobserver.execution.workers import COLLECTION, GONE_SECONDS, Workers
+from jobserver.storage.database import Database
+from tests.support.runs import begin, read, start
+from tests.support.server import MakeServer, finished, until
+
+#: A script that only one of the hosts has.
+APART = """
+import time
+from pathlib import Path
+
+def keep(name: str) -> str:
+    print("begun")
+    while not (Path(__file__).parents[1] / name).exists():
+        time.sleep(0.01)
+    return "kept"
+"""
+
+
+@pytest.fixture
+def database(uri: str) -> Iterator[Database]:
+    opened = Database(uri)
+    opened[COLLECTION].delete_many({})
+    yield opened
+    opened[COLLECTION].delete_many({})
+    opened.close()
+
+
+def test_who_lacks_scripts_of_others_says_so_once(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = Workers(database, "host-a:1:x"), Workers(database, "host-b:1:x")
+    one.announce(["add", "mean"])
+    assert not caplog.records
+    for _ in range(2):
+        other.announce(["add"])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    for word in ("host-b", "mean", "host-a"):
+        assert word in caplog.text
+    assert "add" not in caplog.text
+    assert other.others_have(["mean"])
+    assert not other.others_have(["mean", "unheard_of"])
+    assert other.hosts() == ["host-a", "host-b"]
+
+
+def test_who_left_or_fell_silent_is_not_counted(database: Database) -> None:
+    one = Workers(database, "host-a:1:x")
+    one.announce(["mean"])
+    assert Workers(database, "host-b:1:x").others_have(["mean"])
+    past = database.now() - timedelta(seconds=GONE_SECONDS + 5)
+    database[COLLECTION].update_one({}, {"$set": {"seen": past}})
+    assert not Workers(database, "host-b:1:x").others_have(["mean"])
+    one.announce(["mean", "more"])
+    assert Workers(database, "host-b:1:x").others_have(["mean"])
+    one.leave()
+    assert not Workers(database, "host-b:1:x").others_have(["mean"])
+
+
+def test_a_job_is_left_to_the_host_that_has_its_script(uri: str, make_server: MakeServer) -> None:
+    settings = {"MONGO_URI": uri.replace("/jobserver", "/apart"), "SHUTDOWN_GRACE": 0}
+    with make_server(prepare=add_apart, **settings) as one:
+        until(lambda: "keep" in str(one.client.get("/scripts").json()))
+        with make_server(**settings) as other:
+            until(lambda: "lacks scripts" in other.log, 20)
+            begin(one.client, "keep", name="first")
+            second = start(one.client, "keep", name="second")
+            # The other host looks at the second job before it runs this one.
+            assert finished(one.client, start(one.client, "add", a=1))["result"] == 3
+            assert read(one.client, second)["state"] == "queued"
+            (one.home / "first").touch()
+            (one.home / "second").touch()
+            assert finished(one.client, second)["result"] == "kept"
+
+            begin(one.client, "keep", name="third")
+            last = start(one.client, "keep", name="third")
+            one.terminate()
+            job = finished(other.client, last)
+            assert (job["state"], job["error"]) == ("failed", "JobNotRunnable")
+            assert "'keep' is unknown" in job["message"]
+
+
+def add_apart(home: Path) -> None:
+    (home / "scripts" / "apart.py").write_text(APART)
