@@ -37,16 +37,25 @@ def old_job(owner: ObjectId) -> dict[str, object]:
     }
 
 
-def test_two_servers_delete_old_jobs_once(jobs: Jobs) -> None:
+def test_two_servers_delete_old_jobs_once(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = ObjectId()
     jobs.database["users"].insert_one({"_id": owner, "stored": OLD * 120 + 7})
     jobs.database["jobs"].insert_many([old_job(owner) for _ in range(OLD)])
+    sweepers: list[Retention] = []
+    sweep = Retention.sweep
+
+    def noted(self: Retention) -> bool:
+        sweepers.append(self)
+        return sweep(self)
+
+    monkeypatch.setattr(Retention, "sweep", noted)
     both = [Retention(jobs, 60) for _ in range(2)]
     for each in both:
         each.start()
     until(lambda: jobs.database["jobs"].count_documents({}) == 0)
     for each in both:
         each.stop()
+    assert len(set(sweepers)) == 1
     user = jobs.database["users"].find_one({"_id": owner})
     assert user is not None
     assert user["stored"] == 7
