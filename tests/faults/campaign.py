@@ -11,14 +11,18 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
 
+from tests.faults import hosts
+from tests.faults.processes import compete
 from tests.support.cluster import Cluster
 from tests.support.database import own_database
 from tests.support.deployments import Deployment, replica_set, standalone
@@ -285,6 +289,8 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=50, help="of three members, each; as root")
     parser.add_argument("--races", type=int, default=1000, help="starts by 20 at once (1000)")
     parser.add_argument("--outage", type=float, default=60, help="seconds without database (60)")
+    parser.add_argument("--hosts", type=int, default=1000, help="jobs on several hosts; as root")
+    parser.add_argument("--processes", type=int, default=100, help="races on 4 processes (100)")
     options = parser.parse_args()
     for seed in range(options.first, options.first + options.seeds):
         _tell(seed, options.kills, "slots")
@@ -295,16 +301,25 @@ def main() -> None:
         f"{options.outage:g} s without database: {kept} jobs ended meanwhile, all results arrived"
     )
     print(f"{races(options.races)} races of {ASKERS} starts: one 202 and all others 409 each time")
+    for on in hosts.NAMES if options.hosts else ():
+        _show(f"hosts, {on}", partial(hosts.campaign, options.first, options.hosts, on))
+    if options.processes:
+        answered = compete(options.processes)
+        print(f"{options.processes} races and all limits on processes that answered {answered}")
 
 
 def _tell(seed: int, kills: int, on: str) -> None:
     """Run one campaign and print what it found."""
     if not kills:
         return
+    _show(f"seed {seed}, {on}", partial(campaign, seed, kills, on=on))
+
+
+def _show(what: str, run: Callable[[], object]) -> None:
     began = time.monotonic()
-    figures = campaign(seed, kills, on=on)
+    figures = run()
     took = time.monotonic() - began
-    print(f"seed {seed}, {on}: {took:.0f} s, nothing lost, nothing run twice")
+    print(f"{what}: {took:.0f} s, nothing lost, nothing run twice")
     for name, found in vars(figures).items():
         print(f"  {name}: {dict(found) if isinstance(found, Counter) else found}", flush=True)
 

@@ -38,8 +38,6 @@ class HostFigures:
     ----------
     faults, states, answers
         Counts by fault, by the last state or its error, and by the status of answers.
-    attempts : int
-        Attempts that scripts signed.
     ran_on : Counter
         Attempts by host.
     """
