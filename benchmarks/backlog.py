@@ -89,13 +89,13 @@ def memory(quick: bool) -> list[Figure]:
     ]
 
 
-def enqueue(port: int, jobs: int, script: str) -> list[str]:
+def enqueue(port: int, jobs: int, script: str, **kwargs: object) -> list[str]:
     """Create and start jobs; gives their ids in the order of their start, nearly."""
 
     def work(_number: int) -> list[str]:
         client, ids = Client(port), []
         for _ in range(jobs // CLIENTS):
-            ids.append(client.create(script))
+            ids.append(client.create(script, **kwargs))
             client.start(ids[-1])
         return ids
 

@@ -34,6 +34,11 @@ def burn(seconds: float) -> None:
         pass
 
 
+def doze(seconds: float) -> None:
+    """Sleep."""
+    time.sleep(seconds)
+
+
 def spin() -> None:
     """Never end."""
     while True:
