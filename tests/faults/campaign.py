@@ -23,6 +23,7 @@ import httpx
 
 from tests.faults import hosts
 from tests.faults.processes import compete
+from tests.faults.upgrade import first_of_this_schema, upgrade
 from tests.support.cluster import Cluster
 from tests.support.database import own_database
 from tests.support.deployments import Deployment, replica_set, standalone
@@ -278,8 +279,7 @@ def outage(seconds: float) -> int:
     return len(ids)
 
 
-def main() -> None:
-    """Run campaigns and print what they found."""
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5, help="how many campaigns (5)")
     parser.add_argument("--first", type=int, default=1, help="seed of the first (1)")
@@ -291,7 +291,13 @@ def main() -> None:
     parser.add_argument("--outage", type=float, default=60, help="seconds without database (60)")
     parser.add_argument("--hosts", type=int, default=1000, help="jobs on several hosts; as root")
     parser.add_argument("--processes", type=int, default=100, help="races on 4 processes (100)")
-    options = parser.parse_args()
+    parser.add_argument("--upgrade", metavar="REVISION", help="version to upgrade from, or none")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run campaigns and print what they found."""
+    options = _options()
     for seed in range(options.first, options.first + options.seeds):
         _tell(seed, options.kills, "slots")
         for on in ("dask", *DATABASES):
@@ -306,6 +312,8 @@ def main() -> None:
     if options.processes:
         answered = compete(options.processes)
         print(f"{options.processes} races and all limits on processes that answered {answered}")
+    if options.upgrade != "none":
+        _show("upgrade", partial(upgrade, options.upgrade or first_of_this_schema()))
 
 
 def _tell(seed: int, kills: int, on: str) -> None:

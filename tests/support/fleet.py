@@ -63,7 +63,8 @@ class Fleet:
     def _start(self, name: str) -> subprocess.Popen[bytes]:
         environ = {key: text for key, text in os.environ.items() if not key.startswith(PREFIX)}
         # Everything that they start inherits the path, and is recognized by it.
-        paths = os.pathsep.join((str(ROOT), self._mark))
+        root = self.root_of(name)
+        paths = os.pathsep.join((str(root), self._mark))
         home = self.home_of(name)
         environ |= {"TMPDIR": str(home / "tmp"), "PYTHONPATH": paths}
         environ |= self.environ(name)
@@ -73,13 +74,17 @@ class Fleet:
                 stdout=log,
                 stderr=log,
                 env=environ,
-                cwd=ROOT,
+                cwd=root,
                 start_new_session=True,
             )
 
     def environ(self, name: str) -> dict[str, str]:  # noqa: ARG002 - the same for all, here
         """Settings in the environment of a member."""
         return self._settings
+
+    def root_of(self, name: str) -> Path:  # noqa: ARG002 - all are of this version
+        """Return the checkout that a member is started from."""
+        return ROOT
 
     def home_of(self, name: str) -> Path:  # noqa: ARG002 - all share one
         """Return the home of a member."""
