@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from jobserver.data.files import DataFiles
+from jobserver.execution.local import LocalExecutor
 from jobserver.execution.workers import COLLECTION, GONE_SECONDS, Workers
+from jobserver.home.settings import load
+from jobserver.home.template import make_home
 from jobserver.storage.database import Database
 from tests.support.runs import begin, read, start
 from tests.support.server import MakeServer, finished, until
@@ -63,6 +68,27 @@ def test_who_left_or_fell_silent_is_not_counted(database: Database) -> None:
     assert Workers(database, "host-b:1:x").others_have(["mean"])
     one.leave()
     assert not Workers(database, "host-b:1:x").others_have(["mean"])
+
+
+@pytest.mark.parametrize(("in_dask", "is_left"), [(True, False), (False, True)])
+def test_a_dask_worker_leaves_no_job_to_servers_and_names_its_host(
+    database: Database, tmp_path: Path, in_dask: bool, is_left: bool
+) -> None:
+    make_home(tmp_path)
+    settings = load(tmp_path, environ={}, options={"WORKERS": 1})
+    files = DataFiles.from_settings(database, settings)
+    executor = LocalExecutor(database, files, settings, serves_queue=not in_dask)
+    assert (socket.gethostname() in executor.lacking_hosts()) is in_dask
+    Workers(database, "host-a:1:x").announce(["mean"])
+    executor.workers = Workers(database, executor.lifecycle.owner)  # looks anew
+    job = executor.lifecycle.jobs.create({})
+    assert executor.is_left(job.id, ["mean"]) is is_left
+    assert not executor.is_left(job.id, ["unheard_of"])
+    for name in ("host-a", socket.gethostname()):
+        assert name in executor.lacking_hosts()
+    executor.scripts.close()
+    for slot in executor.slots:
+        slot.supervisor.dispose()
 
 
 def test_a_job_is_left_to_the_host_that_has_its_script(uri: str, make_server: MakeServer) -> None:
