@@ -9,6 +9,8 @@ from jobserver.storage.duties import COLLECTION
 #: The number of what this release stores. It grows when an older release could not read it.
 SCHEMA = 1
 _ID = "schema"
+#: Jobs without what every release since 0.2 stores.
+_FOREIGN = {"_run": {"$exists": False}}
 
 
 def check_schema(database: Database) -> None:
@@ -17,10 +19,15 @@ def check_schema(database: Database) -> None:
     Raises
     ------
     SettingsError
-        If a later release has stored something that this one cannot read.
+        If a later release has stored something that this one cannot read, or one before 0.2.
     """
     documents = database[COLLECTION]
     found = database.call(documents.find_one, {"_id": _ID}) or {"number": 0}
+    if not found["number"] and database.call(database["jobs"].find_one, _FOREIGN, {"_id": 1}):
+        raise SettingsError(
+            "The jobs in this database cannot be read: Jobserver 0.1 or another program stored "
+            "them. Name another database in MONGO_URI, as in mongodb://localhost/jobserver2."
+        )
     if found["number"] > SCHEMA:
         raise SettingsError(
             f"A later Jobserver has used this database: its schema is {found['number']}, and this "

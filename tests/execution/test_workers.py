@@ -92,7 +92,7 @@ def test_a_dask_worker_leaves_no_job_to_servers_and_names_its_host(
 
 
 def test_a_job_is_left_to_the_host_that_has_its_script(uri: str, make_server: MakeServer) -> None:
-    settings = {"MONGO_URI": uri.replace("/jobserver", "/apart"), "SHUTDOWN_GRACE": 0}
+    settings = {"MONGO_URI": uri, "SHUTDOWN_GRACE": 0}
     with make_server(prepare=add_apart, **settings) as one:
         until(lambda: "keep" in str(one.client.get("/scripts").json()))
         with make_server(**settings) as other:

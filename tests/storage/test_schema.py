@@ -66,15 +66,27 @@ def test_a_database_of_a_later_release_is_refused_and_left_alone(database: Datab
     assert number(database) == SCHEMA + 1
 
 
+def test_a_database_of_the_first_release_is_refused_and_left_alone(database: Database) -> None:
+    first = {"_id": "first", "created": WHEN, "script_name": "summary", "result": None}
+    database["jobs"].insert_one(first)
+    try:
+        with pytest.raises(SettingsError, match=r"0\.1.*MONGO_URI"):
+            check_schema(database)
+        assert database[COLLECTION].find_one({}) is None
+    finally:
+        database["jobs"].delete_one(first)
+    check_schema(database)
+
+
 def test_jobs_of_an_earlier_release_are_read_run_and_run_again(
     uri: str, make_server: MakeServer
 ) -> None:
-    with MongoClient[dict[str, Any]](uri) as client:
-        stored = client.get_database("earlier")
+    where = uri.replace("/jobserver", "/earlier")
+    with MongoClient[dict[str, Any]](where) as client:
+        stored = client.get_default_database()
         stored["jobs"].insert_many([FINISHED, QUEUED])
         stored["jobs"].create_index([("created", 1)])
         stored["windows"].insert_one({"jobs": 1})
-        where = uri.replace("/jobserver", "/earlier")
         with make_server(MONGO_URI=where) as server:
             old = server.client.get(f"/job/{FINISHED['_id']}").json()
             assert (old["state"], old["result"]) == ("finished", "3")
