@@ -77,7 +77,8 @@ pictures: $(INSTALLED) ## Take the pictures of pages in README and tutorial; nee
 bench: $(INSTALLED) ## Measure; the figures of benchmarks/README.md
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-faults: $(INSTALLED) ## Kill servers, children and databases at random; ARGS="--seeds 1 --kills 50"
+faults: $(INSTALLED) ## Kill servers, children, databases and hosts; ARGS="--seeds 1 --kills 50"
+	@.ci/packages iproute2 libfaketime
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 
 clean: ## Remove what make made; config.py, data/ and db/ stay

@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import replace
 
 from jobserver.data.files import DataFiles
@@ -147,8 +146,7 @@ class LocalExecutor(Executor):
                 self.stop(self._shutdown)
                 slot.thread.join(POLL_SECONDS)
         self._maintenance.stop()
-        with suppress(StoreUnavailable):  # it will be missed soon
-            self.workers.leave()
+        self.workers.leave()
 
     def tidy_up(self) -> None:
         """Do nothing: this executor stores nothing but jobs."""

@@ -82,7 +82,7 @@ class Workers:
         """Run no more jobs."""
         if self._announced is not None:
             self._announced = None
-            self._database.call(self._collection.delete_one, {"_id": self._owner})
+            self._database.forget(COLLECTION, {"_id": self._owner})
 
     def others_have(self, names: Collection[str]) -> bool:
         """Whether another process has all of some scripts."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -139,8 +138,7 @@ class Retention:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
-            with suppress(StoreUnavailable):  # it will be missed soon
-                self._duty.leave()
+            self._duty.leave()
 
     def sweep(self) -> bool:
         """Look at some jobs, and delete those that are due; return whether the sweep is over."""

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,6 +69,7 @@ PATIENCE_SECONDS = 60.0
 #: Seconds that indexes of a filled collection may take, and after which this is logged.
 INDEX_SECONDS = 3600.0
 _LOG_SECONDS = 5.0
+_FORGET_SECONDS = 1.0
 _NO_SUCH_INDEX = 27
 
 
@@ -157,6 +159,11 @@ class Database:
         except DuplicateKeyError:
             return self.call(self[name].find_one, {"_id": document["_id"]}) == document
         return True
+
+    def forget(self, name: str, query: Mapping[str, object]) -> None:
+        """Delete a document that expires anyway, if the database does so within a second."""
+        with suppress(StoreUnavailable, ExecutionTimeout), pymongo.timeout(_FORGET_SECONDS):
+            self.call(self[name].delete_one, query)
 
     def find(self, name: str, query: Mapping[str, object], **options: object) -> Iterator[Document]:
         """Yield documents of a collection, fetched in batches."""

@@ -54,4 +54,4 @@ class Duty:
     def leave(self) -> None:
         """Leave the duty to another process."""
         self._due = 0.0
-        self._database.call(self._duties.delete_one, {"_id": self._name, "owner": self._owner})
+        self._database.forget(COLLECTION, {"_id": self._name, "owner": self._owner})

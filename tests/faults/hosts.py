@@ -1,4 +1,7 @@
-"""Kill and cut off each of several hosts in turn, while jobs run on all of them."""
+"""Kill and cut off each of several hosts in turn, while jobs run on all of them.
+
+The clock of one of them is an hour ahead.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -76,6 +81,7 @@ class _Asked:
         self._jobs = jobs
         self._ledger = Ledger(random.Random(seed), LONGEST)  # noqa: S311 - it has to repeat itself
         self._figures = HostFigures()
+        self._began = datetime.now(UTC)
         self._faults_over = threading.Event()
 
     def run(self, book: Path) -> HostFigures:
@@ -162,12 +168,20 @@ class _Asked:
         self._ledger.check(client, self._members.books(book))
         for entry in self._ledger.entries.values():
             assert entry.ended, f"it did not end: {entry}"
+            self._check_times(entry.ended)
             self._figures.states[entry.ended.get("error") or entry.ended["state"]] += 1
         self._figures.answers = self._ledger.answers
         for name in self._members.names:
             lines = self._members.home_of(name) / "book"
             text = lines.read_text() if lines.exists() else ""
             self._figures.ran_on[name] = text.count("begin ")
+
+    def _check_times(self, job: dict[str, Any]) -> None:
+        """See to it that the wrong clock of a host is in no job."""
+        times = [datetime.fromisoformat(job[name]) for name in ("created", "started", "finished")]
+        assert times == sorted(times), job
+        assert self._began < times[0] < times[-1] < datetime.now(UTC), job
+        assert 0 <= job["time_sec"] < (times[-1] - self._began).total_seconds(), job
 
     def _are_through(self, client: httpx.Client) -> bool:
         entries = self._ledger.open()

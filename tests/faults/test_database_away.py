@@ -12,17 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.database import OwnDatabase, own_database
+from tests.support.database import FAKETIME, OwnDatabase, own_database
 from tests.support.fleet import Fleet, fleet
 from tests.support.runs import add_unruly, begin, log_of, read, start
 from tests.support.server import finished, until
 
 LEASE = 2.0
 SECOND = timedelta(seconds=1)
-LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
-FAKETIME = [
-    path for folder in LIBRARIES for path in Path(folder).glob("faketime/libfaketimeMT.so.1")
-]
 DAY = 86_400
 
 

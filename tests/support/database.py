@@ -15,6 +15,11 @@ from jobserver.storage.embedded.mongod import candidates
 from tests.support.server import until
 
 START_SECONDS = 30.0
+#: What gives a process another clock.
+LIBRARIES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
+FAKETIME = [
+    path for folder in LIBRARIES for path in Path(folder).glob("faketime/libfaketimeMT.so.1")
+]
 
 
 class OwnDatabase:

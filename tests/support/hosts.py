@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from jobserver.home.settings import HOME
-from tests.support.database import OwnDatabase
+from tests.support.database import FAKETIME, OwnDatabase
 from tests.support.fleet import ROOT, Fleet, make_signing_home, manned
 from tests.support.networks import Network, network
 
@@ -19,6 +19,8 @@ from tests.support.networks import Network, network
 SLOTS = ("server", "worker-1", "worker-2")
 DASK = ("scheduler", "hand-1", "hand-2", "server")
 DATABASE = "db"
+#: Hosts whose clock is wrong, and by how many seconds.
+WRONG_CLOCKS, CLOCK_OFF = ("worker-2", "hand-2"), 3600
 _PORT, _SCHEDULER = 5000, 8786
 _WHO = "faults@example.org", "a password of hosts"
 
@@ -75,7 +77,9 @@ class Hosts(Fleet):
 
     def within(self, name: str) -> tuple[str, ...]:
         """Return what has a command run on a host."""
-        return self.network.within(name)
+        off = f"FAKETIME={CLOCK_OFF:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC=1"
+        clock = ("env", f"LD_PRELOAD={FAKETIME[0]}", *off) if name in WRONG_CLOCKS else ()
+        return (*self.network.within(name), *clock)
 
     def command(self, name: str) -> tuple[str, ...]:
         """The module of a member, and its options."""
