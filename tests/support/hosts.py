@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ DASK = ("scheduler", "hand-1", "hand-2", "server")
 DATABASE = "db"
 #: Hosts whose clock is wrong, and by how many seconds.
 WRONG_CLOCKS, CLOCK_OFF = ("worker-2", "hand-2"), 3600
+#: libfaketime cannot sleep as Python does since 3.11.
+SLEEP = "import threading, time\ntime.sleep = lambda seconds: threading.Event().wait(seconds)\n"
 _PORT, _SCHEDULER = 5000, 8786
 _WHO = "faults@example.org", "a password of hosts"
 
@@ -41,6 +44,7 @@ class Hosts(Fleet):
     ) -> None:
         self.network = hosts
         self._folder = folder
+        (folder / "sitecustomize.py").write_text(SLEEP)
         if names is DASK:
             address = f"tcp://{hosts.address('scheduler')}:{_SCHEDULER}"
             settings |= {"EXECUTOR": "dask", "DASK_SCHEDULER": address}
@@ -77,9 +81,14 @@ class Hosts(Fleet):
 
     def within(self, name: str) -> tuple[str, ...]:
         """Return what has a command run on a host."""
+        own = self.network.within(name)
+        return (*own, "env", *self._wrong_clock()) if name in WRONG_CLOCKS else own
+
+    def _wrong_clock(self) -> tuple[str, ...]:
+        """Return the environment of a process with another clock."""
+        packages = os.pathsep.join((str(ROOT), self._mark, str(self._folder)))
         off = f"FAKETIME={CLOCK_OFF:+d}s", "FAKETIME_DONT_FAKE_MONOTONIC=1"
-        clock = ("env", f"LD_PRELOAD={FAKETIME[0]}", *off) if name in WRONG_CLOCKS else ()
-        return (*self.network.within(name), *clock)
+        return f"LD_PRELOAD={FAKETIME[0]}", *off, f"PYTHONPATH={packages}"
 
     def command(self, name: str) -> tuple[str, ...]:
         """The module of a member, and its options."""

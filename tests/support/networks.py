@@ -56,6 +56,7 @@ class Network:
             ip("netns", "add", name)
             stack.callback(ip, "netns", "del", name)
             ip("link", "add", end, "type", "veth", "peer", "name", "eth0", "netns", name)
+            stack.callback(ip, "link", "del", end)  # others may hold the namespace
             ip("link", "set", end, "master", self.bridge, "up")
             ip("-n", name, "address", "add", f"{self.address(host)}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
