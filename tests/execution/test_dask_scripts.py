@@ -22,8 +22,8 @@ from jobserver.execution.dask.script_archive import (
 )
 from jobserver.execution.dask.worker import MissingFiles
 from jobserver.home.settings import Settings
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
-from jobserver.storage.documents import utcnow
 from jobserver.storage.embedded import EmbeddedServer
 
 

@@ -21,8 +21,8 @@ from jobserver.errors import NotFound, SettingsError
 from jobserver.home.settings import Settings
 from jobserver.sizes import MIB, exact_size
 from jobserver.storage.blobs import Blobs
+from jobserver.storage.clock import utcnow
 from jobserver.storage.database import Database
-from jobserver.storage.documents import utcnow
 from jobserver.system.disk import temporary_folder
 
 COLLECTION = "script_archives"
