@@ -23,7 +23,7 @@ from jobserver.api.framework.endpoint import endpoint
 from jobserver.api.framework.identity import services
 from jobserver.errors import StoreUnavailable
 from jobserver.jobs.lifecycle.transitions import JobLifecycle
-from jobserver.storage.documents import utcnow
+from jobserver.storage.clock import utcnow
 
 if TYPE_CHECKING:
     from jobserver.server.services import Services

@@ -40,13 +40,13 @@ def test_an_empty_queue_has_no_age(lifecycle: JobLifecycle) -> None:
 def test_the_oldest_job_counts_until_it_runs(lifecycle: JobLifecycle) -> None:
     first, second = enqueue(lifecycle), enqueue(lifecycle)
     assert lifecycle.queue() == Queue(2, first.started)
-    lifecycle.claim(first.id)
+    lifecycle.claims.claim(first.id)
     assert lifecycle.queue() == Queue(1, second.started)
 
 
 def test_a_job_that_is_tried_again_waits_since_its_last_attempt(lifecycle: JobLifecycle) -> None:
     job = enqueue(lifecycle, retries=1)
-    claimed = lifecycle.claim(job.id)
+    claimed = lifecycle.claims.claim(job.id)
     assert claimed is not None
     assert lifecycle.finish(claimed, Outcome(State.FAILED, error="E")) is State.QUEUED
     queue = lifecycle.queue()
