@@ -89,8 +89,9 @@ class Runner:
             return self._run_claimed(job, slot)
 
     def _run_claimed(self, job: Job, slot: RunSlot) -> Job | None:
-        own = [str(self.settings.home), str(self.settings.scripts_path)]
-        folders = [*own, *import_folders()]
+        home, scripts = self.settings.home, self.settings.scripts_path
+        own = [home] if scripts.is_relative_to(home) else [home, scripts]
+        folders = [*map(str, own), *import_folders()]
         output = OutputFilter(self.settings.JOB_OUTPUT_LIMIT, folders)
         recorder = RunRecorder(self.lifecycle, job, output)
         with ExitStack() as resources:

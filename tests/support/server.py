@@ -125,9 +125,12 @@ class Server:
     @contextmanager
     def unchanged(self) -> Iterator[None]:
         """See to it that the requests inside write nothing."""
-        before = self.stored()
+        jobs, files = self.stored()
         yield
-        assert self.stored() == before
+        jobs_now, files_now = self.stored()
+        assert jobs_now == jobs
+        changed = files_now.items() ^ files.items()
+        assert not changed, changed
 
     def clear(self) -> None:
         """Let running jobs end, then delete all jobs, data, and data files but the shipped one."""
