@@ -7,9 +7,11 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from jobserver.system.orphans import TAG, end_abandoned, end_tagged, unique_name
+from tests.support.server import lives, until
 
 Start = Callable[[str], subprocess.Popen[bytes]]
 HOST = socket.gethostname()
@@ -52,3 +54,18 @@ def test_what_a_server_left_that_is_gone_is_ended(start: Start) -> None:
     end_abandoned()
     assert left.wait(10) < 0
     assert [process.poll() for process in kept] == [None] * 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a namespace as containers have")
+def test_what_runs_in_a_container_with_the_name_of_this_machine_goes_on() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    inside = ["env", f"{TAG}={HOST}:{gone.pid}:x", "sleep", "60"]
+    with subprocess.Popen(["unshare", "--pid", "--fork", "--kill-child", *inside]) as container:
+        try:
+            (contained,) = until(psutil.Process(container.pid).children)
+            until(lambda: TAG in contained.environ())
+            end_abandoned()
+            assert lives(contained)
+        finally:
+            container.kill()
