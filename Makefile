@@ -8,7 +8,7 @@ CLIENT_TOOLS := $(CURDIR)/.tools
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test fuzz test-mongo clients coverage check docs pictures bench faults clean
+.PHONY: help install demo run test fuzz test-mongo clients coverage check docs pictures bench faults image-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,10 @@ bench: $(INSTALLED) ## Measure; the figures of benchmarks/README.md
 faults: $(INSTALLED) ## Kill servers, children, databases and hosts; ARGS="--seeds 1 --kills 50"
 	@.ci/packages iproute2 libfaketime
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
+
+image-test: $(INSTALLED) ## Carry out the Dockerfile in a folder and try the image; needs root
+	@.ci/packages mmdebstrap bubblewrap iproute2 libcurl4 libssl3
+	@$(BIN)/python -m tests.deploy.image $(ARGS)
 
 clean: ## Remove what make made; config.py, data/ and db/ stay
 	rm -rf .venv .tools build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -19,6 +19,7 @@ import selectors
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import NoReturn, cast
@@ -44,6 +45,8 @@ def _preload(server: socket.socket) -> NoReturn:
     from jobserver.child.warm import preload
 
     preload()
+    # Those of NumPy's libraries, which are prepared for forks.
+    warnings.filterwarnings("ignore", ".* is multi-threaded", DeprecationWarning, "__main__")
     adopt_orphans()
     wakeup, woken = _wake_at_ends()
     guards: set[int] = set()
