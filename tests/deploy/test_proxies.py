@@ -84,8 +84,9 @@ def nginx(
 ) -> Iterator[None]:
     text = (ROOT / "deploy/nginx/jobserver.conf").read_text("utf-8")
     changes = {
-        r"(listen .*)\b443": rf"\g<1>{port}",
-        r"(listen .*)\b80": rf"\g<1>{free_port()}",
+        r"listen \[::\].*": "",  # not every machine has IPv6
+        r"listen 443": f"listen 127.0.0.1:{port}",
+        r"listen 80": f"listen 127.0.0.1:{free_port()}",
         r"\b127\.0\.0\.1:5000": upstream,
         r"/etc/ssl/jobs\.example\.org\.pem": str(files[0]),
         r"/etc/ssl/jobs\.example\.org\.key": str(files[1]),
@@ -115,7 +116,7 @@ def caddy(
     matcher = f"{prefix}/* " if prefix else ""
     changes = {
         "\n{\n": "\n{\n\tadmin off\n\tauto_https disable_redirects\n",
-        "localhost} {\n": f"localhost}} {{\n\ttls {files[0]} {files[1]}\n",
+        "localhost} {\n": f"localhost}} {{\n\tbind 127.0.0.1\n\ttls {files[0]} {files[1]}\n",
         "\treverse_proxy ": f"\treverse_proxy {matcher}",
     }
     for old, new in changes.items():
