@@ -81,7 +81,7 @@ faults: $(INSTALLED) ## Kill servers, children, databases and hosts; ARGS="--see
 	@.ci/packages iproute2 libfaketime
 	@$(BIN)/python -m tests.faults.campaign $(ARGS)
 
-image-test: $(INSTALLED) ## Carry out the Dockerfile in a folder and try the image; needs root
+image-test: $(INSTALLED) ## Carry out the Dockerfile in a folder, try image and unit; needs root
 	@.ci/packages mmdebstrap bubblewrap iproute2 libcurl4 libssl3
 	@$(BIN)/python -m tests.deploy.image $(ARGS)
 

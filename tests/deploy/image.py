@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import psutil
 import yaml
 from pymongo import MongoClient
 
+from tests.deploy import unit
 from tests.deploy.dockerfile import ROOT, Image, build
 from tests.support.database import own_database
 from tests.support.server import until
@@ -52,6 +53,7 @@ def main() -> None:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         with tempfile.TemporaryDirectory(prefix="pod-") as name:
             check(_read(options.run), Path(name))
+            check_unit(options.run / "machine", Path(name))
     elif options.built:
         _run_apart(options.built)
     else:
@@ -67,6 +69,7 @@ def _build(folder: Path) -> None:
     size = subprocess.check_output(["du", "-sm", image.root], text=True).split()[0]
     print(f"built in {time.monotonic() - began:.0f} s, {size} MB", flush=True)
     (folder / DESCRIPTION).write_text(json.dumps(asdict(image), default=str))
+    unit.install(image, folder / "machine")
 
 
 def _run_apart(folder: Path) -> None:
@@ -100,7 +103,24 @@ def check(image: Image, folder: Path) -> None:
             database.go_on()
             until(lambda: client.get("/health").status_code == 200)
             _check_shutdown(client, server, database.uri)
-    print("all that was checked holds")
+    print("the image does what it should", flush=True)
+
+
+def check_unit(root: Path, folder: Path) -> None:
+    """Run a job below systemd, and end the server while another one runs."""
+    with (
+        own_database(folder / "other") as database,
+        unit.booted(root, database.uri) as machine,
+        httpx.Client(base_url="http://127.0.0.1:5000", timeout=30, trust_env=False) as client,
+    ):
+        machine.restart(client)
+        unit.add_user(machine, EMAIL, PASSWORD)
+        client.auth = (EMAIL, PASSWORD)
+        _check_jobs(client)
+        unit.check_isolation(machine, client)
+        machine.run("systemctl", "stop", unit.SERVICE)
+        assert "success" in machine.run("systemctl", "show", "--property=Result", unit.SERVICE)
+    print("the unit does what it should")
 
 
 def _settings(uri: str) -> dict[str, str]:
@@ -158,14 +178,15 @@ class Pod:
         path = self._folder / f"{words[0]}.log"
         with path.open("a") as log:
             starter = subprocess.Popen(self._command(words), stdout=log, stderr=log)
+        first = until(lambda: _first(starter.pid), START_SECONDS)
         try:
-            first = until(lambda: _first(starter.pid), START_SECONDS)
             yield first
             if starter.poll() is None:
                 first.send_signal(signal.SIGTERM)
             assert starter.wait(END_SECONDS) == 0
         finally:
-            starter.kill()
+            with suppress(psutil.NoSuchProcess):
+                first.kill()  # and with it all others in the container
             starter.wait()
             print(path.read_text(), end="", flush=True)
         assert not re.search("Traceback|Warning", path.read_text())
