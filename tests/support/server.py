@@ -112,12 +112,12 @@ class Server:
         return self.home / "data"
 
     def stored(self) -> tuple[list[Job], dict[str, tuple[int, int]]]:
-        """All jobs, and name, size and time of the last change of every file but the database's."""
+        """All jobs, and name, size and time of the last change of every file that is to stay."""
         kept = (path for path in self.home.rglob("*") if path.is_file() and path != self._log)
         files = {
             str(path.relative_to(self.home)): (path.stat().st_size, path.stat().st_mtime_ns)
             for path in kept
-            if not path.is_relative_to(self.home / "db")
+            if not any(map(path.is_relative_to, (self.home / "db", self._temporary)))
         }
         jobs: list[Job] = self.client.get("/jobs", params={"stringify": "false"}).json()["jobs"]
         return jobs, files

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from itsdangerous import TimestampSigner
 from playwright.sync_api import Browser, expect
 
 from jobserver.api.framework.identity import SESSION_COOKIE
 from jobserver.home.settings import Settings
+from jobserver.users import tokens
 from tests.support.browser import open_page
 from tests.support.members import PASSWORD, Member, Members
 from tests.web.conftest import LISTED, OpenTab
@@ -52,7 +52,7 @@ def aged(members: Members, email: str, seconds: int, monkeypatch: pytest.MonkeyP
     """A login as it was made some time ago."""
     then = int(time.time()) - seconds
     with monkeypatch.context() as patch:
-        patch.setattr(TimestampSigner, "get_timestamp", lambda _: then)
+        patch.setattr(tokens, "timestamp", lambda: then)
         return members.link("access", email)[1]
 
 
