@@ -31,7 +31,7 @@ run: $(INSTALLED) ## Start the server; options in ARGS: make run ARGS="--port 80
 	@$(BIN)/jobserver run $(ARGS)
 
 test: $(INSTALLED) ## Run all tests; narrow them with ARGS: make test ARGS=tests/api
-	@.ci/packages chromium libfaketime bubblewrap libcurl4 libssl3 openssl nginx-light caddy systemd
+	@.ci/packages chromium-headless-shell libfaketime bubblewrap libcurl4 libssl3 openssl nginx-light caddy systemd
 	@$(BIN)/python -m pytest $(ARGS)
 
 fuzz: $(INSTALLED) ## Run the tests by generated examples with 20 times more; FUZZ=N for others

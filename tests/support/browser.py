@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium. Its pages may only speak to the server, and never complain."""
+"""A real browser, Chromium, whose pages may only speak to the server, and never complain."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from tests.support.server import Server
 
 #: Milliseconds a page gets for anything that is waited for.
 PATIENCE = 15_000
+#: What it may be called; the first starts fewest processes.
+_PROGRAMS = ("chromium-headless-shell", "chromium", "google-chrome")
 #: Chromium has no sandbox of its own in containers and for root.
 _OPTIONS = ("--no-sandbox", "--disable-dev-shm-usage")
 
@@ -21,11 +23,11 @@ _OPTIONS = ("--no-sandbox", "--disable-dev-shm-usage")
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, started once."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         if "CI" in os.environ:
-            pytest.fail("Chromium is missing: apt-get install chromium")
-        pytest.skip("needs Chromium: apt-get install chromium")
+            pytest.fail(f"Chromium is missing: apt-get install {_PROGRAMS[0]}")
+        pytest.skip(f"needs Chromium: apt-get install {_PROGRAMS[0]}")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_OPTIONS)
@@ -54,6 +56,7 @@ def open_page(
 
     given = {"locale": "en-GB", "timezone_id": "Europe/Berlin", **options}
     context = browser.new_context(base_url=server.address, **given)  # type: ignore[arg-type]
+    context.grant_permissions(["clipboard-write"])  # as a browser with a window does on a click
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.on("request", check_host)
