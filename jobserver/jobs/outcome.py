@@ -83,7 +83,8 @@ NOT_OURS = interrupted("it belongs to another server now")
 
 def lease_expired(job: Job) -> Outcome:
     """Return the outcome of an attempt whose server did not renew its lease."""
-    return interrupted(f"the server that ran it was silent for more than {job.run.lease:g} s")
+    seconds = f"{job.run.lease:g} s"
+    return interrupted(f"the server or worker that ran it was silent for more than {seconds}")
 
 
 def ended_fields(outcome: Outcome, job: Job, printed: int) -> Document:

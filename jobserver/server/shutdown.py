@@ -33,7 +33,12 @@ def exit_on_sigterm() -> None:
 
     Children that have been started by then exit when this process does.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def leave_at_once(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt the exit
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, leave_at_once)
 
 
 @contextlib.contextmanager
