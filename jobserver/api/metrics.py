@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: The text format of Prometheus.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Methods that are counted under their own names; clients may make up any number of others.
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))
+METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 metrics = Blueprint("metrics", __name__)
 

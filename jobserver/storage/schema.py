@@ -28,6 +28,11 @@ def check_schema(database: Database) -> None:
             "The jobs in this database cannot be read: Jobserver 0.1 or another program stored "
             "them. Name another database in MONGO_URI, as in mongodb://localhost/jobserver2."
         )
+    if not isinstance(found["number"], int):
+        raise SettingsError(
+            f"The schema number of this database is damaged: {found['number']!r}. Restore the "
+            "database from a backup, or use another one."
+        )
     if found["number"] > SCHEMA:
         raise SettingsError(
             f"A later Jobserver has used this database: its schema is {found['number']}, and this "

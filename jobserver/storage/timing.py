@@ -70,8 +70,9 @@ class CommandTimer(CommandListener):
     def _note(self, event: CommandSucceededEvent | CommandFailedEvent) -> None:
         collection = self._collections.pop(event.request_id, None)
         command, seconds = event.command_name, event.duration_micros / 1e6
-        self._observe[command if command in _COMMANDS else "other"](seconds)
-        if seconds >= self._slow:
+        is_query = command in _COMMANDS  # others, such as hello, wait on purpose
+        self._observe[command if is_query else "other"](seconds)
+        if is_query and seconds >= self._slow:
             self.slow_queries.inc()
             where = f" on {collection}" if isinstance(collection, str) else ""
             log.warning("A query was slow: %s%s took %.2f s.", command, where, seconds)

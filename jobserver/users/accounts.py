@@ -6,6 +6,7 @@ case, and any address gets a mail, which is sent later.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +23,7 @@ from jobserver.home.settings import Settings
 from jobserver.jobs.job import ACTIVE
 from jobserver.jobs.store import Jobs
 from jobserver.mail import Outbox, normalize_address
+from jobserver.storage import duties
 from jobserver.storage.database import Database, Document
 from jobserver.storage.documents import OWNER
 from jobserver.users.passwords import PasswordCache, Passwords, check_password
@@ -31,6 +33,10 @@ from jobserver.users.store import Users
 from jobserver.users.tokens import USED, EmailLinks, TokenSigner, is_personal
 from jobserver.users.user import User
 
+log = logging.getLogger(__name__)
+
+#: Where the database keeps what the last secret key is known by.
+_KEY = "secret key"
 _WINDOW = 300
 #: Wrong passwords in a window, from clients that never logged in to the account: from one client
 #: for one account, from one client, for one account from all of them.
@@ -82,8 +88,21 @@ class Accounts:
         SettingsError
             If the secret key cannot be read or stored.
         """
-        self._signer  # noqa: B018 - a cached property
+        self._note_key()
         self.passwords.prepare()
+
+    def _note_key(self) -> None:
+        """Warn if a server with another secret key has used this database last."""
+        database, mark = self.users.database, self._signer.fingerprint
+        keys = database[duties.COLLECTION]
+        update = {"$set": {"fingerprint": mark}}
+        found = database.call(keys.find_one_and_update, {"_id": _KEY}, update, upsert=True)
+        if found and found["fingerprint"] != mark:
+            log.warning(
+                "SECRET_KEY differs from that of the server that used this database last, and "
+                "logins and mailed links are valid only where the key is the same: set one key "
+                "for all servers of a database."
+            )
 
     def send_link(self, email: str, client: str) -> None:
         """Send a link to an address: to choose a password, and so create an account if it has none.
@@ -293,7 +312,7 @@ class Accounts:
         """
         is_new_role = values.get("role", user.role) is not user.role
         if is_new_role:
-            self._check_superuser_besides(user)
+            check_superuser_besides(self.users, user)
         changed = replace(user, **values, generation=user.generation + is_new_role)
         document, before = changed.to_document(), user.to_document()
         guard = {name: before[name] for name in ("role", "generation")}
@@ -302,21 +321,11 @@ class Accounts:
             raise Conflict("The user was changed at the same time. Read it, and try again.")
         if is_new_role:
             try:
-                self._check_superuser_besides(user)
+                check_superuser_besides(self.users, user)
             except Conflict:  # the other one was demoted at the same time
                 self.users.revoke(user.id, **{name: before[name] for name in values})
                 raise
         return self.users.get(user.id) or changed
-
-    def _check_superuser_besides(self, user: User) -> None:
-        """Raise `Conflict` if a user is a superuser, and no other one can log in."""
-        if user.role is not Role.SUPERUSER:
-            return
-        others = (each for each in self.users.list() if each.id != user.id and each.active)
-        if not any(each.role is Role.SUPERUSER for each in others):
-            raise Conflict(
-                f"{user.email} is the only superuser. Give the role to another user first."
-            )
 
     def _check_current(self, user: User, password: str) -> None:
         with self._attempt(("change", str(user.id), _LOGINS)):
@@ -338,6 +347,15 @@ def actor_of(user: User) -> Actor:
     return Actor(user.id, user.role)
 
 
+def check_superuser_besides(users: Users, user: User) -> None:
+    """Raise `Conflict` if a user is a superuser, and no other one can log in."""
+    if user.role is not Role.SUPERUSER:
+        return
+    others = (each for each in users.list() if each.id != user.id and each.active)
+    if not any(each.role is Role.SUPERUSER for each in others):
+        raise Conflict(f"{user.email} is the only superuser. Give the role to another user first.")
+
+
 def remove_user(
     user: User, users: Users, jobs: Jobs, data: StoredData, datafiles: DataFiles
 ) -> None:
@@ -348,15 +366,20 @@ def remove_user(
     Raises
     ------
     Conflict
-        If any of their jobs is queued or running.
+        If any of their jobs is queued or running, or they are the only superuser.
     """
     owner = user.id
+    check_superuser_besides(users, user)
     users.revoke(owner, active=False)  # blocks new jobs and files
-    if _has_active(jobs, users, owner):
+    try:
+        check_superuser_besides(users, user)  # the other one may have gone at the same time
+        if _has_active(jobs, users, owner):
+            raise Conflict(
+                "This user has queued or running jobs. Cancel them, or wait for them to end."
+            )
+    except Conflict:
         users.revoke(owner, active=user.active)
-        raise Conflict(
-            "This user has queued or running jobs. Cancel them, or wait for them to end."
-        )
+        raise
     jobs.delete_all(owner)
     mine = data.for_owner(owner)
     for stored in list(mine.list()):

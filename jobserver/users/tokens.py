@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 
 from bson import ObjectId
@@ -36,6 +37,11 @@ class TokenSigner:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
+
+    @property
+    def fingerprint(self) -> str:
+        """What the key is known by, and cannot be derived from."""
+        return hmac.new(self._secret.encode(), b"jobserver fingerprint", "sha256").hexdigest()
 
     def sign(self, purpose: str, claims: Document) -> str:
         """Return a token with claims, valid for one purpose."""

@@ -43,10 +43,12 @@ def test_requests_are_counted_by_what_was_answered(client: httpx.Client) -> None
     before = figures(client)
     for path in ("/info", "/info", "/nowhere"):
         client.get(path)
+    client.patch("/nowhere")
     after = figures(client)
     name = "jobserver_request_seconds_count"
     for labels, more in ((("info.read_info", "GET", "200"), 2), (("none", "GET", "404"), 1)):
         assert after[(name, *labels)] - before[(name, *labels)] == more
+    assert after[name, "none", "PATCH", "404"] >= 1
     seconds = after["jobserver_request_seconds_sum", "info.read_info", "GET", "200"]
     assert 0 < seconds < 60
 

@@ -66,6 +66,13 @@ def test_a_database_of_a_later_release_is_refused_and_left_alone(database: Datab
     assert number(database) == SCHEMA + 1
 
 
+@pytest.mark.parametrize("damaged", ["1", None])
+def test_a_damaged_number_is_named(database: Database, damaged: object) -> None:
+    database[COLLECTION].insert_one({"_id": "schema", "number": damaged})
+    with pytest.raises(SettingsError, match=r"damaged.*backup"):
+        check_schema(database)
+
+
 def test_a_database_of_the_first_release_is_refused_and_left_alone(database: Database) -> None:
     first = {"_id": "first", "created": WHEN, "script_name": "summary", "result": None}
     database["jobs"].insert_one(first)

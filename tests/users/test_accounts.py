@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from jobserver.data.files import DataFiles
+from jobserver.data.stored import StoredData
 from jobserver.errors import Conflict, Forbidden, Unauthorized, Unavailable
 from jobserver.home.settings import load
 from jobserver.home.template import make_home
+from jobserver.jobs.store import Jobs
 from jobserver.mail import Outbox
 from jobserver.storage.database import Database
-from jobserver.users.accounts import Accounts
+from jobserver.users.accounts import Accounts, remove_user
 from jobserver.users.policy import Role
 from jobserver.users.user import User
 from tests.support.members import HASHED, PASSWORD
@@ -95,6 +98,31 @@ def test_the_last_superuser_stays_one(accounts: Accounts) -> None:
         accounts.manage(eve, {"role": Role.ADMIN, "job_quota": 1})
     assert accounts.users.get(eve.id) == eve
     assert accounts.manage(eve, {"job_quota": 1}).generation == eve.generation
+
+
+def test_the_last_superuser_is_not_deleted(accounts: Accounts, tmp_path: Path) -> None:
+    ada, eve = superusers(accounts)
+    database = accounts.users.database
+    files = DataFiles.from_settings(database, load(tmp_path, environ={}))
+    others = Jobs(database), StoredData(database), files
+    remove_user(ada, accounts.users, *others)
+    with pytest.raises(Conflict, match="only superuser"):
+        remove_user(eve, accounts.users, *others)
+    assert [each.email for each in accounts.users.list()] == [eve.email]
+
+
+def test_another_secret_key_is_told_at_the_start(
+    accounts: Accounts, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        accounts.prepare()
+    assert "SECRET_KEY" not in caplog.text
+    home = Path(accounts._settings.home, "other")
+    make_home(home)
+    database = accounts.users.database
+    settings = load(home, environ={})
+    Accounts(database, settings, Outbox(database, settings)).prepare()
+    assert "set one key for all servers" in caplog.text
 
 
 def test_of_superusers_who_demote_each_other_one_stays(accounts: Accounts) -> None:
