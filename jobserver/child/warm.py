@@ -134,7 +134,8 @@ class Warm:
         gc.freeze()
         forks = ForkServer(self._control, can_fork=self._setup["can_fork"])
         described = {} if self._setup["runs"] else self.registry.describe()
-        send(self._control, {"op": "ready", "modules": self.registry.modules(), **described})
+        table = {"modules": self.registry.modules(), "versions": self.registry.versions()}
+        send(self._control, {"op": "ready", **table, **described})
 
         def fork() -> None:
             if self._setup["runs"]:

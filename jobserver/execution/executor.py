@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -68,8 +68,9 @@ class Executor(ABC):
     ----------
     draining : threading.Event
         Set once the server is shutting down.
-    script_names : collection of str or None
-        Scripts that runs here can use; None while that is unknown, and where nothing runs.
+    script_versions : mapping or None
+        Scripts that runs here can use, with the checksums of their files; None while that is
+        unknown, and where nothing runs.
     """
 
     def __init__(self, database: Database, datafiles: DataFiles, settings: Settings) -> None:
@@ -83,7 +84,7 @@ class Executor(ABC):
         self.queue_limit = QueueLimit(settings.QUEUE_LIMIT, self.lifecycle.waiting)
         self.workers = Workers(database, self.lifecycle.owner)
         self.draining = threading.Event()
-        self.script_names: Collection[str] | None = None
+        self.script_versions: Mapping[str, str | None] | None = None
         self.metrics = CollectorRegistry()
         self.run_metrics = RunMetrics(self.metrics)
 

@@ -200,7 +200,7 @@ class Slot:
             try:
                 self.supervisor.start()
                 self.has_child = True
-                self.executor.script_names = self.supervisor.script_names
+                self.executor.script_versions = self.supervisor.script_versions
                 if job_id := self.executor.next_job(POLL_SECONDS):
                     self._run_from(job_id)
                 elif share := self.executor.maps.pick():

@@ -191,8 +191,8 @@ class Maintenance:
 
     def _announce(self) -> None:
         """Have other servers know which scripts runs here can use."""
-        if (names := self._executor.script_names) is not None:
-            self._executor.workers.announce(names)
+        if (versions := self._executor.script_versions) is not None:
+            self._executor.workers.announce(versions)
 
     def _compare_clocks(self) -> None:
         self._lifecycle.database.now()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,6 +26,8 @@ GONE_SECONDS = 3 * ANNOUNCE_SECONDS
 _FRESH_SECONDS = 2.0
 _SHOWN = 5
 
+Versions = Mapping[str, str | None]
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -35,12 +37,12 @@ class Worker:
     ----------
     host : str
         Its machine.
-    scripts : frozenset of str
-        Names of the scripts it has.
+    scripts : mapping
+        Names of the scripts it has, with the checksum of each one's file.
     """
 
     host: str
-    scripts: frozenset[str]
+    scripts: Versions
 
 
 class Workers:
@@ -57,26 +59,29 @@ class Workers:
         self._collection = database[COLLECTION]
         self._owner = owner
         self._host = _host(owner)
-        self._announced: frozenset[str] | None = None
+        self._announced: Versions | None = None
         self._due = 0.0
         self._others: list[Worker] = []
         self._read_at = -_FRESH_SECONDS
         self._lock = threading.Lock()
 
-    def announce(self, names: Collection[str]) -> None:
+    def announce(self, scripts: Versions) -> None:
         """Say which scripts are here, if that is new or was said long ago.
 
-        What others have and this process does not is logged once.
+        What others have and this process does not, or in another version, is logged once.
         """
-        scripts, now = frozenset(names), time.monotonic()
+        now = time.monotonic()
         if scripts == self._announced and now < self._due:
             return
-        update: Document = {"$currentDate": {"seen": True}, "$set": {"scripts": sorted(scripts)}}
+        names = sorted(scripts)
+        values = {"scripts": names, "versions": [scripts[name] for name in names]}
+        update: Document = {"$currentDate": {"seen": True}, "$set": values}
         self._database.call(self._collection.update_one, {"_id": self._owner}, update, upsert=True)
         self._due = now + ANNOUNCE_SECONDS
         if scripts != self._announced:
-            self._announced = scripts
+            self._announced = dict(scripts)
             self._warn(scripts)
+            self._warn_of_versions(scripts)
 
     def leave(self) -> None:
         """Run no more jobs."""
@@ -86,7 +91,7 @@ class Workers:
 
     def others_have(self, names: Collection[str]) -> bool:
         """Whether another process has all of some scripts."""
-        return any(worker.scripts.issuperset(names) for worker in self._living())
+        return any(worker.scripts.keys() >= {*names} for worker in self._living())
 
     def hosts(self) -> list[str]:
         """Return the names of all machines that run jobs."""
@@ -99,27 +104,47 @@ class Workers:
                 oldest = utcnow() - timedelta(seconds=GONE_SECONDS)
                 query = {"_id": {"$ne": self._owner}, "seen": {"$gt": oldest}}
                 found = self._database.find(COLLECTION, query)
-                self._others = [
-                    Worker(_host(each["_id"]), frozenset(each["scripts"])) for each in found
-                ]
+                self._others = [Worker(_host(each["_id"]), _versions(each)) for each in found]
                 self._read_at = time.monotonic()
             return self._others
 
-    def _warn(self, scripts: frozenset[str]) -> None:
+    def _warn(self, scripts: Versions) -> None:
         others = self._living()
-        missing = sorted({name for worker in others for name in worker.scripts} - scripts)
+        missing = {name for worker in others for name in worker.scripts} - scripts.keys()
         if not missing:
             return
-        having = sorted({each.host for each in others if not each.scripts.isdisjoint(missing)})
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        having = sorted({each.host for each in others if each.scripts.keys() & missing})
         log.warning(
-            "This host, %s, lacks scripts that others have: %s%s. Jobs that need them are left to "
+            "This host, %s, lacks scripts that others have: %s. Jobs that need them are left to "
             "%s; copy the missing scripts here to run them on both.",
             self._host,
-            ", ".join(missing[:_SHOWN]),
-            more,
+            _listed(missing),
             ", ".join(having),
         )
+
+    def _warn_of_versions(self, scripts: Versions) -> None:
+        for worker in self._living():
+            known = {name for name, version in worker.scripts.items() if version}
+            shared = known & scripts.keys()
+            if changed := {name for name in shared if scripts[name] != worker.scripts[name]}:
+                log.warning(
+                    "This host, %s, has other versions of some scripts than %s: %s. Jobs run in "
+                    "either version; copy the scripts of one host to the other.",
+                    self._host,
+                    worker.host,
+                    _listed(changed),
+                )
+
+
+def _versions(announced: Document) -> Versions:
+    """Return the scripts of a process; those of an earlier release have no versions."""
+    names = announced["scripts"]
+    return dict(zip(names, announced.get("versions", [None] * len(names)), strict=True))
+
+
+def _listed(names: Collection[str]) -> str:
+    shown, more = sorted(names)[:_SHOWN], len(names) - _SHOWN
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _host(owner: str) -> str:

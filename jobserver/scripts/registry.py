@@ -232,6 +232,10 @@ class Registry:
         """Return the module of each script, by every name of the script."""
         return {name: script.module for name, script in self._table.items()}
 
+    def versions(self) -> dict[str, str | None]:
+        """Return the version of each script, by every name of the script."""
+        return {name: script.version for name, script in self._table.items()}
+
     def describe(self) -> Message:
         """Return all scripts by name, and the errors of modules, as JSON-compatible values."""
         scripts = {script.name: script for script in self._table.values()}

@@ -44,10 +44,10 @@ def test_who_lacks_scripts_of_others_says_so_once(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, other = Workers(database, "host-a:1:x"), Workers(database, "host-b:1:x")
-    one.announce(["add", "mean"])
+    one.announce({"add": "1", "mean": "1"})
     assert not caplog.records
     for _ in range(2):
-        other.announce(["add"])
+        other.announce({"add": "1"})
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     for word in ("host-b", "mean", "host-a"):
         assert word in caplog.text
@@ -57,14 +57,27 @@ def test_who_lacks_scripts_of_others_says_so_once(
     assert other.hosts() == ["host-a", "host-b"]
 
 
+def test_who_has_another_version_of_a_script_says_so_once(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, other = Workers(database, "host-a:1:x"), Workers(database, "host-b:1:x")
+    one.announce({"add": "1", "mean": "1"})
+    for _ in range(2):
+        other.announce({"add": "1", "mean": "2"})
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    for word in ("host-b", "mean", "host-a", "version"):
+        assert word in caplog.text
+    assert "add" not in caplog.text
+
+
 def test_who_left_or_fell_silent_is_not_counted(database: Database) -> None:
     one = Workers(database, "host-a:1:x")
-    one.announce(["mean"])
+    one.announce({"mean": "1"})
     assert Workers(database, "host-b:1:x").others_have(["mean"])
     past = database.now() - timedelta(seconds=GONE_SECONDS + 5)
     database[COLLECTION].update_one({}, {"$set": {"seen": past}})
     assert not Workers(database, "host-b:1:x").others_have(["mean"])
-    one.announce(["mean", "more"])
+    one.announce({"mean": "1", "more": "1"})
     assert Workers(database, "host-b:1:x").others_have(["mean"])
     one.leave()
     assert not Workers(database, "host-b:1:x").others_have(["mean"])
@@ -79,7 +92,7 @@ def test_a_dask_worker_leaves_no_job_to_servers_and_names_its_host(
     files = DataFiles.from_settings(database, settings)
     executor = LocalExecutor(database, files, settings, serves_queue=not in_dask)
     assert (socket.gethostname() in executor.lacking_hosts()) is in_dask
-    Workers(database, "host-a:1:x").announce(["mean"])
+    Workers(database, "host-a:1:x").announce({"mean": "1"})
     executor.workers = Workers(database, executor.lifecycle.owner)  # looks anew
     job = executor.lifecycle.jobs.create({})
     assert executor.is_left(job.id, ["mean"]) is is_left

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -144,13 +144,13 @@ class ChildSupervisor:
         return self._pool
 
     @property
-    def script_names(self) -> Collection[str] | None:
-        """Names of all scripts; None while some are being loaded."""
-        return self._pool.names if self._pool else None
+    def script_versions(self) -> Mapping[str, str | None] | None:
+        """Names and versions of all scripts; None while some are being loaded."""
+        return self._pool.versions if self._pool else None
 
     def missing(self, script: Document) -> list[str]:
         """Return the names in a job's script that are not here, once all are loaded."""
-        known = self.script_names
+        known = self.script_versions
         return [] if known is None else [n for n in function_names(script) if n not in known]
 
     def turn(self, seconds: float) -> None:

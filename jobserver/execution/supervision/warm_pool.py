@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -163,10 +163,10 @@ class WarmPool:
         return next(having, None) or self._complete()
 
     @property
-    def names(self) -> Collection[str] | None:
-        """Names of all scripts; None while some are being loaded."""
+    def versions(self) -> Mapping[str, str | None] | None:
+        """Names and versions of all scripts; None while some are being loaded."""
         complete = self._complete()
-        return complete.names if complete else None
+        return complete.versions if complete else None
 
     def newest(self) -> WarmProcess | None:
         """Return a process with the scripts as they are now; it may lack those slow to load."""

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 
 import bson
 from bson.errors import BSONError
@@ -197,9 +197,10 @@ class WarmProcess(ForkedProcess):
         return self._modules.get(name)
 
     @property
-    def names(self) -> Collection[str]:
-        """Names of its scripts."""
-        return self._modules.keys()
+    def versions(self) -> Mapping[str, str | None]:
+        """Names of its scripts, with the checksum of each one's file."""
+        versions: Mapping[str, str | None] = self.table["versions"] if self.table else {}
+        return versions
 
     @property
     def _modules(self) -> Mapping[str, str]:
