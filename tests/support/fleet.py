@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -185,10 +186,20 @@ class Fleet:
         """End members in good order: all, or some that are named."""
         ending = {name: self.members.pop(name) for name in names or tuple(self.members)}
         for member in ending.values():
+            until(partial(_heeds, member, signal.SIGTERM), START_SECONDS)  # it may have just begun
             member.send_signal(signal.SIGTERM)
         for name, member in ending.items():
             assert member.wait(START_SECONDS) == 0, self.log(name)
             assert "Traceback" not in self.log(name), self.log(name)
+
+
+def _heeds(member: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal, or ended."""
+    if member.poll() is not None:
+        return True
+    status = Path(f"/proc/{member.pid}/status").read_text("ascii", errors="replace")
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (number - 1) & 1)
 
 
 @contextmanager
