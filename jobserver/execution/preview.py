@@ -221,8 +221,10 @@ class Previews:
 def _reply(child: ChildProcess, work: _Work) -> Message:
     """Wait for the reply of a process, but not longer than its client does."""
     due = time.monotonic() + work.seconds
+    readable = select.poll()  # `select` has no place for many descriptors
+    readable.register(child.channel, select.POLLIN)
     while True:
-        if select.select((child.channel,), (), (), _LOOK_SECONDS)[0]:
+        if readable.poll(_LOOK_SECONDS * 1000):
             for reply in child.channel.read():
                 return dict(reply)
         if work.is_gone():

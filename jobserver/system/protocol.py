@@ -270,12 +270,14 @@ class Channel:
             If the other end is closed, or does not read it within so many seconds.
         """
         view, due = memoryview(bson.encode(message)), time.monotonic() + seconds
+        writable = select.poll()
+        writable.register(self._socket, select.POLLOUT)
         while view:
             try:
                 view = view[self._socket.send(view) :]
             except BlockingIOError:
                 left = due - time.monotonic()
-                if left <= 0 or not select.select((), (self._socket,), (), left)[1]:
+                if left <= 0 or not writable.poll(left * 1000):
                     raise ChannelClosed("the other end does not read") from None
             except OSError as error:
                 raise ChannelClosed("the channel is closed") from error
