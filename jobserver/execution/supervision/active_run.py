@@ -169,6 +169,7 @@ class Limits:
     ) -> None:
         self._timeout = timeout
         self._memory = memory
+        self._held = 1
         self._before = before
         self._segments = segments
         self._share = share
@@ -195,7 +196,9 @@ class Limits:
 
     def _takes_too_much(self, tree: list[psutil.Process]) -> bool:
         """Whether it takes too much; the exact measurement is slow, and mostly not needed."""
-        segments, allowed = self._segments.size(), self._memory * self._share.held
+        # A worker that has just left its slot may not have ended yet.
+        held, self._held = max(self._held, self._share.held), self._share.held
+        segments, allowed = self._segments.size(), self._memory * held
         if resident(tree) - self._before.resident + segments <= allowed:
             return False
         now = MemoryBaseline.measure(tree)
