@@ -1,4 +1,4 @@
-"""Duties that one process of a database does for all, as long as it lives."""
+"""What the processes of a database share: duties that one does for all, and single values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from pymongo.errors import DuplicateKeyError
 from jobserver.storage.database import Database, Document
 
 COLLECTION = "meta"
+
+
+def exchange(database: Database, name: str, value: str) -> str | None:
+    """Keep a value for all servers of a database; return the one before, None if there was none."""
+    change = database[COLLECTION].find_one_and_update
+    found = database.call(change, {"_id": name}, {"$set": {"value": value}}, upsert=True)
+    return found["value"] if found else None
 
 
 class Duty:

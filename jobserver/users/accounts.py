@@ -93,11 +93,8 @@ class Accounts:
 
     def _note_key(self) -> None:
         """Warn if a server with another secret key has used this database last."""
-        database, mark = self.users.database, self._signer.fingerprint
-        keys = database[duties.COLLECTION]
-        update = {"$set": {"fingerprint": mark}}
-        found = database.call(keys.find_one_and_update, {"_id": _KEY}, update, upsert=True)
-        if found and found["fingerprint"] != mark:
+        mark = self._signer.fingerprint
+        if duties.exchange(self.users.database, _KEY, mark) not in (None, mark):
             log.warning(
                 "SECRET_KEY differs from that of the server that used this database last, and "
                 "logins and mailed links are valid only where the key is the same: set one key "

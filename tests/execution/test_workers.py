@@ -15,6 +15,7 @@ from jobserver.execution.workers import COLLECTION, GONE_SECONDS, Workers
 from jobserver.home.settings import load
 from jobserver.home.template import make_home
 from jobserver.storage.database import Database
+from tests.support.database import emptied
 from tests.support.runs import begin, read, start
 from tests.support.server import MakeServer, finished, until
 
@@ -33,11 +34,8 @@ def keep(name: str) -> str:
 
 @pytest.fixture
 def database(uri: str) -> Iterator[Database]:
-    opened = Database(uri)
-    opened[COLLECTION].delete_many({})
-    yield opened
-    opened[COLLECTION].delete_many({})
-    opened.close()
+    with emptied(uri, COLLECTION) as opened:
+        yield opened
 
 
 def test_who_lacks_scripts_of_others_says_so_once(

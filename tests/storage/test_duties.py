@@ -11,6 +11,7 @@ import pytest
 
 from jobserver.storage.database import SELECTION_SECONDS, Database
 from jobserver.storage.duties import COLLECTION, Duty
+from tests.support.database import emptied
 from tests.support.server import until
 
 LONG = 3600.0
@@ -18,11 +19,8 @@ LONG = 3600.0
 
 @pytest.fixture
 def database(uri: str) -> Iterator[Database]:
-    opened = Database(uri)
-    opened[COLLECTION].delete_many({})
-    yield opened
-    opened[COLLECTION].delete_many({})
-    opened.close()
+    with emptied(uri, COLLECTION) as opened:
+        yield opened
 
 
 def test_of_many_that_ask_at_once_one_gets_it_and_keeps_it(database: Database) -> None:

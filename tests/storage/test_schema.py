@@ -14,6 +14,7 @@ from jobserver.errors import SettingsError
 from jobserver.storage.database import Database
 from jobserver.storage.duties import COLLECTION
 from jobserver.storage.schema import SCHEMA, check_schema
+from tests.support.database import emptied
 from tests.support.server import MakeServer, finished
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 678000)
@@ -40,11 +41,8 @@ QUEUED = {
 
 @pytest.fixture
 def database(uri: str) -> Iterator[Database]:
-    opened = Database(uri)
-    opened[COLLECTION].delete_many({})
-    yield opened
-    opened[COLLECTION].delete_many({})
-    opened.close()
+    with emptied(uri, COLLECTION) as opened:
+        yield opened
 
 
 def number(database: Database) -> int:

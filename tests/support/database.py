@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jobserver.storage.database import Database
 from jobserver.storage.embedded.address import HOST
 from jobserver.storage.embedded.mongod import candidates
 from tests.support.server import until
@@ -134,3 +135,13 @@ def _free_port() -> int:
         sock.bind((HOST, 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+@contextmanager
+def emptied(uri: str, collection: str) -> Iterator[Database]:
+    """A database with nothing in a collection, before and afterwards."""
+    opened = Database(uri)
+    opened[collection].delete_many({})
+    yield opened
+    opened[collection].delete_many({})
+    opened.close()
