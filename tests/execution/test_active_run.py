@@ -116,7 +116,8 @@ def test_a_map_may_take_the_memory_of_each_slot_that_it_has(machine: Machine, ma
     share.held = 2
     assert machine.error(run, 1) is None
     share.held = 1
-    assert machine.error(run, 2) == "MemoryError"
+    assert machine.error(run, 2) is None  # the worker that gave its slot back may not have ended
+    assert machine.error(run, 3) == "MemoryError"
 
 
 class Fork:
