@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.support.browser import open_page
 from tests.support.members import Members
@@ -77,6 +77,34 @@ def test_a_running_job_is_cancelled(tab: Page, client: httpx.Client) -> None:
     tab.goto(f"/ui/job/{job}")
     tab.get_by_role("button", name="Cancel").click()
     expect(tab.locator("h1 .state")).to_have_text("⊘ cancelled")
+
+
+def test_a_click_before_the_scripts_of_the_page_counts(tab: Page, client: httpx.Client) -> None:
+    job = created(client, script_name="hold")
+    client.post(f"/job/{job}/run")
+    waiting: list[Route] = []
+
+    def hold(route: Route) -> None:
+        waiting.append(route)
+
+    tab.route("**/job.js", hold)
+    tab.goto(f"/ui/job/{job}", wait_until="commit")
+    tab.get_by_role("button", name="Cancel").dblclick()
+    assert len(waiting) == 1
+    waiting[0].continue_()
+    expect(tab.locator("h1 .state")).to_have_text("⊘ cancelled")
+    expect(tab.locator("#notices")).to_have_text("")
+
+
+def test_what_is_pressed_is_not_replaced(tab: Page, client: httpx.Client) -> None:
+    job = created(client, script={"name": "chatter", "kwargs": {"lines": 40}})
+    tab.goto(f"/ui/job/{job}")
+    tab.get_by_role("link", name="Change and run").hover()
+    tab.mouse.down()
+    with tab.expect_response(f"**/ui/job/{job}"):
+        client.post(f"/job/{job}/run", params={"wait": 30})
+    tab.mouse.up()
+    tab.wait_for_url("**/ui/new?**")
 
 
 def test_a_failure_is_shown_with_the_end_of_the_log(tab: Page, client: httpx.Client) -> None:

@@ -36,6 +36,15 @@ export function localize(part) {
   }
 }
 
+let released = Promise.resolve();
+
+// What is replaced between press and release would lose the click.
+addEventListener("pointerdown", () => {
+  released = new Promise((resolve) => {
+    for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(resolve), { once: true });
+  });
+});
+
 let tag = null;
 
 /** Return this page as it is now; null if it has not changed since, or has to be loaded anew. */
@@ -49,7 +58,9 @@ export async function freshPage() {
     return null;
   }
   tag = response.headers.get("ETag");
-  return new DOMParser().parseFromString(await response.text(), "text/html");
+  const text = await response.text();
+  await released;
+  return new DOMParser().parseFromString(text, "text/html");
 }
 
 /** Replace the content of an element by that on the page as it is now. */
