@@ -40,6 +40,7 @@ class Wire:
 
     def close(self) -> None:
         """Take no more connections."""
+        self._listener.shutdown(socket.SHUT_RDWR)  # ends the thread that waits in accept
         self._listener.close()
 
     def _accept(self) -> None:
