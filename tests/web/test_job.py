@@ -107,6 +107,26 @@ def test_what_is_pressed_is_not_replaced(tab: Page, client: httpx.Client) -> Non
     tab.wait_for_url("**/ui/new?**")
 
 
+@pytest.mark.parametrize("without", ["", "delete Navigator.prototype.clipboard"])
+def test_an_id_is_copied_on_plain_http_too(tab: Page, client: httpx.Client, without: str) -> None:
+    tab.add_init_script(without)
+    job = created(client)
+    tab.goto(f"/ui/job/{job}")
+    tab.get_by_role("button", name="Copy").first.click()
+    expect(tab.locator("#notices")).to_contain_text("Copied.")
+    expect(tab.get_by_role("button", name="Copy").first).to_be_focused()
+    tab.goto("/ui/jobs")
+    tab.get_by_role("searchbox").first.press("Control+v")
+    expect(tab.get_by_role("searchbox").first).to_have_value(job)
+
+
+def test_a_browser_that_does_not_copy_is_told_of(tab: Page, client: httpx.Client) -> None:
+    tab.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new Error('no'))")
+    tab.goto(f"/ui/job/{created(client)}")
+    tab.get_by_role("button", name="Copy").first.click()
+    expect(tab.locator("#notices")).to_contain_text("does not let this page copy")
+
+
 def test_a_failure_is_shown_with_the_end_of_the_log(tab: Page, client: httpx.Client) -> None:
     tab.goto(finished(client, "fail", text=HOSTILE))
     expect(tab.locator(".failure")).to_contain_text(HOSTILE)

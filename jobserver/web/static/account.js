@@ -1,5 +1,5 @@
 // The account: personal tokens, and what changes or deletes it.
-import { ApiError, act, api, notify, root, t } from "./api.js";
+import { ApiError, act, api, copyText, notify, root, t } from "./api.js";
 import { refreshContent } from "./app.js";
 import { deletion } from "./delete.js";
 import { onSubmit } from "./forms.js";
@@ -29,14 +29,7 @@ onSubmit(element("new-token"), async ({ name }) => {
   showToken(token);
 });
 
-element("copy").addEventListener("click", (event) => act(event.target, async () => {
-  const field = element("made-token");
-  field.select();
-  // On plain HTTP browsers have no clipboard for scripts but this one.
-  if (navigator.clipboard) await navigator.clipboard.writeText(field.value);
-  else document.execCommand("copy");
-  notify(t("account.copied"));
-}));
+element("copy").addEventListener("click", (event) => act(event.target, () => copyText(element("made-token").value)));
 
 const ofTokens = {
   question: (values) => t("account.delete_token", values),

@@ -68,8 +68,31 @@ export function notify(text, { problem = false } = {}) {
   if (!problem) setTimeout(() => notice.remove(), 6000);
 }
 
-/** Run an action of a button: it is disabled meanwhile, and a problem is shown. */
+/** Copy a text to the clipboard, and say so. */
+export async function copyText(text) {
+  try {
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else copyByCommand(text);
+  } catch {
+    throw new Error(t("not_copied"));
+  }
+  notify(t("copied"));
+}
+
+/** Copy a text where browsers have no clipboard for scripts: on plain HTTP. */
+function copyByCommand(text) {
+  const field = document.createElement("textarea");
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const isDone = document.execCommand("copy");
+  field.remove();
+  if (!isDone) throw new Error("refused");
+}
+
+/** Run an action of a button: it is disabled meanwhile, keeps its focus, and a problem is shown. */
 export async function act(button, action) {
+  const isFocused = document.activeElement === button;
   button.disabled = true;
   try {
     return await action();
@@ -78,6 +101,7 @@ export async function act(button, action) {
     notify([error.message, ...details].join("\n"), { problem: true });
   } finally {
     button.disabled = false;
+    if (isFocused && document.activeElement === document.body) button.focus({ preventScroll: true });
   }
 }
 

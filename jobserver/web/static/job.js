@@ -1,5 +1,5 @@
 // The page of one job: kept up to date while it runs; its log, its result, and what can be done.
-import { act, api, notify, offline, root, send, t } from "./api.js";
+import { act, api, copyText, offline, root, send, t } from "./api.js";
 import { freshPage, localize } from "./app.js";
 import { followLog } from "./log.js";
 import { showResult } from "./result.js";
@@ -179,11 +179,6 @@ const actions = {
   },
 };
 
-async function copy(button) {
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  notify(t("job.copied"));
-}
-
 /** Save a result as a file; a refusal is shown, which a plain link would not do. */
 async function save(link) {
   const response = await send("GET", link.getAttribute("href").slice(root.length));
@@ -196,7 +191,7 @@ document.getElementById("main").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   const action = actions[button?.id];
   if (action) act(button, action);
-  else if (button?.dataset.copy) act(button, () => copy(button));
+  else if (button?.dataset.copy) act(button, () => copyText(document.getElementById(button.dataset.copy).textContent));
   const link = event.target.closest("#downloads a");
   if (link && Number(link.dataset.size) < BLOB_LIMIT) {
     event.preventDefault();
