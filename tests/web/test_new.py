@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.support.browser import open_page
 from tests.support.server import Server, finished
@@ -55,6 +55,19 @@ def test_nothing_moves_when_parameters_arrive(form: Page) -> None:
     form.goto("/ui/new?script=survey")
     expect(form.get_by_label("rate", exact=True)).to_be_visible()
     assert form.evaluate(MOVED) == []
+
+
+def test_a_file_that_is_there_already_is_used_as_it_is(form: Page, client: httpx.Client) -> None:
+    form.goto("/ui/new?script=summary")
+    form.get_by_role("radio", name="Data file").check()
+    form.locator("[type=file]").set_input_files(
+        FilePayload(name="timeseries.csv", mimeType="text/csv", buffer=b"t,q\n2020-01-01,1\n")
+    )
+    expect(form.locator(".uploads")).to_contain_text("timeseries.csv already exists.")
+    form.get_by_role("button", name="Use the stored file").click()
+    expect(form.locator(".uploads li")).to_have_count(0)
+    job = ran(form, client)
+    assert (job["datafile"], job["result"]["value"]["count"]) == ("timeseries.csv", 12000)
 
 
 def test_a_form_is_filled_in_corrected_kept_and_run(form: Page, client: httpx.Client) -> None:

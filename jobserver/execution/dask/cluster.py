@@ -187,7 +187,7 @@ class Cluster:
         status = f"the Dask scheduler at {self._address} {text}"
         if status != self.status:
             self.status = status
-            log.warning("%s", status)
+            log.log(logging.INFO if self.threads else logging.WARNING, "%s", status)
 
 
 async def _greet(address: str) -> None:

@@ -113,7 +113,7 @@ export function dataChoice(form, onBound) {
     editor.write(kind() === "datafile" ? kept : {});
     changed(box.querySelector("select"));
   });
-  uploads(form.querySelector("[data-upload]"), onStored);
+  uploads(form.querySelector("[data-upload]"), onStored, onStored);
   setKind(kind()); // it may have been chosen while this was loading
 
   function readRaw(problems) {

@@ -1,15 +1,15 @@
 // Uploads of data files: chosen or dropped, with their progress; what fails can be tried again.
-import { act, api, root, t } from "./api.js";
+import { ApiError, act, api, root, t } from "./api.js";
 import { button, element } from "./element.js";
 
 const LIMIT_NAME = 100;
 
-/** Let files be dropped on and chosen in an element; report each that was stored. */
-export function uploads(zone, onStored) {
+/** Let files be dropped on and chosen in an element; report each that was stored, or is to be used as it was. */
+export function uploads(zone, onStored, onChosen) {
   const input = zone.querySelector("input[type=file]");
   const list = zone.querySelector(".uploads");
   const take = (files) => {
-    for (const file of files) start(file, list, onStored);
+    for (const file of files) start(file, list, onStored, onChosen);
   };
   input.addEventListener("change", () => {
     take([...input.files]);
@@ -28,7 +28,7 @@ export function uploads(zone, onStored) {
 }
 
 /** Upload a file with a row in a list, until it is stored or given up. */
-export function start(file, list, onStored) {
+export function start(file, list, onStored, onChosen) {
   const progress = element("progress", { max: 1, value: 0, "aria-label": file.name });
   const text = element("span", { className: "name" }, file.name);
   const row = element("li", {}, text, progress);
@@ -36,6 +36,10 @@ export function start(file, list, onStored) {
   const name = element("input", { value: file.name, maxLength: LIMIT_NAME, "aria-label": t("upload.name") });
   const again = button(t("upload.again"), () => act(again, run));
   const close = button(t("upload.forget"), () => row.remove(), { className: "quiet" });
+  const use = button(t("upload.use"), () => act(use, async () => {
+    row.remove();
+    await onChosen(name.value.trim());
+  }));
   const run = async () => {
     row.replaceChildren(text, progress);
     try {
@@ -43,7 +47,8 @@ export function start(file, list, onStored) {
       row.remove();
       await onStored(name.value.trim());
     } catch (error) {
-      row.replaceChildren(element("p", { className: "field-problem" }, error.message), name, again, close);
+      const choices = error.status === 409 && onChosen ? [use] : [];
+      row.replaceChildren(element("p", { className: "field-problem" }, error.message), name, again, ...choices, close);
     }
   };
   return run();
@@ -57,7 +62,7 @@ async function put(file, name, onProgress) {
     await api("GET", "/datafiles"); // asks for the password
     return put(file, name, onProgress);
   }
-  throw new Error(answer.message);
+  throw new ApiError(answer.status, answer);
 }
 
 function sent(file, name, onProgress) {
