@@ -179,10 +179,12 @@ class StepRecords:
             record |= {"time_sec": round(seconds, 6), "state": State.FINISHED.value}
             self.running = ""
         number, name, started = (message.get(key) for key in ("step", "name", "started"))
-        if isinstance(number, int) and isinstance(name, str) and isinstance(started, datetime):
+        if isinstance(number, int) and isinstance(name, str) and isinstance(started, float):
+            now = time.time()
+            moment = started if 0 < started < now else now
             name = name[:_LONGEST_NAME].encode(errors="replace").decode()
             self.running = f"step {number} ({name})"
-            begun = {"step": number, "name": name, "started": shared(started)}
+            begun = {"step": number, "name": name, "started": shared(moment)}
             self._add({**begun, "time_sec": None, "state": State.RUNNING.value})
 
     def listed(self, state: State = State.RUNNING, now: datetime | None = None) -> list[Document]:

@@ -10,7 +10,6 @@ from jobserver.processes.forms import MOST_PROBLEMS, Binding, as_script, label
 from jobserver.processes.function import MakeProcess, Process
 from jobserver.processes.maps.map import MapResults, part_problems
 from jobserver.processes.run_context import RunContext, current_context
-from jobserver.storage.clock import utcnow
 
 
 class Pipeline(Process):
@@ -64,7 +63,7 @@ class Pipeline(Process):
     ) -> None:
         """Report which step begins and how long the one before it took."""
         name = label(self._steps[number - 1])
-        begun = {"step": number, "name": name, "started": utcnow()}
+        begun = {"step": number, "name": name, "started": time.time()}
         text = f"step {number} of {len(self._steps)}: {name}"
         progress = {"fraction": span[0], "until": span[1], "message": text}
         context.report({"op": "step", **begun, **progress, "took": took})

@@ -50,9 +50,10 @@ def utcnow() -> datetime:
     return _stored(datetime.fromtimestamp(timestamp(), UTC))
 
 
-def shared(moment: datetime) -> datetime:
-    """Return a recent time by this host's clock, in naive UTC, as one by the shared clock."""
-    return _stored(moment + timedelta(seconds=timestamp() - time.time()))
+def shared(moment: float) -> datetime:
+    """Return a recent time of this host's clock, in seconds since 1970, like `utcnow`."""
+    passed = time.time() - moment
+    return _stored(datetime.fromtimestamp(timestamp() - passed, UTC))
 
 
 def _stored(moment: datetime) -> datetime:

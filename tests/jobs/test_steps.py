@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import math
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import bson
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 
 from jobserver.execution.run_output import ENDS, StepRecords
 from jobserver.jobs.job import State
+from jobserver.storage.clock import utcnow
 
 NOW = datetime(2026, 1, 1)
+STARTED = NOW.replace(tzinfo=UTC).timestamp()
 
 
 def begun(number: int, took: float | None = None) -> dict[str, Any]:
-    return {"step": number, "name": f"s{number}", "started": NOW, "took": took}
+    return {"step": number, "name": f"s{number}", "started": STARTED, "took": took}
 
 
 @given(st.integers(0, 4 * ENDS))
@@ -40,14 +43,22 @@ def test_the_step_that_goes_on_ends_with_its_attempt(state: State) -> None:
     assert steps.running == "step 2 (s2)"
     first, second = steps.listed(state, NOW + timedelta(seconds=3))
     assert (first["state"], first["time_sec"]) == ("finished", 0.25)
-    assert (second["state"], second["time_sec"]) == (state, 3.0)
+    assert (second["state"], second["time_sec"]) == (state, pytest.approx(3.0, abs=0.002))
+
+
+@pytest.mark.parametrize("told", [1e300, -1.0, math.inf, math.nan])
+def test_a_step_begins_when_it_is_told_if_its_own_time_cannot_be(told: float) -> None:
+    steps = StepRecords()
+    before = utcnow()
+    steps.take({**begun(1), "started": told})
+    assert before <= steps.listed()[0]["started"] <= utcnow()
 
 
 ANY = st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text() | st.lists(st.none())
 NAMES = st.sampled_from(["step", "name", "started", "took", "other"])
 
 
-@given(st.lists(st.dictionaries(NAMES, ANY | st.just(NOW)), max_size=5))
+@given(st.lists(st.dictionaries(NAMES, ANY | st.just(STARTED)), max_size=5))
 def test_whatever_a_child_says_can_be_stored(messages: list[dict[str, Any]]) -> None:
     steps = StepRecords()
     for message in messages:

@@ -39,12 +39,21 @@ def test_times_and_ids_are_the_databases_if_the_host_is_an_hour_off(
     found(ahead)
     expected = host() - ahead
     assert abs(clock.utcnow() - expected) < SECOND
-    assert abs(clock.shared(host()) - expected) < SECOND
+    assert abs(clock.shared(time.time()) - expected) < SECOND
     assert abs(clock.timestamp() - expected.replace(tzinfo=UTC).timestamp()) < 1
     assert abs(clock.new_id().generation_time.replace(tzinfo=None) - expected) < 2 * SECOND
     assert clock.age(clock.new_id()) < 2 * SECOND
     assert "3600 s" in caplog.text
     assert ("ahead" if ahead > timedelta() else "behind") in caplog.text
+
+
+@pytest.mark.parametrize("ahead", range(-9, 10))
+def test_times_of_this_host_keep_their_order_among_the_shared_ones(ahead: int) -> None:
+    found(HOUR + timedelta(milliseconds=ahead / 10))
+    found(HOUR)
+    for _ in range(1000):
+        before, moment = clock.utcnow(), time.time()
+        assert before <= clock.shared(moment) <= clock.utcnow()
 
 
 def test_it_is_said_once_and_once_more_when_the_clock_was_set(
