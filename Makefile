@@ -21,7 +21,7 @@ $(INSTALLED): requirements.txt pyproject.toml setup.py
 	@$(BIN)/python -m pip install -qq --no-deps --no-compile -r requirements.txt
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@$(BIN)/python -m pip check
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib jobserver
+	@$(BIN)/python -m compileall -q -j 0 -x '/tests?/' .venv/lib jobserver
 	@touch $@
 
 demo: $(INSTALLED) ## Show a job from request to result, in a throw-away home
