@@ -107,6 +107,14 @@ def test_what_is_pressed_is_not_replaced(tab: Page, client: httpx.Client) -> Non
     tab.wait_for_url("**/ui/new?**")
 
 
+def test_a_press_whose_release_is_never_told_stops_no_page(tab: Page, client: httpx.Client) -> None:
+    job = created(client, script={"name": "chatter", "kwargs": {"lines": 40}})
+    tab.goto(f"/ui/job/{job}")
+    tab.mouse.down()
+    client.post(f"/job/{job}/run", params={"wait": 30})
+    expect(tab.locator("h1 .state")).to_have_text("✓ finished")
+
+
 @pytest.mark.parametrize("without", ["", "delete Navigator.prototype.clipboard"])
 def test_an_id_is_copied_on_plain_http_too(tab: Page, client: httpx.Client, without: str) -> None:
     tab.add_init_script(without)

@@ -3,6 +3,7 @@ import { offline, root } from "./api.js";
 
 const html = document.documentElement;
 const YEAR = 365 * 86400;
+const LONGEST_PRESS = 5000;
 
 function remember(name, value) {
   const path = root || "/";
@@ -41,6 +42,7 @@ let released = Promise.resolve();
 // What is replaced between press and release would lose the click.
 addEventListener("pointerdown", () => {
   released = new Promise((resolve) => {
+    setTimeout(resolve, LONGEST_PRESS); // menus of the browser keep the release to themselves
     for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(resolve), { once: true });
   });
 });
