@@ -320,7 +320,9 @@ class Accounts:
             try:
                 check_superuser_besides(self.users, user)
             except Conflict:  # the other one was demoted at the same time
-                self.users.revoke(user.id, **{name: before[name] for name in values})
+                former = {name: before[name] for name in update}
+                if not self.users.change(user.id, {"generation": changed.generation}, former):
+                    self.users.revoke(user.id, **{name: before[name] for name in values})
                 raise
         return self.users.get(user.id) or changed
 

@@ -133,7 +133,9 @@ def test_of_superusers_who_demote_each_other_one_stays(accounts: Accounts) -> No
     with ThreadPoolExecutor(2) as pool:
         for _ in range(20):
             list(pool.map(demote, superusers(accounts)))
-            assert Role.SUPERUSER in {user.role for user in accounts.users.list()}
+            stayed = [user for user in accounts.users.list() if user.role is Role.SUPERUSER]
+            assert stayed
+            assert {user.generation for user in stayed} == {0}  # still logged in
 
 
 def test_what_another_changed_meanwhile_is_not_overwritten(accounts: Accounts, user: User) -> None:
