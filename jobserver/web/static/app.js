@@ -38,14 +38,16 @@ export function localize(part) {
 }
 
 let released = Promise.resolve();
+let release = () => {};
 
 // What is replaced between press and release would lose the click.
 addEventListener("pointerdown", () => {
   released = new Promise((resolve) => {
+    release = resolve;
     setTimeout(resolve, LONGEST_PRESS); // menus of the browser keep the release to themselves
-    for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(resolve), { once: true });
   });
 });
+for (const name of ["pointerup", "pointercancel"]) addEventListener(name, () => setTimeout(release));
 
 let tag = null;
 
