@@ -15,8 +15,10 @@ COLLECTION = "meta"
 
 def exchange(database: Database, name: str, value: str) -> str | None:
     """Keep a value for all servers of a database; return the one before, None if there was none."""
-    change = database[COLLECTION].find_one_and_update
-    found = database.call(change, {"_id": name}, {"$set": {"value": value}}, upsert=True)
+    update = {"$set": {"value": value}}
+    found = database.call(
+        database[COLLECTION].find_one_and_update, {"_id": name}, update, upsert=True
+    )
     return found["value"] if found else None
 
 

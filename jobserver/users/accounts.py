@@ -93,8 +93,8 @@ class Accounts:
 
     def _note_key(self) -> None:
         """Warn if a server with another secret key has used this database last."""
-        mark = self._signer.fingerprint
-        if duties.exchange(self.users.database, _KEY, mark) not in (None, mark):
+        own = self._signer.fingerprint
+        if duties.exchange(self.users.database, _KEY, own) not in (None, own):
             log.warning(
                 "SECRET_KEY differs from that of the server that used this database last, and "
                 "logins and mailed links are valid only where the key is the same: set one key "

@@ -19,8 +19,6 @@ from tests.support.server import MakeServer, Server, finished, until
 
 FOLDER = Path("/dev/shm")  # noqa: S108 - where Linux keeps it
 MEMORY = 96 * MIB
-#: Seconds within which what a run leaves is gone, on a busy machine too.
-ENDED = 10.0
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +70,7 @@ def test_the_memory_and_the_processes_of_a_run_go_with_it(client: httpx.Client) 
         assert job["state"] == "finished", job["message"]
         left = job["result"]
         assert len(left["pids"]) >= 3  # two of the pool, and a tracker
-        until(partial(is_gone, **left), ENDED)
+        until(partial(is_gone, **left), 3)
         assert "leaked" not in log_of(client, job["_id"])
 
 
@@ -80,7 +78,7 @@ def test_files_and_folders_in_the_shared_memory_go_with_the_run(
     client: httpx.Client, name: str
 ) -> None:
     assert carry_out(client, "write_shared", name=name, folder=str(FOLDER))["state"] == "finished"
-    until(lambda: list(FOLDER.glob(f"{name}*")) == [], ENDED)
+    until(lambda: list(FOLDER.glob(f"{name}*")) == [], 3)
 
 
 def test_a_segment_from_before_the_run_stays(client: httpx.Client, segment: SharedMemory) -> None:
@@ -103,12 +101,12 @@ def test_a_segment_that_another_program_uses_stays(
 def test_a_segment_of_a_run_that_was_ended_goes(client: httpx.Client, name: str) -> None:
     job_id = start(client, "fill_shared_memory", {"timeout": 0.5})
     assert finished(client, job_id)["message"] == "timeout of 0.5 s exceeded"
-    until(lambda: list(FOLDER.glob(f"{job_id}*")) == [], ENDED)
+    until(lambda: list(FOLDER.glob(f"{job_id}*")) == [], 3)
 
 
 def test_shared_memory_counts_as_memory_of_the_run(client: httpx.Client) -> None:
     job = carry_out(client, "fill_shared_memory", {"timeout": 20})
     assert (job["state"], job["error"]) == ("failed", "MemoryError")
     assert "96 MiB" in job["message"]
-    until(lambda: list(FOLDER.glob(f"{job['_id']}*")) == [], ENDED)
+    until(lambda: list(FOLDER.glob(f"{job['_id']}*")) == [], 3)
     assert carry_out(client, "count")["result"] == 1
